@@ -1,0 +1,355 @@
+package gtid
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+)
+
+// MaxNumber is the highest transaction number that a server gives out, 2^63-2.
+const MaxNumber int64 = math.MaxInt64 - 1
+
+// Source is one stream of transaction numbers: a server's uuid and, from MySQL
+// 8.3 on, an optional tag of up to 32 characters out of [a-z0-9_] that does not
+// start with a digit. No tag is the empty string.
+type Source struct {
+	UUID UUID
+	Tag  string
+}
+
+// String is uuid or uuid:tag.
+func (s Source) String() string {
+	return string(s.append(nil))
+}
+
+func (s Source) append(out []byte) []byte {
+	out = s.UUID.append(out)
+	if s.Tag != "" {
+		out = append(append(out, ':'), s.Tag...)
+	}
+	return out
+}
+
+// compareSources is the order in which servers print: by the bytes of the
+// uuid, then by tag, the untagged numbers first.
+func compareSources(a, b Source) int {
+	if c := bytes.Compare(a.UUID[:], b.UUID[:]); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Tag, b.Tag)
+}
+
+// Interval is an unbroken run of numbers of one source, both ends included.
+type Interval struct {
+	Source      Source
+	First, Last int64
+}
+
+// stream holds all numbers of one source.
+type stream struct {
+	source Source
+	spans  []span
+}
+
+// Set is an immutable set of GTIDs. The zero value is the empty set.
+type Set struct {
+	// streams are ascending by source, each source once and with at least one
+	// number; nil when the set is empty. Neither they nor their spans are ever
+	// written to once a Set holds them.
+	streams []stream
+}
+
+// Of returns the set of the GTIDs given. It panics on a GTID that no server
+// could have; what comes from outside is checked by ParseGTID.
+func Of(gtids ...GTID) Set {
+	streams := make([]stream, 0, len(gtids))
+	for _, g := range gtids {
+		check(g.Source(), g.Number, g.Number)
+		streams = append(streams, stream{g.Source(), []span{{g.Number, g.Number}}})
+	}
+	return assemble(streams)
+}
+
+// Range returns the numbers from first to last, both included; none when last
+// is before first. It panics on numbers or tags that no server could have.
+func Range(source Source, first, last int64) Set {
+	if last < first {
+		return Set{}
+	}
+	check(source, first, last)
+	return Set{[]stream{{source, []span{{first, last}}}}}
+}
+
+// check guards the invariants of Set against callers that build sources and
+// numbers by hand: a set that breaks them would compare wrongly ever after.
+func check(source Source, first, last int64) {
+	if first < 1 || last > MaxNumber {
+		panic(fmt.Sprintf("gtid: numbers %d to %d of %s: expected 1 to %d", first, last, source, MaxNumber))
+	}
+	if source.Tag != "" && !isTag(source.Tag) {
+		panic(fmt.Sprintf("gtid: tag %q: expected up to %d characters out of a-z, 0-9 and _, not starting with a digit", source.Tag, maxTag))
+	}
+}
+
+// assemble makes a Set of streams, which the caller owns, in any order.
+func assemble(streams []stream) Set {
+	if !isAscending(streams) {
+		slices.SortStableFunc(streams, func(a, b stream) int { return compareSources(a.source, b.source) })
+		streams = gather(streams)
+	}
+	if len(streams) == 0 {
+		return Set{}
+	}
+	return Set{streams}
+}
+
+func isAscending(streams []stream) bool {
+	for i := 1; i < len(streams); i++ {
+		if compareSources(streams[i-1].source, streams[i].source) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// gather joins neighbours of the same source.
+func gather(streams []stream) []stream {
+	out := streams[:0]
+	for from := 0; from < len(streams); {
+		to := from + 1
+		for to < len(streams) && streams[to].source == streams[from].source {
+			to++
+		}
+		out, from = append(out, joined(streams[from:to])), to
+	}
+	return out
+}
+
+func joined(parts []stream) stream {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	var all []span
+	for _, part := range parts {
+		all = append(all, part.spans...)
+	}
+	return stream{parts[0].source, canonical(all)}
+}
+
+// IsEmpty reports whether the set has no GTID.
+func (s Set) IsEmpty() bool { return len(s.streams) == 0 }
+
+// Equal reports whether both sets have the same GTIDs.
+func (s Set) Equal(t Set) bool {
+	if s.same(t) {
+		return true
+	}
+	return slices.EqualFunc(s.streams, t.streams, func(a, b stream) bool {
+		return a.source == b.source && equal(a.spans, b.spans)
+	})
+}
+
+// same reports whether both are one piece of memory, and therefore equal.
+func (s Set) same(t Set) bool {
+	return len(s.streams) == len(t.streams) && (len(s.streams) == 0 || &s.streams[0] == &t.streams[0])
+}
+
+// Contains reports whether each GTID of t is in s, as the server's
+// GTID_SUBSET(t, s) does.
+func (s Set) Contains(t Set) bool {
+	if s.same(t) {
+		return true
+	}
+	rest := s.streams
+	for _, theirs := range t.streams {
+		var ours []span
+		if ours, rest = find(rest, theirs.source); !covers(ours, theirs.spans) {
+			return false
+		}
+	}
+	return true
+}
+
+// Has reports whether the GTID is in the set.
+func (s Set) Has(g GTID) bool {
+	spans, _ := find(s.streams, g.Source())
+	i := seek(spans, 0, g.Number)
+	return i < len(spans) && spans[i].first <= g.Number
+}
+
+// Intersects reports whether the sets have a GTID in common.
+func (s Set) Intersects(t Set) bool {
+	rest := s.streams
+	for _, theirs := range t.streams {
+		var ours []span
+		if ours, rest = find(rest, theirs.source); touches(ours, theirs.spans) {
+			return true
+		}
+	}
+	return false
+}
+
+// find returns the numbers of one source, and the streams from there on.
+func find(streams []stream, source Source) ([]span, []stream) {
+	low, high := 0, len(streams)
+	for low < high {
+		middle := int(uint(low+high) / 2)
+		if compareSources(streams[middle].source, source) < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low < len(streams) && streams[low].source == source {
+		return streams[low].spans, streams[low:]
+	}
+	return nil, streams[low:]
+}
+
+// Union returns the GTIDs that are in either set.
+func (s Set) Union(t Set) Set {
+	if t.IsEmpty() || s.same(t) {
+		return s
+	}
+	if s.IsEmpty() {
+		return t
+	}
+	out := make([]stream, 0, max(len(s.streams), len(t.streams)))
+	for p := range pairs(s.streams, t.streams) {
+		out = append(out, stream{p.source, unite(p.ours, p.theirs)})
+	}
+	return Set{out}
+}
+
+// Subtract returns the GTIDs of s that are not in t, as the server's
+// GTID_SUBTRACT(s, t) does.
+func (s Set) Subtract(t Set) Set {
+	if s.IsEmpty() || t.IsEmpty() {
+		return s
+	}
+	var out []stream
+	for p := range pairs(s.streams, t.streams) {
+		if left := without(p.ours, p.theirs); len(left) > 0 {
+			out = append(out, stream{p.source, left})
+		}
+	}
+	return Set{out}
+}
+
+// Intersect returns the GTIDs that are in both sets.
+func (s Set) Intersect(t Set) Set {
+	if s.same(t) {
+		return s
+	}
+	var out []stream
+	for p := range pairs(s.streams, t.streams) {
+		if both := common(p.ours, p.theirs); len(both) > 0 {
+			out = append(out, stream{p.source, both})
+		}
+	}
+	return Set{out}
+}
+
+// pair is what two sets have of one source; one side may have nothing.
+type pair struct {
+	source       Source
+	ours, theirs []span
+}
+
+// pairs walks the sources of both in order, each once.
+func pairs(a, b []stream) iter.Seq[pair] {
+	return func(yield func(pair) bool) {
+		for more := true; more && len(a)+len(b) > 0; {
+			switch order(a, b) {
+			case -1:
+				more, a = yield(pair{a[0].source, a[0].spans, nil}), a[1:]
+			case +1:
+				more, b = yield(pair{b[0].source, nil, b[0].spans}), b[1:]
+			case 0:
+				more, a, b = yield(pair{a[0].source, a[0].spans, b[0].spans}), a[1:], b[1:]
+			}
+		}
+	}
+}
+
+// order says which side's next source comes first.
+func order(a, b []stream) int {
+	switch {
+	case len(b) == 0:
+		return -1
+	case len(a) == 0:
+		return +1
+	}
+	return compareSources(a[0].source, b[0].source)
+}
+
+// Count returns the number of GTIDs, math.MaxUint64 if there are more.
+func (s Set) Count() uint64 {
+	var n, carry uint64
+	for _, stream := range s.streams {
+		if n, carry = bits.Add64(n, count(stream.spans), 0); carry != 0 {
+			return math.MaxUint64
+		}
+	}
+	return n
+}
+
+// Intervals returns the runs of numbers in the order in which they print.
+func (s Set) Intervals() iter.Seq[Interval] {
+	return func(yield func(Interval) bool) {
+		for _, stream := range s.streams {
+			for _, r := range stream.spans {
+				if !yield(Interval{stream.source, r.first, r.last}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Sources returns the sources of which the set has a number, in order.
+func (s Set) Sources() iter.Seq[Source] {
+	return func(yield func(Source) bool) {
+		for _, stream := range s.streams {
+			if !yield(stream.source) {
+				return
+			}
+		}
+	}
+}
+
+// UUIDs returns the servers of which the set has a number, sorted, each once.
+func (s Set) UUIDs() []UUID {
+	var ids []UUID
+	for source := range s.Sources() {
+		if len(ids) == 0 || ids[len(ids)-1] != source.UUID {
+			ids = append(ids, source.UUID)
+		}
+	}
+	return ids
+}
+
+// Only returns the part of the set whose sources keep accepts.
+func (s Set) Only(keep func(Source) bool) Set {
+	var kept []stream
+	for _, stream := range s.streams {
+		if keep(stream.source) {
+			kept = append(kept, stream)
+		}
+	}
+	return Set{kept}
+}
+
+// Next returns the lowest number above all that the set has of a source: 1 for
+// an unknown source, MaxNumber+1 when the source has used all its numbers up.
+func (s Set) Next(source Source) int64 {
+	spans, _ := find(s.streams, source)
+	if len(spans) == 0 {
+		return 1
+	}
+	return spans[len(spans)-1].last + 1
+}
