@@ -154,6 +154,7 @@ private_apt() { APT_CONFIG=$apt/apt.conf LC_ALL=C "$@" </dev/null; }
 # the likeliest first. No mirror is written down here.
 mirrors() {
   local found
+  # shellcheck disable=SC2016
   found=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SOURCESENTRY)' 'Created-By: Packages' 2>/dev/null |
     awk -F'|' '$3 == "main" && $1 !~ /security/ && $2 !~ /-(security|updates|backports)$/ {sub(/:[0-9]+$/, "", $4); print $1 "|" $4}' |
     awk '!seen[$0]++')
@@ -242,6 +243,7 @@ unpack() { # unpack PACKAGE INTO
 # process in the end (exec), so that signals reach it. Options of the caller come
 # first, because --defaults-file is only understood there.
 write_launcher() { # write_launcher PREFIX NAME PROGRAM TRAILING_OPTIONS
+  # shellcheck disable=SC2016
   {
     echo '#!/bin/sh'
     echo '# Runs the private copy with its own loader and libraries.'
@@ -262,8 +264,9 @@ launchers() { # launchers PREFIX
   plugins=${plugins%/semisync_source.so}
   messages=$(cd "$1" && find . -path '*/english/errmsg.sys' | sed 's,^\./,,' | head -n 1)
   charsets=$(cd "$1" && find . -path '*/charsets/Index.xml' | sed 's,^\./,,' | head -n 1)
-  [ -n "$plugins" ] && [ -n "$messages" ] && [ -n "$charsets" ] ||
+  if [ -z "$plugins" ] || [ -z "$messages" ] || [ -z "$charsets" ]; then
     fail "the unpacked packages lack the semi-sync plugins or the server's messages"
+  fi
   write_launcher "$1" mysqld usr/sbin/mysqld \
     "\"--basedir=\$p/usr\" \"--plugin-dir=\$p/$plugins\" \"--lc-messages-dir=\$p/${messages%/english/errmsg.sys}\" \"--character-sets-dir=\$p/${charsets%/Index.xml}\""
   [ ! -x "$1/usr/bin/mysql" ] || write_launcher "$1" mysql usr/bin/mysql ''
@@ -271,8 +274,9 @@ launchers() { # launchers PREFIX
 
 # trim drops what no server reads; documentation alone is half of the copy.
 trim() {
-  rm -rf "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale "$1"/usr/share/info \
-    "$1"/usr/share/perl* "$1"/usr/lib/*/perl* "$1"/usr/lib/*/gconv "$1"/var "$1"/etc
+  local usr=${1:?}/usr
+  rm -rf "$usr"/share/{doc,man,locale,info} "$usr"/share/perl* "$usr"/lib/*/perl* "$usr"/lib/*/gconv \
+    "${1:?}/var" "${1:?}/etc"
 }
 
 verify() { # verify PREFIX
@@ -325,7 +329,7 @@ fetch() {
   rm -rf "$apt/archives" "$apt/none" "$apt"/*.bin
 }
 
-mode=find
+mode=any
 case ${1:-} in
   '')      ;;
   --print) mode=print ;;
