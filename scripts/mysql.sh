@@ -268,7 +268,7 @@ launchers() { # launchers PREFIX
     fail "the unpacked packages lack the semi-sync plugins or the server's messages"
   fi
   write_launcher "$1" mysqld usr/sbin/mysqld \
-    "\"--basedir=\$p/usr\" \"--plugin-dir=\$p/$plugins\" \"--lc-messages-dir=\$p/${messages%/english/errmsg.sys}\" \"--character-sets-dir=\$p/${charsets%/Index.xml}\""
+    "\"--basedir=\$p/usr\" \"--plugin-dir=\$p/$plugins\" \"--lc-messages-dir=\$p/${messages%/english/errmsg.sys}\" \"--character-sets-dir=\$p/${charsets%/Index.xml}\" --secure-file-priv=NULL"
   [ ! -x "$1/usr/bin/mysql" ] || write_launcher "$1" mysql usr/bin/mysql ''
 }
 
