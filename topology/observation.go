@@ -1,0 +1,192 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// Reach says how a probe ended. Only ReachOK carries readings; each other value is evidence of its own.
+type Reach string
+
+// The ways a probe can end.
+const (
+	// ReachUnknown is a server that was never probed.
+	ReachUnknown Reach = ""
+	// ReachOK is an answer.
+	ReachOK Reach = "ok"
+	// ReachRefused means that the host answered and nothing listens: the process is gone.
+	ReachRefused Reach = "refused"
+	// ReachReset means that a kept connection was cut and a new one has not succeeded yet.
+	ReachReset Reach = "reset"
+	// ReachSilent means that nothing came back in time: frozen, overloaded, or a black hole.
+	ReachSilent Reach = "silent"
+	// ReachDenied means that MySQL answered and refused us: wrong password, missing grant, TLS, too
+	// many connections. The server lives, and the finding names what to mend.
+	ReachDenied Reach = "denied"
+	// ReachUnresolved means that the host name or route is unknown to us.
+	ReachUnresolved Reach = "unresolved"
+)
+
+// Gone tells whether the process is certainly not serving: refused, not merely silent.
+func (r Reach) Gone() bool { return r == ReachRefused }
+
+// Thread is the state of a receiver (IO) or applier (SQL) thread.
+type Thread string
+
+// The thread states, as performance_schema.replication_* names them.
+const (
+	ThreadOff        Thread = "OFF"
+	ThreadConnecting Thread = "CONNECTING"
+	ThreadOn         Thread = "ON"
+)
+
+// Replication is what a server says about its channel from its source; absent on a server without one.
+type Replication struct {
+	Source       Address   `json:"source"`
+	SourceUUID   gtid.UUID `json:"source_uuid"`
+	User         string    `json:"user,omitempty"`
+	AutoPosition bool      `json:"auto_position"`
+
+	Receiver       Thread `json:"receiver"`
+	ReceiverErrno  int    `json:"receiver_errno,omitempty"`
+	ReceiverError  string `json:"receiver_error,omitempty"`
+	Applier        Thread `json:"applier"`
+	ApplierErrno   int    `json:"applier_errno,omitempty"`
+	ApplierError   string `json:"applier_error,omitempty"`
+	ApplierDelayed int    `json:"applier_delay_s,omitempty"` // configured SOURCE_DELAY
+
+	// HeartbeatAge is how long ago, by the replica's own clock, anything was last heard of the source;
+	// negative when unknown.
+	HeartbeatAge time.Duration `json:"heartbeat_age"`
+	// HeartbeatEvery is the configured heartbeat interval; 0 when heartbeats are off.
+	HeartbeatEvery time.Duration `json:"heartbeat_every"`
+	// Lag is how old the transaction being applied is, or 0 when all that was received is applied;
+	// negative when unknown.
+	Lag time.Duration `json:"lag"`
+}
+
+// SemiSync is both sides of semi-sync on a server.
+type SemiSync struct {
+	SourceEnabled  bool `json:"source_enabled"`  // rpl_semi_sync_source_enabled
+	SourceActive   bool `json:"source_active"`   // status: OFF means silent fallback to async
+	ReplicaEnabled bool `json:"replica_enabled"` // rpl_semi_sync_replica_enabled
+	ReplicaActive  bool `json:"replica_active"`
+	// Acks is rpl_semi_sync_source_wait_for_replica_count.
+	Acks int `json:"acks"`
+	// Timeout is rpl_semi_sync_source_timeout; TimeoutInfinite is the longest that MySQL knows.
+	Timeout       time.Duration `json:"timeout"`
+	AfterSync     bool          `json:"after_sync"`      // wait point AFTER_SYNC
+	WaitNoReplica bool          `json:"wait_no_replica"` // rpl_semi_sync_source_wait_no_replica
+	Clients       int           `json:"clients"`         // connected semi-sync replicas
+	Waiters       int           `json:"waiters"`         // sessions waiting for acknowledgements
+	Installed     bool          `json:"installed"`       // both plugins are loaded
+}
+
+// TimeoutInfinite is the smallest rpl_semi_sync_source_timeout that counts as "never falls back":
+// 24 days and more, which covers MySQL's maximum of 2^32-1 ms on every platform.
+const TimeoutInfinite = 24 * 24 * time.Hour
+
+// PoisonAcks is the ack count that no cluster can satisfy; a leader that waits for it is revoked.
+const PoisonAcks = 65535
+
+// Verified tells whether a commit on this source really waits for Acks acknowledgements: what was
+// seen as committed under it is a floor that no later choice of history may go below.
+func (s SemiSync) Verified() bool {
+	return s.SourceEnabled && s.SourceActive && s.Timeout >= TimeoutInfinite && s.WaitNoReplica && s.AfterSync && s.Acks > 0
+}
+
+// Settings are the server settings that Primacy depends on; see the linter and the boot settings.
+type Settings struct {
+	GTIDMode               string `json:"gtid_mode"`
+	EnforceGTIDConsistency string `json:"enforce_gtid_consistency"`
+	LogBin                 bool   `json:"log_bin"`
+	LogReplicaUpdates      bool   `json:"log_replica_updates"`
+	BinlogFormat           string `json:"binlog_format"`
+	BinlogRowImage         string `json:"binlog_row_image"`
+	SyncBinlog             int    `json:"sync_binlog"`
+	FlushLogAtCommit       int    `json:"innodb_flush_log_at_trx_commit"`
+	RelayLogRecovery       bool   `json:"relay_log_recovery"`
+	SkipReplicaStart       bool   `json:"skip_replica_start"`
+	// BootReadOnly tells whether super_read_only stays on over a restart (persisted or in the option
+	// file); it is what a server does that comes back, not what it is now.
+	BootReadOnly       bool          `json:"boot_super_read_only"`
+	PreserveOrder      bool          `json:"replica_preserve_commit_order"`
+	ReplicaNetTimeout  time.Duration `json:"replica_net_timeout"`
+	ReplicaRetryPeriod time.Duration `json:"replica_connect_retry"`
+	JournalPresent     bool          `json:"journal_present"` // _primacy.journal exists
+}
+
+// Stall is what speaks for a server that answers and yet cannot complete commits.
+type Stall struct {
+	// OldestCommit is how long the oldest commit has been waiting in the storage engine or binary log
+	// (not for acknowledgements).
+	OldestCommit time.Duration `json:"oldest_commit"`
+	// Committing is how many sessions are in that state.
+	Committing int `json:"committing"`
+	// OldestAckWait is how long the oldest commit has been waiting for acknowledgements.
+	OldestAckWait time.Duration `json:"oldest_ack_wait"`
+	// DiskFull is set when a session waits for disk space.
+	DiskFull bool `json:"disk_full"`
+	// ReadOnlyWait is set when a session waits in SET super_read_only (global read lock).
+	ReadOnlyWait bool `json:"read_only_wait"`
+	// OldestWaiter describes the oldest waiting commit: session, user, state; no statement text.
+	OldestWaiter string `json:"oldest_waiter,omitempty"`
+}
+
+// Observation is what one probe of one server saw. Values describe the moment At; nothing in it may
+// be used as if it were newer.
+type Observation struct {
+	Address Address       `json:"address"`
+	At      time.Time     `json:"at"` // when the probe was sent
+	Latency time.Duration `json:"latency"`
+	Reach   Reach         `json:"reach"`
+	Errno   int           `json:"errno,omitempty"` // MySQL error number, when it answered with one
+	Error   string        `json:"error,omitempty"`
+	// FailingSince is when probes began to fail without a success in between; zero while they succeed.
+	FailingSince time.Time `json:"failing_since,omitzero"`
+
+	UUID     gtid.UUID `json:"server_uuid"`
+	ServerID uint32    `json:"server_id"`
+	Version  string    `json:"version"`
+	// StartedAt is when this mysqld process started, derived from its uptime and so only good to about
+	// a second; Incarnation changes exactly when the process does.
+	StartedAt   time.Time `json:"started_at"`
+	Incarnation string    `json:"incarnation"`
+
+	ReadOnly      bool `json:"read_only"`
+	SuperReadOnly bool `json:"super_read_only"`
+	OfflineMode   bool `json:"offline_mode"`
+
+	Executed gtid.Set `json:"gtid_executed"`
+	Received gtid.Set `json:"gtid_received"`
+	Purged   gtid.Set `json:"gtid_purged"`
+
+	Replication *Replication `json:"replication,omitempty"`
+	SemiSync    SemiSync     `json:"semi_sync"`
+	Settings    Settings     `json:"settings"`
+	Stall       Stall        `json:"stall"`
+	// Replicas are the addresses that replicate from this server, as it reports them.
+	Replicas []Address `json:"replicas,omitempty"`
+	// Missing are privileges that a probe found lacking, as GRANT would name them.
+	Missing []string `json:"missing_privileges,omitempty"`
+}
+
+// OK tells whether the probe was answered.
+func (o Observation) OK() bool { return o.Reach == ReachOK }
+
+// Position is executed ∪ received; never use one without the other, for the received set forgets its
+// past at each restart or reset.
+func (o Observation) Position() gtid.Set { return o.Executed.Union(o.Received) }
+
+// Term is the highest term that the server has heard of; 0 when none.
+func (o Observation) Term() uint32 {
+	m, _ := HighestMarker(o.Position())
+	return m.Term
+}
+
+// Writable tells whether ordinary clients can write.
+func (o Observation) Writable() bool { return o.OK() && !o.ReadOnly && !o.OfflineMode }
+
+// Unapplied is what was received and not executed yet.
+func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

@@ -1,0 +1,256 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+)
+
+// PolicyKind names a durability policy.
+type PolicyKind string
+
+// The durability policies. Everything else (revocation, candidacy, findings) is derived from them.
+const (
+	// PolicyNone wants no acknowledgement: replication is asynchronous as far as promises go.
+	PolicyNone PolicyKind = "none"
+	// PolicySemiSync wants Acks acknowledgements from any other members.
+	PolicySemiSync PolicyKind = "semi_sync"
+	// PolicyCrossZone wants Acks acknowledgements, all from members outside the primary's zone.
+	PolicyCrossZone PolicyKind = "cross_zone"
+	// PolicyZones wants every transaction in at least Zones zones, the primary's own included,
+	// and at least Acks acknowledgements.
+	PolicyZones PolicyKind = "zones"
+)
+
+// Policy says what makes a transaction durable.
+type Policy struct {
+	Kind PolicyKind `json:"policy"`
+	// Acks is how many ackers must hold a transaction before its client gets OK.
+	Acks int `json:"acks"`
+	// Zones is for PolicyZones: how many zones must hold it, the primary's included.
+	Zones int `json:"zones,omitempty"`
+	// AllowUnfenced permits an emergency reparent under PolicyNone although nothing stops the old primary.
+	AllowUnfenced bool `json:"allow_unfenced,omitempty"`
+}
+
+// Promotion is an operator's wish about who leads.
+type Promotion string
+
+// The promotion rules, best first.
+const (
+	PromotionPrefer  Promotion = "prefer"
+	PromotionNeutral Promotion = "neutral"
+	PromotionAvoid   Promotion = "avoid"
+	PromotionNever   Promotion = "never"
+)
+
+// Rank orders promotion rules; lower is better. An empty rule is neutral.
+func (p Promotion) Rank() int {
+	switch p {
+	case PromotionPrefer:
+		return 0
+	case PromotionNeutral, "":
+		return 1
+	case PromotionAvoid:
+		return 2
+	case PromotionNever:
+		return 3
+	}
+	return 3
+}
+
+// Member is one server of a ruleset.
+type Member struct {
+	Address   Address   `json:"address"`
+	Zone      string    `json:"zone,omitempty"`
+	Promotion Promotion `json:"promotion,omitempty"`
+}
+
+// Ruleset is a numbered policy with its membership; changing it is itself a decision.
+type Ruleset struct {
+	Number  uint64   `json:"number"`
+	Policy  Policy   `json:"durability"`
+	Members []Member `json:"members"`
+}
+
+// Servers is the set of all members.
+func (r Ruleset) Servers() ServerSet {
+	all := make([]Address, len(r.Members))
+	for i, m := range r.Members {
+		all[i] = m.Address
+	}
+	return Servers(all...)
+}
+
+// Member finds a member by address.
+func (r Ruleset) Member(a Address) (Member, bool) {
+	i := slices.IndexFunc(r.Members, func(m Member) bool { return m.Address == a })
+	if i < 0 {
+		return Member{}, false
+	}
+	return r.Members[i], true
+}
+
+// Durable is the one question that everything else is derived from: does a transaction that the
+// primary and these holders have survive whatever the policy promises to survive?
+func (r Ruleset) Durable(primary Address, holders ServerSet) bool {
+	others := holders.And(r.Servers()).Without(primary)
+	switch r.Policy.Kind {
+	case PolicyNone:
+		return true
+	case PolicySemiSync:
+		return others.Len() >= r.Policy.Acks
+	case PolicyCrossZone:
+		return others.And(r.abroad(primary)).Len() >= r.Policy.Acks
+	case PolicyZones:
+		return others.Len() >= r.Policy.Acks && r.zones(others.With(primary)) >= r.Policy.Zones
+	}
+	return false
+}
+
+// Ackers are the members whose acknowledgement may count for this primary: those on which the
+// replica side of semi-sync is to be enabled while it leads.
+func (r Ruleset) Ackers(primary Address) ServerSet {
+	switch r.Policy.Kind {
+	case PolicyNone:
+		return ServerSet{}
+	case PolicySemiSync:
+		return r.Servers().Without(primary)
+	case PolicyCrossZone, PolicyZones:
+		return r.abroad(primary)
+	}
+	return ServerSet{}
+}
+
+// AcksNeeded is the count that MySQL is given (rpl_semi_sync_source_wait_for_replica_count). MySQL
+// can only say "any k of the enabled ackers", so k is the smallest number for which *every* k of
+// Ackers satisfies Durable: a policy about zones becomes stricter rather than weaker.
+func (r Ruleset) AcksNeeded(primary Address) int {
+	switch r.Policy.Kind {
+	case PolicyNone:
+		return 0
+	case PolicySemiSync, PolicyCrossZone:
+		return r.Policy.Acks
+	case PolicyZones:
+		return max(r.Policy.Acks, r.acksThatSpanZones(primary))
+	}
+	return r.Servers().Len()
+}
+
+// acksThatSpanZones applies the pigeonhole principle: n-1 zones besides the primary's are sure to be
+// among any k ackers once k exceeds what the n-2 fullest zones can hold.
+func (r Ruleset) acksThatSpanZones(primary Address) int {
+	perZone := map[string]int{}
+	for _, a := range r.abroad(primary).List() {
+		m, _ := r.Member(a)
+		perZone[m.Zone]++
+	}
+	sizes := make([]int, 0, len(perZone))
+	for _, n := range perZone {
+		sizes = append(sizes, n)
+	}
+	slices.SortFunc(sizes, func(a, b int) int { return b - a })
+	needed := 1
+	for i := range min(max(r.Policy.Zones-2, 0), len(sizes)) {
+		needed += sizes[i]
+	}
+	return needed
+}
+
+// CanComplete tells whether a primary with these servers as its only possible ackers could still
+// answer a commit with OK. Asked of the servers that we reach it means "can establish"; asked of
+// those that we have not frozen it must be false, and then the primary is revoked.
+func (r Ruleset) CanComplete(primary Address, available ServerSet) bool {
+	return r.CanCompleteWith(primary, available, r.AcksNeeded(primary))
+}
+
+// CanCompleteWith is CanComplete for a primary that is known to wait for fewer acks than the ruleset
+// wants: what MySQL really does counts, not what was meant.
+func (r Ruleset) CanCompleteWith(primary Address, available ServerSet, acks int) bool {
+	return available.And(r.Ackers(primary)).Len() >= acks
+}
+
+// Unrevoked lists the minimal sets of further servers that would have to be frozen, besides those
+// that are, before the leader can no longer complete; empty when it is revoked already.
+func (r Ruleset) Unrevoked(leader Address, frozen ServerSet, acks int) []ServerSet {
+	loose := r.Ackers(leader).Minus(frozen)
+	return subsetsOf(loose, loose.Len()-acks+1)
+}
+
+// Establishable lists the minimal sets of further servers that the candidate would need as ackers,
+// besides those it has; empty when it can establish already.
+func (r Ruleset) Establishable(candidate Address, attached ServerSet) []ServerSet {
+	ackers := r.Ackers(candidate)
+	return subsetsOf(ackers.Minus(attached), r.AcksNeeded(candidate)-ackers.And(attached).Len())
+}
+
+// subsetsOf lists all subsets of the given size; none when the size is not positive or out of reach.
+func subsetsOf(s ServerSet, size int) []ServerSet {
+	if size <= 0 || size > s.Len() {
+		return nil
+	}
+	var found []ServerSet
+	var extend func(start int, chosen []Address)
+	extend = func(start int, chosen []Address) {
+		if len(chosen) == size {
+			found = append(found, Servers(chosen...))
+			return
+		}
+		for i := start; i < len(s.members); i++ {
+			extend(i+1, append(slices.Clone(chosen), s.members[i]))
+		}
+	}
+	extend(0, nil)
+	return found
+}
+
+// abroad are the members outside the primary's zone.
+func (r Ruleset) abroad(primary Address) ServerSet {
+	home, _ := r.Member(primary)
+	return r.Servers().Where(func(a Address) bool {
+		m, _ := r.Member(a)
+		return a != primary && m.Zone != home.Zone
+	})
+}
+
+func (r Ruleset) zones(s ServerSet) int {
+	seen := map[string]bool{}
+	for _, a := range s.List() {
+		m, _ := r.Member(a)
+		seen[m.Zone] = true
+	}
+	return len(seen)
+}
+
+// Validate refuses a ruleset that no primary could satisfy, or that MySQL cannot express, with a
+// counterexample in the error.
+func (r Ruleset) Validate() error {
+	switch r.Policy.Kind {
+	case PolicyNone, PolicySemiSync, PolicyCrossZone, PolicyZones:
+	default:
+		return fmt.Errorf("durability policy %q is unknown: use none, semi_sync, cross_zone or zones", r.Policy.Kind)
+	}
+	if r.Policy.Kind != PolicyNone && r.Policy.Acks < 1 {
+		return fmt.Errorf("durability policy %s needs acks of at least 1, not %d", r.Policy.Kind, r.Policy.Acks)
+	}
+	for _, m := range r.Members {
+		if m.Promotion != PromotionNever {
+			if err := r.validateFor(m.Address); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r Ruleset) validateFor(primary Address) error {
+	ackers, needed := r.Ackers(primary), r.AcksNeeded(primary)
+	if ackers.Len() < needed {
+		return fmt.Errorf("durability policy %s cannot be met while %s leads: %d acks are needed and only %s may give one",
+			r.Policy.Kind, primary, needed, ackers)
+	}
+	if !r.Durable(primary, ackers) {
+		return fmt.Errorf("durability policy %s cannot be met while %s leads: a transaction on %s would still not be durable",
+			r.Policy.Kind, primary, ackers.With(primary))
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// Decision is what an elector records before it acts, and what the term marker's row repeats.
+type Decision struct {
+	Cluster     string    `json:"cluster"`
+	Term        uint32    `json:"term"`
+	Kind        string    `json:"kind"` // adoption, planned or emergency
+	Primary     Address   `json:"primary"`
+	PrimaryUUID gtid.UUID `json:"primary_uuid"`
+	// Incarnation is the process that was chosen; what another process of the same server holds under
+	// this decision's marker proves nothing.
+	Incarnation string `json:"incarnation"`
+	Ruleset     uint64 `json:"ruleset"`
+	// Base is the history that the decision honours: everything else of earlier terms is cancelled.
+	Base gtid.Set `json:"base"`
+	// Reached are the servers whose positions the decision rests on.
+	Reached   ServerSet `json:"reached"`
+	Elector   string    `json:"elector"`
+	DecidedAt time.Time `json:"decided_at"`
+	// Previous is the hash of the decision before this one, which makes the journal a chain.
+	Previous string `json:"previous_hash"`
+	// Hash is the hex SHA-256 over all the other fields.
+	Hash string `json:"hash"`
+}
+
+// Leadership is a decision and what became of it.
+type Leadership struct {
+	Decision
+	// EstablishedAt is zero while the outcome is unknown: the marker may or may not have been acked.
+	EstablishedAt time.Time `json:"established_at,omitzero"`
+}
+
+// Established tells whether the leadership is known to have been established.
+func (l Leadership) Established() bool { return !l.EstablishedAt.IsZero() }
+
+// Marker is the decision's term marker.
+func (d Decision) Marker() Marker { return Marker{Term: d.Term, Hash: markerHash(d.Hash)} }
+
+// History is what is known about a cluster besides what its servers show right now: recorded
+// leaderships, and what was last seen of servers that may no longer answer.
+type History struct {
+	// Leaderships holds the established leadership and every later one whose outcome is unknown, in
+	// order of term; empty for a cluster that was never adopted.
+	Leaderships []Leadership `json:"leaderships"`
+	// Leaders are the server UUIDs that ever led by record; a transaction of any other UUID outside
+	// Base is errant by construction.
+	Leaders []gtid.UUID `json:"leaders"`
+	// LastSeen is the last answered probe of each server.
+	LastSeen map[Address]Observation `json:"-"`
+	// Floor is the last position seen as committed on the established primary while semi-sync was
+	// verified on and the process was the one that was established.
+	Floor gtid.Set `json:"-"`
+}
+
+// Current is the latest established leadership; false when there is none.
+func (h History) Current() (Leadership, bool) {
+	for i := len(h.Leaderships) - 1; i >= 0; i-- {
+		if h.Leaderships[i].Established() {
+			return h.Leaderships[i], true
+		}
+	}
+	return Leadership{}, false
+}
+
+// Word is what another elector says about a server: evidence from a second pair of eyes.
+type Word struct {
+	Elector string    `json:"elector"`
+	Server  Address   `json:"server"`
+	At      time.Time `json:"at"`
+	Reach   Reach     `json:"reach"`
+}
+
+// Snapshot is everything that the deciding code may look at: what each probe saw and when, in the
+// order of the ruleset's members.
+type Snapshot struct {
+	Cluster string    `json:"cluster"`
+	At      time.Time `json:"at"`
+	Ruleset Ruleset   `json:"ruleset"`
+	Servers []Observation
+	Words   []Word
+	// Maintenance are servers that an operator keeps out; Reparenting is set while an operation runs.
+	Maintenance ServerSet
+	Reparenting bool
+	// OthersLost and OthersWatched count the servers of *all* clusters that this elector cannot reach
+	// or watches: whether we are the broken part.
+	OthersLost, OthersWatched int
+}
+
+// Server finds an observation; an address that was never probed gives ReachUnknown.
+func (s Snapshot) Server(a Address) Observation {
+	for _, o := range s.Servers {
+		if o.Address == a {
+			return o
+		}
+	}
+	return Observation{Address: a}
+}
+
+// Reached is the set of servers that answered their last probe.
+func (s Snapshot) Reached() ServerSet {
+	return s.where(Observation.OK)
+}
+
+func (s Snapshot) where(keep func(Observation) bool) ServerSet {
+	var kept []Address
+	for _, o := range s.Servers {
+		if keep(o) {
+			kept = append(kept, o.Address)
+		}
+	}
+	return Servers(kept...)
+}
