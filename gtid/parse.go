@@ -40,7 +40,7 @@ func ParseGTID(text string) (GTID, error) {
 	if p.at < len(text) {
 		return GTID{}, p.unexpected("the end")
 	}
-	if len(p.streams) != 1 || len(p.streams[0].spans) != 1 || p.ranged {
+	if len(p.spans) != 1 || p.ranged {
 		return GTID{}, fmt.Errorf("gtid %q: expected a single transaction, found several", clip(text))
 	}
 	only := p.streams[0]
@@ -112,7 +112,8 @@ func (p *parser) tag() (string, error) {
 	if p.skipSpace(); p.peek() != ':' {
 		return "", p.unexpected("':' and a transaction number after the tag")
 	}
-	if next := p.afterColon(); isTagStart(next) {
+	if p.tagFollows() {
+		p.at++
 		return "", p.unexpected("a transaction number after the tag")
 	}
 	// The copy keeps a small set from holding on to a large text.
@@ -129,7 +130,7 @@ func (p *parser) intervals(source Source) error {
 			return err
 		}
 		p.spans = append(p.spans, s)
-		if p.peek() != ':' || isTagStart(p.afterColon()) {
+		if p.peek() != ':' || p.tagFollows() {
 			break
 		}
 		p.at++
@@ -205,11 +206,13 @@ func (p *parser) peek() byte {
 	return 0
 }
 
-// afterColon returns the first byte behind the ':' that is next, and any space.
-func (p *parser) afterColon() byte {
-	ahead := parser{text: p.text, at: p.at + 1}
-	ahead.skipSpace()
-	return ahead.peek()
+// tagFollows reports whether a tag stands behind the ':' that is next.
+func (p *parser) tagFollows() bool {
+	at := p.at + 1
+	for at < len(p.text) && isSpace(p.text[at]) {
+		at++
+	}
+	return at < len(p.text) && isTagStart(p.text[at])
 }
 
 func (p *parser) unexpected(expected string) error {
@@ -229,7 +232,7 @@ func found(text string, at int) string {
 }
 
 func clip(text string) string {
-	const most = 40
+	const most = 80
 	if len(text) <= most {
 		return text
 	}

@@ -140,6 +140,11 @@ func unite(a, b []span) []span {
 
 func merge(out, a, b []span) []span {
 	for len(a) > 0 && len(b) > 0 {
+		if a[0] == b[0] {
+			n := 1 + alike(a[1:], b[1:])
+			out, a, b = append(out, a[:n]...), a[n:], b[n:]
+			continue
+		}
 		if b[0].first < a[0].first {
 			a, b = b, a
 		}
@@ -254,7 +259,7 @@ func overlap(out, a, b []span) []span {
 
 // fit gives back memory that a result was expected to need and did not.
 func fit(spans []span) []span {
-	if cap(spans) > 2*len(spans) {
+	if cap(spans) > len(spans)+len(spans)/4 {
 		return append(make([]span, 0, len(spans)), spans...)
 	}
 	return spans[:len(spans):len(spans)]

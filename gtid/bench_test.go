@@ -1,0 +1,226 @@
+package gtid
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// TestMain prints, after the benchmarks of a run, how many times longer
+// go-mysql took than this package. Nothing passes or fails by it.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	measured.print()
+	os.Exit(code)
+}
+
+// measured collects the benchmarks of this run.
+var measured timings
+
+type timings struct {
+	sync.Mutex
+	rows []timing
+}
+
+// timing is one line of the table, in nanoseconds for one operation.
+type timing struct {
+	operation    string
+	n            int
+	ours, theirs float64
+}
+
+// row returns the line of an operation, which is new when it is first asked for.
+func (t *timings) row(operation string, n int) *timing {
+	for i := range t.rows {
+		if t.rows[i].operation == operation && t.rows[i].n == n {
+			return &t.rows[i]
+		}
+	}
+	t.rows = append(t.rows, timing{operation: operation, n: n})
+	return &t.rows[len(t.rows)-1]
+}
+
+func (t *timings) print() {
+	if len(t.rows) == 0 {
+		return
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(out, "\noperation\tintervals\tprimacy ns\tgo-mysql ns\tgo-mysql / primacy\t")
+	for _, r := range t.rows {
+		theirs, ratio := "-", "-"
+		if r.theirs > 0 {
+			theirs, ratio = fmt.Sprintf("%.0f", r.theirs), fmt.Sprintf("%.1f", r.theirs/r.ours)
+		}
+		fmt.Fprintf(out, "%s\t%d\t%.0f\t%s\t%s\t\n", r.operation, r.n, r.ours, theirs, ratio)
+	}
+	out.Flush()
+}
+
+// compare runs both implementations as sub-benchmarks; theirs is nil where
+// go-mysql has nothing to compare with.
+func compare(b *testing.B, n int, ours, theirs func()) {
+	operation := strings.TrimPrefix(strings.Split(b.Name(), "/")[0], "Benchmark")
+	run := func(name string, f func(), took func(*timing) *float64) {
+		if f == nil {
+			return
+		}
+		b.Run(fmt.Sprintf("n=%d/%s", n, name), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				f()
+			}
+			measured.Lock()
+			defer measured.Unlock()
+			*took(measured.row(operation, n)) = float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+		})
+	}
+	run("primacy", ours, func(t *timing) *float64 { return &t.ours })
+	run("go-mysql", theirs, func(t *timing) *float64 { return &t.theirs })
+}
+
+// sizes are how many intervals the larger set of a benchmark has.
+var sizes = []int{10, 1_000, 10_000}
+
+// worn is the text of a set of n intervals, as a fleet of three servers has it
+// after many transactions were injected or skipped: each interval starts shift
+// numbers later than in worn(n, 0, …) and has the given length out of a period
+// of 20.
+func worn(n int, shift, length int64) string {
+	sources := []string{idA, idB, idB + ":backup", "33333333-3333-3333-3333-333333333333"}
+	intervals := map[string][]string{}
+	for i := range n {
+		id := sources[i*len(sources)/n]
+		first := int64(i)*20 + 1_000_000 + shift
+		intervals[id] = append(intervals[id], fmt.Sprintf("%d-%d", first, first+length-1))
+	}
+	var elements []string
+	for _, id := range slices.Sorted(maps.Keys(intervals)) {
+		elements = append(elements, id+":"+strings.Join(intervals[id], ":"))
+	}
+	return MustParse(strings.Join(elements, ",")).String()
+}
+
+// Sinks keep the compiler from dropping what is measured.
+var (
+	sinkSet    Set
+	sinkBool   bool
+	sinkTheirs mysql.GTIDSet
+)
+
+func BenchmarkParse(b *testing.B) {
+	for _, n := range sizes {
+		text := worn(n, 0, 10)
+		compare(b, n,
+			func() { sinkSet, _ = Parse(text) },
+			func() { sinkTheirs, _ = mysql.ParseMysqlGTIDSet(text) })
+	}
+}
+
+// BenchmarkContain asks of a primary and a replica that is a little behind it,
+// whose sets have the same gaps: the question before each promotion.
+func BenchmarkContain(b *testing.B) {
+	for _, n := range sizes {
+		primary := worn(n, 0, 10)
+		replica := primary[:strings.LastIndexByte(primary, ':')]
+		benchmarkContain(b, n, primary, replica)
+	}
+}
+
+// BenchmarkContainNarrower has no interval in common: each of the smaller set
+// lies strictly within one of the larger.
+func BenchmarkContainNarrower(b *testing.B) {
+	for _, n := range sizes {
+		benchmarkContain(b, n, worn(n, 0, 10), worn(n, 3, 4))
+	}
+}
+
+func benchmarkContain(b *testing.B, n int, large, small string) {
+	ourLarge, ourSmall := MustParse(large), MustParse(small)
+	theirLarge, theirSmall := theirSet(b, large), theirSet(b, small)
+	compare(b, n,
+		func() { sinkBool = ourLarge.Contains(ourSmall) },
+		func() { sinkBool = theirLarge.Contain(theirSmall) })
+	if !sinkBool {
+		b.Fatal("expected the small set to be contained")
+	}
+}
+
+// BenchmarkUnion joins sets whose intervals overlap one by one, so that each
+// must be merged and neither set contains the other.
+func BenchmarkUnion(b *testing.B) {
+	for _, n := range sizes {
+		benchmarkUnion(b, n, worn(n, 0, 10), worn(n, 5, 10))
+	}
+}
+
+// BenchmarkUnionApart joins sets whose intervals alternate and never touch.
+func BenchmarkUnionApart(b *testing.B) {
+	for _, n := range sizes {
+		benchmarkUnion(b, n, worn(n, 0, 5), worn(n, 10, 5))
+	}
+}
+
+// BenchmarkUnionAlike joins what two servers received that differ at the end
+// only.
+func BenchmarkUnionAlike(b *testing.B) {
+	for _, n := range sizes {
+		text := worn(n, 0, 10)
+		benchmarkUnion(b, n, text, text+":999999999")
+	}
+}
+
+func benchmarkUnion(b *testing.B, n int, left, right string) {
+	ourLeft, ourRight := MustParse(left), MustParse(right)
+	theirLeft, theirRight := theirSet(b, left), theirSet(b, right)
+	compare(b, n,
+		func() { sinkSet = ourLeft.Union(ourRight) },
+		func() { sinkTheirs = theirUnion(theirLeft, theirRight) })
+	mustAnswer(b, "union", sinkSet.String(), sinkTheirs.String())
+}
+
+// BenchmarkUnionOfOne adds a single transaction to a large set.
+func BenchmarkUnionOfOne(b *testing.B) {
+	for _, n := range sizes {
+		benchmarkUnion(b, n, worn(n, 0, 10), idA+":7")
+	}
+}
+
+func BenchmarkSubtract(b *testing.B) {
+	for _, n := range sizes {
+		left, right := MustParse(worn(n, 0, 10)), MustParse(worn(n, 5, 10))
+		compare(b, n, func() { sinkSet = left.Subtract(right) }, nil)
+	}
+}
+
+// BenchmarkSubtractAlike is the check for errant transactions: two servers
+// that differ at the end only.
+func BenchmarkSubtractAlike(b *testing.B) {
+	for _, n := range sizes {
+		text := worn(n, 0, 10)
+		left, right := MustParse(text+":999999999"), MustParse(text)
+		compare(b, n, func() { sinkSet = left.Subtract(right) }, nil)
+	}
+}
+
+func BenchmarkIntersect(b *testing.B) {
+	for _, n := range sizes {
+		left, right := MustParse(worn(n, 0, 10)), MustParse(worn(n, 5, 10))
+		compare(b, n, func() { sinkSet = left.Intersect(right) }, nil)
+	}
+}
+
+func BenchmarkString(b *testing.B) {
+	var text string
+	for _, n := range sizes {
+		ours, theirs := MustParse(worn(n, 0, 10)), theirSet(b, worn(n, 0, 10))
+		compare(b, n, func() { text = ours.String() }, func() { text = theirs.String() })
+		mustAnswer(b, "text", text, ours.String())
+	}
+}
