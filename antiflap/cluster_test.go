@@ -181,6 +181,8 @@ func TestServiceProvesAPrimary(t *testing.T) {
 			served(served(fresh, noon, after(70*time.Second)).Doubted(), after(71*time.Second), after(151*time.Second)), after(151 * time.Second), true, true},
 		{"not by two looks an hour apart", fresh.Proved(noon).Proved(after(time.Hour)), after(time.Hour), false, true},
 		{"not by looks on both sides of a clock that jumped back", fresh.Proved(after(2 * time.Minute)).Proved(noon), noon, false, true},
+		{"by a minute of service after the clock jumped back",
+			served(fresh.Proved(after(2*time.Minute)), noon, after(time.Minute)), after(time.Minute), true, true},
 		{"also after the window's time has passed", served(fresh, after(time.Hour), after(time.Hour+time.Minute)), after(time.Hour + time.Minute), true, false},
 	}
 	for _, r := range rows {
