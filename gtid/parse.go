@@ -163,25 +163,30 @@ func (p *parser) interval() (span, error) {
 }
 
 func (p *parser) number() (int64, error) {
-	start, n := p.at, uint64(0)
-	for p.at < len(p.text) && p.text[p.at]-'0' <= 9 {
-		n = n*10 + uint64(p.text[p.at]-'0')
-		p.at++
-	}
-	digits := p.at - start
-	if digits == 0 {
+	n, end := decimal(p.text, p.at)
+	switch {
+	case end == p.at:
 		return 0, p.unexpected("a transaction number")
-	}
-	// Nineteen digits always fit into 64 bits, so n is exact when they are no
-	// more than that.
-	if p.text[start] != '0' && digits <= 19 && n <= uint64(MaxNumber) {
-		return int64(n), nil
-	}
-	p.at = start
-	if p.text[start] == '0' {
+	case p.text[p.at] == '0':
 		return 0, p.fail("transaction number starts with 0; they count from 1 and are decimal")
+	// Nineteen digits always fit into 64 bits, so n is exact up to there.
+	case end-p.at > 19 || n > uint64(MaxNumber):
+		return 0, p.fail("transaction number is above %d", MaxNumber)
 	}
-	return 0, p.fail("transaction number is above %d", MaxNumber)
+	p.at = end
+	return int64(n), nil
+}
+
+// decimal reads the digits at an offset and returns the offset behind them.
+func decimal(text string, at int) (n uint64, end int) {
+	for ; at < len(text); at++ {
+		digit := text[at] - '0'
+		if digit > 9 {
+			break
+		}
+		n = n*10 + uint64(digit)
+	}
+	return n, at
 }
 
 // skipEmpty passes over space and commas; servers allow nothing between them.

@@ -193,8 +193,12 @@ func (s Set) Intersects(t Set) bool {
 	return false
 }
 
-// find returns the numbers of one source, and the streams from there on.
+// find returns the numbers of one source, and the streams after it.
 func find(streams []stream, source Source) ([]span, []stream) {
+	// Sets of one fleet mostly have the same sources.
+	if len(streams) > 0 && streams[0].source == source {
+		return streams[0].spans, streams[1:]
+	}
 	low, high := 0, len(streams)
 	for low < high {
 		middle := int(uint(low+high) / 2)
@@ -205,7 +209,7 @@ func find(streams []stream, source Source) ([]span, []stream) {
 		}
 	}
 	if low < len(streams) && streams[low].source == source {
-		return streams[low].spans, streams[low:]
+		return streams[low].spans, streams[low+1:]
 	}
 	return nil, streams[low:]
 }

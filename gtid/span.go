@@ -41,33 +41,35 @@ func isCanonical(spans []span) bool {
 
 // seek returns the first index from i on whose span ends at n or later. It
 // gallops, so that walking a large set along a small one costs the small one's
-// length times a logarithm, and walking two alike costs one step each.
+// length times a logarithm, and walking two alike costs a step or two each.
 func seek(spans []span, i int, n int64) int {
-	for end := min(i+3, len(spans)); i < end; i++ {
-		if spans[i].last >= n {
-			return i
-		}
+	if i < len(spans) && spans[i].last < n {
+		i++
 	}
-	return gallop(spans, i, n)
+	if i < len(spans) && spans[i].last < n {
+		return gallop(spans, i, n)
+	}
+	return i
 }
 
+// gallop is seek from a span that ends before n.
 func gallop(spans []span, i int, n int64) int {
 	step := 1
 	for i+step < len(spans) && spans[i+step].last < n {
 		i += step
 		step *= 2
 	}
-	rest := spans[i:min(i+step, len(spans))]
-	low, high := 0, len(rest)
+	// The answer is behind i and no further than a step away.
+	low, high := i+1, min(i+step, len(spans))
 	for low < high {
 		middle := int(uint(low+high) / 2)
-		if rest[middle].last < n {
+		if spans[middle].last < n {
 			low = middle + 1
 		} else {
 			high = middle
 		}
 	}
-	return i + low
+	return low
 }
 
 // block is compared as one piece of memory, which is many times faster than
@@ -148,17 +150,26 @@ func merge(out, a, b []span) []span {
 		if b[0].first < a[0].first {
 			a, b = b, a
 		}
-		// All of a that ends well before b starts goes over in one piece.
-		n := seek(a, 0, b[0].first-1)
-		out, a = append(out, a[:n]...), a[n:]
-		if n > 0 {
+		next := a[0]
+		if next.last+1 < b[0].first {
+			out, a = before(out, a, b[0].first-1)
 			continue
 		}
-		joined := a[0]
-		joined, a, b = join(joined, a[1:], b)
-		out = append(out, joined)
+		next, a, b = join(next, a[1:], b)
+		out = append(out, next)
 	}
 	return append(append(out, a...), b...)
+}
+
+// before moves the spans of a that end before n, which the first one does, to
+// out. A long run of them goes over in one piece.
+func before(out, a []span, n int64) (moved, rest []span) {
+	out, a = append(out, a[0]), a[1:]
+	if len(a) > 0 && a[0].last < n {
+		run := seek(a, 1, n)
+		out, a = append(out, a[:run]...), a[run:]
+	}
+	return out, a
 }
 
 // join extends one span by all that it touches on either side, and returns it
@@ -179,29 +190,27 @@ func join(s span, a, b []span) (span, []span, []span) {
 // without returns the numbers of a that are not in b.
 func without(a, b []span) []span {
 	switch {
-	case same(a, b):
+	case covers(b, a):
 		return nil
 	case !touches(a, b):
 		return a
 	}
-	return fit(cut(nil, a, b))
+	n := alike(a, b)
+	return fit(cut(make([]span, 0, len(a)-n), a[n:], b[n:]))
 }
 
 func cut(out, a, b []span) []span {
 	for len(a) > 0 {
 		b = b[seek(b, 0, a[0].first):]
-		if len(b) == 0 {
+		switch {
+		case len(b) == 0:
 			return append(out, a...)
-		}
-		if a[0] == b[0] {
+		case a[0] == b[0]:
 			n := 1 + alike(a[1:], b[1:])
 			a, b = a[n:], b[n:]
-			continue
-		}
-		// All of a that ends before b starts goes over in one piece.
-		n := seek(a, 0, b[0].first)
-		out, a = append(out, a[:n]...), a[n:]
-		if n == 0 {
+		case a[0].last < b[0].first:
+			out, a = before(out, a, b[0].first)
+		default:
 			out, b = carve(out, a[0], b)
 			a = a[1:]
 		}
@@ -232,7 +241,7 @@ func common(a, b []span) []span {
 	case covers(a, b):
 		return b
 	}
-	return fit(overlap(nil, a, b))
+	return fit(overlap(make([]span, 0, min(len(a), len(b))), a, b))
 }
 
 func overlap(out, a, b []span) []span {

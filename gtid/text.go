@@ -3,10 +3,10 @@ package gtid
 import "strconv"
 
 // String returns the set as the server prints it, on one line.
-func (s Set) String() string { return string(s.append(nil)) }
+func (s Set) String() string { return string(s.print()) }
 
 // MarshalText implements encoding.TextMarshaler; in JSON a set is a string.
-func (s Set) MarshalText() ([]byte, error) { return s.append([]byte{}), nil }
+func (s Set) MarshalText() ([]byte, error) { return s.print(), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler with Parse's rules. It
 // replaces the set that it is called on; copies of that set stay as they are.
@@ -17,6 +17,22 @@ func (s *Set) UnmarshalText(text []byte) error {
 	}
 	*s = parsed
 	return nil
+}
+
+// print returns the text in one allocation.
+func (s Set) print() []byte {
+	size := 0
+	for _, stream := range s.streams {
+		size += stream.size()
+	}
+	return s.append(make([]byte, 0, size))
+}
+
+// size is at least the length of the text.
+func (s stream) size() int {
+	highest := s.spans[len(s.spans)-1].last
+	digits := len(span{highest, highest}.append(nil))
+	return uuidLength + len(",:") + len(s.source.Tag) + len(s.spans)*(len(":-")+2*digits)
 }
 
 func (s Set) append(out []byte) []byte {
