@@ -1,0 +1,109 @@
+package mysqld
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Settings say how to reach servers. Zero durations take the defaults that stand beside them.
+type Settings struct {
+	// User and Password are the account that Primacy logs in with on every server. Password is asked at
+	// each login, so that a rotated password needs no restart; nil means an empty one.
+	User     string
+	Password func() (string, error)
+	// TLS is the client side of TLS. nil means preferred: encrypted without checking the certificate
+	// when the server offers TLS, plain otherwise. Set, it is required and checked as it says.
+	TLS *tls.Config
+
+	// ReplicationUser and ReplicationPassword are the account that replicas log in to their source with.
+	ReplicationUser     string
+	ReplicationPassword func() (string, error)
+	// ReplicationTLS makes replicas encrypt what they receive (SOURCE_SSL).
+	ReplicationTLS bool
+	// Heartbeat is SOURCE_HEARTBEAT_PERIOD of the channels that Primacy makes; default 500 ms.
+	Heartbeat time.Duration
+
+	// ProbeTimeout bounds one probe, from the request to its observation; default 1 s.
+	ProbeTimeout time.Duration
+	// ConnectTimeout bounds the TCP handshake of a new connection; default 2 s.
+	ConnectTimeout time.Duration
+	// Elector is this node's name, announced in the attributes of every connection.
+	Elector string
+	// Log hears what is no observation: unusual answers and lost connections. nil is silence.
+	Log *slog.Logger
+}
+
+func (s Settings) withDefaults() Settings {
+	orElse := func(d *time.Duration, fallback time.Duration) {
+		if *d <= 0 {
+			*d = fallback
+		}
+	}
+	orElse(&s.Heartbeat, 500*time.Millisecond)
+	orElse(&s.ProbeTimeout, time.Second)
+	orElse(&s.ConnectTimeout, 2*time.Second)
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Fleet is the real servers: it implements orchestrator.Fleet.
+type Fleet struct {
+	settings Settings
+	signals  chan orchestrator.Signal
+
+	// ctx ends with Close; running counts the goroutines that end with it.
+	ctx     context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	clusters map[string][]topology.Address
+	keepers  map[topology.Address]*keeper
+}
+
+// NewFleet makes a fleet that watches nothing yet. Close ends it.
+func NewFleet(settings Settings) *Fleet {
+	ctx, end := context.WithCancel(context.Background())
+	return &Fleet{
+		settings: settings.withDefaults(),
+		signals:  make(chan orchestrator.Signal, signalRoom),
+		ctx:      ctx,
+		end:      end,
+		clusters: make(map[string][]topology.Address),
+		keepers:  make(map[topology.Address]*keeper),
+	}
+}
+
+// Close ends every kept connection and waits for the goroutines that own them.
+func (f *Fleet) Close() error {
+	f.end()
+	f.mu.Lock()
+	clear(f.clusters)
+	clear(f.keepers)
+	f.mu.Unlock()
+	f.running.Wait()
+	return nil
+}
+
+// Watch implements orchestrator.Fleet.
+func (f *Fleet) Watch(cluster string, servers []topology.Address) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() != nil {
+		return
+	}
+	f.clusters[cluster] = slices.Clone(servers)
+	if len(servers) == 0 {
+		delete(f.clusters, cluster)
+	}
+	f.keepWatched()
+}
