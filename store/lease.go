@@ -1,0 +1,308 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strconv"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// unknown stands for a revision that must be read again before it can be compared.
+const unknown = -1
+
+// Lease is the right to act for one cluster, for as long as Held says so. It is safe for concurrent use; its writes
+// happen one after the other.
+type Lease struct {
+	store *Store
+	claim claim
+	token int64
+
+	ctx context.Context // ends when the lock is lost or released, with the reason as its cause
+	end context.CancelCauseFunc
+
+	writing chan struct{} // held during a write; guards what follows
+	fence   int64         // revision of the fence, or unknown
+	term    uint64        // the highest term drawn so far
+	termRev int64         // revision of the term's key, or unknown
+}
+
+func (s *Store) newLease(c claim, revision int64, state lockState) *Lease {
+	l := &Lease{store: s, claim: c, token: revision, fence: revision, writing: make(chan struct{}, 1)}
+	l.ctx, l.end = context.WithCancelCause(c.session.ctx)
+	if l.readTerm(state.term) != nil {
+		l.termRev = unknown // NextTerm reads it again, and reports what is wrong with it
+	}
+	s.own(l.follow)
+	s.log.Info("lock acquired", "cluster", c.name, "token", l.token)
+	return l
+}
+
+// Held says whether the lock is certainly still ours at the moment now. Once false, it stays false.
+func (l *Lease) Held(now time.Time) bool {
+	return l.claim.session.held(now) && l.ctx.Err() == nil
+}
+
+// Deadline is until when the lock is held if nothing more is heard from etcd.
+func (l *Lease) Deadline() time.Time { return l.claim.session.until() }
+
+// Done is closed when the lock is lost, because its deadline has passed or because etcd says so, whichever comes
+// first, and when it is released.
+func (l *Lease) Done() <-chan struct{} { return l.ctx.Done() }
+
+// Token grows with each holder of the same lock.
+func (l *Lease) Token() int64 { return l.token }
+
+// Put writes documents, all of them or none. Their Revision is not looked at.
+func (l *Lease) Put(ctx context.Context, docs ...Document) error {
+	var ops []clientv3.Op
+	for _, doc := range docs {
+		ops = append(ops, clientv3.OpPut(documents+doc.Key, string(doc.Value)))
+	}
+	return l.change(ctx, "save "+keysOf(docs), func(context.Context) (change, error) {
+		return change{then: ops}, nil
+	})
+}
+
+// Delete removes documents, all of them or none. One that does not exist is no error.
+func (l *Lease) Delete(ctx context.Context, keys ...string) error {
+	var ops []clientv3.Op
+	for _, key := range keys {
+		ops = append(ops, clientv3.OpDelete(documents+key))
+	}
+	return l.change(ctx, fmt.Sprintf("delete %q", keys), func(context.Context) (change, error) {
+		return change{then: ops}, nil
+	})
+}
+
+// Update replaces a document by what edit makes of it, and begins again when somebody else has changed it meanwhile;
+// so it also serves for documents that several clusters share. old is nil if there is none, and a nil result leaves
+// things as they are. edit may be called several times.
+func (l *Lease) Update(ctx context.Context, key string, edit func(old []byte) ([]byte, error)) error {
+	var refused error
+	err := l.change(ctx, "update "+key, func(ctx context.Context) (change, error) {
+		reply, err := l.store.client.Get(ctx, documents+key)
+		if err != nil {
+			return change{}, err
+		}
+		old := first(reply)
+		var value []byte
+		if value, refused = edit(old.GetValue()); refused != nil || value == nil {
+			return change{}, nil
+		}
+		return change{
+			when: []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(documents+key), "=", modRevision(old))},
+			then: []clientv3.Op{clientv3.OpPut(documents+key, string(value))},
+		}, nil
+	})
+	if refused != nil {
+		return fmt.Errorf("update %s: %w", key, refused)
+	}
+	return err
+}
+
+func first(reply *clientv3.GetResponse) *mvccpb.KeyValue {
+	if len(reply.Kvs) == 0 {
+		return nil
+	}
+	return reply.Kvs[0]
+}
+
+// NextTerm draws a term that was never drawn before for this cluster and is higher than above, the highest one that
+// its servers have seen. A number whose reply was lost is left out and not given again.
+func (l *Lease) NextTerm(ctx context.Context, above uint64) (uint64, error) {
+	var drawn uint64
+	err := l.change(ctx, "draw a term for "+l.claim.name, func(ctx context.Context) (change, error) {
+		revision, err := l.takeTermRevision(ctx)
+		if err != nil {
+			return change{}, err
+		}
+		highest := max(l.term, above)
+		if highest == math.MaxUint64 {
+			return change{}, fmt.Errorf("term %d is the last one that there is", highest)
+		}
+		drawn = highest + 1
+		return change{
+			when: []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(terms+l.claim.name), "=", revision)},
+			then: []clientv3.Op{clientv3.OpPut(terms+l.claim.name, strconv.FormatUint(drawn, 10))},
+			done: func(revision int64) { l.term, l.termRev = drawn, revision },
+		}, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return drawn, nil
+}
+
+// takeTermRevision is what the next draw compares with. It is forgotten here and only known again after the draw has
+// been confirmed, so a draw in doubt is followed by a read.
+func (l *Lease) takeTermRevision(ctx context.Context) (int64, error) {
+	if l.termRev == unknown {
+		reply, err := l.store.client.Get(ctx, terms+l.claim.name)
+		if err != nil {
+			return 0, err
+		}
+		if err := l.readTerm(first(reply)); err != nil {
+			return 0, err
+		}
+	}
+	revision := l.termRev
+	l.termRev = unknown
+	return revision, nil
+}
+
+func (l *Lease) readTerm(kv *mvccpb.KeyValue) (err error) {
+	l.term, l.termRev = 0, modRevision(kv)
+	if kv != nil {
+		l.term, err = strconv.ParseUint(string(kv.Value), 10, 64)
+	}
+	return err
+}
+
+// Release gives the lock back. The lease ends in any case; on an error the lock itself is given back later, by going
+// on to try or by the end of the session.
+func (l *Lease) Release(ctx context.Context) error {
+	if l.ctx.Err() != nil {
+		return nil
+	}
+	l.end(errReleased)
+	err := l.store.persist(ctx, "release the lock of "+l.claim.name, func(ctx context.Context) error {
+		return l.store.tryWithdraw(ctx, l.claim)
+	})
+	if err != nil {
+		l.store.own(func() { l.store.withdraw(l.claim) })
+	}
+	return err
+}
+
+// change is one guarded write: what must still be so, what to write, and whom to tell the revision.
+type change struct {
+	when []clientv3.Cmp
+	then []clientv3.Op
+	done func(revision int64)
+}
+
+// change plans a write and commits it, again from the start for as long as that can help.
+func (l *Lease) change(ctx context.Context, what string, plan func(context.Context) (change, error)) error {
+	ctx, cancel := l.store.bound(ctx)
+	defer cancel()
+	ctx, stop := within(ctx, l.ctx)
+	defer stop()
+	err := l.exclusively(ctx, func() error {
+		return l.store.persist(ctx, what, func(ctx context.Context) error {
+			planned, err := plan(ctx)
+			if err != nil || len(planned.then) == 0 {
+				return err
+			}
+			return l.commit(ctx, planned)
+		})
+	})
+	if err != nil && l.ctx.Err() != nil {
+		return fmt.Errorf("%s: lock of %s: %w: %w", what, l.claim.name, ErrLost, context.Cause(l.ctx))
+	}
+	return err
+}
+
+// exclusively lets one write of this lease happen at a time.
+func (l *Lease) exclusively(ctx context.Context, write func() error) error {
+	if !l.Held(time.Now()) {
+		return ErrLost
+	}
+	select {
+	case l.writing <- struct{}{}:
+	case <-ctx.Done():
+		return l.store.explain("wait for an earlier write", ctx.Err())
+	}
+	defer func() { <-l.writing }()
+	return write()
+}
+
+// commit writes if the lock is ours and the fence stands where our last write left it. If the reply is lost the fence
+// is read again before the next write: it shows whether this one took effect, and if not, both compete for one fence.
+func (l *Lease) commit(ctx context.Context, c change) error {
+	fence, err := l.takeFence(ctx)
+	if err != nil {
+		return err
+	}
+	lock, fenceKey := locks+l.claim.name, fences+l.claim.name
+	guards := []clientv3.Cmp{
+		clientv3.Compare(clientv3.CreateRevision(lock), "=", l.token),
+		clientv3.Compare(clientv3.ModRevision(fenceKey), "=", fence),
+	}
+	reply, err := l.store.client.Txn(ctx).
+		If(append(guards, c.when...)...).
+		Then(append([]clientv3.Op{clientv3.OpPut(fenceKey, "")}, c.then...)...).
+		Else(clientv3.OpGet(lock)).
+		Commit()
+	if err != nil {
+		return err
+	}
+	if !reply.Succeeded {
+		return l.refused(found(reply, 0))
+	}
+	l.fence = reply.Header.Revision
+	if c.done != nil {
+		c.done(l.fence)
+	}
+	return nil
+}
+
+func (l *Lease) takeFence(ctx context.Context) (int64, error) {
+	if l.fence == unknown {
+		reply, err := l.store.client.Get(ctx, fences+l.claim.name)
+		if err != nil {
+			return 0, err
+		}
+		l.fence = modRevision(first(reply))
+	}
+	fence := l.fence
+	l.fence = unknown
+	return fence, nil
+}
+
+// refused tells a lost lock from a write that must be planned anew.
+func (l *Lease) refused(lock *mvccpb.KeyValue) error {
+	if l.owns(lock) {
+		return errMoved
+	}
+	return l.lost()
+}
+
+func (l *Lease) owns(lock *mvccpb.KeyValue) bool {
+	return lock != nil && lock.CreateRevision == l.token
+}
+
+func (l *Lease) lost() error {
+	l.end(errDisowned)
+	return ErrLost
+}
+
+// follow watches the lock, so that its removal in etcd is known at once and not at the next write.
+func (l *Lease) follow() {
+	defer l.logEnd()
+	from := l.token + 1
+	for l.store.awaitRelease(l.ctx, locks+l.claim.name, from, time.Minute) == nil {
+		state, err := l.store.lockState(l.ctx, l.claim.name)
+		switch {
+		case err != nil:
+			pause(l.ctx, l.claim.session.ttl/10)
+		case !l.owns(state.lock):
+			l.end(errDisowned)
+		default:
+			from = state.revision + 1
+		}
+	}
+}
+
+func (l *Lease) logEnd() {
+	why, level := context.Cause(l.ctx), slog.LevelWarn
+	if errors.Is(why, errReleased) || errors.Is(why, ErrClosed) {
+		level = slog.LevelInfo
+	}
+	l.store.log.Log(context.Background(), level, "lock ended", "cluster", l.claim.name, "token", l.token, "reason", why)
+}
