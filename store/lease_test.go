@@ -1,0 +1,369 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+func TestTheDeadlineCountsFromWhenTheConfirmedKeepAliveWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s := newSession(t.Context(), 1, begun, 10*time.Second) // a tenth is kept back: 9 s
+		sent := begun.Add(2 * time.Second)
+		<-time.After(5 * time.Second) // the reply to the one sent at 2 s arrives at 5 s
+		s.renew(sent, 10*time.Second)
+		if want := begun.Add(11 * time.Second); !s.until().Equal(want) {
+			t.Errorf("deadline is %s after the start, want 11s", s.until().Sub(begun))
+		}
+		if at := begun.Add(11 * time.Second); !s.held(at.Add(-1)) || s.held(at) {
+			t.Error("held is asked for a moment ahead and answers for another")
+		}
+		if !s.held(time.Now()) {
+			t.Error("asking about a moment ahead lost the session")
+		}
+		<-s.ctx.Done()
+		if lost := time.Since(begun); lost != 11*time.Second {
+			t.Errorf("lost after %s, want 11s", lost)
+		}
+	})
+}
+
+func TestAConfirmationThatArrivesAfterTheDeadlineRevivesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(t.Context(), 1, time.Now(), 10*time.Second)
+		s.mu.Lock()
+		s.alarm.Stop() // as if the alarm's goroutine were starved
+		s.mu.Unlock()
+		<-time.After(9 * time.Second)
+		s.renew(time.Now(), 10*time.Second)
+		if s.held(time.Now()) || s.ctx.Err() == nil {
+			t.Error("a lost session came back")
+		}
+		s.lose(nil)
+	})
+}
+
+// ghost is the lease as an elector would have it whose clock stood still: it believes that it holds the lock.
+func ghost(t *testing.T, l *Lease) *Lease {
+	session := newSession(context.Background(), l.claim.session.id, time.Now(), time.Hour)
+	t.Cleanup(func() { session.lose(nil) })
+	g := &Lease{store: l.store, claim: claim{l.claim.name, l.claim.value, session}, token: l.token,
+		fence: unknown, termRev: unknown, writing: make(chan struct{}, 1)}
+	g.ctx, g.end = context.WithCancelCause(session.ctx)
+	return g
+}
+
+func TestEtcdRefusesTheWritesOfAnElectorThatMissedItsLoss(t *testing.T) {
+	eachEtcd(t, func(t *testing.T, settings Settings) {
+		s := open(t, settings)
+		first := acquire(t, s, "shop")
+		must(t, first.Put(t.Context(), doc("d", "1")))
+		must(t, first.Release(t.Context()))
+		second := acquire(t, s, "shop")
+		term, err := second.NextTerm(t.Context(), 0)
+		must(t, err)
+
+		for name, write := range map[string]func(*Lease) error{
+			"put":    func(g *Lease) error { return g.Put(t.Context(), doc("d", "stale")) },
+			"delete": func(g *Lease) error { return g.Delete(t.Context(), "d") },
+			"update": func(g *Lease) error {
+				return g.Update(t.Context(), "d", func([]byte) ([]byte, error) { return []byte("stale"), nil })
+			},
+			"draw a term": func(g *Lease) error { _, err := g.NextTerm(t.Context(), 100); return err },
+		} {
+			g := ghost(t, first)
+			if !g.Held(time.Now()) {
+				t.Fatal("the ghost knows")
+			}
+			if err := write(g); !errors.Is(err, ErrLost) {
+				t.Errorf("%s: got %v, want ErrLost", name, err)
+			}
+			if g.Held(time.Now()) {
+				t.Errorf("%s: etcd's refusal was not remembered", name)
+			}
+		}
+		must(t, ghost(t, first).Release(t.Context()))
+
+		if got := value(t, s, "d"); got != "1" {
+			t.Errorf("a stale write was carried out: %q", got)
+		}
+		next, err := second.NextTerm(t.Context(), 0)
+		if must(t, err); next != term+1 || !second.Held(time.Now()) {
+			t.Errorf("the rightful holder drew term %d after %d, held %v", next, term, second.Held(time.Now()))
+		}
+	})
+}
+
+func TestALockThatIsRemovedInEtcdIsLostAtOnce(t *testing.T) {
+	eachEtcd(t, func(t *testing.T, settings Settings) {
+		settings.LeaseTTL = time.Minute
+		s := open(t, settings)
+		removed, kept := acquire(t, s, "shop"), acquire(t, s, "other")
+		_, err := s.client.Delete(t.Context(), locks+"shop")
+		must(t, err)
+		awaitDone(t, removed, 2*time.Second)
+		if removed.Held(time.Now()) || !kept.Held(time.Now()) {
+			t.Errorf("removed lock held %v, other lock held %v", removed.Held(time.Now()), kept.Held(time.Now()))
+		}
+		must(t, acquire(t, s, "shop").Put(t.Context(), doc("a", "b")))
+	})
+}
+
+func TestARevokedSessionEndsAllItsLocksAndTheNextAcquireBeginsAnother(t *testing.T) {
+	eachEtcd(t, func(t *testing.T, settings Settings) {
+		s := open(t, settings)
+		a, b := acquire(t, s, "a"), acquire(t, s, "b")
+		_, err := s.client.Revoke(t.Context(), a.claim.session.id)
+		must(t, err)
+		awaitDone(t, a, 3*time.Second)
+		awaitDone(t, b, 3*time.Second)
+		again := acquire(t, s, "a")
+		if again.Token() <= a.Token() || a.Held(time.Now()) {
+			t.Errorf("token %d after %d, old lease held %v", again.Token(), a.Token(), a.Held(time.Now()))
+		}
+		must(t, again.Put(t.Context(), doc("a", "b")))
+	})
+}
+
+func TestUpdatesOfTwoElectorsLoseNothing(t *testing.T) {
+	etcd := startEtcdProcess(t)
+	const each, edits = 3, 15
+	var work sync.WaitGroup
+	for elector := range 2 {
+		s := open(t, Settings{Endpoints: []string{etcd.endpoint}})
+		for i := range each {
+			l := acquire(t, s, fmt.Sprintf("cluster-%d-%d", elector, i))
+			work.Go(func() {
+				for range edits {
+					if err := l.Update(t.Context(), "fleet/brake", increment); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	work.Wait()
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}})
+	if got := value(t, s, "fleet/brake"); got != strconv.Itoa(2*each*edits) {
+		t.Errorf("%s of %d edits are there", got, 2*each*edits)
+	}
+}
+
+func increment(old []byte) ([]byte, error) {
+	n, _ := strconv.Atoi(string(old)) // nothing counts as zero
+	return []byte(strconv.Itoa(n + 1)), nil
+}
+
+func TestAnUpdateThatRefusesOrChangesNothingWritesNothing(t *testing.T) {
+	s := open(t, Settings{Dir: t.TempDir()})
+	l := acquire(t, s, "shop")
+	refusal := fmt.Errorf("the brake is on: %w", context.DeadlineExceeded) // looks as if repeating would help
+	calls := 0
+	err := l.Update(t.Context(), "d", func(old []byte) ([]byte, error) {
+		if calls++; old != nil {
+			t.Errorf("no document reads as %q", old)
+		}
+		return []byte("x"), refusal
+	})
+	mustFail(t, err, refusal)
+	must(t, l.Update(t.Context(), "d", func([]byte) ([]byte, error) { return nil, nil }))
+	if _, ok, _ := s.Get(t.Context(), "d"); ok || calls != 1 {
+		t.Errorf("document written: %v, edits: %d", ok, calls)
+	}
+}
+
+// unreliable stands between the store and etcd. It carries out transactions and keeps the reply, or keeps the request
+// and lets the test carry it out later.
+type unreliable struct {
+	clientv3.KV
+	mu      sync.Mutex
+	lose    func() bool // asked for each write: is its reply lost?
+	hold    func() bool // asked for each write: is it held back?
+	delayed []func() (*clientv3.TxnResponse, error)
+}
+
+var errReplyLost = context.DeadlineExceeded
+
+func (u *unreliable) Txn(ctx context.Context) clientv3.Txn {
+	return &unreliableTxn{Txn: u.KV.Txn(context.WithoutCancel(ctx)), u: u}
+}
+
+type unreliableTxn struct {
+	clientv3.Txn
+	u      *unreliable
+	writes bool
+}
+
+func (x *unreliableTxn) If(cmps ...clientv3.Cmp) clientv3.Txn {
+	x.Txn, x.writes = x.Txn.If(cmps...), true // only writes have conditions
+	return x
+}
+
+func (x *unreliableTxn) Then(ops ...clientv3.Op) clientv3.Txn { x.Txn = x.Txn.Then(ops...); return x }
+func (x *unreliableTxn) Else(ops ...clientv3.Op) clientv3.Txn { x.Txn = x.Txn.Else(ops...); return x }
+
+func (x *unreliableTxn) Commit() (*clientv3.TxnResponse, error) {
+	x.u.mu.Lock()
+	defer x.u.mu.Unlock()
+	if x.writes && x.u.hold != nil && x.u.hold() {
+		x.u.delayed = append(x.u.delayed, x.Txn.Commit)
+		return nil, errReplyLost
+	}
+	reply, err := x.Txn.Commit()
+	if x.writes && x.u.lose != nil && x.u.lose() {
+		return nil, errReplyLost
+	}
+	return reply, err
+}
+
+// deliver carries out what was held back, and says how many of those took effect.
+func (u *unreliable) deliver(t *testing.T) (succeeded int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, commit := range u.delayed {
+		reply, err := commit()
+		if must(t, err); reply.Succeeded {
+			succeeded++
+		}
+	}
+	u.delayed = nil
+	return succeeded
+}
+
+func openUnreliable(t *testing.T) (*Store, *unreliable) {
+	s := open(t, Settings{Dir: t.TempDir()})
+	u := &unreliable{KV: s.client.KV}
+	s.client.KV = u
+	return s, u
+}
+
+// every answers true at the nth, 2nth … time.
+func every(n int) func() bool {
+	asked := 0
+	return func() bool { asked++; return asked%n == 0 }
+}
+
+// once answers true at the nth time only.
+func once(n int) func() bool {
+	asked := 0
+	return func() bool { asked++; return asked == n }
+}
+
+func TestNoTermIsGivenTwiceWhenRepliesAreLost(t *testing.T) {
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	u.mu.Lock()
+	u.lose = every(2)
+	u.mu.Unlock()
+	var last uint64
+	for range 10 {
+		term, err := l.NextTerm(t.Context(), 0)
+		if must(t, err); term <= last {
+			t.Fatalf("term %d after %d", term, last)
+		}
+		last = term
+	}
+	if last < 15 {
+		t.Errorf("last term is %d: the lost replies were not drawn terms, so this test tests nothing", last)
+	}
+}
+
+func TestADelayedDrawIsNeverGivenToAnother(t *testing.T) {
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	u.hold = once(1)
+	first, err := l.NextTerm(t.Context(), 0) // the first attempt is on its way, the second one succeeds
+	must(t, err)
+	if n := u.deliver(t); n != 0 {
+		t.Errorf("%d delayed draws took effect after a later one", n)
+	}
+	second, err := l.NextTerm(t.Context(), 0)
+	if must(t, err); second != first+1 {
+		t.Errorf("term %d after %d", second, first)
+	}
+}
+
+func TestADelayedWriteDoesNotUndoALaterOne(t *testing.T) {
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	u.hold = every(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	mustFail(t, l.Put(ctx, doc("d", "old")), ErrUnavailable)
+	u.hold = nil
+	must(t, l.Put(t.Context(), doc("d", "new")))
+	if n := u.deliver(t); n != 0 || value(t, s, "d") != "new" {
+		t.Errorf("%d delayed writes took effect, the document says %q", n, value(t, s, "d"))
+	}
+	must(t, l.Put(t.Context(), doc("d", "newest")))
+}
+
+func TestAWriteWhoseReplyWasLostIsFollowedByTheNext(t *testing.T) {
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	u.lose = every(2)
+	for i := range 6 {
+		must(t, l.Put(t.Context(), doc("d", strconv.Itoa(i))))
+		if got := value(t, s, "d"); got != strconv.Itoa(i) {
+			t.Fatalf("document says %s after write %d", got, i)
+		}
+	}
+}
+
+func TestALockWhoseReplyWasLostIsNotLeftLocked(t *testing.T) {
+	s, u := openUnreliable(t)
+	u.lose = once(1)
+	l := acquire(t, s, "shop")
+	if !l.Held(time.Now()) {
+		t.Error("not held")
+	}
+	must(t, l.Release(t.Context()))
+	must(t, acquire(t, s, "shop").Release(t.Context()))
+}
+
+func TestADelayedAttemptAtALockComesToNothing(t *testing.T) {
+	s, u := openUnreliable(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond) // one attempt, no more
+	defer cancel()
+	u.hold = once(1)
+	_, err := s.Acquire(ctx, "shop")
+	mustFail(t, err, ErrUnavailable)
+	eventually(t, "the attempt is withdrawn", func() bool {
+		reply, err := u.KV.Get(t.Context(), fences+"shop")
+		return err == nil && len(reply.Kvs) == 1
+	})
+	if n := u.deliver(t); n != 0 {
+		t.Error("the lock was taken for nobody")
+	}
+	must(t, acquire(t, s, "shop").Release(t.Context()))
+}
+
+func TestALockWhoseReleaseGotNoAnswerIsReleasedLater(t *testing.T) {
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	u.mu.Lock()
+	u.hold = func() bool { return true }
+	u.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	mustFail(t, l.Release(ctx), ErrUnavailable)
+	awaitDone(t, l, time.Second)
+	u.mu.Lock()
+	u.hold, u.delayed = nil, nil
+	u.mu.Unlock()
+	eventually(t, "the lock is free", func() bool {
+		holder, err := s.Holder(t.Context(), "shop")
+		return err == nil && holder == ""
+	})
+	if !acquire(t, s, "shop").Held(time.Now()) {
+		t.Error("not held")
+	}
+}
