@@ -1,0 +1,186 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/primacydb/primacy/mysqld"
+)
+
+// A template is a freshly initialised data directory that every server of every
+// fleet with the same settings begins as a copy of. Making one takes seconds,
+// copying it a fraction of one, and since all copies are the same, no server has
+// a transaction that another lacks.
+//
+// It holds the accounts, locked and without a password: passwords belong to a
+// fleet and never reach the cache.
+type template struct {
+	binary Binary
+	baked  []setting
+	schema []string // statements, in order
+}
+
+func newTemplate(binary Binary, spec Spec) template {
+	return template{
+		binary: binary,
+		baked:  append(initialSettings(), bakedOptions(spec.Options)...),
+		schema: append(accountStatements(spec.Users), spec.Schema...),
+	}
+}
+
+// accountStatements makes the three accounts of a fleet. The application gets
+// its schema and nothing that could tell it a primary from a replica.
+func accountStatements(users Users) []string {
+	create := func(name string) string {
+		return "CREATE USER " + quoteName(name) + "@'%' ACCOUNT LOCK"
+	}
+	return slices.Concat(
+		[]string{create(users.Primacy.Name), create(users.Replica.Name), create(users.App.Name), "CREATE DATABASE app"},
+		mysqld.GrantStatements(users.Primacy.Name, "%", mysqld.FeatureClone),
+		mysqld.ReplicaGrantStatements(users.Replica.Name, "%"),
+		[]string{"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON app.* TO " + quoteName(users.App.Name) + "@'%'"},
+	)
+}
+
+// key names the template's directory: another server, setting or statement is
+// another template.
+func (t template) key() string {
+	sum := sha256.New()
+	io.WriteString(sum, t.binary.Path+"\n"+t.binary.Version+"\n"+renderSettings(t.baked)+strings.Join(t.schema, "\n"))
+	return t.binary.Version + "-" + hex.EncodeToString(sum.Sum(nil))[:12]
+}
+
+// dir returns the template's data directory and makes it first where it is
+// missing. It appears by a rename, whole or not at all; the lock only spares two
+// processes the same work.
+func (t template) dir(ctx context.Context, log io.Writer) (string, error) {
+	root, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	root = filepath.Join(root, "templates")
+	dir := filepath.Join(root, t.key())
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", err
+	}
+	lock, err := waitLock(ctx, filepath.Join(root, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	fmt.Fprintf(log, "initialising a data directory with mysqld %s, once\n", t.binary.Version)
+	return dir, t.make(ctx, root, dir)
+}
+
+func (t template) make(ctx context.Context, root, dir string) error {
+	work, err := os.MkdirTemp(root, "making-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	data := filepath.Join(work, "data")
+	if err := t.initialise(ctx, work, data); err != nil {
+		return err
+	}
+	// Each server writes its own identity at its first start.
+	if err := os.Remove(filepath.Join(data, "auto.cnf")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.Rename(data, dir)
+}
+
+func (t template) initialise(ctx context.Context, work, data string) error {
+	config, statements := filepath.Join(work, "my.cnf"), filepath.Join(work, "schema.sql")
+	place := []setting{{"datadir", data}, {"init_file", statements}, {"secure_file_priv", "NULL"}}
+	if err := writeSettings(config, place, runAs(), t.baked); err != nil {
+		return err
+	}
+	if err := os.WriteFile(statements, []byte(initFile(t.schema)), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, t.binary.Path, "--defaults-file="+config, "--initialize-insecure")
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("initialise a data directory with %s: %w\n%s", t.binary.Path, err, complaints(output))
+	}
+	return nil
+}
+
+// initFile writes one statement on each line, which is how the server reads it.
+func initFile(statements []string) string {
+	var text strings.Builder
+	for _, statement := range statements {
+		text.WriteString(strings.ReplaceAll(statement, "\n", " ") + ";\n")
+	}
+	return text.String()
+}
+
+// complaints keeps the lines of a server's log that tell what went wrong.
+func complaints(log []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+	serious := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		return !strings.Contains(line, "[ERROR]")
+	})
+	if len(serious) == 0 {
+		serious = lines
+	}
+	return strings.Join(serious[max(0, len(serious)-8):], "\n")
+}
+
+// copyTree copies a data directory and keeps the modes of its files, for there
+// are private keys among them.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		stat, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, relative)
+		if entry.IsDir() {
+			return os.MkdirAll(target, stat.Mode().Perm()|0o700)
+		}
+		return copyFile(path, target, stat.Mode().Perm())
+	})
+}
+
+// copyFile leaves the bytes to the kernel where it can share or copy them itself.
+func copyFile(from, to string, mode os.FileMode) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
+
+// quoteName quotes an identifier the way that no sql_mode changes.
+func quoteName(name string) string {
+	return "`" + strings.ReplaceAll(name, "`", "``") + "`"
+}
