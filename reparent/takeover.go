@@ -1,0 +1,103 @@
+package reparent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// TakeOver continues an operation that was interrupted, perhaps by the death of its elector. The saved
+// value may be older than what was done; the servers are the authority.
+//
+// As long as no decision is on record no marker was sent, and what was done is undone. With a decision
+// on record the marker may have been written: when its candidate, the same process as then, shows it as
+// committed under verified semi-sync, the marker was acknowledged and the change is carried to its end;
+// otherwise the outcome stays unknown, and the next change revokes the candidate together with the
+// leader before it.
+func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snapshot, now time.Time) Operation {
+	if !op.Running() {
+		return op
+	}
+	op = op.clone()
+	op.Stages = append(op.Stages, Stage{
+		Name: "resume", StartedAt: now, Outcome: "ok",
+		Detail: fmt.Sprintf("taken over by %s in phase %s", elector, op.Phase),
+	})
+	op.Elector, op.PhaseAt, op.Tries = elector, now, 0
+	op.SessionTerm = max(term, op.Term)
+	switch {
+	case op.Phase == PhaseReleasing:
+		return op
+	case op.Decision == nil:
+		return op.undo(snapshot, now)
+	case op.committed(snapshot.Server(op.To)):
+		return op.carryOn(now)
+	case op.Kind == KindAdoption:
+		return op.fail("resume", Obstacle{Code: "interrupted", Message: "the adoption was interrupted; it is tried again"}, now)
+	}
+	return op.fail("resume", Obstacle{
+		Code:    "interrupted",
+		Message: fmt.Sprintf("interrupted after %s was chosen; whether its marker was acknowledged is unknown, so the next change revokes it too", op.To),
+	}, now)
+}
+
+// undo assumes the worst of what the dead elector did: everything that it could have sent may have
+// taken effect.
+func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
+	for _, m := range op.Ruleset.Members {
+		p := op.Progress[m.Address]
+		switch op.Kind {
+		case KindEmergency:
+			p.Frozen = atLeastUnknown(p.Frozen)
+		case KindPlanned:
+			if op.Prepared.Has(m.Address) {
+				p.Attached = atLeastUnknown(p.Attached)
+			}
+		case KindAdoption:
+		}
+		if with := op.silencedWith(m.Address); with != "" {
+			p.Silenced, p.With = atLeastUnknown(p.Silenced), with
+		}
+		op.Progress[m.Address] = p
+	}
+	message := fmt.Sprintf("interrupted in phase %s before anything was decided; %d of %d servers answer now", op.Phase, snapshot.Reached().Len(), len(op.Ruleset.Members))
+	return op.giveUp(StateUndone, "resume", Obstacle{Code: "interrupted", Message: message}, now)
+}
+
+func (op Operation) silencedWith(a topology.Address) Verb {
+	switch {
+	case op.Kind == KindPlanned && a == op.From:
+		return Demote
+	case op.Kind == KindEmergency && op.isLeader(a):
+		return op.Silencers()[a]
+	}
+	return ""
+}
+
+func atLeastUnknown(o Outcome) Outcome {
+	if o == Yes {
+		return Yes
+	}
+	return Unknown
+}
+
+// committed tells whether the candidate, the process that was chosen, shows the marker as executed while
+// commits wait for acknowledgements there: then it was acknowledged. A process that restarted completes
+// what was never acknowledged (E4), so its word does not count.
+func (op Operation) committed(o topology.Observation) bool {
+	verified := o.SemiSync.Verified() || op.Ruleset.AcksNeeded(op.To) == 0
+	return o.OK() && o.Incarnation == op.Decision.Incarnation && verified &&
+		o.SemiSync.Acks >= op.Ruleset.AcksNeeded(op.To) &&
+		o.Executed.Has(op.Decision.Marker().GTID())
+}
+
+func (op Operation) carryOn(now time.Time) Operation {
+	op.MarkedAt = now
+	if op.Kind == KindAdoption {
+		op.Established = now
+		return op.finish(StateSucceeded, now)
+	}
+	op.Phase = PhaseOpening
+	return op
+}
