@@ -20,6 +20,7 @@ var universe = []Source{
 	{UUID: UUID{0: 0x0a}, Tag: "_x"},
 	{UUID: UUID{0: 0x0a}, Tag: "backup"},
 	{UUID: UUID{0: 0x0a, 15: 1}, Tag: "t2"},
+	{UUID: UUID{0: 0x0a, 15: 1}, Tag: "t3"},
 	{UUID: UUID{0: 0xf0}},
 }
 
@@ -32,7 +33,7 @@ func numberAt(source, bit int) int64 {
 }
 
 // bitmap is the oracle: one bit for each number of each source.
-type bitmap [5][width]bool
+type bitmap [6][width]bool
 
 func (m *bitmap) combine(o *bitmap, f func(a, b bool) bool) *bitmap {
 	out := new(bitmap)

@@ -86,15 +86,11 @@ func (p *parser) element() error {
 }
 
 func (p *parser) uuid() (UUID, error) {
-	if len(p.text)-p.at < uuidLength {
-		return UUID{}, p.unexpected("a uuid of 36 characters")
+	id, length, expected := scanUUID(p.text[p.at:])
+	p.at += length
+	if expected != "" {
+		return UUID{}, p.unexpected(expected + " of a uuid")
 	}
-	id, wrong := decodeUUID(p.text[p.at:])
-	if wrong >= 0 {
-		p.at += wrong
-		return UUID{}, p.unexpected(uuidPart(wrong) + " of a uuid")
-	}
-	p.at += uuidLength
 	return id, nil
 }
 

@@ -24,6 +24,8 @@ func TestWhatServersAcceptIsRead(t *testing.T) {
 		{"a uuid twice", idA + ":1-3," + idB + ":1," + idA + ":2-5", idA + ":1-5," + idB + ":1"},
 		{"a uuid twice in a row", idA + ":1-3," + idA + ":2-5", idA + ":1-5"},
 		{"upper-case uuids", "ABCDEF00-1111-1111-1111-1111111111aF:1", "abcdef00-1111-1111-1111-1111111111af:1"},
+		{"uuids without dashes", strings.Repeat("1", 32) + ":1:t:2," + strings.Repeat("2", 32) + ":3", idA + ":1:t:2," + idB + ":3"},
+		{"uuids in braces", "{" + idA + "}:1,{" + idB + "} :2", idA + ":1," + idB + ":2"},
 		{"empty elements", "," + idA + ":1,, ," + idB + ":2,", idA + ":1," + idB + ":2"},
 		{"space between all parts", " " + idA + " : 1 - 5 : tag : 7 , " + idB + "\n:\n2 ", idA + ":1-5:tag:7," + idB + ":2"},
 		{"a tag", idA + ":tag:1-5", idA + ":tag:1-5"},
@@ -49,11 +51,14 @@ func TestWhatServersAcceptIsRead(t *testing.T) {
 
 func TestErrorsSayWhereAndWhatWasExpected(t *testing.T) {
 	rows := []struct{ name, text, want string }{
-		{"not a uuid", "abc:1", `gtid set: position 1: expected a uuid of 36 characters, found "abc:1"`},
+		{"not a uuid", "abc:1", `gtid set: position 4: expected a hexadecimal digit of a uuid, found ":1"`},
 		{"a wrong digit", "1111111g-1111-1111-1111-111111111111:1", `gtid set: position 8: expected a hexadecimal digit of a uuid, found "g-1111-1111-1111-111111111111:1"`},
-		{"a missing dash", strings.Repeat("1", 36) + ":1", `gtid set: position 9: expected '-' of a uuid, found "1111111111111111111111111111:1"`},
-		{"a uuid without dashes", strings.Repeat("1", 32) + ":1-5:7", `gtid set: position 9: expected '-' of a uuid, found "111111111111111111111111:1-5:7"`},
-		{"a uuid in braces", "{" + idA + "}:1", `gtid set: position 1: expected a hexadecimal digit of a uuid, found "{11111111-1111-1111-1111-111111111111}:1"`},
+		{"a missing dash", strings.Repeat("1", 36) + ":1", `gtid set: position 33: expected ':' and a transaction number, found "1111:1"`},
+		{"some dashes", "11111111-111111111111-1111-111111111111:1", `gtid set: position 14: expected '-' of a uuid, found "11111111-1111-111111111111:1"`},
+		{"braces and no dashes", "{" + strings.Repeat("1", 32) + "}:1", `gtid set: position 10: expected '-' of a uuid, found "111111111111111111111111}:1"`},
+		{"braces that stay open", "{" + idA + ":1", `gtid set: position 38: expected '}' of a uuid, found ":1"`},
+		{"a uuid that is too long", idA + "1:1", `gtid set: position 37: expected ':' and a transaction number, found "1:1"`},
+		{"half a uuid", idA[:18], `gtid set: position 19: expected '-' of a uuid, found the end`},
 		{"a uuid alone", idA, `gtid set: position 37: expected ':' and a transaction number, found the end`},
 		{"a uuid alone before a comma", idA + "," + idB + ":1", `gtid set: position 37: expected ':' and a transaction number, found ",22222222-2222-2222-2222-222222222222:1"`},
 		{"no number", idA + ":", `gtid set: position 38: expected a transaction number, found the end`},
@@ -118,7 +123,7 @@ func TestSingleGTIDs(t *testing.T) {
 
 func TestWhatIsNotASingleGTIDIsRefused(t *testing.T) {
 	rows := []struct{ text, want string }{
-		{"", `gtid: position 1: expected a uuid of 36 characters, found the end`},
+		{"", `gtid: position 1: expected a hexadecimal digit of a uuid, found the end`},
 		{idA, `gtid: position 37: expected ':' and a transaction number, found the end`},
 		{idA + ":1," + idA + ":1", `gtid: position 39: expected the end, found ",11111111-1111-1111-1111-111111111111:1"`},
 		{idA + ":1-2", `gtid "` + idA + `:1-2": expected a single transaction, found several`},
@@ -135,16 +140,23 @@ func TestWhatIsNotASingleGTIDIsRefused(t *testing.T) {
 	}
 }
 
-func TestUUIDs(t *testing.T) {
-	u, err := ParseUUID("3E11FA47-71CA-11E1-9E33-C80AA9429562")
-	if err != nil {
-		t.Fatal(err)
+func TestUUIDsAreReadInTheFormsThatServersAccept(t *testing.T) {
+	const want = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+	for _, text := range []string{want, strings.ToUpper(want), strings.ReplaceAll(want, "-", ""), "{" + want + "}"} {
+		u, err := ParseUUID(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAnswer(t, text, u.String(), want)
 	}
-	mustAnswer(t, "text", u.String(), "3e11fa47-71ca-11e1-9e33-c80aa9429562")
+}
+
+func TestWhatIsNotAUUIDIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                     `uuid "": expected 36 characters (8-4-4-4-12 hexadecimal digits), found 0`,
-		"3e11fa47-71ca-11e1-9e33-c80aa942956x": `uuid "3e11fa47-71ca-11e1-9e33-c80aa942956x": position 36: expected a hexadecimal digit, found "x"`,
-		"3e11fa47071ca-11e1-9e33-c80aa9429562": `uuid "3e11fa47071ca-11e1-9e33-c80aa9429562": position 9: expected '-', found "071ca-11e1-9e33-c80aa9429562"`,
+		"":                                      `uuid "": position 1: expected a hexadecimal digit, found the end`,
+		"3e11fa47-71ca-11e1-9e33-c80aa942956x":  `uuid "3e11fa47-71ca-11e1-9e33-c80aa942956x": position 36: expected a hexadecimal digit, found "x"`,
+		"3e11fa47-71ca-11e1-9e33-c80aa94295621": `uuid "3e11fa47-71ca-11e1-9e33-c80aa94295621": position 37: expected the end, found "1"`,
+		"3e11fa47-71ca011e1-9e33-c80aa9429562":  `uuid "3e11fa47-71ca011e1-9e33-c80aa9429562": position 14: expected '-', found "011e1-9e33-c80aa9429562"`,
 	} {
 		_, err := ParseUUID(text)
 		if err == nil {
@@ -157,7 +169,7 @@ func TestUUIDs(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", ",", idA + ":1-5:7,\n" + idB + ":tag:1-3", idA + ":9:B:2:1:a:4", " " + idA + " : 1 - 5 , ,", idA + ":7-3",
-		idA + ":9223372036854775806", idA + ":18446744073709551617", idA + ":a:b:1", idA + ":010", strings.ToUpper("abcdef" + idA[6:] + ":t:1"),
+		idA + ":9223372036854775806", idA + ":18446744073709551617", idA + ":a:b:1", idA + ":010", "{" + idA + "}:1", strings.Repeat("a", 32) + ":1", strings.ToUpper("abcdef" + idA[6:] + ":t:1"),
 	} {
 		f.Add(text)
 	}

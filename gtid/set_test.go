@@ -61,6 +61,26 @@ func TestTagsAreSourcesOfTheirOwn(t *testing.T) {
 	mustAnswer(t, "untagged contains tagged", MustParse(idA+":1-5").Contains(s), false)
 }
 
+func TestSetsWithTheSameNumbersOfDifferentSourcesDiffer(t *testing.T) {
+	a := MustParse(idA + ":1-5")
+	mustAnswer(t, "another uuid", a.Equal(MustParse(idB+":1-5")), false)
+	mustAnswer(t, "another tag", a.Equal(MustParse(idA+":t:1-5")), false)
+	mustAnswer(t, "the same source", a.Equal(MustParse(idA+":1-5")), true)
+}
+
+func TestResultsThatTurnOutSmallDoNotKeepTheMemoryOfTheirOperands(t *testing.T) {
+	odd, even := Set{}, Set{}
+	for n := int64(1); n < 200; n += 2 {
+		odd, even = odd.Union(Range(source(idA, ""), n, n)), even.Union(Range(source(idA, ""), n+1, n+1))
+	}
+	small := []Set{odd.Union(even), odd.Subtract(odd.Subtract(MustParse(idA + ":1"))), odd.Intersect(MustParse(idA + ":1-8:199-400"))}
+	for _, s := range small {
+		if spans := s.streams[0].spans; cap(spans) > 2*len(spans) {
+			t.Errorf("%d spans hold the memory of %d", len(spans), cap(spans))
+		}
+	}
+}
+
 func TestSourcesAndUUIDsAreListedOnceAndInOrder(t *testing.T) {
 	s := MustParse(idB + ":5," + idA + ":b:1:a:1," + idA + ":9:7")
 	want := []Source{source(idA, ""), source(idA, "a"), source(idA, "b"), source(idB, "")}

@@ -8,15 +8,15 @@ const uuidLength = 36
 // UUID is a server's identity, as in @@server_uuid.
 type UUID [16]byte
 
-// ParseUUID reads the dashed form in either case, the only form that servers
-// accept in a GTID.
+// ParseUUID reads the forms that servers accept: with dashes, with dashes and
+// in braces, or 32 hexadecimal digits in a row; in either case.
 func ParseUUID(text string) (UUID, error) {
-	if len(text) != uuidLength {
-		return UUID{}, fmt.Errorf("uuid %q: expected %d characters (8-4-4-4-12 hexadecimal digits), found %d", clip(text), uuidLength, len(text))
+	id, end, expected := scanUUID(text)
+	if expected == "" && end < len(text) {
+		expected = "the end"
 	}
-	id, wrong := decodeUUID(text)
-	if wrong >= 0 {
-		return UUID{}, fmt.Errorf("uuid %q: position %d: expected %s, found %s", text, wrong+1, uuidPart(wrong), found(text, wrong))
+	if expected != "" {
+		return UUID{}, fmt.Errorf("uuid %q: position %d: expected %s, found %s", clip(text), end+1, expected, found(text, end))
 	}
 	return id, nil
 }
@@ -52,46 +52,41 @@ func (u UUID) append(out []byte) []byte {
 	return out
 }
 
-// digitAt holds the offset of each byte's first digit within the text.
-var digitAt = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
-
-// decodeUUID reads the first 36 bytes of text. The second result is the offset
-// of the first byte that does not belong there, or -1.
-func decodeUUID(text string) (UUID, int) {
-	var id UUID
-	var wrong byte
-	text = text[:uuidLength]
-	for i, at := range digitAt {
-		high, low := nibble[text[at]], nibble[text[at+1]]
-		wrong |= high | low
-		id[i] = high<<4 | low&15
+// scanUUID reads a uuid at the start of a text and returns the offset behind
+// it. When there is none, the offset is that of the first byte which does not
+// fit, and expected says what would.
+func scanUUID(text string) (id UUID, end int, expected string) {
+	if len(text) == 0 || text[0] != '{' {
+		return scanDigits(text, len(text) > 8 && text[8] == '-')
 	}
-	dashed := text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-'
-	if wrong > 15 || !dashed {
-		return UUID{}, wrongDigit(text)
+	id, end, expected = scanDigits(text[1:], true)
+	end++
+	if expected == "" && (end == len(text) || text[end] != '}') {
+		expected = "'}'"
 	}
-	return id, -1
+	if expected == "" {
+		end++
+	}
+	return id, end, expected
 }
 
-// wrongDigit finds what decodeUUID has already refused.
-func wrongDigit(text string) int {
-	for i := range uuidLength {
-		if isDash(i) != (text[i] == '-') || !isDash(i) && nibble[text[i]] > 15 {
-			return i
+func scanDigits(text string, dashed bool) (id UUID, at int, expected string) {
+	for i := range id {
+		if dashed && (i == 4 || i == 6 || i == 8 || i == 10) {
+			if at == len(text) || text[at] != '-' {
+				return id, at, "'-'"
+			}
+			at++
+		}
+		for range 2 {
+			if at == len(text) || nibble[text[at]] > 15 {
+				return id, at, "a hexadecimal digit"
+			}
+			id[i] = id[i]<<4 | nibble[text[at]]
+			at++
 		}
 	}
-	return -1
-}
-
-func isDash(offset int) bool {
-	return offset == 8 || offset == 13 || offset == 18 || offset == 23
-}
-
-func uuidPart(offset int) string {
-	if isDash(offset) {
-		return "'-'"
-	}
-	return "a hexadecimal digit"
+	return id, at, ""
 }
 
 // nibble maps a hexadecimal digit to its value and every other byte to 255.
