@@ -62,6 +62,7 @@ func ghost(t *testing.T, l *Lease) *Lease {
 }
 
 func TestEtcdRefusesTheWritesOfAnElectorThatMissedItsLoss(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		s := open(t, settings)
 		first := acquire(t, s, "shop")
@@ -103,6 +104,7 @@ func TestEtcdRefusesTheWritesOfAnElectorThatMissedItsLoss(t *testing.T) {
 }
 
 func TestALockThatIsRemovedInEtcdIsLostAtOnce(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		settings.LeaseTTL = time.Minute
 		s := open(t, settings)
@@ -118,6 +120,7 @@ func TestALockThatIsRemovedInEtcdIsLostAtOnce(t *testing.T) {
 }
 
 func TestARevokedSessionEndsAllItsLocksAndTheNextAcquireBeginsAnother(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		s := open(t, settings)
 		a, b := acquire(t, s, "a"), acquire(t, s, "b")
@@ -134,6 +137,7 @@ func TestARevokedSessionEndsAllItsLocksAndTheNextAcquireBeginsAnother(t *testing
 }
 
 func TestUpdatesOfTwoElectorsLoseNothing(t *testing.T) {
+	t.Parallel()
 	etcd := startEtcdProcess(t)
 	const each, edits = 3, 15
 	var work sync.WaitGroup
@@ -163,6 +167,7 @@ func increment(old []byte) ([]byte, error) {
 }
 
 func TestAnUpdateThatRefusesOrChangesNothingWritesNothing(t *testing.T) {
+	t.Parallel()
 	s := open(t, Settings{Dir: t.TempDir()})
 	l := acquire(t, s, "shop")
 	refusal := fmt.Errorf("the brake is on: %w", context.DeadlineExceeded) // looks as if repeating would help
@@ -258,6 +263,7 @@ func once(n int) func() bool {
 }
 
 func TestNoTermIsGivenTwiceWhenRepliesAreLost(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
 	u.mu.Lock()
@@ -277,6 +283,7 @@ func TestNoTermIsGivenTwiceWhenRepliesAreLost(t *testing.T) {
 }
 
 func TestADelayedDrawIsNeverGivenToAnother(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
 	u.hold = once(1)
@@ -292,6 +299,7 @@ func TestADelayedDrawIsNeverGivenToAnother(t *testing.T) {
 }
 
 func TestADelayedWriteDoesNotUndoALaterOne(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
 	u.hold = every(1)
@@ -307,6 +315,7 @@ func TestADelayedWriteDoesNotUndoALaterOne(t *testing.T) {
 }
 
 func TestAWriteWhoseReplyWasLostIsFollowedByTheNext(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
 	u.lose = every(2)
@@ -319,6 +328,7 @@ func TestAWriteWhoseReplyWasLostIsFollowedByTheNext(t *testing.T) {
 }
 
 func TestALockWhoseReplyWasLostIsNotLeftLocked(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	u.lose = once(1)
 	l := acquire(t, s, "shop")
@@ -330,6 +340,7 @@ func TestALockWhoseReplyWasLostIsNotLeftLocked(t *testing.T) {
 }
 
 func TestADelayedAttemptAtALockComesToNothing(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Millisecond) // one attempt, no more
 	defer cancel()
@@ -347,6 +358,7 @@ func TestADelayedAttemptAtALockComesToNothing(t *testing.T) {
 }
 
 func TestALockWhoseReleaseGotNoAnswerIsReleasedLater(t *testing.T) {
+	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
 	u.mu.Lock()

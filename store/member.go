@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (s *Store) joinMember(ctx context.Context) error {
 	case <-server.StopNotify():
 		return fmt.Errorf("open the store: etcd in %s stopped; was this member removed from its cluster?", s.settings.Dir)
 	case <-ctx.Done():
-		return s.noQuorum(ctx.Err())
+		return cmp.Or(s.sameMembers(), s.noQuorum(ctx.Err()))
 	}
 	if err := s.sameMembers(); err != nil {
 		return err

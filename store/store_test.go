@@ -8,6 +8,7 @@ import (
 )
 
 func TestDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		s := open(t, settings)
 		l := acquire(t, s, "shop")
@@ -52,6 +53,7 @@ func TestDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testing.T) 
 }
 
 func TestAWatcherSeesWhatStandsAndThenEachChange(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		s := open(t, settings)
 		l := acquire(t, s, "shop")
@@ -82,6 +84,7 @@ func TestAWatcherSeesWhatStandsAndThenEachChange(t *testing.T) {
 }
 
 func TestOneLockHasOneHolderAndGoesToTheNextWhenReleased(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		settings.Elector = "elector-1"
 		s := open(t, settings)
@@ -124,6 +127,7 @@ func TestOneLockHasOneHolderAndGoesToTheNextWhenReleased(t *testing.T) {
 }
 
 func TestLocksOfDifferentClustersAreHeldSideBySide(t *testing.T) {
+	t.Parallel()
 	s := open(t, Settings{Dir: t.TempDir()})
 	a, b := acquire(t, s, "a"), acquire(t, s, "b")
 	must(t, a.Release(t.Context()))
@@ -133,6 +137,7 @@ func TestLocksOfDifferentClustersAreHeldSideBySide(t *testing.T) {
 }
 
 func TestTermsGrowAndPassWhatTheServersHaveSeen(t *testing.T) {
+	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		s := open(t, settings)
 		l := acquire(t, s, "shop")
@@ -158,6 +163,7 @@ func TestTermsGrowAndPassWhatTheServersHaveSeen(t *testing.T) {
 }
 
 func TestReadyMeansThatEtcdAnswers(t *testing.T) {
+	t.Parallel()
 	must(t, open(t, Settings{Dir: t.TempDir()}).Ready(t.Context()))
 
 	etcd := startEtcdProcess(t)
@@ -174,6 +180,7 @@ func TestReadyMeansThatEtcdAnswers(t *testing.T) {
 }
 
 func TestAClosedStoreSaysThatItIsClosed(t *testing.T) {
+	t.Parallel()
 	s, err := Open(t.Context(), Settings{Dir: t.TempDir()})
 	must(t, err)
 	l := acquire(t, s, "shop")

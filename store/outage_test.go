@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+const ttl = 2 * time.Second
+
+// loses checks that a lease ends within its time to live after begun, and for good.
+func loses(t *testing.T, l *Lease, begun time.Time) {
+	t.Helper()
+	awaitDone(t, l, ttl+time.Second)
+	if took := time.Since(begun); took > ttl {
+		t.Errorf("lost only after %s, the lease is %s", took, ttl)
+	}
+	if l.Held(time.Now()) || l.Held(begun.Add(-time.Hour)) {
+		t.Error("held after it was lost")
+	}
+}
+
+func TestAFrozenEtcdEndsEveryLeaseWithinItsTimeToLive(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: ttl})
+	a, b := acquire(t, s, "a"), acquire(t, s, "b")
+
+	begun := time.Now()
+	etcd.freeze()
+	err := a.Put(t.Context(), doc("d", "into the silence"))
+	mustFail(t, err, ErrLost)
+	loses(t, a, begun)
+	loses(t, b, begun)
+	mustFail(t, s.Ready(t.Context()), ErrUnavailable)
+
+	etcd.thaw()
+	again := acquire(t, s, "a")
+	must(t, again.Put(t.Context(), doc("d", "after")))
+	if again.Token() <= a.Token() || a.Held(time.Now()) {
+		t.Errorf("token %d after %d, old lease held %v", again.Token(), a.Token(), a.Held(time.Now()))
+	}
+	if got := value(t, s, "d"); got != "after" {
+		t.Errorf("document says %q", got)
+	}
+}
+
+func TestAKilledEtcdEndsTheLeaseAndEverythingGoesOnAfterItsRestart(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: ttl})
+	var last uint64
+	for range 2 {
+		l := acquire(t, s, "shop")
+		term, err := l.NextTerm(t.Context(), 0)
+		if must(t, err); term <= last {
+			t.Errorf("term %d after %d", term, last)
+		}
+		last = term
+		must(t, l.Put(t.Context(), doc("d", "kept")))
+		begun := time.Now()
+		etcd.kill()
+		loses(t, l, begun)
+		etcd.start()
+		if got := value(t, s, "d"); got != "kept" {
+			t.Errorf("document says %q after the restart", got)
+		}
+	}
+}
+
+func TestALockOutlivesAShortRestartOfEtcd(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: 10 * time.Second})
+	l := acquire(t, s, "shop")
+	etcd.kill()
+	etcd.start()
+	must(t, l.Put(t.Context(), doc("d", "x")))
+	restarted := time.Now()
+	eventually(t, "a keep-alive is confirmed", func() bool { return l.Deadline().After(restarted.Add(9 * time.Second)) })
+}
+
+func TestTheNextElectorHasTheLockSoonAfterItsHolderWasKilled(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	holder := startProcess(t, "elector", "CLIENT="+etcd.endpoint)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: ttl})
+	name, err := s.Holder(t.Context(), "shop")
+	if must(t, err); name != "elector-child" {
+		t.Fatalf("holder is %q", name)
+	}
+	begun := time.Now()
+	holder.kill()
+	acquire(t, s, "shop")
+	took := time.Since(begun)
+	if t.Logf("the next holder had the lock after %s", took); took > ttl+time.Second {
+		t.Errorf("that is more than a second over the lease of %s", ttl)
+	}
+}
+
+func TestClosingAStoreHandsItsLocksOnAtOnce(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	first, err := Open(t.Context(), Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: time.Minute})
+	must(t, err)
+	acquire(t, first, "shop")
+	second := open(t, Settings{Endpoints: []string{etcd.endpoint}})
+	must(t, first.Close())
+	begun := time.Now()
+	acquire(t, second, "shop")
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestAFrozenElectorWakesUpWithoutItsLock(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	holder := startProcess(t, "elector", "CLIENT="+etcd.endpoint)
+	holder.freeze()
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: ttl})
+	l := acquire(t, s, "shop")
+	holder.thaw()
+	// The child goes on as if nothing had happened, and takes nothing away.
+	woken := time.Now()
+	eventually(t, "the lock was kept alive since", func() bool { return l.Deadline().After(woken.Add(2 * ttl)) })
+	must(t, l.Put(t.Context(), doc("d", "x")))
+}
+
+func TestWhatWasWrittenSurvivesTheKillingOfAnEmbeddedEtcd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	child := startProcess(t, "member", "DIR="+dir)
+	child.kill()
+	s := open(t, Settings{Dir: dir, LeaseTTL: time.Minute})
+	if got := value(t, s, "operations/shop/1"); got != "intent" {
+		t.Errorf("document says %q", got)
+	}
+	begun := time.Now()
+	l := acquire(t, s, "shop")
+	if took := time.Since(begun); took > 500*time.Millisecond {
+		t.Errorf("the dead process kept its lock for %s", took)
+	}
+	term, err := l.NextTerm(t.Context(), 0)
+	if must(t, err); term != 43 {
+		t.Errorf("term %d, want 43 after 42", term)
+	}
+}
+
+func TestOneFrozenMemberOfThreeCostsNoLock(t *testing.T) {
+	t.Parallel()
+	etcds := startThreeEtcds(t)
+	var endpoints []string
+	for _, e := range etcds {
+		endpoints = append(endpoints, e.endpoint)
+	}
+	s := open(t, Settings{Endpoints: endpoints, LeaseTTL: 3 * time.Second})
+	l := acquire(t, s, "shop")
+	etcds[ledMember(t, s, endpoints)].freeze()
+	frozen := time.Now()
+	for i := range 10 {
+		if err := l.Put(t.Context(), doc("d", "x")); err != nil {
+			t.Errorf("write %d: %v", i, err)
+		}
+	}
+	eventually(t, "the lock was kept alive since, or lost", func() bool {
+		return l.Deadline().After(frozen.Add(8*time.Second)) || !l.Held(time.Now())
+	})
+	if !l.Held(time.Now()) {
+		t.Error("the lock was lost")
+	}
+}
+
+// ledMember is the index of a member that does not lead.
+func ledMember(t *testing.T, s *Store, endpoints []string) int {
+	t.Helper()
+	for i, endpoint := range endpoints {
+		status, err := s.client.Status(t.Context(), endpoint)
+		if must(t, err); status.Leader != status.Header.MemberId {
+			return i
+		}
+	}
+	t.Fatal("every member leads")
+	return 0
+}
+
+func TestWithoutAQuorumTheLeaseEnds(t *testing.T) {
+	t.Parallel()
+	etcds := startThreeEtcds(t)
+	s := open(t, Settings{Endpoints: []string{etcds[0].endpoint}, LeaseTTL: ttl})
+	l := acquire(t, s, "shop")
+	begun := time.Now()
+	etcds[1].freeze()
+	etcds[2].freeze()
+	loses(t, l, begun)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := s.Acquire(ctx, "shop")
+	mustFail(t, err, ErrUnavailable)
+	mustFail(t, err, context.DeadlineExceeded)
+	etcds[1].thaw()
+	must(t, acquire(t, s, "shop").Put(t.Context(), doc("d", "x")))
+}
