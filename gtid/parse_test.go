@@ -58,6 +58,7 @@ func TestErrorsSayWhereAndWhatWasExpected(t *testing.T) {
 		{"braces and no dashes", "{" + strings.Repeat("1", 32) + "}:1", `gtid set: position 10: expected '-' of a uuid, found "111111111111111111111111}:1"`},
 		{"braces that stay open", "{" + idA + ":1", `gtid set: position 38: expected '}' of a uuid, found ":1"`},
 		{"a uuid that is too long", idA + "1:1", `gtid set: position 37: expected ':' and a transaction number, found "1:1"`},
+		{"a quarter of a uuid", idA[:9], `gtid set: position 10: expected a hexadecimal digit of a uuid, found the end`},
 		{"half a uuid", idA[:18], `gtid set: position 19: expected '-' of a uuid, found the end`},
 		{"a uuid alone", idA, `gtid set: position 37: expected ':' and a transaction number, found the end`},
 		{"a uuid alone before a comma", idA + "," + idB + ":1", `gtid set: position 37: expected ':' and a transaction number, found ",22222222-2222-2222-2222-222222222222:1"`},

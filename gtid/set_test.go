@@ -81,6 +81,25 @@ func TestResultsThatTurnOutSmallDoNotKeepTheMemoryOfTheirOperands(t *testing.T) 
 	}
 }
 
+// Sets of thousands of intervals are united and compared each second; what did
+// not change must not be copied.
+func TestResultsThatAreAnOperandShareItsMemory(t *testing.T) {
+	large, part, other := MustParse(idA+":1-9:20-30:40"), MustParse(idA+":2-5:40"), MustParse(idA+":11-12:50")
+	results := map[string]Set{
+		"union with nothing":                 large.Union(Set{}),
+		"nothing united with it":             Set{}.Union(large),
+		"union with a part of it":            large.Union(part),
+		"a part of it united with it":        part.Union(large),
+		"what others without it subtract":    large.Subtract(other),
+		"intersection with all and more":     large.Intersect(large.Union(other)),
+		"all and more intersected with it":   large.Union(other).Intersect(large),
+		"the part whose sources were wanted": large.Only(func(Source) bool { return true }),
+	}
+	for name, s := range results {
+		mustAnswer(t, name, same(s.streams[0].spans, large.streams[0].spans), true)
+	}
+}
+
 func TestSourcesAndUUIDsAreListedOnceAndInOrder(t *testing.T) {
 	s := MustParse(idB + ":5," + idA + ":b:1:a:1," + idA + ":9:7")
 	want := []Source{source(idA, ""), source(idA, "a"), source(idA, "b"), source(idB, "")}
