@@ -11,7 +11,7 @@ import (
 // Sealed returns the decision with its hash filled in. The time is cut to microseconds first, for that
 // is what the journal table keeps, and the hash must come out the same when the row is read back.
 func (d Decision) Sealed() Decision {
-	d.DecidedAt = d.DecidedAt.UTC().Truncate(time.Microsecond)
+	d.DecidedAt = microseconds(d.DecidedAt)
 	d.Hash = d.digest()
 	return d
 }
@@ -20,7 +20,7 @@ func (d Decision) Sealed() Decision {
 func (d Decision) Intact() bool { return d.Hash != "" && d.Hash == d.digest() }
 
 func (d Decision) digest() string {
-	d.Hash = ""
+	d.Hash, d.DecidedAt = "", microseconds(d.DecidedAt)
 	text, err := json.Marshal(d)
 	if err != nil {
 		return "" // a decision is plain data; an unmarshalable one is never intact
@@ -28,6 +28,9 @@ func (d Decision) digest() string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// microseconds is a time as the journal table gives it back, whatever the time zone of the session that reads it.
+func microseconds(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // markerHash takes the first 64 bits of a decision's hash.
 func markerHash(hash string) uint64 {

@@ -52,6 +52,10 @@ const (
 	ElectorIsolated        Code = "elector_isolated"     // we have lost too many servers to judge
 	WouldBlock             Code = "failover_would_block" // if the primary died now, nothing could be done
 	DuplicateIdentity      Code = "duplicate_identity"   // two members with one server_uuid or server_id
+	StoreBehind            Code = "store_behind"         // servers know of a term that no record names
+	LeadershipUnsettled    Code = "leadership_unsettled" // a later term was begun and its outcome is unknown
+	PrimaryReplaced        Code = "primary_replaced"     // another server answers at the primary's address
+	PrimaryUnverified      Code = "primary_unverified"   // it restarted and is writable without verification
 )
 
 // Evidence is one fact behind a finding: what was seen, of whom, by whom, how long ago.

@@ -6,7 +6,6 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-
 // Edit changes the observation of one server in any way.
 func (b *Builder) Edit(name topology.Address, change func(*topology.Observation)) *Builder {
 	b.edits = append(b.edits, func(c *built) { change(c.server(name)) })

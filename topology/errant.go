@@ -1,0 +1,114 @@
+package topology
+
+import (
+	"fmt"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// errantSets finds the transactions that servers hold and the chosen history does not.
+//
+// Let P be the established primary with server_uuid U, and H the set of all transactions of its history: its
+// leadership's base and marker, what P has executed, and what P writes from now on.
+// Claim: what this function reports of a server X is not in H, whenever P and X were probed and in whichever order.
+// P is asked at one moment and X at another, so X may hold what P executed in between, and it may hold what still
+// waits for acknowledgements on P, which P's executed set does not show. Both kinds were written by P itself while it
+// led, hence bear U: all of U is left out of the report. Any other transaction of H bears another UUID. P does not
+// gain such ones after its establishment, so each is in P's executed set or in the base at any time that P can be
+// asked. What remains after their subtraction is not in H.
+// The claim costs this: a transaction under U that P itself has lost (a crash with sync_binlog off) is not seen here.
+// Such a P has restarted and is judged as unverified.
+// When P replicates from a server outside the cluster it does gain foreign UUIDs; then only those of members count.
+// When P was never seen its executed set is unknown, and nothing is claimed.
+func (q inquiry) errantSets() map[Address]gtid.Set {
+	all := map[Address]gtid.Set{}
+	history, known := q.history()
+	if !known {
+		return all
+	}
+	for _, o := range q.replicas() {
+		if _, ahead := q.ahead[o.Address]; !o.OK() || ahead {
+			continue
+		}
+		if errant := o.Position().Subtract(history).Only(q.mayBeErrant()); !errant.IsEmpty() {
+			all[o.Address] = errant
+		}
+	}
+	return all
+}
+
+// history is what is known to be in the chosen history; false when the primary was never seen.
+func (q inquiry) history() (gtid.Set, bool) {
+	seen, ok := q.p, q.p.OK()
+	if !ok {
+		seen, ok = q.h.LastSeen[q.leader]
+	}
+	if !ok || q.leader == "" || seen.UUID != q.leaderUUID {
+		return gtid.Set{}, false
+	}
+	if !q.led {
+		return seen.Executed, true
+	}
+	return seen.Executed.Union(q.lead.Base).Union(q.lead.Marker().Set()), true
+}
+
+// mayBeErrant leaves out what the primary itself writes and what it takes over from outside the cluster.
+func (q inquiry) mayBeErrant() func(gtid.Source) bool {
+	seen := q.p
+	if !seen.OK() {
+		seen = q.h.LastSeen[q.leader]
+	}
+	if seen.Replication == nil || seen.Replication.Receiver == ThreadOff {
+		return func(s gtid.Source) bool { return s.UUID != q.leaderUUID }
+	}
+	members := map[gtid.UUID]bool{}
+	for _, o := range q.members() {
+		members[o.UUID] = o.OK()
+	}
+	return func(s gtid.Source) bool { return s.UUID != q.leaderUUID && members[s.UUID] }
+}
+
+func (q inquiry) errants() []Finding {
+	var found []Finding
+	for _, o := range q.replicas() {
+		errant, ok := q.errant[o.Address]
+		if !ok {
+			continue
+		}
+		found = append(found, Finding{
+			Code: Errant, Severity: SeverityCritical, Server: o.Address,
+			Message:  fmt.Sprintf("%s holds %s that the history of %s does not contain", o.Address, transactions(errant), q.leader),
+			Evidence: q.errantEvidence(o, errant),
+			WhyNot:   "errant transactions are never dropped on suspicion: rewind or clone the server if they were provably never acknowledged, else export them and decide",
+		})
+	}
+	return found
+}
+
+// errantEvidence says where each stream of errant transactions comes from.
+func (q inquiry) errantEvidence(o Observation, errant gtid.Set) []Evidence {
+	var all []Evidence
+	for _, u := range errant.UUIDs() {
+		part := errant.Only(func(s gtid.Source) bool { return s.UUID == u })
+		all = append(all, q.saw(o, "holds %s, written by %s", transactions(part), q.author(u)))
+	}
+	return all
+}
+
+// author names who writes under a UUID.
+func (q inquiry) author(u gtid.UUID) string {
+	if m, ok := MarkerOf(u); ok {
+		return "an elector as the marker of " + m.String()
+	}
+	for _, o := range q.members() {
+		if o.OK() && o.UUID == u {
+			return string(o.Address)
+		}
+	}
+	for _, l := range q.h.Leaderships {
+		if l.PrimaryUUID == u {
+			return string(l.Primary) + " as a leader"
+		}
+	}
+	return "a server that is not reached or no member"
+}

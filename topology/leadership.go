@@ -1,0 +1,266 @@
+package topology
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// records compares what is on record about the leadership with what the servers show of it.
+func (q inquiry) records() []Finding {
+	unknown, unsettled := q.unrecordedMarkers(), q.unsettledMarkers()
+	switch {
+	case len(unknown) > 0:
+		return []Finding{q.storeBehind(unknown)}
+	case len(unsettled) > 0:
+		return []Finding{q.leadershipUnsettled(unsettled)}
+	case !q.led:
+		return []Finding{q.unadopted()}
+	}
+	return nil
+}
+
+func (q inquiry) recordedMarkers() map[Marker]Leadership {
+	all := map[Marker]Leadership{}
+	for _, l := range q.h.Leaderships {
+		all[l.Marker()] = l
+	}
+	return all
+}
+
+// aheadOfRecord finds the reached servers that have heard of a term after the current one, or of another leadership
+// that claims the same term.
+func (q inquiry) aheadOfRecord() map[Address]Marker {
+	ahead := map[Address]Marker{}
+	for _, o := range q.members() {
+		if !o.OK() {
+			continue
+		}
+		for _, m := range Markers(o.Position()) {
+			if !q.led || m.Term > q.lead.Term || m.Term == q.lead.Term && m != q.lead.Marker() {
+				ahead[o.Address] = m
+			}
+		}
+	}
+	return ahead
+}
+
+// unrecordedMarkers are the servers whose latest leadership no record names.
+func (q inquiry) unrecordedMarkers() []Address {
+	return q.aheadWhere(func(m Marker) bool { _, known := q.recorded[m]; return !known })
+}
+
+// unsettledMarkers are the servers whose latest leadership is a recorded intent of unknown outcome.
+func (q inquiry) unsettledMarkers() []Address {
+	return q.aheadWhere(func(m Marker) bool { _, known := q.recorded[m]; return known })
+}
+
+func (q inquiry) aheadWhere(keep func(Marker) bool) []Address {
+	var all []Address
+	for _, a := range slices.Sorted(maps.Keys(q.ahead)) {
+		if keep(q.ahead[a]) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+func (q inquiry) markerEvidence(servers []Address) []Evidence {
+	var all []Evidence
+	for _, a := range servers {
+		all = append(all, q.saw(q.s.Server(a), "holds the marker of %s", q.ahead[a]))
+	}
+	return all
+}
+
+func (q inquiry) storeBehind(servers []Address) Finding {
+	record := "no leadership is on record"
+	if q.led {
+		record = fmt.Sprintf("the latest established leadership on record is term %d of %s", q.lead.Term, q.lead.Primary)
+	}
+	return Finding{
+		Code: StoreBehind, Severity: SeverityCritical, Evidence: q.markerEvidence(servers),
+		Message: fmt.Sprintf("%s %s of a leadership that is not on record: %s", named(servers), does(len(servers), "knows", "know"), record),
+		WhyNot: "nothing is changed on the strength of an outdated record. Was the store restored from an old backup, or does another " +
+			"control plane manage these servers? Restore the newer store, or remove the cluster's record and adopt it anew",
+	}
+}
+
+func (q inquiry) leadershipUnsettled(servers []Address) Finding {
+	l := q.recorded[q.ahead[servers[0]]]
+	return Finding{
+		Code: LeadershipUnsettled, Severity: SeverityCritical, Server: l.Primary, Remedy: RemedyEmergency, Evidence: q.markerEvidence(servers),
+		Message: fmt.Sprintf("a change to %s under term %d was begun and its outcome is not on record, but %s %s its marker: it has to be finished",
+			l.Primary, l.Term, named(servers), does(len(servers), "holds", "hold")),
+	}
+}
+
+// onlyWritable is the one writable member of a cluster, with its identity.
+func (q inquiry) onlyWritable() (Address, gtid.UUID) {
+	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+	if writable.Len() != 1 {
+		return "", gtid.UUID{}
+	}
+	a := writable.List()[0]
+	return a, q.s.Server(a).UUID
+}
+
+// unadopted judges a cluster without a record by what its servers show.
+func (q inquiry) unadopted() Finding {
+	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+	switch writable.Len() {
+	case 0:
+		return q.noPrimary()
+	case 1:
+		return q.notAdopted()
+	}
+	return Finding{
+		Code: TwoWritable, Severity: SeverityCritical, Evidence: q.writableEvidence(writable),
+		Message: fmt.Sprintf("%s are all writable and no leadership is on record", named(writable.List())),
+		WhyNot:  "which one leads cannot be known from here: set super_read_only=ON on all but the right one, and the cluster can be adopted",
+	}
+}
+
+func (q inquiry) noPrimary() Finding {
+	f := Finding{
+		Code: NoPrimary, Severity: SeverityCritical, Message: "no leadership is on record and no server is writable",
+		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable, and the cluster can be adopted",
+	}
+	for _, o := range q.members() {
+		if o.OK() {
+			f.Evidence = append(f.Evidence, q.saw(o, "is read-only%s", offlineText(o)))
+		} else {
+			f.Evidence = append(f.Evidence, q.saw(o, "%s", reachText(o)))
+		}
+	}
+	return f
+}
+
+func offlineText(o Observation) string {
+	if o.OfflineMode {
+		return " and in offline mode"
+	}
+	return ""
+}
+
+func (q inquiry) writableEvidence(writable ServerSet) []Evidence {
+	var all []Evidence
+	for _, a := range writable.List() {
+		all = append(all, q.saw(q.s.Server(a), "is writable"))
+	}
+	return all
+}
+
+// notAdopted offers adoption of a cluster that has one writable server which all the others follow.
+func (q inquiry) notAdopted() Finding {
+	f := Finding{
+		Code: NotAdopted, Severity: SeverityInfo, Server: q.leader, Remedy: RemedyAdopt,
+		Evidence: []Evidence{q.saw(q.p, "is writable")},
+		Message:  fmt.Sprintf("%s leads, but no term is on record yet", q.leader),
+	}
+	for _, o := range q.replicas() {
+		if reason := q.notFollowing(o); reason != "" {
+			f.Severity, f.Remedy = SeverityWarning, RemedyNone
+			f.WhyNot = cmp.Or(f.WhyNot, fmt.Sprintf("not adopted before the cluster is healthy: %s %s", o.Address, reason))
+			f.Evidence = append(f.Evidence, q.saw(o, "%s", reason))
+		}
+	}
+	return f
+}
+
+// notFollowing says why a server is not a plain replica of the leader; empty when it is.
+func (q inquiry) notFollowing(o Observation) string {
+	switch {
+	case !o.OK():
+		return "is not reached: " + reachText(o)
+	case o.Replication == nil:
+		return "does not replicate"
+	case !q.follows(o):
+		return fmt.Sprintf("replicates from %s", o.Replication.Source)
+	case o.Replication.Receiver != ThreadOn:
+		return "does not receive"
+	case !q.errant[o.Address].IsEmpty():
+		return "holds errant " + transactions(q.errant[o.Address])
+	}
+	return ""
+}
+
+// writableServers reports whoever is writable besides the primary.
+func (q inquiry) writableServers() []Finding {
+	var found []Finding
+	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+	if q.led && writable.Len() > 1 {
+		found = append(found, Finding{
+			Code: TwoWritable, Severity: SeverityCritical, Evidence: q.writableEvidence(writable),
+			Message: fmt.Sprintf("%s are all writable; only %s leads by record (term %d)", named(writable.List()), q.leader, q.lead.Term),
+			WhyNot:  "settled server by server: see their own findings",
+		})
+	}
+	for _, o := range q.replicas() {
+		if o.OK() && q.leader != "" && !o.SuperReadOnly && !q.isStale(o) {
+			found = append(found, q.writableReplica(o))
+		}
+	}
+	return found
+}
+
+func (q inquiry) writableReplica(o Observation) Finding {
+	f := Finding{Code: WritableReplica, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
+		Message:  fmt.Sprintf("%s is writable although %s leads: what is written there will be errant", o.Address, q.leader),
+		Evidence: []Evidence{q.saw(o, "read_only and super_read_only are OFF")}}
+	if o.ReadOnly {
+		f.Severity = SeverityWarning
+		f.Message = fmt.Sprintf("%s is open for writes of privileged accounts: super_read_only is OFF", o.Address)
+		f.Evidence = []Evidence{q.saw(o, "read_only is ON, super_read_only is OFF")}
+	}
+	return f
+}
+
+// isStale tells whether a server that led in an earlier term still, or again, behaves like a primary.
+func (q inquiry) isStale(o Observation) bool {
+	if !q.led || !o.OK() || o.Address == q.leader || o.UUID == q.leaderUUID || !q.hasLed(o) {
+		return false
+	}
+	return !o.ReadOnly || o.SemiSync.SourceEnabled || !q.follows(o)
+}
+
+// hasLed tells whether a server led by record, or may have: a recorded intent counts.
+func (q inquiry) hasLed(o Observation) bool {
+	if o.UUID == (gtid.UUID{}) {
+		return false
+	}
+	return slices.Contains(q.h.Leaders, o.UUID) ||
+		slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool { return l.PrimaryUUID == o.UUID })
+}
+
+func (q inquiry) stalePrimaries() []Finding {
+	var found []Finding
+	for _, o := range q.replicas() {
+		if q.isStale(o) {
+			found = append(found, q.stalePrimary(o))
+		}
+	}
+	return found
+}
+
+func (q inquiry) stalePrimary(o Observation) Finding {
+	f := Finding{
+		Code: StalePrimary, Severity: SeverityWarning, Server: o.Address, Remedy: RemedyReconcile,
+		Message: fmt.Sprintf("%s led before and has not joined %s, the primary of term %d", o.Address, q.leader, q.lead.Term),
+	}
+	if !o.ReadOnly {
+		f.Severity = SeverityCritical
+		f.Message = fmt.Sprintf("%s led before and is writable, although %s leads term %d: it has to be fenced", o.Address, q.leader, q.lead.Term)
+		f.Evidence = append(f.Evidence, q.saw(o, "is writable"))
+	}
+	if o.SemiSync.SourceEnabled {
+		f.Evidence = append(f.Evidence, q.saw(o, "its source side of semi-sync is on, with %s waiting for acknowledgements", plural(o.SemiSync.Waiters, "session", "sessions")))
+	}
+	if !q.follows(o) {
+		f.Evidence = append(f.Evidence, q.saw(o, "does not replicate from %s", q.leader))
+	}
+	return f
+}

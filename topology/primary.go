@@ -1,0 +1,243 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+)
+
+// unreachedPrimary judges an established primary that our probes do not reach. Its ackers are the witnesses:
+// whoever still hears it stops the failover, whoever lost it confirms the failure.
+func (q inquiry) unreachedPrimary() []Finding {
+	if !q.led {
+		return nil
+	}
+	switch q.p.Reach {
+	case ReachOK:
+		return nil
+	case ReachDenied:
+		return []Finding{q.primaryDenied()}
+	case ReachUnknown:
+		return []Finding{q.primaryUnprobed()}
+	case ReachRefused, ReachReset, ReachSilent, ReachUnresolved:
+	}
+	t := q.tally()
+	switch {
+	case t.lives():
+		return []Finding{q.unreachableByUs(t)}
+	case q.isDead(t):
+		return []Finding{q.primaryDead(t)}
+	case q.isFrozen(t):
+		return []Finding{q.primaryFrozen(t)}
+	}
+	return []Finding{q.primarySuspect(t)}
+}
+
+// tally is the testimony of all witnesses, sorted.
+type tally struct {
+	hears, unsettled, lost, none []witness
+	others                       []Evidence // electors that reach it
+}
+
+func (q inquiry) tally() tally {
+	t := tally{others: q.reachedByOthers()}
+	for _, w := range q.witnesses() {
+		switch w.says {
+		case testimonyHears:
+			t.hears = append(t.hears, w)
+		case testimonyUnsettled:
+			t.unsettled = append(t.unsettled, w)
+		case testimonyLost:
+			t.lost = append(t.lost, w)
+		case testimonyNone:
+			t.none = append(t.none, w)
+		}
+	}
+	return t
+}
+
+func (t tally) lives() bool { return len(t.hears)+len(t.others) > 0 }
+
+// isDead is the fast path: the process is gone, by the word of its own host, and every acker that could tell has
+// lost it. Without any such acker (all stopped by hand, or none reached) the refusal must last as long as a silence
+// would have to: it is first-hand and certain, but a supervisor may be restarting the process this very moment.
+// A connection that was merely cut needs a witness.
+func (q inquiry) isDead(t tally) bool {
+	if len(t.unsettled) > 0 {
+		return false
+	}
+	switch q.p.Reach {
+	case ReachRefused:
+		return len(t.lost) > 0 || q.failingFor() >= q.l.SilentAfter
+	case ReachReset:
+		return len(t.lost) > 0
+	case ReachOK, ReachDenied, ReachUnknown, ReachSilent, ReachUnresolved:
+	}
+	return false
+}
+
+// isFrozen is the slow path: nothing came back for SilentAfter, neither to us nor to any acker that could tell. When
+// none can tell, the primary has failed only if so many ackers were seen not to receive that it cannot complete a
+// write; else the unreached ones may hear it, and we may be the broken part.
+func (q inquiry) isFrozen(t tally) bool {
+	if len(t.unsettled) > 0 || q.failingFor() < q.l.SilentAfter {
+		return false
+	}
+	return len(t.lost) > 0 || !q.s.Ruleset.CanComplete(q.leader, q.maybeReceiving())
+}
+
+// maybeReceiving are the ackers that were not seen idle: unreached, or with their receiver connected to the primary.
+func (q inquiry) maybeReceiving() ServerSet {
+	return q.s.Ruleset.Ackers(q.leader).Where(func(a Address) bool {
+		o := q.s.Server(a)
+		return !o.OK() || q.follows(o) && o.Replication.Receiver != ThreadOff
+	})
+}
+
+// evidence tells first what our probe saw, then what each witness says, then the other electors.
+func (q inquiry) evidence(t tally) []Evidence {
+	all := []Evidence{q.saw(q.p, "%s for %s", reachText(q.p), span(q.failingFor()))}
+	all = append(all, q.lastSeen(q.leader)...)
+	for _, group := range [][]witness{t.hears, t.lost, t.unsettled, t.none} {
+		for _, w := range group {
+			all = append(all, q.said(q.leader, w.Observation, "%s", w.words))
+		}
+	}
+	all = append(all, q.silentWitnesses()...)
+	return append(all, t.others...)
+}
+
+// silentWitnesses says which ackers could not be asked.
+func (q inquiry) silentWitnesses() []Evidence {
+	var all []Evidence
+	for _, a := range q.s.Ruleset.Ackers(q.leader).Minus(q.reached()).List() {
+		o := q.s.Server(a)
+		all = append(all, q.saw(o, "cannot testify: %s", reachText(o)))
+	}
+	return all
+}
+
+// reachText says how a probe ended.
+func reachText(o Observation) string {
+	switch o.Reach {
+	case ReachOK:
+		return "answers"
+	case ReachRefused:
+		return "its host refuses the connection, so no process listens"
+	case ReachReset:
+		return "the connection was cut and a new one has not succeeded"
+	case ReachSilent:
+		return "nothing comes back"
+	case ReachDenied:
+		return "MySQL answers and refuses our login" + errnoText(o.Errno)
+	case ReachUnresolved:
+		return "its name or route is unknown to us"
+	case ReachUnknown:
+	}
+	return "not probed lately"
+}
+
+func (q inquiry) primaryDead(t tally) Finding {
+	f := Finding{
+		Code: PrimaryDead, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency,
+		Certain: q.p.Reach.Gone(), Evidence: q.evidence(t),
+	}
+	switch {
+	case len(t.lost) > 0 && f.Certain:
+		f.Message = fmt.Sprintf("%s is dead: its host refuses connections, and %s lost it too", q.leader, witnessNames(t.lost))
+	case len(t.lost) > 0:
+		f.Message = fmt.Sprintf("%s is dead: it cut our connection, and %s lost it too", q.leader, witnessNames(t.lost))
+	default:
+		f.Message = fmt.Sprintf("%s is dead: its host keeps refusing connections; no acker can say more", q.leader)
+	}
+	return f
+}
+
+func (q inquiry) primaryFrozen(t tally) Finding {
+	f := Finding{
+		Code: PrimaryFrozen, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency, Evidence: q.evidence(t),
+		Message: fmt.Sprintf("%s is silent, and %s lost it too", q.leader, witnessNames(t.lost)),
+	}
+	if len(t.lost) == 0 {
+		f.Message = fmt.Sprintf("%s is silent, and too few of its ackers receive from it to complete a write", q.leader)
+	}
+	return f
+}
+
+func (q inquiry) unreachableByUs(t tally) Finding {
+	f := Finding{
+		Code: PrimaryUnreachableByUs, Severity: SeverityWarning, Server: q.leader, Evidence: q.evidence(t),
+		Message: fmt.Sprintf("%s does not answer this elector, but it lives", q.leader),
+	}
+	var reasons []string
+	for _, w := range t.hears {
+		reasons = append(reasons, string(w.Address)+" "+w.words)
+	}
+	for _, w := range t.others {
+		reasons = append(reasons, w.By+" "+w.Fact)
+	}
+	f.WhyNot = "no failover: " + strings.Join(reasons, "; ") + ". Mend the network between this elector and " + string(q.leader)
+	if maybe := t.possibleAckers(q); !q.s.Ruleset.CanComplete(q.leader, maybe) {
+		f.Severity = SeverityCritical
+		f.Message += fmt.Sprintf("; yet at most %s could acknowledge and %d must, so its writes wait", maybe, q.needed())
+	}
+	return f
+}
+
+// possibleAckers are those that may be connected: all but the ones seen to have lost the primary or to be stopped.
+func (t tally) possibleAckers(q inquiry) ServerSet {
+	maybe := q.maybeReceiving()
+	for _, w := range t.lost {
+		maybe = maybe.Without(w.Address)
+	}
+	return maybe
+}
+
+func (q inquiry) primarySuspect(t tally) Finding {
+	return Finding{
+		Code: PrimarySuspect, Severity: SeverityWarning, Server: q.leader, Evidence: q.evidence(t),
+		Message: fmt.Sprintf("%s does not answer; whether it has failed is not settled yet", q.leader),
+		WhyNot:  "no failover yet: " + q.unsettledReason(t),
+	}
+}
+
+func (q inquiry) unsettledReason(t tally) string {
+	switch {
+	case len(t.unsettled) > 0:
+		return string(t.unsettled[0].Address) + " " + t.unsettled[0].words
+	case q.failingFor() < q.l.SilentAfter:
+		return fmt.Sprintf("it has been failing for %s, and %s are needed without %s", span(q.failingFor()), span(q.l.SilentAfter), q.witnessLack(t))
+	}
+	return "no acker that follows it can be asked, and it may still reach " + q.maybeReceiving().String()
+}
+
+func (q inquiry) witnessLack(t tally) string {
+	if len(t.lost) > 0 {
+		return "a refused connection"
+	}
+	return "a witness"
+}
+
+func (q inquiry) primaryDenied() Finding {
+	return Finding{
+		Code: PrimaryDenied, Severity: SeverityWarning, Server: q.leader,
+		Evidence: append([]Evidence{q.saw(q.p, "%s", reachText(q.p))}, q.lastSeen(q.leader)...),
+		Message:  fmt.Sprintf("%s refuses our login%s: %s", q.leader, errnoText(q.p.Errno), loginAdvice(q.p.Errno)),
+		WhyNot:   "no failover: a server that refuses a login lives",
+	}
+}
+
+func (q inquiry) primaryUnprobed() Finding {
+	return Finding{
+		Code: PrimarySuspect, Severity: SeverityWarning, Server: q.leader, Evidence: q.lastSeen(q.leader),
+		Message: fmt.Sprintf("%s has not been probed lately", q.leader),
+		WhyNot:  "no failover: nothing fresh is known about it",
+	}
+}
+
+func witnessNames(all []witness) string {
+	names := make([]Address, len(all))
+	for i, w := range all {
+		names[i] = w.Address
+	}
+	return named(names)
+}

@@ -1,0 +1,147 @@
+package topology
+
+import (
+	"fmt"
+	"strings"
+)
+
+// readiness asks what would happen if the primary died now, or what stands in the way when it has. It is the same
+// question that a reparent asks first, so that nobody learns the answer during an outage.
+func (q inquiry) readiness(found []Finding) []Finding {
+	if !q.led || q.s.Reparenting {
+		return nil
+	}
+	failed := primaryFailed(found)
+	lacks := append(q.revocationLacks(failed), q.establishmentLacks()...)
+	if len(lacks) == 0 {
+		return nil
+	}
+	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader,
+		Message: fmt.Sprintf("if %s failed now, a failover would block: %s", q.leader, strings.Join(lacks, "; "))}
+	if failed {
+		f.Severity = SeverityCritical
+		f.Message = fmt.Sprintf("the failover of %s is blocked: %s", q.leader, strings.Join(lacks, "; "))
+	}
+	for _, o := range q.replicas() {
+		if reason := q.unfit(o); reason != "" {
+			f.Evidence = append(f.Evidence, q.saw(o, "%s", reason))
+		}
+	}
+	return []Finding{f}
+}
+
+// failedCodes are the findings that ask for another primary.
+var failedCodes = []Code{PrimaryDead, PrimaryFrozen, PrimaryStuck, PrimaryReadOnly, PrimaryUnverified, PrimaryReplaced, LeadershipUnsettled}
+
+func primaryFailed(found []Finding) bool {
+	for _, f := range found {
+		for _, c := range failedCodes {
+			if f.Code == c && f.Severity == SeverityCritical && f.Remedy == RemedyEmergency {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// revocationLacks says which of the servers that may be leading could not be stopped. A leader that answers can be
+// stopped on the server itself; another one only by freezing so many ackers that it cannot complete.
+func (q inquiry) revocationLacks(failed bool) []string {
+	var lacks []string
+	for _, l := range q.h.Leaderships {
+		if l.Term < q.lead.Term {
+			continue
+		}
+		here := q.s.Server(l.Primary)
+		answers := here.OK() && here.UUID == l.PrimaryUUID
+		if answers && (failed || l.Primary != q.leader) {
+			continue
+		}
+		if lack := q.revocationLack(l.Primary, q.acksOf(l)); lack != "" {
+			lacks = append(lacks, lack)
+		}
+	}
+	return lacks
+}
+
+// acksOf is how many acknowledgements a leader waits for: what it was seen to do where that is less than the rule.
+func (q inquiry) acksOf(l Leadership) int {
+	needed := q.s.Ruleset.AcksNeeded(l.Primary)
+	o := q.s.Server(l.Primary)
+	switch {
+	case !o.OK() || o.UUID != l.PrimaryUUID:
+		return needed
+	case !o.SemiSync.SourceEnabled || !o.SemiSync.SourceActive:
+		return 0
+	}
+	return min(needed, o.SemiSync.Acks)
+}
+
+func (q inquiry) revocationLack(leader Address, acks int) string {
+	r := q.s.Ruleset
+	frozen := q.reached().Without(leader)
+	switch {
+	case r.Policy.Kind == PolicyNone && r.Policy.AllowUnfenced:
+		return ""
+	case r.Policy.Kind == PolicyNone:
+		return fmt.Sprintf("under policy none %s needs no acknowledgement, so nothing on the replicas can stop it: it takes a fencing hook, an operator's certificate or allow_unfenced", leader)
+	case acks == 0:
+		return fmt.Sprintf("%s does not wait for acknowledgements, so stopping its ackers would not stop it", leader)
+	case r.CanCompleteWith(leader, r.Ackers(leader).Minus(frozen), acks):
+		return fmt.Sprintf("%s could still complete writes with %s, which %s not reached: bring back %s", leader,
+			named(r.Ackers(leader).Minus(frozen).List()), does(r.Ackers(leader).Minus(frozen).Len(), "is", "are"), either(r.Unrevoked(leader, frozen, acks)))
+	}
+	return ""
+}
+
+// establishmentLacks says why none of the other servers could become primary; nothing when one could.
+func (q inquiry) establishmentLacks() []string {
+	var lacks []string
+	for _, m := range q.s.Ruleset.Members {
+		if m.Address == q.leader || m.Promotion == PromotionNever {
+			continue
+		}
+		lack := q.establishmentLack(m.Address)
+		if lack == "" {
+			return nil
+		}
+		lacks = append(lacks, lack)
+	}
+	if len(lacks) == 0 {
+		return []string{"no other server may be promoted"}
+	}
+	return lacks
+}
+
+func (q inquiry) establishmentLack(candidate Address) string {
+	if reason := q.unfit(q.s.Server(candidate)); reason != "" {
+		return fmt.Sprintf("%s %s", candidate, reason)
+	}
+	r := q.s.Ruleset
+	attachable := r.Ackers(candidate).Where(func(a Address) bool { return a != q.leader && q.unfit(q.s.Server(a)) == "" })
+	if r.CanComplete(candidate, attachable) {
+		return ""
+	}
+	return fmt.Sprintf("%s could not get %s: it would also need %s", candidate,
+		plural(r.AcksNeeded(candidate), "acknowledgement", "acknowledgements"), either(r.Establishable(candidate, attachable)))
+}
+
+// unfit says why a server could neither lead nor follow a new primary right now; empty when it could.
+func (q inquiry) unfit(o Observation) string {
+	r := o.Replication
+	switch {
+	case !o.OK():
+		return "is not reached: " + reachText(o)
+	case q.s.Maintenance.Has(o.Address):
+		return "is in maintenance"
+	case !q.errant[o.Address].IsEmpty():
+		return "holds errant transactions"
+	case r == nil:
+		return "does not replicate"
+	case r.Applier != ThreadOn:
+		return "does not apply" + errnoText(r.ApplierErrno)
+	case q.needed() > 0 && !o.SemiSync.Installed:
+		return "lacks the semi-sync plugins"
+	}
+	return ""
+}

@@ -1,0 +1,174 @@
+package topology
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// channels judges the replication of each reached server other than the leader, and of the leader itself.
+func (q inquiry) channels() []Finding {
+	if q.leader == "" {
+		return nil
+	}
+	found := q.followingPrimary()
+	for _, o := range q.replicas() {
+		if o.OK() && !q.isStale(o) {
+			found = append(found, q.channel(o)...)
+		}
+	}
+	return found
+}
+
+// followingPrimary reports a primary that receives from another member: a circle.
+func (q inquiry) followingPrimary() []Finding {
+	r := q.p.Replication
+	if !q.leads() || r == nil || r.Receiver == ThreadOff || !q.s.Ruleset.Servers().Has(r.Source) {
+		return nil
+	}
+	return []Finding{{
+		Code: WrongSource, Severity: SeverityWarning, Server: q.leader, Remedy: RemedyReconcile,
+		Message:  fmt.Sprintf("%s leads and replicates from %s, a member of its own cluster", q.leader, r.Source),
+		Evidence: []Evidence{q.saw(q.p, "its receiver is %s and its source is %s", r.Receiver, r.Source)},
+	}}
+}
+
+func (q inquiry) channel(o Observation) []Finding {
+	if o.Replication == nil {
+		return []Finding{q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel")}
+	}
+	var found []Finding
+	if q.follows(o) {
+		found = append(found, q.receiver(o)...)
+	} else {
+		found = append(found, q.onChannel(o, WrongSource, SeverityWarning, RemedyReconcile,
+			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.leader), fmt.Sprintf("its source is %s", o.Replication.Source)))
+	}
+	found = append(found, q.purged(o)...)
+	return append(found, q.applier(o)...)
+}
+
+// onChannel makes a finding about a replica. Nothing is started on a server that holds errant transactions: it would
+// replicate without an error and stay different.
+func (q inquiry) onChannel(o Observation, code Code, severity Severity, remedy Remedy, message, fact string) Finding {
+	f := Finding{
+		Code: code, Severity: severity, Server: o.Address, Remedy: remedy,
+		Message: string(o.Address) + " " + message, Evidence: []Evidence{q.saw(o, "%s", fact)},
+	}
+	if remedy == RemedyReconcile && !q.errant[o.Address].IsEmpty() {
+		f.Remedy, f.WhyNot = RemedyNone, "it holds errant transactions, which have to be settled first"
+	}
+	return f
+}
+
+// receiver judges the receiver of a server that has the right source. While the primary is not reached a receiver that
+// cannot connect is a witness against it, not a trouble of its own.
+func (q inquiry) receiver(o Observation) []Finding {
+	r := o.Replication
+	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
+	primaryFails := !q.p.OK() && networkErrno(r.ReceiverErrno)
+	switch {
+	case r.Receiver == ThreadOn, primaryFails:
+		return nil
+	case r.ReceiverErrno != 0:
+		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, RemedyNone,
+			fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
+	case r.Receiver == ThreadConnecting && q.p.OK():
+		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", q.leader), fact)}
+	case r.Receiver == ThreadOff:
+		return []Finding{q.onChannel(o, ReceiverStopped, SeverityWarning, RemedyReconcile,
+			"does not receive: its receiver was stopped without an error", fact)}
+	}
+	return nil
+}
+
+// purged tells whether a server that does not receive needs transactions which the primary has purged. One that
+// receives right now lacks nothing; its own set is merely older than the primary's.
+func (q inquiry) purged(o Observation) []Finding {
+	if !q.leads() || q.follows(o) && o.Replication.Receiver == ThreadOn {
+		return nil
+	}
+	lacking := q.p.Purged.Subtract(o.Position())
+	if lacking.IsEmpty() {
+		return nil
+	}
+	f := q.onChannel(o, PurgedOnSource, SeverityCritical, RemedyNone,
+		fmt.Sprintf("lacks %s, of which %s has purged the binary logs: it cannot catch up from there", transactions(lacking), q.leader),
+		"lacks "+transactions(lacking))
+	f.WhyNot = "clone it from a healthy server"
+	if holders := q.holders(o.Address, lacking); len(holders) > 0 {
+		f.WhyNot += ", or let it catch up from " + joinedAddresses(holders, "or") + " first, which still " + does(len(holders), "has", "have") + " the logs"
+	}
+	return []Finding{f}
+}
+
+// holders are the other replicas that executed what a server lacks and have not purged it.
+func (q inquiry) holders(lacks Address, lacking gtid.Set) []Address {
+	var all []Address
+	for _, o := range q.replicas() {
+		if o.OK() && o.Address != lacks && o.Executed.Contains(lacking) && !o.Purged.Intersects(lacking) {
+			all = append(all, o.Address)
+		}
+	}
+	return all
+}
+
+func (q inquiry) applier(o Observation) []Finding {
+	r := o.Replication
+	fact := fmt.Sprintf("its applier is %s%s", r.Applier, errnoText(r.ApplierErrno))
+	switch {
+	case r.ApplierErrno != 0 && r.Applier != ThreadOn:
+		remedy := RemedyNone
+		if transientApplierErrno(r.ApplierErrno) {
+			remedy = RemedyReconcile
+		}
+		return []Finding{q.onChannel(o, ApplierFailed, SeverityWarning, remedy,
+			fmt.Sprintf("cannot apply what it received%s: %s", errnoText(r.ApplierErrno), applierAdvice(r.ApplierErrno)), fact)}
+	case r.Applier == ThreadOff:
+		return []Finding{q.onChannel(o, ApplierStopped, SeverityWarning, RemedyReconcile, "does not apply: its applier was stopped without an error", fact)}
+	}
+	return q.lagging(o)
+}
+
+// lagging leaves out the delay that was asked for.
+func (q inquiry) lagging(o Observation) []Finding {
+	delay := time.Duration(o.Replication.ApplierDelayed) * time.Second
+	lag := o.Replication.Lag - delay
+	if lag <= q.l.LagMax {
+		return nil
+	}
+	return []Finding{q.onChannel(o, Lagging, SeverityWarning, RemedyNone,
+		fmt.Sprintf("applies transactions that are %s old (limit %s)", span(o.Replication.Lag), span(q.l.LagMax+delay)),
+		fmt.Sprintf("has %s received and not applied", transactions(o.Unapplied())))}
+}
+
+// unreachedServers reports members, other than an established primary, that do not answer.
+func (q inquiry) unreachedServers() []Finding {
+	var found []Finding
+	for _, o := range q.members() {
+		if q.led && o.Address == q.leader {
+			continue
+		}
+		found = append(found, q.unreached(o)...)
+	}
+	return found
+}
+
+func (q inquiry) unreached(o Observation) []Finding {
+	f := Finding{Code: ServerUnreachable, Severity: SeverityWarning, Server: o.Address,
+		Evidence: append([]Evidence{q.saw(o, "%s", reachText(o))}, q.lastSeen(o.Address)...)}
+	switch o.Reach {
+	case ReachOK:
+		return nil
+	case ReachDenied:
+		f.Code = ServerDenied
+		f.Message = fmt.Sprintf("%s refuses our login%s: %s", o.Address, errnoText(o.Errno), loginAdvice(o.Errno))
+	case ReachUnknown:
+		f.Severity, f.Evidence = SeverityInfo, q.lastSeen(o.Address)
+		f.Message = fmt.Sprintf("%s has not been probed lately", o.Address)
+	case ReachRefused, ReachReset, ReachSilent, ReachUnresolved:
+		f.Message = fmt.Sprintf("%s is not reached: %s", o.Address, reachText(o))
+	}
+	return []Finding{f}
+}
