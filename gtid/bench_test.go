@@ -14,7 +14,9 @@ import (
 )
 
 // TestMain prints, after the benchmarks of a run, how many times longer
-// go-mysql took than this package. Nothing passes or fails by it.
+// go-mysql took than this package. Of several runs (-count) the fastest one
+// counts, since whatever else the machine does can only slow them down. Nothing
+// passes or fails by it.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	measured.print()
@@ -78,7 +80,10 @@ func compare(b *testing.B, n int, ours, theirs func()) {
 			}
 			measured.Lock()
 			defer measured.Unlock()
-			*took(measured.row(operation, n)) = float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+			fastest := took(measured.row(operation, n))
+			if ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N); *fastest == 0 || ns < *fastest {
+				*fastest = ns
+			}
 		})
 	}
 	run("primacy", ours, func(t *timing) *float64 { return &t.ours })
@@ -111,6 +116,7 @@ func worn(n int, shift, length int64) string {
 var (
 	sinkSet    Set
 	sinkBool   bool
+	sinkText   string
 	sinkTheirs mysql.GTIDSet
 )
 
@@ -144,12 +150,11 @@ func BenchmarkContainNarrower(b *testing.B) {
 func benchmarkContain(b *testing.B, n int, large, small string) {
 	ourLarge, ourSmall := MustParse(large), MustParse(small)
 	theirLarge, theirSmall := theirSet(b, large), theirSet(b, small)
+	mustAnswer(b, "contains", ourLarge.Contains(ourSmall), true)
+	mustAnswer(b, "contains, by go-mysql", theirLarge.Contain(theirSmall), true)
 	compare(b, n,
 		func() { sinkBool = ourLarge.Contains(ourSmall) },
 		func() { sinkBool = theirLarge.Contain(theirSmall) })
-	if !sinkBool {
-		b.Fatal("expected the small set to be contained")
-	}
 }
 
 // BenchmarkUnion joins sets whose intervals overlap one by one, so that each
@@ -179,10 +184,10 @@ func BenchmarkUnionAlike(b *testing.B) {
 func benchmarkUnion(b *testing.B, n int, left, right string) {
 	ourLeft, ourRight := MustParse(left), MustParse(right)
 	theirLeft, theirRight := theirSet(b, left), theirSet(b, right)
+	mustAnswer(b, "union", ourLeft.Union(ourRight).String(), theirUnion(theirLeft, theirRight).String())
 	compare(b, n,
 		func() { sinkSet = ourLeft.Union(ourRight) },
 		func() { sinkTheirs = theirUnion(theirLeft, theirRight) })
-	mustAnswer(b, "union", sinkSet.String(), sinkTheirs.String())
 }
 
 // BenchmarkUnionOfOne adds a single transaction to a large set.
@@ -217,10 +222,9 @@ func BenchmarkIntersect(b *testing.B) {
 }
 
 func BenchmarkString(b *testing.B) {
-	var text string
 	for _, n := range sizes {
 		ours, theirs := MustParse(worn(n, 0, 10)), theirSet(b, worn(n, 0, 10))
-		compare(b, n, func() { text = ours.String() }, func() { text = theirs.String() })
-		mustAnswer(b, "text", text, ours.String())
+		mustAnswer(b, "text", ours.String(), theirs.String())
+		compare(b, n, func() { sinkText = ours.String() }, func() { sinkText = theirs.String() })
 	}
 }
