@@ -83,6 +83,8 @@ func TestEachMistakeIsOneClearLine(t *testing.T) {
 			`primacy.yaml:16: clusters[0].servers[1].adress: unknown key; the nearest known one is address`},
 		{"a key in the wrong section", and("acks: 2\n"),
 			`primacy.yaml:18: acks: unknown key here; acks belongs into clusters[].durability`},
+		{"a key of another section that resembles one here", and("name: x\n"),
+			`primacy.yaml:18: name: unknown key here; name belongs into auth.tokens[] or auth.users[] or auth.certificates[] or store or clusters[] or hooks[]`},
 		{"a key that resembles none", and("quux: 2\n"),
 			`primacy.yaml:18: quux: unknown key; known here: node, listen, tls, auth, store, mysql, replication, detection, antiflap, automation, clusters, hooks`},
 		{"a server listed twice in one cluster", with(t, "db2:3306", "DB1:3306"),
