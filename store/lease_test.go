@@ -10,7 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 )
 
 func TestTheDeadlineCountsFromWhenTheConfirmedKeepAliveWasSent(t *testing.T) {
@@ -49,6 +51,67 @@ func TestAConfirmationThatArrivesAfterTheDeadlineRevivesNothing(t *testing.T) {
 		}
 		s.lose(nil)
 	})
+}
+
+// slowLeases delivers replies to keep-alives late.
+type slowLeases struct {
+	pb.LeaseClient
+	delay time.Duration
+}
+
+func (s slowLeases) LeaseKeepAlive(ctx context.Context, opts ...grpc.CallOption) (pb.Lease_LeaseKeepAliveClient, error) {
+	stream, err := s.LeaseClient.LeaseKeepAlive(ctx, opts...)
+	return slowStream{stream, s.delay}, err
+}
+
+type slowStream struct {
+	pb.Lease_LeaseKeepAliveClient
+	delay time.Duration
+}
+
+func (s slowStream) Recv() (*pb.LeaseKeepAliveResponse, error) {
+	reply, err := s.Lease_LeaseKeepAliveClient.Recv()
+	pause(s.Context(), s.delay)
+	return reply, err
+}
+
+func TestAReplyThatTookLongBuysLessTime(t *testing.T) {
+	t.Parallel()
+	s := open(t, Settings{Dir: t.TempDir(), LeaseTTL: 3 * time.Second})
+	s.leases = slowLeases{s.leases, 500 * time.Millisecond}
+	l := acquire(t, s, "shop")
+	first := l.Deadline()
+	eventually(t, "the lease is renewed", func() bool { return l.Deadline() != first })
+	if left := time.Until(l.Deadline()); left > 2200*time.Millisecond { // 3 s, less a tenth, less the delay
+		t.Errorf("%s are left: counted from the reply, not from the request", left)
+	}
+}
+
+func TestARequestThatGetsNoReplyIsGivenUpBeforeTheDeadline(t *testing.T) {
+	t.Parallel()
+	s := open(t, Settings{Dir: t.TempDir(), LeaseTTL: 2 * time.Second})
+	s.leases = &stuckOnce{LeaseClient: s.leases}
+	l := acquire(t, s, "shop")
+	first := l.Deadline()
+	eventually(t, "the lease is renewed or lost", func() bool { return l.Deadline() != first || !l.Held(time.Now()) })
+	if !l.Held(time.Now()) {
+		t.Error("one lost keep-alive cost the lock")
+	}
+}
+
+// stuckOnce opens a first stream whose replies never come.
+type stuckOnce struct {
+	pb.LeaseClient
+	opened bool
+}
+
+func (s *stuckOnce) LeaseKeepAlive(ctx context.Context, opts ...grpc.CallOption) (pb.Lease_LeaseKeepAliveClient, error) {
+	stream, err := s.LeaseClient.LeaseKeepAlive(ctx, opts...)
+	if s.opened {
+		return stream, err
+	}
+	s.opened = true
+	return slowStream{stream, time.Hour}, err
 }
 
 // ghost is the lease as an elector would have it whose clock stood still: it believes that it holds the lock.

@@ -51,6 +51,7 @@ func playEtcd() error {
 	config.ListenClientUrls, config.AdvertiseClientUrls = client, client
 	config.ListenPeerUrls, config.AdvertisePeerUrls = peer, peer
 	config.UnsafeNoFsync = os.Getenv("NAME") != "default" // three members on one disk are no test of that disk
+	config.BcryptCost = 4                                 // the least that there is; hashing is slow by design, and slower under the race detector
 	etcd, err := embed.StartEtcd(config)
 	if err != nil {
 		return err

@@ -31,12 +31,13 @@ func (s *Store) dial(ctx context.Context) error {
 }
 
 func (s *Store) dialOnce(ctx context.Context) error {
-	client, err := clientv3.New(s.clientConfig(patienceOf(ctx)))
+	patience := s.settings.ReadyTimeout / 3
+	client, err := clientv3.New(s.clientConfig(patience))
 	if err != nil {
 		return err
 	}
 	s.client = client
-	if err := attempt(ctx, patienceOf(ctx), s.probe); err != nil {
+	if err := attempt(ctx, patience, s.probe); err != nil {
 		return errors.Join(err, closeClient(client))
 	}
 	return nil
