@@ -83,18 +83,28 @@ type Certificate struct {
 }
 
 // Store is where locks, terms and records are kept: an embedded etcd (Dir), or an existing cluster (Endpoints). With
-// Name, PeerListen and InitialCluster the embedded one is a member beside those of the other electors.
+// Name and InitialCluster the embedded one is a member beside those of the other electors. TLS, User and Password are for
+// Endpoints.
 type Store struct {
 	Dir            string        `mapstructure:"dir"`
 	Endpoints      []string      `mapstructure:"endpoints"`
 	Name           string        `mapstructure:"name"`
-	PeerListen     string        `mapstructure:"peer_listen"`     // host:port
+	PeerListen     string        `mapstructure:"peer_listen"`     // host:port; empty: as in InitialCluster
 	InitialCluster []string      `mapstructure:"initial_cluster"` // name=host:port of each member
+	JoinExisting   bool          `mapstructure:"join_existing"`   // this member replaces one of a cluster that runs
+	PeerTLS        PeerTLS       `mapstructure:"peer_tls"`
 	TLS            ClientTLS     `mapstructure:"tls"`
 	User           string        `mapstructure:"user"`
 	Password       Secret        `mapstructure:"password"`
 	PasswordFile   string        `mapstructure:"password_file"`
 	Lease          time.Duration `mapstructure:"lease"`
+}
+
+// PeerTLS is how embedded members prove themselves to each other: all three files, or none.
+type PeerTLS struct {
+	CAFile   string `mapstructure:"ca_file"`
+	CertFile string `mapstructure:"cert_file"`
+	KeyFile  string `mapstructure:"key_file"`
 }
 
 // MySQL is how Primacy signs in to the servers.
@@ -206,7 +216,7 @@ func Defaults() Config {
 	return Config{
 		Listen:      "127.0.0.1:3900",
 		Automation:  true,
-		Store:       Store{Dir: defaultDir, Lease: 5 * time.Second},
+		Store:       Store{Dir: defaultDir, Lease: 3 * time.Second},
 		MySQL:       MySQL{User: "primacy"},
 		Replication: Replication{User: "replica", Heartbeat: 500 * time.Millisecond},
 		Detection: Detection{

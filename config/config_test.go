@@ -316,7 +316,7 @@ func TestAnAPIOnTheNetworkIsAcceptedWithAuthAndTLS(t *testing.T) {
 func TestSecretsAreNeverShown(t *testing.T) {
 	cfg := parsed(t, with(t, "password: one", "password: hunter-two", "password: two", "password: hunter-two")+
 		"auth: {tokens: [{name: x, role: viewer, token: hunter-two-hunter-two}], users: [{name: y, role: viewer, password: hunter-two}]}\n"+
-		"store: {user: u, password: hunter-two}\n")
+		"store: {endpoints: [\"https://e:1\"], user: u, password: hunter-two}\n")
 	var shown []string
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		shown = append(shown, fmt.Sprintf(verb, cfg), fmt.Sprintf(verb, &cfg.MySQL), fmt.Sprintf(verb, cfg.MySQL.Password), fmt.Sprintf(verb, &cfg.MySQL.Password))

@@ -200,12 +200,12 @@ func (c *check) distinct(entries []named, key string, plain bool) {
 }
 
 func (c *check) store(s *Store) {
-	external, member := len(s.Endpoints) > 0, c.given("store.name") || c.given("store.peer_listen") || c.given("store.initial_cluster")
+	external, member := len(s.Endpoints) > 0, c.givenAny("store", "name", "peer_listen", "initial_cluster", "join_existing", "peer_tls")
 	switch {
 	case external && c.given("store.dir"):
 		c.refuse("store.dir", "with store.endpoints nothing is stored here; remove one of both")
 	case external && member:
-		c.refuse("store.endpoints", "an existing etcd cluster and a member of its own exclude each other; remove store.endpoints, or name, peer_listen and initial_cluster")
+		c.refuse("store.endpoints", "an existing etcd cluster and a member of its own exclude each other; remove store.endpoints, or what makes a member")
 	case external:
 		s.Dir = ""
 		c.endpoints(s.Endpoints)
@@ -216,7 +216,25 @@ func (c *check) store(s *Store) {
 	}
 	c.clientTLS("store.tls", &s.TLS)
 	c.storeUser(s)
+	c.onlyForEndpoints(*s)
 	c.lease(s.Lease)
+}
+
+func (c *check) givenAny(section string, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return c.given(joined(section, name)) })
+}
+
+// onlyForEndpoints refuses what the reader of the file would take for a protection of the embedded etcd.
+func (c *check) onlyForEndpoints(s Store) {
+	if len(s.Endpoints) > 0 || !c.sound("store.endpoints") {
+		return
+	}
+	if s.TLS.Enabled {
+		c.refuse("store.tls", "it is for store.endpoints only; between embedded members use store.peer_tls")
+	}
+	if s.User != "" {
+		c.refuse("store.user", "it is for store.endpoints only; the embedded etcd takes no logins, remove it")
+	}
 }
 
 func (c *check) endpoints(endpoints []string) {
@@ -235,14 +253,17 @@ func (c *check) endpoints(endpoints []string) {
 
 // member checks an embedded etcd that is one of several.
 func (c *check) member(s Store) {
-	if !c.sound("store.name", "store.peer_listen", "store.initial_cluster") {
+	if !c.sound("store.name", "store.initial_cluster") {
 		return
 	}
-	if s.Name == "" || s.PeerListen == "" || len(s.InitialCluster) == 0 {
-		c.refuse("store", "an etcd member needs all of name, peer_listen and initial_cluster; add what is missing, or remove them all")
+	if s.Name == "" || len(s.InitialCluster) == 0 {
+		c.refuse("store", "an etcd member needs both name and initial_cluster; add what is missing, or remove the keys of a member")
 		return
 	}
-	c.address("store.peer_listen", s.PeerListen, true)
+	if s.PeerListen != "" {
+		c.address("store.peer_listen", s.PeerListen, true)
+	}
+	c.peerTLS(s.PeerTLS)
 	names := make([]string, len(s.InitialCluster))
 	for i, m := range s.InitialCluster {
 		path := entry("store.initial_cluster", i)
@@ -260,6 +281,16 @@ func (c *check) member(s Store) {
 	if len(names)%2 == 0 {
 		c.warn("store.initial_cluster", "%d members tolerate no more failures than %d; use an odd number", len(names), len(names)-1)
 	}
+}
+
+func (c *check) peerTLS(t PeerTLS) {
+	const section = "store.peer_tls"
+	if t != (PeerTLS{}) && (t.CAFile == "" || t.CertFile == "" || t.KeyFile == "") {
+		c.refuse(section, "members prove themselves to each other with all of ca_file, cert_file and key_file; add what is missing")
+	}
+	c.readable(section+".ca_file", t.CAFile)
+	c.readable(section+".cert_file", t.CertFile)
+	c.readable(section+".key_file", t.KeyFile)
 }
 
 func (c *check) storeUser(s *Store) {
