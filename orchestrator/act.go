@@ -1,0 +1,284 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// act does what the findings call for, one thing at a time: take over what was left, replace the primary,
+// record the first term, set replication right.
+func (c *cluster) act(ctx context.Context, now time.Time) {
+	if c.lease == nil || c.busy {
+		return
+	}
+	if !c.lease.Held(now) {
+		c.follow("its time ran out")
+		return
+	}
+	c.keepRecord(ctx, now)
+	if c.lineage.Running != "" {
+		c.retake(ctx, now)
+		return
+	}
+	wanted, found := c.wanted(topology.RemedyEmergency)
+	if !found {
+		c.refuse("", nil, now)
+	}
+	switch adopt, unrecorded := c.wanted(topology.RemedyAdopt); {
+	case found:
+		c.emergency(ctx, wanted, now)
+	case unrecorded:
+		c.adopt(ctx, adopt, now)
+	default:
+		c.repair(ctx, now)
+	}
+}
+
+func (c *cluster) wanted(r topology.Remedy) (topology.Finding, bool) {
+	for _, f := range c.findings {
+		if f.Remedy == r {
+			return f, true
+		}
+	}
+	return topology.Finding{}, false
+}
+
+// retake takes up an operation of this elector that was interrupted while the lock stayed ours.
+func (c *cluster) retake(ctx context.Context, now time.Time) {
+	d, err := c.loadUnfinished(ctx, c.lineage.Running)
+	if err != nil || d == nil {
+		return
+	}
+	c.begin(ctx, reparent.TakeOver(*d, c.sessionTerm, c.o.settings.Elector, c.firstSight(ctx), now))
+}
+
+// keepRecord notes what must outlive this process: which processes were seen, and how the new primary
+// is proving itself. It writes only when something changed.
+func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
+	before, changed := c.record.Antiflap, false
+	c.record.Antiflap = c.record.Antiflap.Rebased(now)
+	if _, led := c.lineage.History.Current(); led && servedBy(c.findings) {
+		c.record.Antiflap = c.record.Antiflap.Proved(now)
+	} else {
+		c.record.Antiflap = c.record.Antiflap.Doubted()
+	}
+	changed = c.record.Antiflap != before
+	seen := map[topology.Address]identity{}
+	for a, o := range c.lastSeen {
+		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}
+		changed = changed || c.record.Seen[a] != seen[a]
+	}
+	if changed {
+		c.record.Seen = seen
+		c.saveRecord(ctx)
+	}
+}
+
+// refuse keeps why a wanted change is not made, and tells it when it is new.
+func (c *cluster) refuse(why string, o *reparent.Obstacle, now time.Time) {
+	if why != "" && why != c.refusal {
+		c.o.events.Tell(Event{Kind: EventRefused, At: now, Cluster: c.name, Text: why})
+	}
+	c.refusal, c.obstacle = why, o
+}
+
+// emergency replaces the primary by itself, if the switch, anti-flapping and the prospects permit.
+func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Time) {
+	if sw := c.automation(); !sw.On {
+		c.refuse(fmt.Sprintf("%s, but automatic changes are switched off (%s %s)", f.Message, sw.By, sw.Reason), nil, now)
+		return
+	}
+	request := antiflap.Request{Cluster: c.name, Automatic: true, PrimaryCertainlyGone: f.Certain, Now: now}
+	clearance, refusal, ok := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
+	if !ok {
+		c.refuse(refusalText(f, refusal), nil, now)
+		return
+	}
+	intent := c.intent(f, now)
+	if forecast := reparent.Emergency(clearance, intent, now); !forecast.Running() {
+		c.refuse(fmt.Sprintf("%s, but it cannot be replaced: %s", f.Message, forecast.Obstacle.Message), forecast.Obstacle, now)
+		return
+	}
+	c.launch(ctx, request, intent, reparent.Emergency, now)
+}
+
+func refusalText(f topology.Finding, r antiflap.Refusal) string {
+	text := fmt.Sprintf("%s, but it is not replaced: %s", f.Message, r.Reason)
+	if r.Lift != "" {
+		text += "; to lift this: " + r.Lift
+	}
+	return text
+}
+
+func (c *cluster) intent(f topology.Finding, now time.Time) reparent.Intent {
+	return reparent.Intent{
+		Elector: c.o.settings.Elector, Snapshot: c.snapshot, History: c.history(),
+		Cause: string(f.Code) + ": " + f.Message, Evidence: f.Evidence, Timing: c.o.settings.Timing, DetectedAt: f.Since,
+	}
+}
+
+type maker func(antiflap.Clearance, reparent.Intent, time.Time) reparent.Operation
+
+// errBraked stops the update of the brake when it turns out to be on.
+var errBraked = errors.New("the fleet brake is on")
+
+// launch gets the final clearance against the shared brake and the term, both at once, and begins.
+func (c *cluster) launch(ctx context.Context, request antiflap.Request, in reparent.Intent, make maker, now time.Time) {
+	clearance, refusal, err := c.clear(ctx, request)
+	if errors.Is(err, errBraked) {
+		c.refuse(refusal.Reason, nil, now)
+		return
+	}
+	if err != nil {
+		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
+		return
+	}
+	op, err := c.operation(ctx, clearance, in, make)
+	if err != nil {
+		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
+		return
+	}
+	if !op.Running() {
+		c.refuse(op.Obstacle.Message, op.Obstacle, now)
+		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
+		return
+	}
+	c.begin(ctx, op)
+}
+
+// operation draws the term and makes the operation that acts under it.
+func (c *cluster) operation(ctx context.Context, clearance antiflap.Clearance, in reparent.Intent, make maker) (reparent.Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	term, err := c.drawTerm(ctx, c.lease, max(c.sessionTerm, c.lineage.highestTerm()))
+	if err != nil {
+		return reparent.Operation{}, err
+	}
+	c.sessionTerm = term
+	in.Term, in.ID = term, operationID(c.name, term)
+	return make(clearance, in, c.o.settings.Now()), nil
+}
+
+// clear asks anti-flapping with the brake as it is in the store, and counts the change there in the same
+// transaction: when a rack dies, clusters ask at the same moment.
+func (c *cluster) clear(ctx context.Context, request antiflap.Request) (antiflap.Clearance, antiflap.Refusal, error) {
+	var clearance antiflap.Clearance
+	var refusal antiflap.Refusal
+	if !request.Automatic {
+		clearance, _, _ = c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
+		return clearance, refusal, nil
+	}
+	err := c.editBrake(ctx, func(f antiflap.Fleet) (antiflap.Fleet, error) {
+		var ok bool
+		if clearance, refusal, ok = c.o.settings.Antiflap.Clear(request, c.record.Antiflap, f); !ok {
+			return f, errBraked
+		}
+		return f.Started(clearance), nil
+	})
+	return clearance, refusal, err
+}
+
+func (c *cluster) updateBrake(ctx context.Context, edit func(antiflap.Fleet) antiflap.Fleet) {
+	err := c.editBrake(ctx, func(f antiflap.Fleet) (antiflap.Fleet, error) { return edit(f), nil })
+	if err != nil {
+		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("save the fleet brake: %v", err)})
+	}
+}
+
+func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (antiflap.Fleet, error)) error {
+	if c.lease == nil {
+		return ErrNotLeading
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.lease.Update(ctx, brakeKey, func(old []byte) ([]byte, error) {
+		var f antiflap.Fleet
+		if len(old) > 0 {
+			if err := json.Unmarshal(old, &f); err != nil {
+				return nil, fmt.Errorf("read stored document %s: %w", brakeKey, err)
+			}
+		}
+		edited, err := edit(f.Rebased(c.o.settings.Now()))
+		if err != nil {
+			return nil, err
+		}
+		c.brake = edited
+		return json.Marshal(edited)
+	})
+}
+
+// adopt records the first term of a healthy cluster.
+func (c *cluster) adopt(ctx context.Context, f topology.Finding, now time.Time) {
+	request := antiflap.Request{Cluster: c.name, Operator: "primacy", Now: now}
+	c.launch(ctx, request, c.intent(f, now), func(cl antiflap.Clearance, in reparent.Intent, now time.Time) reparent.Operation {
+		return reparent.Adoption(cl, in, f.Server, now)
+	}, now)
+}
+
+// attempts is how often a server's repair failed in a row, and when it may be tried again.
+type attempts struct {
+	failed int
+	next   time.Time
+}
+
+// mend is a repair with what came of it.
+type mend struct {
+	command reparent.Command
+	result  reparent.Result
+}
+
+// repairBackoffMax caps the pause between attempts to repair one server.
+const repairBackoffMax = time.Minute
+
+// repair sets replication right, off the loop, with back-off for each server.
+func (c *cluster) repair(ctx context.Context, now time.Time) {
+	if c.repairing {
+		return
+	}
+	var due []reparent.Command
+	for _, command := range reparent.Repairs(c.findings, c.snapshot, c.history(), c.sessionTerm) {
+		if !now.Before(c.repairs[command.Server].next) {
+			due = append(due, command)
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	c.repairing = true
+	c.workers.Go(func() {
+		results := c.o.fleet.Do(ctx, Batch{Commands: due})
+		var all []mend
+		for i, r := range results {
+			all = append(all, mend{due[i], r})
+		}
+		select {
+		case c.mended <- all:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (c *cluster) repaired(all []mend, now time.Time) {
+	c.repairing = false
+	for _, m := range all {
+		a := c.repairs[m.command.Server]
+		a.failed++
+		text := fmt.Sprintf("repaired: %s", m.command)
+		if m.result.Done() {
+			a.failed = 0
+		} else {
+			text = fmt.Sprintf("repair failed: %s: %s %s", m.command, m.result.Reason, m.result.Detail)
+		}
+		a.next = now.Add(min(time.Second<<min(a.failed, 10), repairBackoffMax))
+		c.repairs[m.command.Server] = a
+		c.o.events.Tell(Event{Kind: EventRepair, At: now, Cluster: c.name, Server: m.command.Server, Text: text})
+	}
+	c.alarm(now)
+}

@@ -1,0 +1,342 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// cluster is the loop of one cluster. One goroutine, run, owns everything above mu; others read what it
+// publishes under mu, or hand it work through the channels.
+type cluster struct {
+	o       *Orchestrator
+	name    string
+	ruleset topology.Ruleset // as configured
+
+	alarms  chan time.Time     // a kept connection broke: probe at once
+	probed  chan round         // what the prober saw
+	asked   chan func()        // work from callers, run by the loop
+	gained  chan gain          // the lock, with what was on record
+	settled chan settled       // an operation has ended
+	mended  chan []mend        // repairs have ended
+	pace    chan time.Duration // to the prober: how long to wait before the next round
+
+	record      record
+	lineage     lineage
+	lease       Lease
+	sessionTerm uint32
+	lastSeen    map[topology.Address]topology.Observation
+	floor       gtid.Set
+	brake       antiflap.Fleet
+	snapshot    topology.Snapshot
+	findings    []topology.Finding
+	refusal     string
+	obstacle    *reparent.Obstacle
+	repairs     map[topology.Address]attempts
+	repairing   bool
+	busy        bool
+	children    sync.WaitGroup // prober and contender
+	workers     sync.WaitGroup // operations and repairs
+
+	mu        sync.Mutex
+	published View
+	running   *reparent.Operation
+	elector   string
+}
+
+type round struct {
+	began   time.Time
+	servers []topology.Observation
+}
+
+type gain struct {
+	lease   Lease
+	record  record
+	lineage lineage
+	term    uint32
+	brake   antiflap.Fleet
+	// unfinished is an operation that an earlier elector, or an earlier life of this one, left behind.
+	unfinished *reparent.Operation
+}
+
+func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
+	c := &cluster{
+		o: o, name: s.Name, ruleset: s.Ruleset,
+		alarms: make(chan time.Time, 1), probed: make(chan round), asked: make(chan func()),
+		gained: make(chan gain), settled: make(chan settled), mended: make(chan []mend), pace: make(chan time.Duration, 1),
+		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
+		lastSeen: map[topology.Address]topology.Observation{}, repairs: map[topology.Address]attempts{},
+	}
+	c.publish(time.Time{})
+	return c
+}
+
+// alarm asks for a round of probes now; several alarms are one.
+func (c *cluster) alarm(at time.Time) {
+	select {
+	case c.alarms <- at:
+	default:
+	}
+}
+
+// run is the loop. It ends with ctx, after the operation under way has been brought to a point where it
+// can be taken over.
+func (c *cluster) run(ctx context.Context) {
+	c.children.Go(func() { c.probe(ctx) })
+	c.children.Go(func() { c.contend(ctx) })
+	defer c.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-c.probed:
+			c.observe(r)
+			c.act(ctx, c.o.settings.Now())
+			c.publish(r.began)
+			c.setPace()
+		case g := <-c.gained:
+			c.lead(ctx, g)
+		case <-c.leaseDone():
+			c.follow("the lock was lost")
+		case s := <-c.settled:
+			c.settle(ctx, s)
+		case done := <-c.mended:
+			c.repaired(done, c.o.settings.Now())
+		case work := <-c.asked:
+			work()
+			c.publish(c.snapshot.At)
+		}
+	}
+}
+
+// stop waits for everything that the loop started, and only then gives the lock back: what still runs
+// acts under it.
+func (c *cluster) stop() {
+	c.workers.Wait()
+	c.children.Wait()
+	if c.lease != nil {
+		c.giveBack(c.lease)
+	}
+}
+
+// do runs work in the loop and waits for it.
+func (c *cluster) do(ctx context.Context, work func()) error {
+	done := make(chan struct{})
+	select {
+	case c.asked <- func() { work(); close(done) }:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errStopped, ctx.Err())
+	}
+	<-done
+	return nil
+}
+
+// probe observes round after round: at the configured interval, at once when a connection breaks, and
+// without pause while the loop is unsure about the primary.
+func (c *cluster) probe(ctx context.Context) {
+	wait := c.o.settings.ProbeInterval
+	for {
+		r := round{began: c.o.settings.Now()}
+		r.servers = c.o.fleet.Observe(ctx, c.name)
+		select {
+		case c.probed <- r:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case wait = <-c.pace:
+		case <-ctx.Done():
+			return
+		}
+		if !c.pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// pause is false when ctx ended.
+func (c *cluster) pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.alarms:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// urgentInterval is the pause between rounds while it is open whether the primary is dead: its ackers
+// notice within some tens of milliseconds.
+const urgentInterval = 5 * time.Millisecond
+
+func (c *cluster) setPace() {
+	wait := c.o.settings.ProbeInterval
+	for _, f := range c.findings {
+		if f.Code == topology.PrimarySuspect {
+			wait = urgentInterval
+		}
+	}
+	select {
+	case c.pace <- wait:
+	default:
+	}
+}
+
+// observe folds a round of probes into what is known, and analyzes it.
+func (c *cluster) observe(r round) {
+	now := c.o.settings.Now()
+	for _, o := range r.servers {
+		if o.OK() {
+			c.lastSeen[o.Address] = o
+		}
+	}
+	c.remember(r.servers)
+	lost, watched := c.o.isolation()
+	c.snapshot = topology.Snapshot{
+		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy,
+		Maintenance: c.underMaintenance(), OthersLost: lost, OthersWatched: watched,
+	}
+	c.o.events.Tell(Event{Kind: EventProbed, At: now, Cluster: c.name, Probes: r.servers})
+	c.diagnose(now)
+}
+
+// remember keeps the floor: the last position that the established primary showed as committed.
+func (c *cluster) remember(servers []topology.Observation) {
+	current, led := c.lineage.History.Current()
+	if !led {
+		return
+	}
+	for _, o := range servers {
+		if o.Address == current.Primary {
+			c.floor = topology.Floor(c.floor, o, current, c.record.Ruleset)
+		}
+	}
+}
+
+func (c *cluster) underMaintenance() topology.ServerSet {
+	var out []topology.Address
+	for a := range c.record.Maintenance {
+		out = append(out, a)
+	}
+	return topology.Servers(out...)
+}
+
+func (c *cluster) diagnose(now time.Time) {
+	before := c.findings
+	c.findings = topology.Analyze(c.snapshot, c.history(), c.o.settings.Limits, now, before)
+	c.tellDifferences(before, c.findings, now)
+}
+
+func (c *cluster) history() topology.History {
+	h := c.lineage.History
+	h.LastSeen, h.Floor = maps.Clone(c.lastSeen), c.floor
+	return h
+}
+
+type findingKey struct {
+	code   topology.Code
+	server topology.Address
+}
+
+func keyed(findings []topology.Finding) map[findingKey]topology.Finding {
+	all := map[findingKey]topology.Finding{}
+	for _, f := range findings {
+		all[findingKey{f.Code, f.Server}] = f
+	}
+	return all
+}
+
+func (c *cluster) tellDifferences(before, after []topology.Finding, now time.Time) {
+	was, is := keyed(before), keyed(after)
+	for _, f := range after {
+		if _, known := was[findingKey{f.Code, f.Server}]; !known {
+			c.o.events.Tell(Event{Kind: EventFindingOpened, At: now, Cluster: c.name, Server: f.Server, Text: f.Message, Finding: &f})
+		}
+	}
+	for _, f := range before {
+		if _, still := is[findingKey{f.Code, f.Server}]; !still {
+			c.o.events.Tell(Event{Kind: EventFindingClosed, At: now, Cluster: c.name, Server: f.Server, Text: "no longer: " + f.Message, Finding: &f})
+		}
+	}
+}
+
+// publish makes what the loop believes visible to readers.
+func (c *cluster) publish(at time.Time) {
+	now := c.o.settings.Now()
+	v := View{
+		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
+		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Window: c.record.Antiflap.Window(now),
+		Automation: c.automation(), Maintenance: maps.Clone(c.record.Maintenance), Leading: c.lease != nil,
+		Refusal: c.refusal, Obstacle: c.obstacle,
+	}
+	if current, led := c.lineage.History.Current(); led {
+		v.Primary, v.Term = current.Primary, current.Term
+	}
+	v.State = topology.State(v.Findings, c.snapshot)
+	if c.obstacle != nil && v.State == topology.StatePrimaryFailed {
+		v.State = topology.StateBlocked
+	}
+	for _, m := range c.record.Ruleset.Members {
+		v.Roles[m.Address] = topology.Role(c.snapshot.Server(m.Address), v.History, v.Findings)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.published = v
+}
+
+// annotated adds to findings that want an action why it is not taken.
+func (c *cluster) annotated() []topology.Finding {
+	all := append([]topology.Finding(nil), c.findings...)
+	for i, f := range all {
+		if f.Remedy == topology.RemedyEmergency && f.WhyNot == "" {
+			all[i].WhyNot = c.refusal
+		}
+	}
+	return all
+}
+
+func (c *cluster) view() View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.published
+	v.Running, v.Elector = c.running, c.elector
+	if v.Running != nil {
+		v.State = topology.StateReparenting
+	}
+	return v
+}
+
+func (c *cluster) reach() (lost, watched int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.published.Snapshot.Servers {
+		watched++
+		if !o.OK() && o.Reach != topology.ReachDenied {
+			lost++
+		}
+	}
+	return lost, watched
+}
+
+func (c *cluster) automation() Switch {
+	if c.record.Automation != nil {
+		return *c.record.Automation
+	}
+	return Switch{On: c.o.settings.Automation, Reason: "as configured"}
+}
+
+// show makes the running operation visible while it runs; nil when it has ended.
+func (c *cluster) show(op *reparent.Operation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running = op
+}

@@ -1,0 +1,292 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// settled is an operation that has ended or was interrupted, with the lineage that it leaves.
+type settled struct {
+	op      reparent.Operation
+	lineage lineage
+}
+
+// execution drives one operation: next, do, apply, save, until it ends or the lease does.
+type execution struct {
+	c       *cluster
+	lease   Lease
+	lineage lineage
+	journal *journal
+}
+
+// begin starts an operation in a goroutine of its own, so that the loop goes on observing.
+func (c *cluster) begin(ctx context.Context, op reparent.Operation) {
+	c.busy, c.snapshot.Reparenting = true, true
+	c.refusal, c.obstacle = "", nil
+	c.show(&op)
+	c.tellBegun(op)
+	x := execution{c: c, lease: c.lease, lineage: c.lineage}
+	c.workers.Go(func() {
+		final := x.drive(ctx, op)
+		select {
+		case c.settled <- settled{op: final, lineage: x.lineage.with(final)}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (c *cluster) tellBegun(op reparent.Operation) {
+	c.o.events.Tell(Event{
+		Kind: EventRecoveryStarted, At: op.StartedAt, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op,
+		Text: fmt.Sprintf("%s change of cluster %s begins under term %d: %s", op.Kind, c.name, op.Term, op.Cause),
+	})
+	for _, s := range op.Stages {
+		c.tellStage(op, s)
+	}
+}
+
+func (c *cluster) tellStage(op reparent.Operation, s reparent.Stage) {
+	c.o.events.Tell(Event{
+		Kind: EventRecoveryStage, At: s.StartedAt.Add(s.Duration), Cluster: c.name, RecoveryID: op.ID, Stage: &s,
+		Text: fmt.Sprintf("%s: %s (%s)", s.Name, s.Detail, s.Duration.Round(100*time.Microsecond)),
+	})
+}
+
+// drive does what the operation says, step by step. The lease is asked before each step; when it is
+// gone, or the store cannot take what must be on record first, the operation is left as it is, for
+// whoever holds the lock next.
+func (x *execution) drive(ctx context.Context, op reparent.Operation) reparent.Operation {
+	x.journal = newJournal(x)
+	defer x.journal.close()
+	now := x.c.o.settings.Now
+	for op.Running() {
+		if !x.lease.Held(now()) || ctx.Err() != nil {
+			return op
+		}
+		step := op.Next()
+		if err := x.prepare(ctx, op, step); err != nil {
+			return op
+		}
+		op = x.advance(op, x.c.o.fleet.Do(ctx, Batch{Commands: step.Commands, Enough: op.Enough, Grace: op.Timing.Grace}), now())
+	}
+	if err := x.journal.ensure(ctx, op); err != nil {
+		x.tellUnsaved(op, err)
+	}
+	return op
+}
+
+func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {
+	if !step.SaveFirst {
+		x.journal.push(op)
+		return nil
+	}
+	if err := x.journal.ensure(ctx, op); err != nil {
+		x.tellUnsaved(op, err)
+		return err
+	}
+	if !x.lease.Held(x.c.o.settings.Now()) {
+		return ErrNotLeading
+	}
+	return nil
+}
+
+func (x *execution) tellUnsaved(op reparent.Operation, err error) {
+	x.c.o.events.Tell(Event{
+		Kind: EventStore, At: x.c.o.settings.Now(), Cluster: x.c.name, RecoveryID: op.ID,
+		Text: fmt.Sprintf("operation %s could not be saved and waits for whoever holds the lock next: %v", op.ID, err),
+	})
+}
+
+// advance folds results in and tells what is new.
+func (x *execution) advance(op reparent.Operation, results []reparent.Result, now time.Time) reparent.Operation {
+	next := op.Apply(results, now)
+	for _, s := range next.Stages[len(op.Stages):] {
+		x.c.tellStage(next, s)
+	}
+	x.c.show(&next)
+	return next
+}
+
+// journal saves an operation off the critical path; ensure waits where something must be on record.
+type journal struct {
+	x      *execution
+	pushed chan reparent.Operation
+	owner  sync.WaitGroup
+
+	mu    sync.Mutex
+	saved reparent.Operation
+	tried chan struct{} // closed and replaced after each attempt
+	err   error
+}
+
+func newJournal(x *execution) *journal {
+	j := &journal{x: x, pushed: make(chan reparent.Operation, 1), tried: make(chan struct{})}
+	j.owner.Go(j.run)
+	return j
+}
+
+func (j *journal) run() {
+	for op := range j.pushed {
+		err := j.save(op)
+		j.mu.Lock()
+		if j.err = err; err == nil {
+			j.saved = op
+		}
+		close(j.tried)
+		j.tried = make(chan struct{})
+		j.mu.Unlock()
+	}
+}
+
+func (j *journal) save(op reparent.Operation) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	first, err := operationDocument(op)
+	second, err2 := j.x.lineage.with(op).document()
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	return j.x.lease.Put(ctx, first, second)
+}
+
+// push replaces what waits to be saved. Only the operation's goroutine calls it.
+func (j *journal) push(op reparent.Operation) {
+	select {
+	case <-j.pushed:
+	default:
+	}
+	j.pushed <- op
+}
+
+// ensure returns once what must be on record is: at once when an earlier save covers it.
+func (j *journal) ensure(ctx context.Context, op reparent.Operation) error {
+	if j.covers(op) {
+		return nil
+	}
+	for {
+		tried := j.attempt()
+		j.push(op)
+		for !j.covers(op) {
+			select {
+			case <-tried:
+			case <-j.x.lease.Done():
+				return ErrNotLeading
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := j.failure(); err != nil {
+				return err
+			}
+			tried = j.attempt()
+		}
+		return nil
+	}
+}
+
+func (j *journal) attempt() chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.tried
+}
+
+func (j *journal) failure() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+// covers tells whether what is saved suffices: the same decision under way, or the very end of it.
+func (j *journal) covers(op reparent.Operation) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return op.CoveredBy(j.saved) && op.State == j.saved.State
+}
+
+func (j *journal) close() {
+	close(j.pushed)
+	j.owner.Wait()
+}
+
+// settle takes over what an operation left.
+func (c *cluster) settle(ctx context.Context, s settled) {
+	now := c.o.settings.Now()
+	c.busy, c.snapshot.Reparenting = false, false
+	c.lineage = s.lineage
+	c.show(nil)
+	c.countChange(ctx, s.op, now)
+	c.tellSettled(s.op, now)
+	c.diagnose(now)
+	c.alarm(now)
+	c.publish(c.snapshot.At)
+}
+
+func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
+	if op.Running() {
+		return
+	}
+	text := fmt.Sprintf("%s change of cluster %s under term %d: %s", op.Kind, c.name, op.Term, op.State)
+	if op.Obstacle != nil {
+		text += ": " + op.Obstacle.Message
+	}
+	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, Text: text})
+	if op.State == reparent.StateSucceeded && op.Kind != reparent.KindAdoption {
+		c.o.events.Tell(Event{
+			Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,
+			Text: fmt.Sprintf("%s leads cluster %s under term %d; before: %s", op.To, c.name, op.Term, op.From),
+		})
+	}
+}
+
+// countChange tells anti-flapping what came of an operation: windows count establishments, the back-off
+// counts attempts that failed.
+func (c *cluster) countChange(ctx context.Context, op reparent.Operation, now time.Time) {
+	if op.Running() || op.Kind == reparent.KindAdoption {
+		return
+	}
+	if op.Established.IsZero() {
+		if op.Automatic {
+			c.record.Antiflap = c.record.Antiflap.AttemptFailed(now)
+		}
+		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
+	} else {
+		change := changeOf(op)
+		c.floor = op.Chosen
+		c.record.Antiflap = c.record.Antiflap.Established(change, c.o.settings.Antiflap)
+		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Established(change, c.o.settings.Antiflap) })
+	}
+	c.saveRecord(ctx)
+}
+
+func changeOf(op reparent.Operation) antiflap.Change {
+	kind := antiflap.Emergency
+	if op.Kind == reparent.KindPlanned {
+		kind = antiflap.Planned
+	}
+	return antiflap.Change{
+		Cluster: op.Cluster, Term: uint64(op.Term), Kind: kind, At: op.Established,
+		From: string(op.From), To: string(op.To), Operator: op.By,
+	}
+}
+
+func (c *cluster) saveRecord(ctx context.Context) {
+	if err := c.save(ctx); err != nil && !errors.Is(err, ErrNotLeading) {
+		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("save the record of cluster %s: %v", c.name, err)})
+	}
+}
+
+// servedBy tells whether the established primary completes writes as far as the findings say.
+func servedBy(findings []topology.Finding) bool {
+	for _, f := range findings {
+		if f.Severity == topology.SeverityCritical {
+			return false
+		}
+	}
+	return true
+}

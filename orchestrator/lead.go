@@ -1,0 +1,196 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// storeTimeout bounds each call to the store.
+const storeTimeout = 3 * time.Second
+
+// contend holds the cluster's lock, loads what is on record each time it is gained, and tries again
+// whenever it is lost, until ctx ends. A lock that was handed to the loop is given back by the loop.
+func (c *cluster) contend(ctx context.Context) {
+	for ctx.Err() == nil {
+		lease, err := c.o.store.Acquire(ctx, c.name)
+		if err != nil {
+			c.storeFailed(ctx, fmt.Errorf("acquire the lock of cluster %s: %w", c.name, err))
+			continue
+		}
+		g, err := c.takeStock(ctx, lease)
+		if err != nil {
+			c.storeFailed(ctx, err)
+			c.giveBack(lease)
+			continue
+		}
+		select {
+		case c.gained <- g:
+		case <-ctx.Done():
+			c.giveBack(lease)
+			return
+		}
+		select {
+		case <-lease.Done():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// storeFailed reports a failure and waits a little, so that a store that is away is not hammered.
+func (c *cluster) storeFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: err.Error()})
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (c *cluster) giveBack(l Lease) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := l.Release(ctx); err != nil {
+		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("release the lock of cluster %s: %v", c.name, err)})
+	}
+}
+
+// takeStock reads what is on record and draws the term under which this elector's sessions act. The
+// term is above every one that the servers show, so a store that was restored from an old backup does
+// not hand out a used one.
+func (c *cluster) takeStock(ctx context.Context, lease Lease) (gain, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*storeTimeout)
+	defer cancel()
+	r, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
+	if err != nil {
+		return gain{}, err
+	}
+	l, err := loadLineage(ctx, c.o.store, c.name)
+	if err != nil {
+		return gain{}, err
+	}
+	g := gain{lease: lease, record: r, lineage: l}
+	if g.unfinished, err = c.loadUnfinished(ctx, l.Running); err != nil {
+		return gain{}, err
+	}
+	if g.brake, err = c.loadBrake(ctx); err != nil {
+		return gain{}, err
+	}
+	g.term, err = c.drawTerm(ctx, lease, l.highestTerm())
+	return g, err
+}
+
+// loadUnfinished reads the operation that was left behind; nil when there is none.
+func (c *cluster) loadUnfinished(ctx context.Context, id string) (*reparent.Operation, error) {
+	if id == "" {
+		return nil, nil
+	}
+	d, found, err := c.o.store.Get(ctx, operationKey(c.name, id))
+	if err != nil || !found {
+		return nil, err
+	}
+	op, err := decodeOperation(d)
+	return &op, err
+}
+
+func (c *cluster) loadBrake(ctx context.Context) (antiflap.Fleet, error) {
+	d, found, err := c.o.store.Get(ctx, brakeKey)
+	if err != nil || !found {
+		return antiflap.Fleet{}, err
+	}
+	var brake antiflap.Fleet
+	if err := json.Unmarshal(d.Value, &brake); err != nil {
+		return brake, fmt.Errorf("read stored document %s: %w", brakeKey, err)
+	}
+	return brake, nil
+}
+
+func (c *cluster) drawTerm(ctx context.Context, lease Lease, above uint32) (uint32, error) {
+	for _, o := range c.view().Snapshot.Servers {
+		above = max(above, o.Term())
+	}
+	term, err := lease.NextTerm(ctx, uint64(above))
+	if err != nil {
+		return 0, fmt.Errorf("draw a term for cluster %s: %w", c.name, err)
+	}
+	if term > maxTerm {
+		return 0, fmt.Errorf("draw a term for cluster %s: %d does not fit into a term marker", c.name, term)
+	}
+	return uint32(term), nil
+}
+
+// maxTerm is what fits into a marker's UUID.
+const maxTerm = 1<<32 - 1
+
+func (c *cluster) leaseDone() <-chan struct{} {
+	if c.lease == nil {
+		return nil
+	}
+	return c.lease.Done()
+}
+
+// lead begins to act for the cluster, first of all by taking over what was left unfinished.
+func (c *cluster) lead(ctx context.Context, g gain) {
+	now := c.o.settings.Now()
+	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
+	c.seed()
+	c.named(c.o.settings.Elector)
+	c.o.events.Tell(Event{Kind: EventLeading, At: now, Cluster: c.name, Text: fmt.Sprintf("this elector acts for cluster %s", c.name)})
+	if g.unfinished != nil && g.unfinished.Running() {
+		c.begin(ctx, reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
+	}
+	c.publish(c.snapshot.At)
+}
+
+// firstSight probes once more: a take-over must not judge by what was seen before the lock was gained.
+func (c *cluster) firstSight(ctx context.Context) topology.Snapshot {
+	s := c.snapshot
+	s.Cluster, s.Ruleset, s.Servers = c.name, c.record.Ruleset, c.o.fleet.Observe(ctx, c.name)
+	return s
+}
+
+// seed fills in which processes were seen before this elector watched.
+func (c *cluster) seed() {
+	for a, seen := range c.record.Seen {
+		if _, known := c.lastSeen[a]; !known {
+			c.lastSeen[a] = topology.Observation{Address: a, UUID: seen.UUID, Incarnation: seen.Incarnation}
+		}
+	}
+}
+
+func (c *cluster) named(elector string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.elector = elector
+}
+
+// follow stops acting. An operation under way notices by itself: each of its steps asks the lease.
+func (c *cluster) follow(why string) {
+	c.lease = nil
+	c.named("")
+	c.o.events.Tell(Event{Kind: EventNotLeading, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("this elector no longer acts for cluster %s: %s", c.name, why)})
+	c.publish(c.snapshot.At)
+}
+
+// save writes the record, and the documents with it, as one.
+func (c *cluster) save(ctx context.Context, more ...Document) error {
+	if c.lease == nil {
+		return ErrNotLeading
+	}
+	d, err := c.record.document()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.lease.Put(ctx, append(more, d)...)
+}

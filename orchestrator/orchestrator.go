@@ -1,0 +1,199 @@
+// Package orchestrator is the loop: observe, analyze, check, step, remember, tell. It owns the seams to
+// servers (Fleet) and to memory (Store) and the one stream of events, and decides nothing itself: what
+// is wrong is topology's word, whether a change may happen antiflap's, how it happens reparent's.
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Settings are what the orchestrator is told at start.
+type Settings struct {
+	Elector       string
+	Clusters      []ClusterSettings
+	Limits        topology.Limits
+	Antiflap      antiflap.Settings
+	Timing        reparent.Timing
+	ProbeInterval time.Duration // default 250 ms
+	Automation    bool          // for clusters whose switch nobody touched
+	// Now is the time; the core never asks for it otherwise.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// ClusterSettings is one cluster as configured.
+type ClusterSettings struct {
+	Name    string
+	Ruleset topology.Ruleset
+}
+
+// Orchestrator runs all clusters of this elector.
+type Orchestrator struct {
+	settings Settings
+	fleet    Fleet
+	store    Store
+	events   *Stream
+	clusters map[string]*cluster
+	names    []string
+}
+
+// New wires an orchestrator; Run starts it.
+func New(settings Settings, fleet Fleet, store Store, events *Stream) *Orchestrator {
+	if settings.ProbeInterval <= 0 {
+		settings.ProbeInterval = 250 * time.Millisecond
+	}
+	if settings.Timing == (reparent.Timing{}) {
+		settings.Timing = reparent.DefaultTiming()
+	}
+	o := &Orchestrator{settings: settings, fleet: fleet, store: store, events: events, clusters: map[string]*cluster{}}
+	for _, c := range settings.Clusters {
+		o.clusters[c.Name] = newCluster(o, c)
+		o.names = append(o.names, c.Name)
+	}
+	slices.Sort(o.names)
+	return o
+}
+
+// Run observes and acts until ctx ends; every goroutine it started has ended when it returns.
+func (o *Orchestrator) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, c := range o.clusters {
+		o.fleet.Watch(c.name, c.ruleset.Servers().List())
+		running.Go(func() { c.run(ctx) })
+	}
+	running.Go(func() { o.dispatch(ctx) })
+	running.Wait()
+}
+
+// dispatch hands each broken connection to its cluster, which probes at once.
+func (o *Orchestrator) dispatch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-o.fleet.Signals():
+			if c := o.clusters[s.Cluster]; c != nil {
+				c.alarm(s.At)
+			}
+		}
+	}
+}
+
+// Events is the stream of everything that happens.
+func (o *Orchestrator) Events() *Stream { return o.events }
+
+// Ready tells whether the store answers, so that this elector could act.
+func (o *Orchestrator) Ready(ctx context.Context) error { return o.store.Ready(ctx) }
+
+// Clusters lists all views by name.
+func (o *Orchestrator) Clusters() []View {
+	views := make([]View, 0, len(o.names))
+	for _, name := range o.names {
+		views = append(views, o.clusters[name].view())
+	}
+	return views
+}
+
+// Cluster is the view of one cluster.
+func (o *Orchestrator) Cluster(name string) (View, error) {
+	c, err := o.find(name)
+	if err != nil {
+		return View{}, err
+	}
+	return c.view(), nil
+}
+
+func (o *Orchestrator) find(name string) (*cluster, error) {
+	c := o.clusters[name]
+	if c == nil {
+		return nil, fmt.Errorf("%w: %q; known are %q", ErrNoSuchCluster, name, o.names)
+	}
+	return c, nil
+}
+
+// Reparent changes the primary of a cluster by hand. It returns as soon as the change has begun; Await
+// waits for its end. A change that cannot be begun is a *BlockedError.
+func (o *Orchestrator) Reparent(ctx context.Context, w Wish) (Answer, error) {
+	c, err := o.find(w.Cluster)
+	if err != nil {
+		return Answer{}, err
+	}
+	return c.wish(ctx, w)
+}
+
+// Await returns the recovery when it has ended, or as it is when ctx ends first.
+func (o *Orchestrator) Await(ctx context.Context, id string) (reparent.Operation, error) {
+	events, stop := o.events.Listen(0)
+	defer stop()
+	for {
+		op, err := o.Recovery(context.WithoutCancel(ctx), id)
+		if err != nil || !op.Running() {
+			return op, err
+		}
+		if !untilFinished(ctx, events, id) {
+			return o.Recovery(context.WithoutCancel(ctx), id)
+		}
+	}
+}
+
+// untilFinished is false when ctx or the stream ended first.
+func untilFinished(ctx context.Context, events <-chan Event, id string) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case e, open := <-events:
+			if !open {
+				return false
+			}
+			if e.Kind == EventRecoveryFinished && e.RecoveryID == id {
+				return true
+			}
+		}
+	}
+}
+
+// Acknowledge lifts a cluster's anti-flapping window and its pause after failed attempts.
+func (o *Orchestrator) Acknowledge(ctx context.Context, cluster, by, reason string) (antiflap.Window, error) {
+	c, err := o.find(cluster)
+	if err != nil {
+		return antiflap.Window{}, err
+	}
+	return c.acknowledge(ctx, by, reason)
+}
+
+// SetAutomation switches automatic changes of one cluster.
+func (o *Orchestrator) SetAutomation(ctx context.Context, cluster string, on bool, by, reason string) error {
+	c, err := o.find(cluster)
+	if err != nil {
+		return err
+	}
+	return c.setAutomation(ctx, on, by, reason)
+}
+
+// SetMaintenance keeps a server out of candidacy and of repairs, or takes it back.
+func (o *Orchestrator) SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
+	c, err := o.find(cluster)
+	if err != nil {
+		return err
+	}
+	return c.setMaintenance(ctx, server, on, by, reason)
+}
+
+// isolation counts, over all clusters, the servers that are watched and those that are not reached.
+func (o *Orchestrator) isolation() (lost, watched int) {
+	for _, c := range o.clusters {
+		l, w := c.reach()
+		lost, watched = lost+l, watched+w
+	}
+	return lost, watched
+}

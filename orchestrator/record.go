@@ -1,0 +1,210 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// recordVersion is written into every stored document; older ones are read, newer ones refused.
+const recordVersion = 1
+
+// record is what is remembered of a cluster besides who led it.
+type record struct {
+	Version     int                       `json:"version"`
+	Cluster     string                    `json:"cluster"`
+	Ruleset     topology.Ruleset          `json:"ruleset"`
+	Antiflap    antiflap.Cluster          `json:"antiflap"`
+	Automation  *Switch                   `json:"automation,omitempty"`
+	Maintenance map[topology.Address]Note `json:"maintenance,omitempty"`
+	// Seen are the processes that were last seen at each address: a server that restarted while nobody
+	// watched may have lost its relay log.
+	Seen map[topology.Address]identity `json:"seen,omitempty"`
+}
+
+// lineage is who led a cluster and who may be leading it. While an operation runs, only the operation
+// writes it; the record stays with the loop.
+type lineage struct {
+	Version int              `json:"version"`
+	Cluster string           `json:"cluster"`
+	History topology.History `json:"history"`
+	// Running is the id of an operation that has not ended.
+	Running string `json:"running,omitempty"`
+}
+
+type identity struct {
+	UUID        gtid.UUID `json:"server_uuid"`
+	Incarnation string    `json:"incarnation"`
+}
+
+func recordKey(cluster string) string { return "clusters/" + cluster + "/record" }
+
+func lineageKey(cluster string) string { return "clusters/" + cluster + "/lineage" }
+
+func operationKey(cluster, id string) string { return "recoveries/" + cluster + "/" + id }
+
+// brakeKey holds the fleet brake, which all clusters share.
+const brakeKey = "fleet/antiflap"
+
+// operationID orders by term, so that newest first is descending order of keys.
+func operationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%010d", cluster, term) }
+
+func (r record) document() (Document, error) {
+	r.Version = recordVersion
+	return encode(recordKey(r.Cluster), r)
+}
+
+func (l lineage) document() (Document, error) {
+	l.Version = recordVersion
+	return encode(lineageKey(l.Cluster), l)
+}
+
+func operationDocument(op reparent.Operation) (Document, error) {
+	return encode(operationKey(op.Cluster, op.ID), stored{Version: recordVersion, Operation: op})
+}
+
+func encode(key string, value any) (Document, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return Document{}, fmt.Errorf("encode stored document %s: %w", key, err)
+	}
+	return Document{Key: key, Value: text}, nil
+}
+
+// load reads a document into value and checks its version; false when there is none.
+func load(ctx context.Context, s Store, key string, value any) (bool, error) {
+	d, found, err := s.Get(ctx, key)
+	if err != nil || !found {
+		return false, err
+	}
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := errors.Join(json.Unmarshal(d.Value, &head), json.Unmarshal(d.Value, value)); err != nil {
+		return false, fmt.Errorf("read stored document %s: %w", key, err)
+	}
+	if head.Version > recordVersion {
+		return false, fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", key, head.Version, recordVersion)
+	}
+	return true, nil
+}
+
+type stored struct {
+	Version   int                `json:"version"`
+	Operation reparent.Operation `json:"operation"`
+}
+
+func decodeOperation(d Document) (reparent.Operation, error) {
+	var s stored
+	if err := json.Unmarshal(d.Value, &s); err != nil {
+		return reparent.Operation{}, fmt.Errorf("read stored document %s: %w", d.Key, err)
+	}
+	if s.Version > recordVersion {
+		return reparent.Operation{}, fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", d.Key, s.Version, recordVersion)
+	}
+	return s.Operation, nil
+}
+
+// loadRecord reads a cluster's record; a cluster that was never seen starts with the configured ruleset.
+func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, error) {
+	configured.Number = 1
+	r := record{Version: recordVersion, Cluster: cluster, Ruleset: configured}
+	_, err := load(ctx, s, recordKey(cluster), &r)
+	return r, err
+}
+
+func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) {
+	l := lineage{Version: recordVersion, Cluster: cluster}
+	_, err := load(ctx, s, lineageKey(cluster), &l)
+	return l, err
+}
+
+// with notes what an operation has decided, so that its candidate counts as a possible leader from the
+// moment before its marker is sent, and what it has established.
+func (r lineage) with(op reparent.Operation) lineage {
+	r.Running = ""
+	if op.Running() {
+		r.Running = op.ID
+	}
+	kept := slices.DeleteFunc(slices.Clone(r.History.Leaderships), func(l topology.Leadership) bool { return l.Term == op.Term })
+	led, decided := op.Leadership()
+	if decided {
+		kept = append(kept, led)
+		if !slices.Contains(r.History.Leaders, led.PrimaryUUID) {
+			r.History.Leaders = append(slices.Clone(r.History.Leaders), led.PrimaryUUID)
+		}
+	}
+	if led.Established() {
+		kept = []topology.Leadership{led}
+	}
+	r.History.Leaderships = kept
+	return r
+}
+
+// highestTerm is the highest term on record.
+func (r lineage) highestTerm() uint32 {
+	var highest uint32
+	for _, l := range r.History.Leaderships {
+		highest = max(highest, l.Term)
+	}
+	return highest
+}
+
+// Recoveries lists the changes of a cluster, or of all when the name is empty, newest first.
+func (o *Orchestrator) Recoveries(ctx context.Context, cluster string, limit int) ([]reparent.Operation, error) {
+	names := o.names
+	if cluster != "" {
+		if _, err := o.find(cluster); err != nil {
+			return nil, err
+		}
+		names = []string{cluster}
+	}
+	var all []reparent.Operation
+	for _, name := range names {
+		docs, err := o.store.List(ctx, "recoveries/"+name+"/", limit, true)
+		if err != nil {
+			return nil, fmt.Errorf("list recoveries of cluster %s: %w", name, err)
+		}
+		for _, d := range docs {
+			op, err := decodeOperation(d)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, op)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b reparent.Operation) int { return b.StartedAt.Compare(a.StartedAt) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all, nil
+}
+
+// Recovery finds one change by its id: the live value when it runs here, else the stored one.
+func (o *Orchestrator) Recovery(ctx context.Context, id string) (reparent.Operation, error) {
+	for _, name := range o.names {
+		if running := o.clusters[name].view().Running; running != nil && running.ID == id {
+			return *running, nil
+		}
+	}
+	for _, name := range o.names {
+		d, found, err := o.store.Get(ctx, operationKey(name, id))
+		if err != nil {
+			return reparent.Operation{}, fmt.Errorf("load recovery %s: %w", id, err)
+		}
+		if found {
+			return decodeOperation(d)
+		}
+	}
+	return reparent.Operation{}, fmt.Errorf("%w: %q", ErrNoSuchRecovery, id)
+}
+
+// errStopped is returned to callers when the loop ends under them.
+var errStopped = errors.New("the control plane is stopping")

@@ -1,0 +1,98 @@
+package orchestrator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// View is what the orchestrator believes about a cluster, since when and on whose word; a copy that the
+// caller may keep.
+type View struct {
+	Name       string
+	At         time.Time // of the latest round of probes
+	Ruleset    topology.Ruleset
+	Snapshot   topology.Snapshot
+	History    topology.History
+	Findings   []topology.Finding
+	State      topology.ClusterState
+	Roles      map[topology.Address]topology.ServerRole
+	Primary    topology.Address // of the established leadership; empty when none
+	Term       uint32
+	Window     antiflap.Window
+	Automation Switch
+	// Maintenance names who took a server out, and why.
+	Maintenance map[topology.Address]Note
+	// Leading tells whether this elector acts for the cluster; Elector names who does.
+	Leading bool
+	Elector string
+	// Running is the operation under way; nil when none.
+	Running *reparent.Operation
+	// Refusal is why a wanted automatic change is not made right now; empty when none is wanted.
+	Refusal string
+	// Obstacle is what a wanted change would need, when it is blocked.
+	Obstacle *reparent.Obstacle
+}
+
+// Switch is a switch with who set it and why.
+type Switch struct {
+	On     bool      `json:"on"`
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+// Note says who did something and why.
+type Note struct {
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+// Wish asks for a change of the primary.
+type Wish struct {
+	Cluster     string
+	Kind        reparent.Kind // KindPlanned or KindEmergency
+	To          topology.Address
+	DryRun      bool
+	Drain       time.Duration
+	CertifyDown []topology.Address
+	AcceptLoss  bool
+	Reason      string
+	By          string
+}
+
+// Answer is what came of a wish: the operation, running or (dry run, blocked) finished, and for a dry run
+// the steps.
+type Answer struct {
+	Operation reparent.Operation
+	Steps     []reparent.Step
+}
+
+// The errors that callers tell apart.
+var (
+	ErrNoSuchCluster  = errors.New("no such cluster")
+	ErrNoSuchServer   = errors.New("no such server")
+	ErrNoSuchRecovery = errors.New("no such recovery")
+	// ErrNotLeading: another elector acts for the cluster, or none does yet.
+	ErrNotLeading = errors.New("this elector does not act for the cluster")
+	// ErrBusy: a change of this cluster is under way.
+	ErrBusy = errors.New("a change of this cluster is under way")
+	// ErrBadWish: the wish makes no sense, whatever the state of the cluster.
+	ErrBadWish = errors.New("bad request")
+)
+
+// BlockedError is a change that was not begun, with what it needs.
+type BlockedError struct{ Obstacle reparent.Obstacle }
+
+// Error says what stands against the change and what would help.
+func (e *BlockedError) Error() string {
+	if e.Obstacle.Remedy == "" {
+		return e.Obstacle.Message
+	}
+	return fmt.Sprintf("%s (%s)", e.Obstacle.Message, e.Obstacle.Remedy)
+}

@@ -1,0 +1,163 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// wish begins a change that somebody asked for, or plays it through for a dry run.
+func (c *cluster) wish(ctx context.Context, w Wish) (Answer, error) {
+	if err := c.sane(w); err != nil {
+		return Answer{}, err
+	}
+	var answer Answer
+	var failed error
+	err := c.do(ctx, func() { answer, failed = c.grant(ctx, w, c.o.settings.Now()) })
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, failed
+}
+
+// sane refuses what no state of the cluster could make sensible.
+func (c *cluster) sane(w Wish) error {
+	members := c.view().Ruleset.Servers()
+	named := append([]topology.Address(nil), w.CertifyDown...)
+	if w.To != "" {
+		named = append(named, w.To)
+	}
+	for _, a := range named {
+		if !members.Has(a) {
+			return fmt.Errorf("%w: %q is no member of cluster %s; members are %s", ErrNoSuchServer, a, c.name, members)
+		}
+	}
+	switch {
+	case w.Kind != reparent.KindPlanned && w.Kind != reparent.KindEmergency:
+		return fmt.Errorf("%w: kind %q is unknown, use planned or emergency", ErrBadWish, w.Kind)
+	case w.Kind == reparent.KindPlanned && (len(w.CertifyDown) > 0 || w.AcceptLoss):
+		return fmt.Errorf("%w: certify_down and accept_loss belong to an emergency change", ErrBadWish)
+	case (len(w.CertifyDown) > 0 || w.AcceptLoss) && w.Reason == "":
+		return fmt.Errorf("%w: certify_down and accept_loss need a reason, for it goes on record", ErrBadWish)
+	case w.Drain < 0:
+		return fmt.Errorf("%w: drain cannot be negative", ErrBadWish)
+	}
+	return nil
+}
+
+// grant runs in the loop.
+func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, error) {
+	if c.lease == nil || !c.lease.Held(now) {
+		return Answer{}, ErrNotLeading
+	}
+	if c.busy {
+		return Answer{}, ErrBusy
+	}
+	request := antiflap.Request{Cluster: c.name, Operator: person(w.By), Now: now}
+	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
+	in, make := c.wished(w), makerOf(w.Kind)
+	op := make(clearance, in, now)
+	if !op.Running() {
+		return Answer{Operation: op}, &BlockedError{Obstacle: *op.Obstacle}
+	}
+	if w.DryRun {
+		steps, end := reparent.DryRun(op, c.snapshot, now)
+		return Answer{Operation: end, Steps: steps}, nil
+	}
+	op, err := c.operation(ctx, clearance, in, make)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !op.Running() {
+		return Answer{Operation: op}, &BlockedError{Obstacle: *op.Obstacle}
+	}
+	c.begin(ctx, op)
+	return Answer{Operation: op}, nil
+}
+
+func person(by string) string {
+	if by == "" {
+		return "an operator"
+	}
+	return by
+}
+
+func makerOf(k reparent.Kind) maker {
+	if k == reparent.KindPlanned {
+		return reparent.Planned
+	}
+	return reparent.Emergency
+}
+
+func (c *cluster) wished(w Wish) reparent.Intent {
+	cause := fmt.Sprintf("%s change asked for by %s", w.Kind, person(w.By))
+	if w.Reason != "" {
+		cause += ": " + w.Reason
+	}
+	return reparent.Intent{
+		ID: "dry-run", Elector: c.o.settings.Elector, Term: c.sessionTerm + 1, Snapshot: c.snapshot, History: c.history(),
+		Cause: cause, By: person(w.By), Reason: w.Reason, Wanted: w.To, CertifiedDown: topology.Servers(w.CertifyDown...),
+		AcceptLoss: w.AcceptLoss, Drain: w.Drain, Timing: c.o.settings.Timing,
+	}
+}
+
+// acknowledge lifts the window and the pause after failed attempts.
+func (c *cluster) acknowledge(ctx context.Context, by, reason string) (antiflap.Window, error) {
+	return c.change(ctx, fmt.Sprintf("%s acknowledged the last change: %s", person(by), reason), by, func(now time.Time) {
+		c.record.Antiflap = c.record.Antiflap.Acknowledge(person(by), reason, now).AttemptsReset()
+	})
+}
+
+func (c *cluster) setAutomation(ctx context.Context, on bool, by, reason string) error {
+	word := map[bool]string{true: "on", false: "off"}[on]
+	_, err := c.change(ctx, fmt.Sprintf("%s switched automatic changes %s: %s", person(by), word, reason), by, func(now time.Time) {
+		c.record.Automation = &Switch{On: on, By: person(by), Reason: reason, At: now}
+	})
+	return err
+}
+
+func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, on bool, by, reason string) error {
+	if _, member := c.view().Ruleset.Member(server); !member {
+		return fmt.Errorf("%w: %q is no member of cluster %s; members are %s", ErrNoSuchServer, server, c.name, c.view().Ruleset.Servers())
+	}
+	word := map[bool]string{true: "under", false: "out of"}[on]
+	_, err := c.change(ctx, fmt.Sprintf("%s took %s %s maintenance: %s", person(by), server, word, reason), by, func(now time.Time) {
+		notes := map[topology.Address]Note{}
+		for a, n := range c.record.Maintenance {
+			if a != server {
+				notes[a] = n
+			}
+		}
+		if on {
+			notes[server] = Note{By: person(by), Reason: reason, At: now}
+		}
+		c.record.Maintenance = notes
+		c.snapshot.Maintenance = c.underMaintenance()
+	})
+	return err
+}
+
+// change edits the record in the loop, saves it, and takes the edit back when it could not be saved.
+func (c *cluster) change(ctx context.Context, text, by string, edit func(now time.Time)) (antiflap.Window, error) {
+	var window antiflap.Window
+	var failed error
+	err := c.do(ctx, func() {
+		now := c.o.settings.Now()
+		before := c.record
+		edit(now)
+		if failed = c.save(ctx); failed != nil {
+			c.record = before
+			return
+		}
+		c.o.events.Tell(Event{Kind: EventOperator, At: now, Cluster: c.name, By: person(by), Text: text})
+		window = c.record.Antiflap.Window(now)
+	})
+	if err != nil {
+		return window, err
+	}
+	return window, failed
+}

@@ -1,0 +1,62 @@
+package reparent
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// repairDeadline bounds the repair of one server.
+const repairDeadline = 10 * time.Second
+
+// Repairs says how replication is set right under an established primary that serves: a primary of an
+// earlier term is fenced, clean replicas that do not follow are made to, and the source side of
+// semi-sync is set as the ruleset wants. A server with errant transactions is left alone: it stays
+// quarantined until they are settled. Nothing here moves leadership.
+func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
+	current, led := h.Current()
+	primary := s.Server(current.Primary)
+	if !led || s.Reparenting || !primary.Writable() || primary.UUID != current.PrimaryUUID {
+		return nil
+	}
+	var commands []Command
+	done := topology.Servers()
+	for _, f := range findings {
+		o := s.Server(f.Server)
+		if !o.OK() || s.Maintenance.Has(f.Server) || done.Has(f.Server) {
+			continue
+		}
+		c, wanted := repairOf(f, s, primary)
+		if !wanted || (c.Verb == Follow && quarantined(findings, f.Server)) {
+			continue
+		}
+		c.Server, c.Cluster, c.Term, c.Deadline = f.Server, s.Cluster, term, repairDeadline
+		commands, done = append(commands, c), done.With(f.Server)
+	}
+	return commands
+}
+
+func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation) (Command, bool) {
+	switch f.Code {
+	case topology.StalePrimary:
+		return Command{Verb: Fence}, true
+	case topology.NotReplicating, topology.WrongSource, topology.ReceiverStopped, topology.WritableReplica, topology.AckerDisabled:
+		return Command{
+			Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(f.Server),
+			Within: openTo(primary.Executed, primary),
+		}, f.Server != primary.Address
+	case topology.SemiSyncSettings:
+		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
+			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
+	}
+	return Command{}, false
+}
+
+func quarantined(findings []topology.Finding, a topology.Address) bool {
+	for _, f := range findings {
+		if f.Server == a && (f.Code == topology.Errant || f.Code == topology.StalePrimary) {
+			return true
+		}
+	}
+	return false
+}
