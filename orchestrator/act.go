@@ -118,9 +118,13 @@ func refusalText(f topology.Finding, r antiflap.Refusal) string {
 }
 
 func (c *cluster) intent(f topology.Finding, now time.Time) reparent.Intent {
+	detected := c.snapshot.Server(f.Server).FailingSince
+	if detected.IsZero() {
+		detected = f.Since
+	}
 	return reparent.Intent{
 		Elector: c.o.settings.Elector, Snapshot: c.snapshot, History: c.history(),
-		Cause: string(f.Code) + ": " + f.Message, Evidence: f.Evidence, Timing: c.o.settings.Timing, DetectedAt: f.Since,
+		Cause: string(f.Code) + ": " + f.Message, Evidence: f.Evidence, Timing: c.o.settings.Timing, DetectedAt: detected,
 	}
 }
 

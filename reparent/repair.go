@@ -23,7 +23,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 	done := topology.Servers()
 	for _, f := range findings {
 		o := s.Server(f.Server)
-		if !o.OK() || s.Maintenance.Has(f.Server) || done.Has(f.Server) {
+		if f.Remedy != topology.RemedyReconcile || !o.OK() || s.Maintenance.Has(f.Server) || done.Has(f.Server) {
 			continue
 		}
 		c, wanted := repairOf(f, s, primary)
@@ -40,11 +40,16 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 	switch f.Code {
 	case topology.StalePrimary:
 		return Command{Verb: Fence}, true
-	case topology.NotReplicating, topology.WrongSource, topology.ReceiverStopped, topology.WritableReplica, topology.AckerDisabled:
+	case topology.ApplierStopped:
+		return Command{Verb: Resume, Within: openTo(primary.Executed, primary)}, true
+	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.WritableReplica, topology.AckerDisabled:
+		if f.Server == primary.Address {
+			return Command{Verb: Detach}, f.Code == topology.WrongSource
+		}
 		return Command{
 			Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(f.Server),
 			Within: openTo(primary.Executed, primary),
-		}, f.Server != primary.Address
+		}, true
 	case topology.SemiSyncSettings:
 		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
 			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
