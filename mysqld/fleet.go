@@ -65,6 +65,8 @@ type Fleet struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
+	acting acting // fenced sessions, see session.go
+
 	mu       sync.Mutex
 	clusters map[string][]topology.Address
 	keepers  map[topology.Address]*keeper
@@ -91,6 +93,7 @@ func (f *Fleet) Close() error {
 	clear(f.keepers)
 	f.mu.Unlock()
 	f.running.Wait()
+	f.acting.closeSessions()
 	return nil
 }
 
@@ -106,4 +109,66 @@ func (f *Fleet) Watch(cluster string, servers []topology.Address) {
 		delete(f.clusters, cluster)
 	}
 	f.keepWatched()
+}
+
+// Observe implements orchestrator.Fleet.
+func (f *Fleet) Observe(ctx context.Context, cluster string) []topology.Observation {
+	f.mu.Lock()
+	servers := f.clusters[cluster]
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, f.settings.ProbeTimeout)
+	defer cancel()
+	seen := make([]topology.Observation, len(servers))
+	var probes sync.WaitGroup
+	for i, server := range servers {
+		probes.Go(func() { seen[i] = f.probe(ctx, server) })
+	}
+	probes.Wait()
+	return seen
+}
+
+// Probe implements orchestrator.Fleet.
+func (f *Fleet) Probe(ctx context.Context, server topology.Address) topology.Observation {
+	ctx, cancel := context.WithTimeout(ctx, f.settings.ProbeTimeout)
+	defer cancel()
+	return f.probe(ctx, server)
+}
+
+func (f *Fleet) probe(ctx context.Context, server topology.Address) topology.Observation {
+	if k := f.keeperOf(server); k != nil {
+		return k.ask(ctx)
+	}
+	o := topology.Observation{Address: server, At: time.Now()}
+	l, err := f.dial(ctx, server, nil)
+	if err != nil {
+		return failure(o, err)
+	}
+	defer l.close()
+	return f.read(ctx, l, server)
+}
+
+func (f *Fleet) keeperOf(server topology.Address) *keeper {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.keepers[server]
+}
+
+// memoryOf is what is known of a server from earlier readings; nothing of one that is not watched.
+func (f *Fleet) memoryOf(server topology.Address) *memory {
+	if k := f.keeperOf(server); k != nil {
+		return k.memory
+	}
+	return &memory{}
+}
+
+// clustersOf lists the clusters that watch a server.
+func (f *Fleet) clustersOf(server topology.Address) (watching []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for cluster, servers := range f.clusters {
+		if slices.Contains(servers, server) {
+			watching = append(watching, cluster)
+		}
+	}
+	return watching
 }

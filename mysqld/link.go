@@ -46,14 +46,6 @@ func (c cell) on() bool {
 	return c.text == "1" || strings.EqualFold(c.text, "ON") || strings.EqualFold(c.text, "YES")
 }
 
-// micros reads a count of microseconds; absent is what NULL means.
-func (c cell) micros(absent time.Duration) time.Duration {
-	if c.null {
-		return absent
-	}
-	return time.Duration(c.number()) * time.Microsecond
-}
-
 // link is one logged-in connection. It belongs to one goroutine at a time. After any error that is not
 // an answer of MySQL (see mysqlErrno) it is broken and must be closed.
 type link struct {
@@ -96,6 +88,7 @@ func (f *Fleet) driverConfig(server topology.Address, attrs map[string]string) (
 	config.User = f.settings.User
 	config.Logger = &mysql.NopLogger{}
 	config.InterpolateParams = true
+	config.MultiStatements = true    // a guard and the statement that it protects are one round trip
 	config.CheckConnLiveness = false // the wire knows
 	config.TLS = f.settings.TLS
 	if config.TLS == nil {
