@@ -1,0 +1,258 @@
+package mysqld
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Commands to servers as primaries. Statements were tried on MySQL 9.7 and have the same words since 8.0.26.
+
+// undoTime is how much longer than its deadline a command may take that has to undo itself.
+const undoTime = time.Second
+
+// switches are the three variables that decide who can write.
+type switches struct{ readOnly, superReadOnly, offline bool }
+
+const readSwitches = "SELECT @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode"
+
+func (a *act) switches(ctx context.Context) (switches, error) {
+	rows, err := a.query(ctx, readSwitches)
+	if err != nil {
+		return switches{}, err
+	}
+	return switches{rows[0][0].on(), rows[0][1].on(), rows[0][2].on()}, nil
+}
+
+// demote closes the server for writes, or leaves it as it was. The proof is the return of the statement,
+// never the variable, which reads 1 while the statement still waits (E3).
+func (a *act) demote(ctx context.Context) (topology.Observation, error) {
+	before, err := a.switches(ctx)
+	if err != nil {
+		return topology.Observation{}, err
+	}
+	if a.command.Offline && !before.offline {
+		if err := a.change(ctx, "SET GLOBAL offline_mode = ON"); err != nil {
+			return topology.Observation{}, err
+		}
+	}
+	if err := a.closeForWrites(ctx); err != nil {
+		return topology.Observation{}, a.undone(ctx, before, err)
+	}
+	o, err := a.observe(ctx)
+	if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {
+		err = a.undone(ctx, before, refuse(reparent.ReasonWaiters, "%d commits wait for acknowledgements on %s behind super_read_only", o.SemiSync.Waiters, a.server))
+	}
+	return o, err
+}
+
+// closeForWrites runs SET GLOBAL super_read_only = ON until the command's deadline. It takes what
+// read_only was along. It ends with nil only when the server has said that it is in force; after a
+// refusal nothing of it is under way any more. lock_wait_timeout makes the server give up by itself
+// when we die meanwhile.
+func (a *act) closeForWrites(ctx context.Context) error {
+	side, err := a.aside(ctx, dutyClose)
+	if err != nil {
+		return err
+	}
+	defer side.close()
+	beyond, cancel := context.WithTimeout(context.WithoutCancel(ctx), remaining(ctx)+undoTime)
+	defer cancel()
+	ended := side.start(beyond, closeStatement(ctx))
+	select {
+	case err := <-ended:
+		return side.settle(ctx, err)
+	case <-ctx.Done():
+	}
+	return side.giveUp(beyond, ended)
+}
+
+func closeStatement(ctx context.Context) string {
+	seconds := math.Ceil(remaining(ctx).Seconds())
+	return fmt.Sprintf("SET SESSION lock_wait_timeout = %d; SET GLOBAL super_read_only = ON", int(max(1, seconds)))
+}
+
+// remaining is the time that a command has left; commands always have a deadline.
+func remaining(ctx context.Context) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return defaultDeadline
+	}
+	return max(0, time.Until(deadline))
+}
+
+// giveUp ends a statement whose time is over, and tells how it ended: it may have made it after all.
+func (s *aside) giveUp(ctx context.Context, ended <-chan error) error {
+	if err := s.cancel(ctx); err != nil {
+		return doubtful(reparent.ReasonDeadline, "super_read_only on %s did not take effect in time, and cancelling it failed: %v", s.server, err)
+	}
+	switch err := <-ended; {
+	case err == nil:
+		return nil
+	case mysqlErrno(err) == errQueryInterrupted, mysqlErrno(err) == errLockWaitTimeout:
+		return refuse(reparent.ReasonDeadline, "super_read_only on %s did not take effect in time and was cancelled: something keeps a commit or a statement open", s.server)
+	default:
+		return doubtful(reparent.ReasonDeadline, "super_read_only on %s was cancelled and its end is not known: %v", s.server, err)
+	}
+}
+
+// undone puts the switches back after a demotion that failed. The failure stays a No only when reading
+// them back shows that they are.
+func (a *act) undone(ctx context.Context, before switches, failure error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if statements := before.restore(); statements != "" {
+		if err := a.change(ctx, statements); err != nil {
+			return doubtful(reasonOf(failure), "%v; undoing it failed: %v", failure, err)
+		}
+	}
+	after, err := a.switches(ctx)
+	if err != nil || after != before {
+		return doubtful(reasonOf(failure), "%v; undoing it could not be verified: %v", failure, err)
+	}
+	return failure
+}
+
+// restore switches off what was off.
+func (s switches) restore() string {
+	var statements []string
+	if !s.superReadOnly {
+		statements = append(statements, "SET GLOBAL super_read_only = OFF")
+	}
+	if !s.readOnly {
+		statements = append(statements, "SET GLOBAL read_only = OFF")
+	}
+	if !s.offline {
+		statements = append(statements, "SET GLOBAL offline_mode = OFF")
+	}
+	return strings.Join(statements, "; ")
+}
+
+// openFor is what open and reopen have in common. Switching read_only off switches super_read_only off.
+func (a *act) openFor(ctx context.Context, guards []guard) (topology.Observation, error) {
+	const openUp = "SET GLOBAL read_only = OFF; SET GLOBAL offline_mode = OFF"
+	if err := a.changeUnless(ctx, guards, openUp); err != nil {
+		return topology.Observation{}, err
+	}
+	o, err := a.observe(ctx)
+	if err == nil && !o.Writable() {
+		err = refuse(reparent.ReasonRefused, "%s was closed again at once", a.server)
+	}
+	return o, err
+}
+
+func (a *act) reopen(ctx context.Context) (topology.Observation, error) {
+	return a.openFor(ctx, nil)
+}
+
+// open lets everybody write. Where the policy asks for acknowledgements, the server checks in the same
+// round trip that its commits will wait for them.
+func (a *act) open(ctx context.Context) (topology.Observation, error) {
+	var guards []guard
+	if a.command.Acks > 0 {
+		guards = append(guards, unacknowledged(a.command.Acks))
+	}
+	return a.openFor(ctx, guards)
+}
+
+// fenceOff closes a primary of an earlier term in the only order in which no client hears an OK for a
+// commit that nobody acknowledged (E10b): cut the clients, stop new commits, and only then let those
+// that wait complete.
+func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
+	if err := a.change(ctx, "SET GLOBAL offline_mode = ON"); err != nil {
+		return topology.Observation{}, err
+	}
+	side, err := a.aside(ctx, dutyClose)
+	if err != nil {
+		return topology.Observation{}, err
+	}
+	defer side.close()
+	ended := side.start(ctx, closeStatement(ctx))
+	if err := a.drain(ctx, side, ended); err != nil {
+		return topology.Observation{}, err
+	}
+	if err := a.sourceOff(ctx); err != nil {
+		return topology.Observation{}, err
+	}
+	return a.fencedOff(ctx)
+}
+
+// drain waits until super_read_only is in force. While it waits itself, behind commits that wait for
+// acknowledgements, no new commit can begin; then those are let go.
+func (a *act) drain(ctx context.Context, side *aside, ended <-chan error) error {
+	tick := time.NewTicker(drainEvery)
+	defer tick.Stop()
+	for held := 0; ; {
+		select {
+		case err := <-ended:
+			return side.settle(ctx, err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		waiting, cut, err := a.cutWaiters(ctx, side)
+		if err != nil {
+			return err
+		}
+		if held++; !waiting || !cut {
+			held = 0
+		}
+		// Twice in a row: what the first look did not see has reached its wait by the second.
+		if held == 2 {
+			if err := a.sourceOff(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+const drainEvery = 5 * time.Millisecond
+
+// cutWaiters looks for commits that wait for acknowledgements. waiting: there are some, and
+// super_read_only waits behind them. cut: all of their clients have lost their connection; offline_mode
+// spares accounts with CONNECTION_ADMIN, which are killed here.
+func (a *act) cutWaiters(ctx context.Context, side *aside) (waiting, cut bool, err error) {
+	rows, err := a.query(ctx, `SELECT processlist_id, processlist_command, processlist_id = ? FROM performance_schema.threads
+		WHERE name = 'thread/sql/one_connection' AND (processlist_id = ? AND processlist_command = 'Query' OR processlist_state LIKE ?)`,
+		side.id, side.id, ackWaitState+"%")
+	if err != nil {
+		return false, false, err
+	}
+	var alive []rival
+	closing, waiters := false, 0
+	for _, r := range rows {
+		switch {
+		case r[2].on():
+			closing = true
+		case r[1].text != "Killed":
+			alive = append(alive, rival{id: r[0].number()})
+			waiters++
+		default:
+			waiters++
+		}
+	}
+	return closing && waiters > 0, len(alive) == 0, kill(ctx, a.link, alive)
+}
+
+// sourceOff switches the source side off where it is on. It takes up to a second (E11).
+func (a *act) sourceOff(ctx context.Context) error {
+	s, err := a.source(ctx)
+	if err != nil || !s.SourceEnabled {
+		return err
+	}
+	return a.change(ctx, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+}
+
+// fencedOff reads the proof back.
+func (a *act) fencedOff(ctx context.Context) (topology.Observation, error) {
+	o, err := a.observe(ctx)
+	if err == nil && (!closed(o) || !o.OfflineMode || o.SemiSync.Waiters > 0) {
+		err = refuse(reparent.ReasonRefused, "%s was changed by somebody else while it was fenced", a.server)
+	}
+	return o, err
+}
