@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+
+	"github.com/primacydb/primacy/orchestrator"
+)
+
+// Seam is the store as the orchestrator wants it.
+func (s *Store) Seam() orchestrator.Store { return seam{s} }
+
+type seam struct{ *Store }
+
+// Acquire blocks until this elector holds the cluster's lock.
+func (s seam) Acquire(ctx context.Context, cluster string) (orchestrator.Lease, error) {
+	lease, err := s.Store.Acquire(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	return held{lease}, nil
+}
+
+// Get reads one document.
+func (s seam) Get(ctx context.Context, key string) (orchestrator.Document, bool, error) {
+	d, found, err := s.Store.Get(ctx, key)
+	return orchestrator.Document{Key: d.Key, Value: d.Value}, found, err
+}
+
+// List reads documents under a prefix.
+func (s seam) List(ctx context.Context, prefix string, limit int, newestFirst bool) ([]orchestrator.Document, error) {
+	found, err := s.Store.List(ctx, prefix, limit, newestFirst)
+	docs := make([]orchestrator.Document, len(found))
+	for i, d := range found {
+		docs[i] = orchestrator.Document{Key: d.Key, Value: d.Value}
+	}
+	return docs, err
+}
+
+type held struct{ *Lease }
+
+// Put writes documents while the lock is held, all or none.
+func (h held) Put(ctx context.Context, docs ...orchestrator.Document) error {
+	mine := make([]Document, len(docs))
+	for i, d := range docs {
+		mine[i] = Document{Key: d.Key, Value: d.Value}
+	}
+	return h.Lease.Put(ctx, mine...)
+}
