@@ -189,6 +189,9 @@ var codes = []Code{
 	GrantMissing, JournalMissing, WrongSettings,
 }
 
+// Codes lists every kind of finding, for the metrics and the runbook.
+func Codes() []Code { return slices.Clone(codes) }
+
 func (c Code) rank() int {
 	if i := slices.Index(codes, c); i >= 0 {
 		return i

@@ -1,7 +1,13 @@
 package topology_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math/rand/v2"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +31,15 @@ func find(found []topology.Finding, code topology.Code, server topology.Address)
 	return found[i], true
 }
 
+func mustFind(t *testing.T, found []topology.Finding, code topology.Code, server topology.Address) topology.Finding {
+	t.Helper()
+	f, ok := find(found, code, server)
+	if !ok {
+		t.Fatalf("no %s of %q among %v", code, server, codesOf(found))
+	}
+	return f
+}
+
 func codesOf(found []topology.Finding) []string {
 	var all []string
 	for _, f := range found {
@@ -33,21 +48,153 @@ func codesOf(found []topology.Finding) []string {
 	return all
 }
 
+// crossZone is a cluster of three zones in which a transaction must reach another zone than the primary's.
+func crossZone() *topologytest.Builder {
+	return cluster().Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}).Zone("b", "C", "D").Zone("c", "E")
+}
+
+func unpromising() *topologytest.Builder {
+	return cluster().Policy(topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true})
+}
+
 func TestAHealthyClusterHasNothingWrong(t *testing.T) {
 	for name, b := range map[string]*topologytest.Builder{
-		"two acknowledgements of four": cluster(),
-		"no promise":                   cluster().Policy(topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true}),
-		"acknowledgements from another zone": cluster().Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}).
-			Zone("b", "D", "E"),
-		"later term": cluster().Primary("C").Term(1, "A", "").Term(2, "C", "A:1-100, t1"),
+		"two acknowledgements of four":       cluster(),
+		"no promise":                         unpromising(),
+		"acknowledgements from another zone": crossZone(),
+		"every transaction in three zones":   crossZone().Policy(topology.Policy{Kind: topology.PolicyZones, Acks: 1, Zones: 3}),
+		"smallest cluster that can fail":     topologytest.Cluster("A", "B", "C"),
+		"third term of a server":             cluster().Primary("C").Term(1, "A", "").Term(2, "B", "A:1-100").Term(3, "C", "A:1-100,B:1-7"),
+		"replicas under a lower promotion":   cluster().Promotion(topology.PromotionNever, "D", "E"),
 	} {
-		if found := analyze(b); len(found) != 0 && name != "acknowledgements from another zone" {
+		if found := analyze(b); len(found) != 0 {
 			t.Errorf("%s: %v: %s", name, codesOf(found), found[0].Message)
-		} else if len(found) != 0 {
-			t.Logf("%s: %v: %s", name, codesOf(found), found[0].Message)
 		}
 	}
 }
 
-var _ = strings.Contains
-var _ = time.Second
+func TestEachFindingFiresOnItsOwnTroubleAndNotOnTheNextOne(t *testing.T) {
+	tested := map[topology.Code]bool{}
+	for _, row := range troubles {
+		tested[row.code] = true
+		if f, ok := find(analyze(row.fires), row.code, row.server); !ok {
+			t.Errorf("%s: no %s of %q among %v", row.name, row.code, row.server, codesOf(analyze(row.fires)))
+		} else {
+			checkWords(t, row.name, f, row.says)
+		}
+		for name, b := range row.not {
+			if f, ok := find(analyze(b), row.code, row.server); ok {
+				t.Errorf("%s although %s: %s", row.code, name, f.Message)
+			}
+		}
+	}
+	for _, code := range topology.Codes() {
+		if !tested[code] {
+			t.Errorf("nothing shows when %s fires", code)
+		}
+	}
+}
+
+// checkWords wants a message, evidence that says who saw it, and why nothing is done where nothing is.
+func checkWords(t *testing.T, name string, f topology.Finding, says string) {
+	t.Helper()
+	everything := f.Message + "\n" + f.WhyNot
+	for _, e := range f.Evidence {
+		everything += "\n" + e.By + " " + e.Fact
+		if e.By == "" || e.Fact == "" {
+			t.Errorf("%s: evidence without a witness or a fact: %+v", name, e)
+		}
+	}
+	if f.Message == "" || len(f.Evidence) == 0 || strings.Contains(everything, "%!") || strings.Contains(everything, "reach no server") || strings.Contains(everything, "most no server") {
+		t.Errorf("%s: wording is broken: %s", name, everything)
+	}
+	if !strings.Contains(everything, says) {
+		t.Errorf("%s: %q is not said in:\n%s", name, says, everything)
+	}
+}
+
+func TestEveryCodeIsListedOnce(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "finding.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var declared []topology.Code
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if kind, named := specType(spec, ok); named && kind == "Code" {
+			text, _ := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			declared = append(declared, topology.Code(text))
+		}
+		return true
+	})
+	listed := topology.Codes()
+	slices.Sort(declared)
+	slices.Sort(listed)
+	if len(declared) < 30 || !slices.Equal(declared, listed) {
+		t.Errorf("declared %v\nlisted %v", declared, listed)
+	}
+}
+
+func specType(spec *ast.ValueSpec, ok bool) (string, bool) {
+	if !ok || spec.Type == nil {
+		return "", false
+	}
+	id, ok := spec.Type.(*ast.Ident)
+	if !ok {
+		return "", false
+	}
+	return id.Name, true
+}
+
+func TestWorstComesFirstAndTheOrderOfProbesDoesNotMatter(t *testing.T) {
+	b := cluster().Dead("A").Silent("C").Writable("D").Stopped("E").Edit("B", func(o *topology.Observation) { o.Settings.SyncBinlog = 0 })
+	s, want := b.Snapshot(), analyze(b)
+	if want[0].Code != topology.PrimaryDead || len(want) < 5 {
+		t.Fatalf("order is %v", codesOf(want))
+	}
+	for seed := range uint64(20) {
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(s.Servers), func(i, j int) { s.Servers[i], s.Servers[j] = s.Servers[j], s.Servers[i] })
+		if got := topology.Analyze(s, b.History(), topologytest.Limits, topologytest.Now, nil); !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: %v, not %v", seed, codesOf(got), codesOf(want))
+		}
+	}
+}
+
+func TestAFindingKeepsItsBeginning(t *testing.T) {
+	b, began := cluster().Stopped("B", "C"), topologytest.Now.Add(-time.Hour)
+	first := topology.Analyze(b.Snapshot(), b.History(), topologytest.Limits, began, nil)
+	for i := range first {
+		if first[i].Since != began {
+			t.Fatalf("a new finding began %v", first[i].Since)
+		}
+	}
+	known := slices.DeleteFunc(first, func(f topology.Finding) bool { return f.Server == "C" })
+	again := topology.Analyze(b.Snapshot(), b.History(), topologytest.Limits, topologytest.Now, known)
+	if f := mustFind(t, again, topology.ReceiverStopped, "B"); f.Since != began {
+		t.Errorf("B's finding began %v", f.Since)
+	}
+	if f := mustFind(t, again, topology.ReceiverStopped, "C"); f.Since != topologytest.Now {
+		t.Errorf("C's finding, which is new, began %v", f.Since)
+	}
+}
+
+func TestAnElectorThatWakesUpConvictsNobody(t *testing.T) {
+	b := cluster().Silent("A").Edit("A", func(o *topology.Observation) { o.FailingSince = o.At })
+	b.Heartbeat(time.Second, "B", "C", "D", "E")
+	for _, b := range []*topologytest.Builder{b, cluster().Dead("A")} {
+		woken := topologytest.Now.Add(time.Minute)
+		found := topology.Analyze(b.Snapshot(), b.History(), topologytest.Limits, woken, nil)
+		for _, f := range found {
+			if f.Remedy != topology.RemedyNone {
+				t.Errorf("on observations a minute old: %s, %s", f.Code, f.Message)
+			}
+		}
+		mustFind(t, found, topology.PrimarySuspect, "A")
+	}
+}
+
+func TestMissingLimitsAreFilled(t *testing.T) {
+	b := cluster().Silent("A")
+	found := topology.Analyze(b.Snapshot(), b.History(), topology.Limits{}, topologytest.Now, nil)
+	mustFind(t, found, topology.PrimaryFrozen, "A")
+}

@@ -178,9 +178,16 @@ func (q inquiry) unreachableByUs(t tally) Finding {
 	f.WhyNot = "no failover: " + strings.Join(reasons, "; ") + ". Mend the network between this elector and " + string(q.leader)
 	if maybe := t.possibleAckers(q); !q.s.Ruleset.CanComplete(q.leader, maybe) {
 		f.Severity = SeverityCritical
-		f.Message += fmt.Sprintf("; yet at most %s could acknowledge and %d must, so its writes wait", maybe, q.needed())
+		f.Message += fmt.Sprintf("; yet its writes wait, for %s and %d must", mayAcknowledge(maybe), q.needed())
 	}
 	return f
+}
+
+func mayAcknowledge(maybe ServerSet) string {
+	if maybe.IsEmpty() {
+		return "none of its ackers can acknowledge"
+	}
+	return "only " + named(maybe.List()) + " can acknowledge"
 }
 
 // possibleAckers are those that may be connected: all but the ones seen to have lost the primary or to be stopped.
@@ -207,7 +214,10 @@ func (q inquiry) unsettledReason(t tally) string {
 	case q.failingFor() < q.l.SilentAfter:
 		return fmt.Sprintf("it has been failing for %s, and %s are needed without %s", span(q.failingFor()), span(q.l.SilentAfter), q.witnessLack(t))
 	}
-	return "no acker that follows it can be asked, and it may still reach " + q.maybeReceiving().String()
+	if maybe := q.maybeReceiving(); !maybe.IsEmpty() {
+		return "no acker that follows it can be asked, and it may still reach " + named(maybe.List())
+	}
+	return "no replica that follows it can be asked"
 }
 
 func (q inquiry) witnessLack(t tally) string {

@@ -16,7 +16,7 @@ func (q inquiry) readiness(found []Finding) []Finding {
 	if len(lacks) == 0 {
 		return nil
 	}
-	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader,
+	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader, Evidence: []Evidence{q.saw(q.p, "%s", reachText(q.p))},
 		Message: fmt.Sprintf("if %s failed now, a failover would block: %s", q.leader, strings.Join(lacks, "; "))}
 	if failed {
 		f.Severity = SeverityCritical

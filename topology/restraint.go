@@ -9,23 +9,43 @@ import (
 const watchedMin = 3
 
 // isolation tells whether this elector is the broken part: it has lost too many of all the servers that it watches.
-// An elector that watches this one cluster only is isolated when it has lost all of it. Short of that the reached
-// servers testify, and whoever reaches too few to revoke or establish is blocked by that anyway.
 func (q inquiry) isolation() []Finding {
-	lost, watched := q.s.OthersLost, q.s.OthersWatched
-	limit := q.l.IsolatedShare * float64(watched)
-	if watched <= len(q.s.Servers) {
-		limit = float64(watched)
-	}
-	if watched < watchedMin || float64(lost) < limit {
+	lost, watched := q.lost()
+	if !q.isIsolated() {
 		return nil
 	}
 	return []Finding{{
 		Code: ElectorIsolated, Severity: SeverityCritical,
 		Message:  fmt.Sprintf("this elector has lost %d of the %d servers that it watches: it is probably cut off itself and stands down", lost, watched),
-		Evidence: []Evidence{{By: byProbe, Fact: fmt.Sprintf("%d of %d servers of all clusters do not answer", lost, watched), At: q.s.At}},
+		Evidence: []Evidence{{By: byProbe, Fact: fmt.Sprintf("%d of %d servers do not answer", lost, watched), At: q.s.At}},
 		WhyNot:   "no failover: mend this elector's network, or let another elector take over",
 	}}
+}
+
+// isIsolated asks for the configured share of a fleet. An elector that watches this one cluster only is isolated when
+// it has lost all of it: short of that the reached servers testify, and whoever reaches too few to revoke or establish
+// is blocked by that anyway.
+func (q inquiry) isIsolated() bool {
+	lost, watched := q.lost()
+	if watched < watchedMin {
+		return false
+	}
+	if q.watchesOthers() {
+		return float64(lost) >= q.l.IsolatedShare*float64(watched)
+	}
+	return lost == watched
+}
+
+func (q inquiry) watchesOthers() bool { return q.s.OthersWatched > len(q.s.Servers) }
+
+// lost counts the servers that do not answer. Of a single cluster those count from which nothing comes back at all: a
+// host that refuses a connection shows that our network works.
+func (q inquiry) lost() (lost, watched int) {
+	if q.watchesOthers() {
+		return q.s.OthersLost, q.s.OthersWatched
+	}
+	mute := q.s.where(func(o Observation) bool { return o.Reach == ReachSilent || o.Reach == ReachUnresolved })
+	return mute.Len(), len(q.s.Servers)
 }
 
 // restrained withdraws remedies that must not be applied now, and says why at each finding.
@@ -46,7 +66,8 @@ func (q inquiry) restrained(found []Finding) []Finding {
 		case !q.led && f.Remedy == RemedyReconcile:
 			f = f.without("the cluster is not adopted yet")
 		case isolated && f.Remedy == RemedyEmergency:
-			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", q.s.OthersLost, q.s.OthersWatched))
+			lost, watched := q.lost()
+			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
 		}
 		kept = append(kept, q.maintained(f))
 	}

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -170,14 +171,17 @@ func (r Ruleset) CanCompleteWith(primary Address, available ServerSet, acks int)
 }
 
 // Unrevoked lists the minimal sets of further servers that would have to be frozen, besides those
-// that are, before the leader can no longer complete; empty when it is revoked already.
+// that are, before a leader that waits for acks acknowledgements can no longer complete; empty when it
+// is revoked already. It is empty as well when acks is 0, for then no set would do: ask CanCompleteWith
+// first. The list grows with the binomial coefficient of the membership.
 func (r Ruleset) Unrevoked(leader Address, frozen ServerSet, acks int) []ServerSet {
 	loose := r.Ackers(leader).Minus(frozen)
 	return subsetsOf(loose, loose.Len()-acks+1)
 }
 
 // Establishable lists the minimal sets of further servers that the candidate would need as ackers,
-// besides those it has; empty when it can establish already.
+// besides those it has; empty when it can establish already, or when there are too few ackers for any
+// set to do (Validate refuses such a ruleset).
 func (r Ruleset) Establishable(candidate Address, attached ServerSet) []ServerSet {
 	ackers := r.Ackers(candidate)
 	return subsetsOf(ackers.Minus(attached), r.AcksNeeded(candidate)-ackers.And(attached).Len())
@@ -232,6 +236,12 @@ func (r Ruleset) Validate() error {
 	if r.Policy.Kind != PolicyNone && r.Policy.Acks < 1 {
 		return fmt.Errorf("durability policy %s needs acks of at least 1, not %d", r.Policy.Kind, r.Policy.Acks)
 	}
+	if r.Policy.Kind == PolicyZones && r.Policy.Zones < 2 {
+		return fmt.Errorf("durability policy zones needs zones of at least 2, the primary's own included, not %d", r.Policy.Zones)
+	}
+	if err := r.validateMembers(); err != nil {
+		return err
+	}
 	for _, m := range r.Members {
 		if m.Promotion != PromotionNever {
 			if err := r.validateFor(m.Address); err != nil {
@@ -242,15 +252,45 @@ func (r Ruleset) Validate() error {
 	return nil
 }
 
+func (r Ruleset) validateMembers() error {
+	if len(r.Members) == 0 {
+		return errors.New("the cluster has no member")
+	}
+	leaders := 0
+	for i, m := range r.Members {
+		switch m.Promotion {
+		case "", PromotionPrefer, PromotionNeutral, PromotionAvoid:
+			leaders++
+		case PromotionNever:
+		default:
+			return fmt.Errorf("%s has promotion rule %q: use prefer, neutral, avoid or never", m.Address, m.Promotion)
+		}
+		if slices.ContainsFunc(r.Members[:i], func(earlier Member) bool { return earlier.Address == m.Address }) {
+			return fmt.Errorf("%s is a member twice", m.Address)
+		}
+	}
+	if leaders == 0 {
+		return errors.New("every member has promotion never, so none may lead")
+	}
+	return nil
+}
+
 func (r Ruleset) validateFor(primary Address) error {
 	ackers, needed := r.Ackers(primary), r.AcksNeeded(primary)
 	if ackers.Len() < needed {
-		return fmt.Errorf("durability policy %s cannot be met while %s leads: %d acks are needed and only %s may give one",
-			r.Policy.Kind, primary, needed, ackers)
+		return fmt.Errorf("durability policy %s cannot be met while %s leads: %s needed and %s may give one",
+			r.Policy.Kind, primary, plural(needed, "ack is", "acks are"), onlyThese(ackers))
 	}
 	if !r.Durable(primary, ackers) {
 		return fmt.Errorf("durability policy %s cannot be met while %s leads: a transaction on %s would still not be durable",
 			r.Policy.Kind, primary, ackers.With(primary))
 	}
 	return nil
+}
+
+func onlyThese(s ServerSet) string {
+	if s.IsEmpty() {
+		return "no member"
+	}
+	return "only " + named(s.List())
 }

@@ -1,0 +1,187 @@
+package topology_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+func TestAClusterInOneWord(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		b    *topologytest.Builder
+		want topology.ClusterState
+	}{
+		{"nothing is wrong", cluster(), topology.StateHealthy},
+		{"a note", cluster().Edit("B", func(o *observation) { o.Settings.BinlogRowImage = "MINIMAL" }), topology.StateHealthy},
+		{"ready for adoption", cluster().Unadopted(), topology.StateHealthy},
+		{"a replica is down", cluster().Dead("B"), topology.StateDegraded},
+		{"a replica is down for maintenance", cluster().Dead("B").Maintenance("B"), topology.StateHealthy},
+		{"a replica is writable", cluster().Writable("B"), topology.StateDegraded},
+		{"we alone do not see the primary", cluster().Unreachable("A"), topology.StateDegraded},
+		{"the primary refuses us", cluster().Denied("A", 1045), topology.StateDegraded},
+		{"a failover would not work", topologytest.Cluster("A", "B", "C").Dead("C"), topology.StateDegraded},
+		{"the primary is dead", cluster().Dead("A"), topology.StatePrimaryFailed},
+		{"the primary came back read-only", cluster().Restarted("A").ReadOnly("A"), topology.StatePrimaryFailed},
+		{"a change is unfinished", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100"), topology.StatePrimaryFailed},
+		{"the primary is dead and too few can be reached", cluster().Dead("A").Silent("B", "C"), topology.StateBlocked},
+		{"writes wait for acks", fewAckers(), topology.StateBlocked},
+		{"the store is behind", cluster().Executed("B", "t7"), topology.StateBlocked},
+		{"none leads", cluster().Unadopted().ReadOnly("A"), topology.StateBlocked},
+		{"a change is running", cluster().Dead("A").Reparenting(), topology.StateReparenting},
+		{"the primary may be dead", cluster().Probe("A", topology.ReachRefused, 0), topology.StateUnknown},
+		{"all is lost", cluster().Silent("A", "B", "C", "D", "E"), topology.StateUnknown},
+		{"much of the fleet is lost", cluster().Silent("A").Lost(60, 100), topology.StateUnknown},
+		{"nothing is probed yet", topologytest.Cluster("A").Probe("A", topology.ReachUnknown, 0), topology.StateUnknown},
+	} {
+		found := analyze(row.b)
+		if got := topology.State(found, row.b.Snapshot()); got != row.want {
+			t.Errorf("%s: %s, not %s: %v", row.name, got, row.want, codesOf(found))
+		}
+	}
+}
+
+func TestTheRoleOfEachServer(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		b    *topologytest.Builder
+		at   topology.Address
+		want topology.ServerRole
+	}{
+		{"it leads", cluster(), "A", topology.RolePrimary},
+		{"it leads and is closed", cluster().ReadOnly("A"), "A", topology.RolePrimary},
+		{"it is the only writable one", cluster().Unadopted(), "A", topology.RolePrimary},
+		{"it follows", cluster(), "B", topology.RoleReplica},
+		{"it follows with its threads off", cluster().Stopped("B"), "B", topology.RoleReplica},
+		{"it led and has joined", secondTerm(), "A", topology.RoleReplica},
+		{"it led and has not joined", secondTerm().Writable("A"), "A", topology.RoleQuarantined},
+		{"it holds errant transactions", cluster().Executed("B", "A:1-100,t1,B:1"), "B", topology.RoleQuarantined},
+		{"it is dead", cluster().Dead("B"), "B", topology.RoleUnreachable},
+		{"the primary is dead", cluster().Dead("A"), "A", topology.RoleUnreachable},
+		{"it refuses us", cluster().Denied("B", 1045), "B", topology.RoleUnknown},
+		{"it was never probed", cluster().Probe("B", topology.ReachUnknown, 0), "B", topology.RoleUnknown},
+		{"it has no channel", cluster().Edit("B", func(o *observation) { o.Replication = nil }), "B", topology.RoleUnknown},
+		{"another server sits at the primary's address", impostor(), "A", topology.RoleUnknown},
+	} {
+		if got := topology.Role(row.b.Snapshot().Server(row.at), row.b.History(), analyze(row.b)); got != row.want {
+			t.Errorf("%s: %s, not %s", row.name, got, row.want)
+		}
+	}
+}
+
+func TestRemediesAreWithdrawnWithAReason(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		b      *topologytest.Builder
+		code   topology.Code
+		server topology.Address
+		why    string // why not; empty when the remedy stays
+	}{
+		{"dead", cluster().Dead("A"), topology.PrimaryDead, "A", ""},
+		{"dead, and the elector lost half of its fleet", cluster().Dead("A").Lost(50, 100), topology.PrimaryDead, "A", "no failover: this elector has lost 50 of the 100 servers that it watches"},
+		{"dead, with two of three lost and nothing else watched", topologytest.Cluster("A", "B", "C").Dead("A").Silent("B"), topology.PrimaryDead, "A", ""},
+		{"dead in maintenance", cluster().Dead("A").Maintenance("A"), topology.PrimaryDead, "A", "A is in maintenance"},
+		{"read-only in maintenance", cluster().ReadOnly("A").Maintenance("A"), topology.PrimaryReadOnly, "A", "A is in maintenance"},
+		{"dead while a change runs", cluster().Dead("A").Reparenting(), topology.PrimaryDead, "A", "a leadership change is running"},
+		{"dead while the store is behind", cluster().Dead("A").Executed("B", "t7"), topology.PrimaryDead, "A", "the record is older than what the servers know: see store_behind"},
+		{"writable replica", cluster().Writable("B"), topology.WritableReplica, "B", ""},
+		{"writable replica of a fleet half lost", cluster().Writable("B").Lost(50, 100), topology.WritableReplica, "B", ""},
+		{"writable replica under an unfinished term", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100").Writable("B"), topology.WritableReplica, "B", "a later term has to be settled first: see leadership_unsettled"},
+		{"wrong source in an unadopted cluster", cluster().Unadopted().Replication("B", func(r *channel) { r.Source = "C" }), topology.WrongSource, "B", "the cluster is not adopted yet"},
+		{"stopped", cluster().Stopped("B"), topology.ReceiverStopped, "B", ""},
+		{"stopped and errant", cluster().Stopped("B").Executed("B", "A:1-100,t1,B:1"), topology.ReceiverStopped, "B", "it holds errant transactions, which have to be settled first"},
+		{"stopped in maintenance", cluster().Stopped("B").Maintenance("B"), topology.ReceiverStopped, "B", "B is in maintenance"},
+		{"adoption", cluster().Unadopted(), topology.NotAdopted, "A", ""},
+		{"adoption before all are reached", cluster().Unadopted().Dead("C"), topology.NotAdopted, "A", "not adopted before the cluster is healthy: C is not reached: its host refuses the connection, so no process listens"},
+		{"adoption of a server that was written to", cluster().Unadopted().Executed("C", "A:1-100,C:1"), topology.NotAdopted, "A",
+			"not adopted before the cluster is healthy: C holds errant 1 transaction (cccccccc-cccc-cccc-cccc-cccccccccccc:1)"},
+	} {
+		f := mustFind(t, analyze(row.b), row.code, row.server)
+		if f.WhyNot != row.why || (f.Remedy == topology.RemedyNone) != (row.why != "") {
+			t.Errorf("%s: remedy %q, why not: %q", row.name, f.Remedy, f.WhyNot)
+		}
+	}
+}
+
+func TestAServerInMaintenanceYieldsNotesOnly(t *testing.T) {
+	for name, b := range map[string]*topologytest.Builder{
+		"dead": cluster().Dead("B"), "writable": cluster().Writable("B"), "errant": cluster().Executed("B", "B:1"),
+		"misconfigured": setting(func(s *topology.Settings) { s.GTIDMode = "OFF" }), "lagging": lag(time.Hour, 0),
+	} {
+		for _, f := range analyze(b.Maintenance("B")) {
+			if f.Server == "B" && (f.Severity != topology.SeverityInfo || f.Remedy != topology.RemedyNone) {
+				t.Errorf("%s: %s is %s with remedy %q", name, f.Code, f.Severity, f.Remedy)
+			}
+		}
+	}
+}
+
+func TestARunningChangeIsNotReportedAsTroubleOfItsOwn(t *testing.T) {
+	b := cluster().ReadOnly("A").Stopped("B", "C").Writable("D").Reparenting().Dead("E").
+		Edit("A", func(o *observation) { o.SemiSync.Acks = topology.PoisonAcks })
+	if got := codesOf(analyze(b)); len(got) != 1 || got[0] != "server_unreachable E" {
+		t.Errorf("besides E's death, which is none of its doing: %v", got)
+	}
+}
+
+func TestWhatWouldBlockIsSaidWithTheServersThatLack(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		b    *topologytest.Builder
+		says string
+		when topology.Severity
+	}{
+		{"one acker lost, and one is needed", topologytest.Cluster("A", "B", "C").Silent("C"), "bring back C", topology.SeverityWarning},
+		{"two of four lost, two needed", cluster().Silent("B", "C"), "bring back B or C", topology.SeverityWarning},
+		{"the primary is dead too", cluster().Silent("B", "C").Dead("A"), "the failover of A is blocked", topology.SeverityCritical},
+		{"a stuck primary is stopped on itself, but nobody can follow", topologytest.Cluster("A", "B", "C").Silent("C").Edit("A", func(o *observation) { o.Stall.DiskFull = true }),
+			"B could not get 1 acknowledgement: it would also need A or C", topology.SeverityCritical},
+		{"two servers", topologytest.Cluster("A", "B"), "it would also need A", topology.SeverityWarning},
+		{"all appliers are off", cluster().Edit("B", stopApplier).Edit("C", stopApplier).Edit("D", stopApplier).Edit("E", stopApplier), "B does not apply", topology.SeverityWarning},
+		{"all are in maintenance", cluster().Maintenance(ackers...), "B is in maintenance", topology.SeverityWarning},
+		{"an unknown leadership's ackers are out of reach", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100").Silent("C", "D", "E"), "C could still complete writes with D and E", topology.SeverityCritical},
+	} {
+		f := mustFind(t, analyze(row.b), topology.WouldBlock, "A")
+		checkWords(t, row.name, f, row.says)
+		if f.Severity != row.when {
+			t.Errorf("%s: %s", row.name, f.Severity)
+		}
+	}
+}
+
+func stopApplier(o *observation) { o.Replication.Applier = topology.ThreadOff }
+
+func TestEachWrongSettingIsNamedWithItsLossAndItsMending(t *testing.T) {
+	for name, change := range map[string]func(*topology.Settings){
+		"gtid_mode":                      func(s *topology.Settings) { s.GTIDMode = "OFF_PERMISSIVE" },
+		"enforce_gtid_consistency":       func(s *topology.Settings) { s.EnforceGTIDConsistency = "WARN" },
+		"log_bin":                        func(s *topology.Settings) { s.LogBin = false },
+		"log_replica_updates":            func(s *topology.Settings) { s.LogReplicaUpdates = false },
+		"binlog_format":                  func(s *topology.Settings) { s.BinlogFormat = "MIXED" },
+		"binlog_row_image":               func(s *topology.Settings) { s.BinlogRowImage = "MINIMAL" },
+		"sync_binlog":                    func(s *topology.Settings) { s.SyncBinlog = 1000 },
+		"innodb_flush_log_at_trx_commit": func(s *topology.Settings) { s.FlushLogAtCommit = 2 },
+		"relay_log_recovery":             func(s *topology.Settings) { s.RelayLogRecovery = true },
+		"skip_replica_start":             func(s *topology.Settings) { s.SkipReplicaStart = false },
+		"super_read_only at boot":        func(s *topology.Settings) { s.BootReadOnly = false },
+		"replica_preserve_commit_order":  func(s *topology.Settings) { s.PreserveOrder = false },
+		"replica_net_timeout":            func(s *topology.Settings) { s.ReplicaNetTimeout = time.Minute },
+		"SOURCE_CONNECT_RETRY":           func(s *topology.Settings) { s.ReplicaRetryPeriod = time.Minute },
+	} {
+		checkSetting(t, name, setting(change))
+	}
+	checkSetting(t, "SOURCE_HEARTBEAT_PERIOD", cluster().Replication("B", func(r *channel) { r.HeartbeatEvery = 30 * time.Second }))
+	checkSetting(t, "SOURCE_HEARTBEAT_PERIOD", cluster().Replication("B", func(r *channel) { r.HeartbeatEvery = 0 }))
+	checkSetting(t, "SOURCE_AUTO_POSITION", cluster().Replication("B", func(r *channel) { r.AutoPosition = false }))
+}
+
+func checkSetting(t *testing.T, name string, b *topologytest.Builder) {
+	t.Helper()
+	f := mustFind(t, analyze(b), topology.WrongSettings, "B")
+	checkWords(t, name, f, "Mend: ")
+	if len(f.Evidence) != 1 || f.Message != "B has 1 setting that permits a loss: "+name {
+		t.Errorf("%s: %s, %v", name, f.Message, f.Evidence)
+	}
+}
