@@ -236,8 +236,13 @@ func (c *cluster) diagnose(now time.Time) {
 	c.tellDifferences(before, c.findings, now)
 }
 
+// history is what is on record, with what the operation under way has decided: its marker shows on
+// servers before the loop takes over what it left.
 func (c *cluster) history() topology.History {
 	h := c.lineage.History
+	if op := c.inFlight(); op != nil && c.busy {
+		h = c.lineage.with(*op).History
+	}
 	h.LastSeen, h.Floor = maps.Clone(c.lastSeen), c.floor
 	return h
 }
@@ -332,6 +337,12 @@ func (c *cluster) automation() Switch {
 		return *c.record.Automation
 	}
 	return Switch{On: c.o.settings.Automation, Reason: "as configured"}
+}
+
+func (c *cluster) inFlight() *reparent.Operation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
 }
 
 // show makes the running operation visible while it runs; nil when it has ended.
