@@ -283,7 +283,7 @@ func (c *cluster) publish(at time.Time) {
 		Automation: c.automation(), Maintenance: maps.Clone(c.record.Maintenance), Leading: c.lease != nil,
 		Refusal: c.refusal, Obstacle: c.obstacle,
 	}
-	if current, led := c.lineage.History.Current(); led {
+	if current, led := v.History.Current(); led {
 		v.Primary, v.Term = current.Primary, current.Term
 	}
 	v.State = topology.State(v.Findings, c.snapshot)
