@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -95,8 +96,10 @@ func handshakeFailed(err error) bool {
 // errPassword marks a password that could not be had.
 var errPassword = errors.New("no password")
 
-// failure is an observation of a server that gave no reading.
+// failure is an observation of a server that gave no reading. Its latency is how long the probe waited, for the
+// analysis counts silence up to the moment at which the last probe was given up.
 func failure(o topology.Observation, err error) topology.Observation {
+	o.Latency = time.Since(o.At)
 	o.Reach, o.Errno, o.Error = reachOf(err), mysqlErrno(err), err.Error()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
 		o.Error = fmt.Sprintf("%s: no answer in time", o.Address)
