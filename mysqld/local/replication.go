@@ -18,7 +18,9 @@ func (s *Server) setPasswords(ctx context.Context, users Users) error {
 		text := "ALTER USER " + quoteName(account.Name) + "@'%' IDENTIFIED BY ? ACCOUNT UNLOCK"
 		statements = append(statements, statement{text, []any{account.Password}})
 	}
-	return s.execute(ctx, append(statements, plain("SET GLOBAL super_read_only = ON"))...)
+	// Persisted although the option file says the same: once a value was changed at run time, only what is
+	// persisted can still be seen to hold at the next start.
+	return s.execute(ctx, append(statements, plain("SET PERSIST_ONLY super_read_only = ON"), plain("SET GLOBAL super_read_only = ON"))...)
 }
 
 // follow makes the server a replica of source. Its source's key, with which the
