@@ -44,6 +44,7 @@ type cluster struct {
 	busy        bool
 	children    sync.WaitGroup // prober and contender
 	workers     sync.WaitGroup // operations and repairs
+	settledAt   time.Time      // when the last operation ended
 
 	mu        sync.Mutex
 	published View
@@ -97,10 +98,7 @@ func (c *cluster) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-c.probed:
-			c.observe(r)
-			c.act(ctx, c.o.settings.Now())
-			c.publish(r.began)
-			c.setPace()
+			c.round(ctx, r)
 		case g := <-c.gained:
 			c.lead(ctx, g)
 		case <-c.leaseDone():
@@ -124,6 +122,25 @@ func (c *cluster) stop() {
 	if c.lease != nil {
 		c.giveBack(c.lease)
 	}
+}
+
+// round takes in what the prober saw. A round that began before the last operation ended shows servers in
+// the middle of it, and nothing may be concluded from that.
+func (c *cluster) round(ctx context.Context, r round) {
+	defer c.setPace()
+	if r.began.Before(c.settledAt) {
+		return
+	}
+	c.observe(r)
+	c.act(ctx, c.o.settings.Now())
+	c.publish(r.began)
+}
+
+// look probes once more, from within the loop: for what must not rest on the last round.
+func (c *cluster) look(ctx context.Context) {
+	r := round{began: c.o.settings.Now()}
+	r.servers = c.o.fleet.Observe(ctx, c.name)
+	c.observe(r)
 }
 
 // do runs work in the loop and waits for it.

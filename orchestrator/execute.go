@@ -217,12 +217,11 @@ func (j *journal) close() {
 // settle takes over what an operation left.
 func (c *cluster) settle(ctx context.Context, s settled) {
 	now := c.o.settings.Now()
-	c.busy, c.snapshot.Reparenting = false, false
+	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
 	c.lineage = s.lineage
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)
-	c.diagnose(now)
 	c.alarm(now)
 	c.publish(c.snapshot.At)
 }

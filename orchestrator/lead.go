@@ -153,9 +153,8 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 
 // firstSight probes once more: a take-over must not judge by what was seen before the lock was gained.
 func (c *cluster) firstSight(ctx context.Context) topology.Snapshot {
-	s := c.snapshot
-	s.Cluster, s.Ruleset, s.Servers = c.name, c.record.Ruleset, c.o.fleet.Observe(ctx, c.name)
-	return s
+	c.look(ctx)
+	return c.snapshot
 }
 
 // seed fills in which processes were seen before this elector watched.

@@ -57,6 +57,7 @@ func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, err
 	if c.busy {
 		return Answer{}, ErrBusy
 	}
+	c.look(ctx)
 	request := antiflap.Request{Cluster: c.name, Operator: person(w.By), Now: now}
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	in, make := c.wished(w), makerOf(w.Kind)
