@@ -99,7 +99,7 @@ func (c *cluster) run(ctx context.Context) {
 			return
 		case r := <-c.probed:
 			c.round(ctx, r)
-		case g := <-c.gained:
+		case g := <-c.gains():
 			c.lead(ctx, g)
 		case <-c.leaseDone():
 			c.follow("the lock was lost")
@@ -122,6 +122,15 @@ func (c *cluster) stop() {
 	if c.lease != nil {
 		c.giveBack(c.lease)
 	}
+}
+
+// gains is where a gained lock comes in: not before an operation that ran under the lock before has
+// noticed that it is gone.
+func (c *cluster) gains() <-chan gain {
+	if c.busy || c.repairing {
+		return nil
+	}
+	return c.gained
 }
 
 // round takes in what the prober saw. A round that began before the last operation ended shows servers in
