@@ -179,11 +179,11 @@ func Open(ctx context.Context, settings Settings) (*Store, error) {
 }
 
 // Close gives back all locks, so that another elector need not wait for the lease to run out, and stops everything
-// that Open started. It takes about a second when etcd does not answer.
+// that Open started. It takes about a second when etcd does not answer. Closing again does nothing.
 func (s *Store) Close() error {
-	s.opening.Lock()
-	s.cancel(ErrClosed)
-	s.opening.Unlock()
+	if !s.endOpening() {
+		return nil
+	}
 	s.owned.Wait()
 	err := s.client.Close()
 	if errors.Is(err, context.Canceled) {
@@ -193,6 +193,14 @@ func (s *Store) Close() error {
 		err = errors.Join(err, s.member.close())
 	}
 	return err
+}
+
+// endOpening says whether it was open until now.
+func (s *Store) endOpening() bool {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	defer s.cancel(ErrClosed)
+	return s.ctx.Err() == nil
 }
 
 // Ready says whether etcd answers a read that needs its quorum, and whether it still accepts writes.

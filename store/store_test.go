@@ -191,6 +191,7 @@ func TestAClosedStoreSaysThatItIsClosed(t *testing.T) {
 	}()
 	news := s.Watch(context.Background(), "")
 	must(t, s.Close())
+	must(t, s.Close())
 	mustFail(t, <-waiting, ErrClosed)
 	awaitDone(t, l, time.Second)
 	if _, ok := <-news; ok {
