@@ -14,7 +14,8 @@ import (
 
 // facts are what a probe need not ask each time: what changes rarely, and which statement the server
 // and our account's privileges allow. They are learned at the first reading of a process and again when
-// they are factsFor old, or turn out to be wrong.
+// they are factsFor old (factsMax, when a probe or a command would have to wait for it), or turn out to
+// be wrong.
 type facts struct {
 	at      time.Time
 	process string // the incarnation that they were learned of
@@ -35,7 +36,10 @@ type facts struct {
 	replicas      []topology.Address
 }
 
-const factsFor = 10 * time.Second
+const (
+	factsFor = 10 * time.Second
+	factsMax = 30 * time.Second
+)
 
 // The statements of learn. Tried on 9.7; per manual all of it is there since 8.0.22 at the latest.
 const (
@@ -138,13 +142,17 @@ func (f *facts) learnReplicas(ctx context.Context, q queryer) error {
 // settle finds the largest statement that the server answers: all parts, or when a privilege is
 // lacking those that it lets us read one by one.
 func (f *facts) settle(ctx context.Context, q queryer) error {
-	f.statement, f.columns = f.compose(probeParts)
+	parts := slices.Clone(probeParts)
+	if !f.journal {
+		parts = append(parts, journalPart)
+	}
+	f.statement, f.columns = f.compose(parts)
 	_, err := q.query(ctx, f.statement+" LIMIT 0")
 	if !lacksPrivilege(err) {
 		return err
 	}
 	var readable []part
-	for _, p := range probeParts {
+	for _, p := range parts {
 		statement, _ := f.compose([]part{p})
 		switch _, err := q.query(ctx, statement+" LIMIT 0"); {
 		case err == nil:

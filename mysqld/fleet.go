@@ -65,7 +65,8 @@ type Fleet struct {
 	end     context.CancelFunc
 	running sync.WaitGroup
 
-	acting acting // fenced sessions, see session.go
+	acting  acting                 // fenced sessions, see session.go
+	tickets tls.ClientSessionCache // of servers whose certificate is not checked
 
 	mu       sync.Mutex
 	clusters map[string][]topology.Address
@@ -78,6 +79,7 @@ func NewFleet(settings Settings) *Fleet {
 	return &Fleet{
 		settings: settings.withDefaults(),
 		signals:  make(chan orchestrator.Signal, signalRoom),
+		tickets:  tls.NewLRUClientSessionCache(0),
 		ctx:      ctx,
 		end:      end,
 		clusters: make(map[string][]topology.Address),
@@ -141,10 +143,10 @@ func (f *Fleet) probe(ctx context.Context, server topology.Address) topology.Obs
 	o := topology.Observation{Address: server, At: time.Now()}
 	l, err := f.dial(ctx, server, nil)
 	if err != nil {
-		return failure(o, err)
+		return f.memoryOf(server).judge(failure(o, err))
 	}
 	defer l.close()
-	return f.read(ctx, l, server)
+	return f.memoryOf(server).judge(f.read(ctx, l, server))
 }
 
 func (f *Fleet) keeperOf(server topology.Address) *keeper {

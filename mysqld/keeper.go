@@ -71,9 +71,9 @@ func (k *keeper) run() {
 			return
 		case r := <-k.requests:
 			r.reply <- k.observe(r.ctx)
+			k.refresh()
 		case <-k.link.broken():
 			k.lose()
-			k.fleet.signal(k.server, time.Now())
 		case l := <-k.login:
 			if k.welcome(l) == nil && k.memory.failing() {
 				k.fleet.signal(k.server, time.Now()) // it is back
@@ -130,7 +130,7 @@ func (k *keeper) probe(ctx context.Context, at time.Time) topology.Observation {
 	if err := k.connect(ctx); err != nil {
 		return k.unreached(topology.Observation{Address: k.server, At: at}, err)
 	}
-	o := k.memory.read(ctx, k.link, k.server)
+	o := k.fleet.read(ctx, k.link, k.server)
 	if !k.link.alive() {
 		k.drop(ctx)
 		return o
@@ -187,7 +187,7 @@ func (k *keeper) startLogin() {
 	k.login = login
 	k.fleet.running.Go(func() {
 		defer cancel()
-		l, err := k.fleet.logIn(ctx, k.server)
+		l, err := k.fleet.logIn(ctx, k.server, k.memory)
 		login <- loggedIn{l, err}
 	})
 }
@@ -203,8 +203,23 @@ func (k *keeper) welcome(l loggedIn) error {
 	return nil
 }
 
-// lose lets go of a link that was cut from the other side.
+// refresh learns the facts anew when they have aged, after a probe has been answered and not in it: that
+// takes several round trips.
+func (k *keeper) refresh() {
+	if k.link == nil || !k.memory.aging() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(k.ctx, k.fleet.settings.ProbeTimeout)
+	defer cancel()
+	_, _, _ = k.memory.study(ctx, k.link) // what fails shows in the next probe
+	if !k.link.alive() {
+		k.drop(ctx)
+	}
+}
+
+// lose lets go of a link that was cut from the other side, and says so.
 func (k *keeper) lose() {
+	defer k.fleet.signal(k.server, time.Now())
 	cause := k.link.failed(k.ctx, errors.New("connection lost"))
 	if reachOf(cause) == topology.ReachReset {
 		k.lost = cause

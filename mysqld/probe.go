@@ -32,21 +32,38 @@ type memory struct {
 // read is a full first-hand reading on a given connection, in one round trip when the facts are fresh.
 // An error shows in Reach, Errno and Error.
 func (f *Fleet) read(ctx context.Context, q queryer, server topology.Address) topology.Observation {
-	return f.memoryOf(server).read(ctx, q, server)
-}
-
-func (m *memory) read(ctx context.Context, q queryer, server topology.Address) topology.Observation {
+	m := f.memoryOf(server)
 	asked := topology.Observation{Address: server, At: time.Now()}
 	r, known, err := m.ask(ctx, q)
 	if err != nil {
 		return failure(asked, err)
 	}
+	r.Address = server
+	r.skew = m.aheadOf(f.memoryOf(r.channel.Source))
 	o := m.observation(r, known)
-	o.Address = server
 	if o.Stall.OldestCommit >= stuckAfter {
 		o.Stall.DiskFull = waitsForDisk(ctx, q, o.Stall)
 	}
 	return o
+}
+
+// skewMin is how far apart two clocks must be before it counts: below it, what a probe sees of a clock
+// is mostly the network's delay.
+const skewMin = 50 * time.Millisecond
+
+// aheadOf is how far the server's clock is ahead of another's; 0 when either was never read.
+func (m *memory) aheadOf(source *memory) time.Duration {
+	skew := m.clock() - source.clock()
+	if m.process() == "" || source.process() == "" || skew.Abs() < skewMin {
+		return 0
+	}
+	return skew
+}
+
+func (m *memory) clock() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ahead
 }
 
 // ask takes a reading with the facts that are known, and once more with new ones when these have
@@ -55,7 +72,7 @@ func (m *memory) ask(ctx context.Context, q queryer) (reading, facts, error) {
 	m.mu.Lock()
 	known := m.facts
 	m.mu.Unlock()
-	if time.Since(known.at) < factsFor {
+	if time.Since(known.at) < factsMax {
 		r, err := m.timed(ctx, q, known)
 		if err == nil && r.incarnation() == known.process {
 			return r, known, nil
@@ -64,6 +81,11 @@ func (m *memory) ask(ctx context.Context, q queryer) (reading, facts, error) {
 			return r, known, err
 		}
 	}
+	return m.study(ctx, q)
+}
+
+// study learns the facts anew and takes a reading with them.
+func (m *memory) study(ctx context.Context, q queryer) (reading, facts, error) {
 	known, err := learn(ctx, q)
 	if err != nil {
 		return reading{}, known, err
@@ -115,7 +137,7 @@ func (m *memory) observation(r reading, known facts) topology.Observation {
 		o.Error = fmt.Sprintf("account lacks %s", strings.Join(known.denied, ", "))
 	}
 	o.Missing, o.Replicas = known.missing, known.replicas
-	o.Settings.JournalPresent = known.journal
+	o.Settings.JournalPresent = o.Settings.JournalPresent || known.journal
 	o.SemiSync.Installed = known.has["rpl_semi_sync_source_enabled"] && known.has["rpl_semi_sync_replica_enabled"]
 	known.boot(&o.Settings, r.persisted)
 	o.Stall = m.stall(r)
@@ -190,15 +212,15 @@ func (m *memory) heartbeatAge(r reading) time.Duration {
 	return age
 }
 
-// lag is the age of the transaction that is being applied, by the replica's clock against the clock of
-// the server where it was committed. When none is, the next one is younger than the last applied.
+// lag is the age of the transaction that is being applied, by the replica's clock against the source's,
+// as far as the two are known to differ. When none is, the next one is younger than the last applied.
 func (r *reading) lag() time.Duration {
 	if r.Executed.Contains(r.Received) {
 		return 0
 	}
 	for _, committed := range []int64{r.applying, r.processing, r.applied} {
 		if committed > 0 {
-			return max(0, time.Duration(r.now-committed)*time.Microsecond)
+			return max(0, time.Duration(r.now-committed)*time.Microsecond-r.skew)
 		}
 	}
 	return -1
@@ -216,6 +238,13 @@ func (m *memory) judge(o topology.Observation) topology.Observation {
 	}
 	o.FailingSince = m.failingSince
 	return o
+}
+
+// aging tells whether the facts are due to be learned again.
+func (m *memory) aging() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Since(m.facts.at) > factsFor
 }
 
 func (m *memory) failing() bool {

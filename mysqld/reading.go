@@ -21,6 +21,7 @@ type reading struct {
 	texts   *setTexts
 	err     error // the first value that makes no sense; such a reading is never used
 
+	skew       time.Duration // how far the server's clock is ahead of its source's
 	now        int64
 	uptime     int64  // seconds
 	process    string // the operating system's number of mysqld's main thread
@@ -74,6 +75,12 @@ var probeParts = []part{
 	{name: "persisted", privilege: selectOnSchema, from: persistedTable, columns: persistedColumns},
 	{name: "process", privilege: selectOnSchema, from: processTables, columns: processColumns},
 }
+
+// journalPart is asked for only until the journal is there: the loop creates it and waits for it.
+var journalPart = part{name: "journal", columns: []column{
+	value("EXISTS (SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_primacy' AND TABLE_NAME = 'journal')",
+		func(r *reading, c cell) { r.Settings.JournalPresent = c.on() }),
+}}
 
 var variableColumns = []column{
 	value("UNIX_TIMESTAMP(NOW(6))", func(r *reading, c cell) { r.now = c.instant() }),

@@ -15,8 +15,10 @@ type repeater struct {
 	asked map[string]driver.Stmt
 }
 
-// logIn opens a link for probes.
-func (f *Fleet) logIn(ctx context.Context, server topology.Address) (*repeater, error) {
+// logIn opens a link for probes. It learns the facts at once, so that the first probe is one round trip
+// too and a distant server is not lost to the probe timeout each time. That this fails is for the probe
+// to find out and to say.
+func (f *Fleet) logIn(ctx context.Context, server topology.Address, m *memory) (*repeater, error) {
 	l, err := f.dial(ctx, server, nil)
 	if err != nil {
 		return nil, err
@@ -26,7 +28,9 @@ func (f *Fleet) logIn(ctx context.Context, server topology.Address) (*repeater, 
 		l.close()
 		return nil, err
 	}
-	return &repeater{link: l, id: rows[0][0].number(), asked: make(map[string]driver.Stmt)}, nil
+	r := &repeater{link: l, id: rows[0][0].number(), asked: make(map[string]driver.Stmt)}
+	_, _, _ = m.study(ctx, r)
+	return r, nil
 }
 
 // query implements queryer: one round trip, and one more when the statement comes the second time.
