@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/config"
+	"github.com/primacydb/primacy/metrics"
+	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/store"
+	"github.com/primacydb/primacy/topology"
+)
+
+// controlPlane is everything that runs behind the API, wired in one place. Close ends it.
+type controlPlane struct {
+	orch    *orchestrator.Orchestrator
+	events  *orchestrator.Stream
+	metrics *metrics.Metrics
+	fleet   *mysqld.Fleet
+	store   *store.Store
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// startControlPlane opens the store, connects to the servers and starts the loop. ctx bounds the start
+// only. When it fails, nothing is left running.
+func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (*controlPlane, error) {
+	p := &controlPlane{metrics: metrics.New()}
+	p.events = orchestrator.NewStream(log, p.metrics.Tap)
+	servers, err := serverSettings(c, log)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := storeSettings(c, log)
+	if err != nil {
+		return nil, err
+	}
+	if p.store, err = store.Open(ctx, memory); err != nil {
+		return nil, err
+	}
+	p.fleet = mysqld.NewFleet(servers)
+	settings, err := loopSettings(ctx, c, p.fleet, log)
+	if err != nil {
+		return nil, errors.Join(err, p.fleet.Close(), p.store.Close())
+	}
+	p.orch = orchestrator.New(settings, p.fleet, p.store.Seam(), p.events)
+	p.metrics.Watch(p.orch.Clusters)
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p.cancel = cancel
+	p.running.Go(func() { p.orch.Run(running) })
+	return p, nil
+}
+
+// Close stops the loop, gives the locks back and closes what startControlPlane opened.
+func (p *controlPlane) Close() error {
+	p.cancel()
+	p.running.Wait()
+	return errors.Join(p.fleet.Close(), p.store.Close())
+}
+
+func serverSettings(c config.Config, log *slog.Logger) (mysqld.Settings, error) {
+	secure, err := clientTLS(c.MySQL.TLS, "mysql.tls")
+	return mysqld.Settings{
+		User: c.MySQL.User, Password: revealed(c.MySQL.Password), TLS: secure,
+		ReplicationUser: c.Replication.User, ReplicationPassword: revealed(c.Replication.Password),
+		ReplicationTLS: c.Replication.TLS.Enabled, Heartbeat: c.Replication.Heartbeat,
+		ProbeTimeout: c.Detection.ProbeTimeout, Elector: c.Node, Log: log,
+	}, err
+}
+
+func revealed(s config.Secret) func() (string, error) {
+	return func() (string, error) { return s.Reveal(), nil }
+}
+
+func storeSettings(c config.Config, log *slog.Logger) (store.Settings, error) {
+	secure, err := clientTLS(c.Store.TLS, "store.tls")
+	return store.Settings{
+		Dir: c.Store.Dir, Endpoints: c.Store.Endpoints, Name: c.Store.Name, PeerListen: c.Store.PeerListen,
+		InitialCluster: strings.Join(c.Store.InitialCluster, ","), JoinExisting: c.Store.JoinExisting,
+		Peer: store.PeerTLS{CertFile: c.Store.PeerTLS.CertFile, KeyFile: c.Store.PeerTLS.KeyFile, CAFile: c.Store.PeerTLS.CAFile},
+		TLS:  secure, User: c.Store.User, Password: c.Store.Password.Reveal(),
+		LeaseTTL: c.Store.Lease, Elector: c.Node, Log: log,
+	}, err
+}
+
+// clientTLS is nil when the configuration does not ask for TLS.
+func clientTLS(c config.ClientTLS, key string) (*tls.Config, error) {
+	if !c.Enabled && c == (config.ClientTLS{}) {
+		return nil, nil
+	}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.SkipVerify}
+	if c.CAFile != "" {
+		text, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("%s.ca_file: %w", key, err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s.ca_file: %s holds no certificate in PEM form", key, c.CAFile)
+		}
+	}
+	if c.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("%s.cert_file: %w", key, err)
+		}
+		settings.Certificates = []tls.Certificate{pair}
+	}
+	return settings, nil
+}
+
+func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
+	settings := orchestrator.Settings{
+		Elector: c.Node, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Now: time.Now, Log: log,
+		Limits: topology.Limits{
+			SilentAfter: c.Detection.SilentAfter, StuckAfter: c.Detection.StuckAfter,
+			LagMax: c.Detection.LagMax, IsolatedShare: c.Detection.IsolatedShare,
+		},
+		Antiflap: antiflap.Settings{
+			Window: c.Antiflap.Window, Factor: c.Antiflap.Factor, WindowMax: c.Antiflap.WindowMax, Decay: c.Antiflap.Decay,
+			ReplaceGonePrimary: c.Antiflap.ReplaceGonePrimary, ProvenAfter: c.Antiflap.ProvenAfter,
+			FleetChangesMax: c.Antiflap.Fleet.ChangesMax, FleetPer: c.Antiflap.Fleet.Per,
+		},
+	}
+	for _, cluster := range c.Clusters {
+		ruleset, err := rulesetOf(ctx, cluster, fleet)
+		if err != nil {
+			return settings, err
+		}
+		settings.Clusters = append(settings.Clusters, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset})
+	}
+	return settings, nil
+}
+
+// rulesetOf is what the configuration says of a cluster, completed by discovery when it names a seed.
+func rulesetOf(ctx context.Context, c config.Cluster, fleet *mysqld.Fleet) (topology.Ruleset, error) {
+	r := topology.Ruleset{Number: 1, Policy: topology.Policy{
+		Kind: topology.PolicyKind(c.Durability.Policy), Acks: c.Durability.Acks, Zones: c.Durability.Zones,
+		AllowUnfenced: c.Durability.AllowUnfenced,
+	}}
+	for _, s := range c.Servers {
+		r.Members = append(r.Members, topology.Member{
+			Address: topology.Address(s.Address), Zone: s.Zone, Promotion: topology.Promotion(s.Promotion),
+		})
+	}
+	if c.Seed != "" {
+		for _, a := range discover(ctx, topology.Address(c.Seed), fleet).Minus(r.Servers()).List() {
+			r.Members = append(r.Members, topology.Member{Address: a})
+		}
+	}
+	if len(r.Members) == 0 {
+		return r, fmt.Errorf("cluster %s: no server answered at the seed %s; list its servers, or start again when the seed is up", c.Name, c.Seed)
+	}
+	if err := r.Validate(); err != nil {
+		return r, fmt.Errorf("cluster %s: %w", c.Name, err)
+	}
+	return r, nil
+}
+
+// discover asks the seed for its source and replicas, those for theirs, until nobody new is named.
+func discover(ctx context.Context, seed topology.Address, fleet *mysqld.Fleet) topology.ServerSet {
+	first := fleet.Probe(ctx, seed)
+	if !first.OK() {
+		return topology.ServerSet{}
+	}
+	reached := map[topology.Address]topology.Observation{seed: first}
+	for {
+		members, unexplored := topology.Discover(first, reached)
+		if unexplored.IsEmpty() {
+			return members
+		}
+		for _, a := range unexplored.List() {
+			reached[a] = fleet.Probe(ctx, a)
+		}
+	}
+}
