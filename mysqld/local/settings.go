@@ -47,7 +47,6 @@ func safetySettings() []setting {
 		{"binlog_row_image", "FULL"},
 		{"loose_binlog_transaction_dependency_tracking", "WRITESET"},
 		{"loose_replica_parallel_type", "LOGICAL_CLOCK"},
-		{"replica_parallel_workers", "4"},
 		{"replica_preserve_commit_order", "ON"},
 		{"super_read_only", "ON"},
 		{"read_only", "ON"},
@@ -75,6 +74,7 @@ func safetySettings() []setting {
 // of its memory.
 func smallSettings() []setting {
 	return []setting{
+		{"replica_parallel_workers", "2"}, // each takes about 9 MB before it has done anything
 		{"max_connections", "150"},
 		{"table_open_cache", "200"},
 		{"table_definition_cache", "400"},
