@@ -1,0 +1,288 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Client speaks to a running control plane. What the control plane refuses comes back as a *Problem; that it could
+// not be asked at all, as an *UnreachableError.
+type Client struct {
+	base  *url.URL
+	token string
+	user  string
+	http  *http.Client
+}
+
+// ClientSettings say which control plane to speak to, and as whom.
+type ClientSettings struct {
+	URL   string
+	Token string      // bearer token; empty: none
+	User  string      // who asks, for the record of a control plane without authentication
+	TLS   *tls.Config // nil: the system's authorities
+}
+
+// UnreachableError says that nothing answered, or something that is no control plane.
+type UnreachableError struct {
+	URL string
+	Err error
+}
+
+// Error names the place.
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("no control plane answers at %s: %v", e.URL, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// NewClient checks the URL; it does not connect.
+func NewClient(s ClientSettings) (*Client, error) {
+	base, err := url.Parse(s.URL)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
+		return nil, fmt.Errorf("%q is no URL of a control plane; write it like http://127.0.0.1:3900", s.URL)
+	}
+	if s.Token != "" && base.Scheme == "http" && !localName(base.Host) {
+		return nil, fmt.Errorf("a token would travel to %s in clear text; use https", base.Host)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = s.TLS
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &Client{base: base, token: s.Token, user: s.User, http: client}, nil
+}
+
+// URL is where the control plane is asked.
+func (c *Client) URL() string { return c.base.String() }
+
+// Close gives kept connections back.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Clusters lists all clusters.
+func (c *Client) Clusters(ctx context.Context) ([]Summary, error) {
+	var list ClusterList
+	err := c.get(ctx, prefix+"/clusters", nil, &list)
+	return list.Clusters, err
+}
+
+// Cluster tells everything about one.
+func (c *Client) Cluster(ctx context.Context, name string) (Cluster, error) {
+	var told Cluster
+	err := c.get(ctx, clusterURL(name), nil, &told)
+	return told, err
+}
+
+// Reparent changes the primary. With wait it returns when the change has ended, or the time is up.
+func (c *Client) Reparent(ctx context.Context, cluster string, request ReparentRequest, wait time.Duration) (ReparentAnswer, error) {
+	query := url.Values{}
+	if wait > 0 {
+		query.Set("wait", wait.String())
+	}
+	var told ReparentAnswer
+	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/reparent", query, request, &told)
+	return told, err
+}
+
+// Recoveries lists changes, newest first; of all clusters when the name is empty.
+func (c *Client) Recoveries(ctx context.Context, cluster string, limit int) ([]Recovery, error) {
+	query := url.Values{}
+	if cluster != "" {
+		query.Set("cluster", cluster)
+	}
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	var list RecoveryList
+	err := c.get(ctx, prefix+"/recoveries", query, &list)
+	return list.Recoveries, err
+}
+
+// Recovery tells everything about one change.
+func (c *Client) Recovery(ctx context.Context, id string) (Recovery, error) {
+	var told Recovery
+	err := c.get(ctx, prefix+"/recoveries/"+url.PathEscape(id), nil, &told)
+	return told, err
+}
+
+// Acknowledge lifts the anti-flapping window.
+func (c *Client) Acknowledge(ctx context.Context, cluster, reason string) (Cluster, error) {
+	var told Cluster
+	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/antiflap/ack", nil, AckRequest{Reason: reason}, &told)
+	return told, err
+}
+
+// SetAutomation switches automatic changes.
+func (c *Client) SetAutomation(ctx context.Context, cluster string, on bool, reason string) (Cluster, error) {
+	var told Cluster
+	err := c.send(ctx, http.MethodPut, clusterURL(cluster)+"/automation", nil, SwitchRequest{On: on, Reason: reason}, &told)
+	return told, err
+}
+
+// SetMaintenance takes a server out, or back.
+func (c *Client) SetMaintenance(ctx context.Context, cluster, server string, on bool, reason string) (Cluster, error) {
+	var told Cluster
+	path := clusterURL(cluster) + "/servers/" + url.PathEscape(server) + "/maintenance"
+	err := c.send(ctx, http.MethodPut, path, nil, SwitchRequest{On: on, Reason: reason}, &told)
+	return told, err
+}
+
+func clusterURL(name string) string { return prefix + "/clusters/" + url.PathEscape(name) }
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	request, err := c.request(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return err
+	}
+	return c.do(request, into)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	request, err := c.request(ctx, method, path, query, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	return c.do(request, into)
+}
+
+// request keeps escaped paths as they are, so that a name with a slash stays one segment.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {
+	target := strings.TrimSuffix(c.base.String(), "/") + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, fmt.Errorf("make a request for %s: %w", target, err)
+	}
+	request.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.user != "" {
+		request.Header.Set(userHeader, c.user)
+	}
+	return request, nil
+}
+
+// answerMax bounds what is read of an answer: enough for a thousand recoveries of large clusters.
+const answerMax = 64 << 20
+
+func (c *Client) do(request *http.Request, into any) error {
+	response, err := c.open(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(response.Body, answerMax)).Decode(into); err != nil {
+		return c.broken(request.Context(), fmt.Errorf("its answer cannot be read: %w", err))
+	}
+	return nil
+}
+
+// open sends a request and returns the answer when it is a good one.
+func (c *Client) open(request *http.Request) (*http.Response, error) {
+	response, err := c.http.Do(request)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err // the URL stands in our own message
+		}
+		return nil, c.broken(request.Context(), err)
+	}
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	switch {
+	case response.StatusCode < 300 && (kind == "application/json" || kind == "text/event-stream"):
+		return response, nil
+	case kind == problemType:
+		defer func() { _ = response.Body.Close() }()
+		return nil, c.problem(response)
+	}
+	_ = response.Body.Close()
+	return nil, &UnreachableError{c.URL(), fmt.Errorf("something else answered (%s, %s)", response.Status, kind)}
+}
+
+func (c *Client) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &UnreachableError{c.URL(), err}
+}
+
+func (c *Client) problem(response *http.Response) error {
+	var p Problem
+	if err := json.NewDecoder(io.LimitReader(response.Body, answerMax)).Decode(&p); err != nil {
+		return &UnreachableError{c.URL(), fmt.Errorf("its answer cannot be read: %w", err)}
+	}
+	return &p
+}
+
+// Listener receives the stream of events.
+type Listener struct {
+	body  io.Closer
+	lines *bufio.Scanner
+}
+
+// Listen connects to the stream; every event that happens after it has returned is received. Events of one cluster
+// only when it is named; after lastID when that is given.
+func (c *Client) Listen(ctx context.Context, cluster, lastID string) (*Listener, error) {
+	query := url.Values{}
+	if cluster != "" {
+		query.Set("cluster", cluster)
+	}
+	request, err := c.request(ctx, http.MethodGet, prefix+"/events", query, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	if lastID != "" {
+		request.Header.Set("Last-Event-ID", lastID)
+	}
+	response, err := c.open(request)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(make([]byte, 0, 64<<10), 8<<20)
+	return &Listener{body: response.Body, lines: lines}, nil
+}
+
+// Next waits for an event; io.EOF when the stream has ended.
+func (l *Listener) Next() (Event, error) {
+	var data []byte
+	for l.lines.Scan() {
+		line := l.lines.Bytes()
+		switch text, isData := bytes.CutPrefix(line, []byte("data: ")); {
+		case isData:
+			data = append(data, text...)
+		case len(line) == 0 && len(data) > 0:
+			var e Event
+			if err := json.Unmarshal(data, &e); err != nil {
+				return Event{}, fmt.Errorf("an event cannot be read: %w", err)
+			}
+			return e, nil
+		}
+	}
+	if err := l.lines.Err(); err != nil {
+		return Event{}, err
+	}
+	return Event{}, io.EOF
+}
+
+// Close leaves the stream.
+func (l *Listener) Close() error { return l.body.Close() }
