@@ -52,6 +52,7 @@ func (q inquiry) lost() (lost, watched int) {
 func (q inquiry) restrained(found []Finding) []Finding {
 	isolated := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == ElectorIsolated })
 	behind := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == StoreBehind })
+	serves := q.leads() && !primaryFailed(found)
 	var kept []Finding
 	for _, f := range found {
 		switch {
@@ -65,6 +66,8 @@ func (q inquiry) restrained(found []Finding) []Finding {
 			f = f.without("a later term has to be settled first: see " + string(LeadershipUnsettled))
 		case !q.led && f.Remedy == RemedyReconcile:
 			f = f.without("the cluster is not adopted yet")
+		case !serves && slices.Contains(towardsPrimary, f.Code):
+			f = f.without("nothing is attached to a primary that does not serve")
 		case isolated && f.Remedy == RemedyEmergency:
 			lost, watched := q.lost()
 			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
@@ -94,6 +97,10 @@ func (f Finding) without(reason string) Finding {
 	}
 	return f
 }
+
+// towardsPrimary are the findings whose remedy attaches something to the primary. While it fails that would at best be
+// in vain, and at worst give acknowledgements back to a server that a leadership change is about to revoke.
+var towardsPrimary = []Code{NotReplicating, WrongSource, ReceiverStopped, AckerDisabled, UnknownAcker, SemiSyncAsync, SemiSyncSettings}
 
 // causedByChange are the findings that a running leadership change brings about by itself.
 var causedByChange = []Code{

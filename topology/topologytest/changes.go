@@ -95,9 +95,10 @@ func (c *built) fail(name topology.Address, reach topology.Reach, failing time.D
 	*o = topology.Observation{Address: name, At: Now.Add(-50 * time.Millisecond), Reach: reach, FailingSince: Now.Add(-failing)}
 }
 
+// eachFollower leaves out who does not receive: a stopped receiver notices nothing.
 func (c *built) eachFollower(source topology.Address, change func(*topology.Replication)) {
 	for i := range c.servers {
-		if r := c.servers[i].Replication; r != nil && r.Source == source {
+		if r := c.servers[i].Replication; r != nil && r.Source == source && r.Receiver != topology.ThreadOff {
 			change(r)
 		}
 	}
