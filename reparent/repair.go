@@ -1,6 +1,7 @@
 package reparent
 
 import (
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/topology"
@@ -10,8 +11,8 @@ import (
 const repairDeadline = 10 * time.Second
 
 // Repairs says how replication is set right under an established primary that serves: a primary of an
-// earlier term is fenced, clean replicas that do not follow are made to, and the source side of
-// semi-sync is set as the ruleset wants. A server with errant transactions is left alone: it stays
+// earlier term is fenced and, once closed, follows like any other; clean replicas that do not follow are
+// made to, and the source side of semi-sync is set as the ruleset wants. A server with errant transactions is left alone: it stays
 // quarantined until they are settled. Nothing here moves leadership.
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
@@ -39,6 +40,9 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation) (Command, bool) {
 	switch f.Code {
 	case topology.StalePrimary:
+		if closed(s.Server(f.Server)) {
+			return followPrimary(f.Server, s, primary), true
+		}
 		return Command{Verb: Fence}, true
 	case topology.ApplierStopped:
 		return Command{Verb: Resume, Within: openTo(primary.Executed, primary)}, true
@@ -46,10 +50,7 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
 		}
-		return Command{
-			Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(f.Server),
-			Within: openTo(primary.Executed, primary),
-		}, true
+		return followPrimary(f.Server, s, primary), true
 	case topology.SemiSyncSettings:
 		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
 			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
@@ -57,11 +58,13 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 	return Command{}, false
 }
 
-func quarantined(findings []topology.Finding, a topology.Address) bool {
-	for _, f := range findings {
-		if f.Server == a && (f.Code == topology.Errant || f.Code == topology.StalePrimary) {
-			return true
-		}
+func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Observation) Command {
+	return Command{
+		Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(a),
+		Within: openTo(primary.Executed, primary),
 	}
-	return false
+}
+
+func quarantined(findings []topology.Finding, a topology.Address) bool {
+	return slices.ContainsFunc(findings, func(f topology.Finding) bool { return f.Server == a && f.Code == topology.Errant })
 }
