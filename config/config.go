@@ -190,7 +190,6 @@ type Hook struct {
 	Command []string      `mapstructure:"command"` // program and arguments; the event stands on its standard input as JSON
 	URL     string        `mapstructure:"url"`     // gets the event as JSON by POST
 	Timeout time.Duration `mapstructure:"timeout"`
-	Fence   bool          `mapstructure:"fence"` // the command cuts a server off; exit 0 says that it is certainly down
 }
 
 // The words for Durability.Policy and Server.Promotion that the defaults use.

@@ -78,7 +78,7 @@ clusters:
   - {name: b, durability: {policy: zones, zones: 2, acks: 2}, seed: "b:1"}
 hooks:
   - {name: h, events: [x, y], url: "https://h/"}
-  - {name: f, command: [/bin/f, -x], timeout: 3s, fence: true}
+  - {name: f, command: [/bin/f, -x], timeout: 3s}
 auth:
   tokens: [{name: t, role: operator, token: 0123456789abcdef}]
 `)
@@ -98,7 +98,7 @@ auth:
 		},
 		Hooks: []Hook{
 			{Name: "h", Events: []string{"x", "y"}, URL: "https://h/", Timeout: 10 * time.Second},
-			{Name: "f", Command: []string{"/bin/f", "-x"}, Timeout: 3 * time.Second, Fence: true},
+			{Name: "f", Command: []string{"/bin/f", "-x"}, Timeout: 3 * time.Second},
 		},
 		Auth: Auth{Tokens: []Token{{Name: "t", Role: "operator", Token: NewSecret("0123456789abcdef")}}},
 	}

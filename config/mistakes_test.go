@@ -254,8 +254,6 @@ func TestEachMistakeIsOneClearLine(t *testing.T) {
 			`primacy.yaml:18: hooks[0]: a hook has either a command or a url`},
 		{"a hook with a URL that is none", and("hooks: [{name: pager, url: pager.example.org}]\n"),
 			`primacy.yaml:18: hooks[0].url: it is no URL; write it like https://example.org/hook`},
-		{"a webhook that fences", and("hooks: [{name: power, url: \"https://x/\", fence: true}]\n"),
-			`primacy.yaml:18: hooks[0].fence: only a command can fence, for its exit code is the proof; use command instead of url`},
 		{"a token that can be guessed", and("auth: {tokens: [{name: x, role: viewer, token: short}]}\n"),
 			`primacy.yaml:18: auth.tokens[0]: a token of fewer than 16 characters can be guessed; make one with: openssl rand -hex 32`},
 		{"a user without a role", and("auth: {users: [{name: x, password: y}]}\n"),

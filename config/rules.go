@@ -405,8 +405,6 @@ func (c *check) hook(path string, h Hook) {
 	switch {
 	case (len(h.Command) > 0) == (h.URL != ""):
 		c.refuse(path, "a hook has either a command or a url")
-	case h.Fence && h.URL != "":
-		c.refuse(joined(path, "fence"), "only a command can fence, for its exit code is the proof; use command instead of url")
 	case h.URL != "":
 		c.webhook(joined(path, "url"), h.URL)
 	case h.Command[0] == "":
