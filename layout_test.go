@@ -54,6 +54,7 @@ var layers = map[string]layer{
 	"metrics":               {ours: loop, never: slices.Concat(drivers, etcd)},
 	"cmd/primacy": {ours: append(slices.Clip(loop), "sim", "mysqld", "mysqld/local", "mysqld/workload", "store", "api", "config", "metrics"),
 		never: drivers},
+	"scripts":     {pure: true},
 	"integration": {ours: append(slices.Clip(loop), "sim", "mysqld", "mysqld/local", "mysqld/workload", "store", "api", "config", "metrics", "cmd/primacy")},
 }
 

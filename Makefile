@@ -1,0 +1,32 @@
+# Primacy. `make` alone explains itself.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help build mysql demo test check bench clean
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/primacy
+	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/primacy ./cmd/primacy
+	@echo "built bin/primacy"
+
+mysql: ## a MySQL server: the machine's own, or a private copy in the user's cache
+	@scripts/mysql.sh
+
+demo: build mysql ## a real fleet on this machine, and what happens when its primary dies
+	@bin/primacy sandbox --scenario demo
+
+test: ## everything that says whether it works, real servers included
+	@scripts/test.sh
+
+check: ## golangci-lint
+	@scripts/check.sh
+
+bench: ## benchmarks
+	@go test -run '^$$' -bench . -benchmem ./gtid/ $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u | grep -vxF ./gtid)
+
+clean: ## removes what was built here; cached servers stay in the user's cache
+	@rm -rf bin .cache

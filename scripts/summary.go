@@ -1,0 +1,139 @@
+//go:build ignore
+
+// Summary reads the events of `go test -json` and says what matters: failures
+// with their output, what was not run, and at the very end "N passed, N failed".
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// event is one line of `go test -json`; scripts/test.sh writes lines of the same
+// form for its own checks.
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string
+	Test       string
+	Output     string
+	Elapsed    float64
+}
+
+func (e event) place() string {
+	name := e.Package
+	if name == "" {
+		name = e.ImportPath
+	}
+	if e.Test != "" {
+		name += " " + e.Test
+	}
+	return name
+}
+
+type summary struct {
+	passed, failed int
+	output         map[string]*strings.Builder // of what has not ended yet
+	broken         map[string]bool             // packages with a failure that was counted
+	skipped        []string
+}
+
+func main() {
+	s := summary{output: map[string]*strings.Builder{}, broken: map[string]bool{}}
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var e event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			fmt.Println(lines.Text()) // the go command's own complaints
+			continue
+		}
+		s.take(e)
+	}
+	if err := lines.Err(); err != nil {
+		fmt.Println("reading the tests' events:", err)
+		s.failed++
+	}
+	s.close()
+	if s.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func (s *summary) take(e event) {
+	switch e.Action {
+	case "output", "build-output":
+		s.keep(e)
+	case "pass":
+		s.pass(e)
+	case "fail", "build-fail":
+		s.fail(e)
+	case "skip":
+		s.skip(e)
+	}
+}
+
+func (s *summary) keep(e event) {
+	text := s.output[e.place()]
+	if text == nil {
+		text = &strings.Builder{}
+		s.output[e.place()] = text
+	}
+	text.WriteString(e.Output)
+}
+
+func (s *summary) pass(e event) {
+	if e.Test != "" {
+		s.passed++
+	} else {
+		fmt.Printf("ok    %-60s %6.1fs\n", e.Package, e.Elapsed)
+	}
+	delete(s.output, e.place())
+}
+
+// fail counts a package only when none of its tests was counted: it did not
+// build, or ended outside of a test.
+func (s *summary) fail(e event) {
+	if e.Action == "build-fail" {
+		s.show(e)
+		return // the package that needed it fails next
+	}
+	if e.Test != "" || !s.broken[e.Package] {
+		s.failed++
+	}
+	s.broken[e.Package] = true
+	fmt.Printf("FAIL  %s\n", e.place())
+	s.show(e)
+}
+
+func (s *summary) show(e event) {
+	if text := s.output[e.place()]; text != nil {
+		for line := range strings.Lines(text.String()) {
+			fmt.Print("      ", line)
+		}
+	}
+	delete(s.output, e.place())
+}
+
+// skip leaves out packages without tests, which go reports in the same way.
+func (s *summary) skip(e event) {
+	if e.Test != "" {
+		s.skipped = append(s.skipped, e.place())
+	}
+	delete(s.output, e.place())
+}
+
+// close ends the report. What did not run proves nothing, so where nobody reads
+// along it counts as failed.
+func (s *summary) close() {
+	for _, place := range s.skipped {
+		fmt.Printf("NOT RUN  %s\n", place)
+	}
+	if os.Getenv("CI") == "true" {
+		s.failed += len(s.skipped)
+	}
+	fmt.Printf("%d passed, %d failed\n", s.passed, s.failed)
+}

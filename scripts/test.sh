@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+#
+# Runs everything that says whether the project works, and ends with one line,
+# "N passed, N failed". What cannot run here is named; with CI=true that is a
+# failure, too.
+#
+#   scripts/test.sh                  everything
+#   scripts/test.sh ./gtid/ ./sim/   only these packages
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=$PWD/.cache
+mkdir -p "$work"
+go build -o "$work/summary" scripts/summary.go
+
+# event writes one result in the form of `go test -json`.
+event() { # event ACTION NAME [OUTPUT_FILE]
+  if [ -s "${3:-/dev/null}" ]; then
+    while IFS= read -r line; do
+      line=$(printf '%s' "$line" | sed 's/\\/\\\\/g; s/"/\\"/g' | tr '\t' ' ' | tr -d '\000-\037')
+      printf '{"Action":"output","Package":"checks","Test":"%s","Output":"%s\\n"}\n' "$2" "$line"
+    done <"$3"
+  fi
+  printf '{"Action":"%s","Package":"checks","Test":"%s"}\n' "$1" "$2"
+}
+
+check() { # check NAME COMMAND...
+  local name=$1 log=$work/check.log action=pass
+  shift
+  "$@" >"$log" 2>&1 || action=fail
+  event "$action" "$name" "$log"
+}
+
+formatted() {
+  local wrong
+  wrong=$(find . -name '*.go' -not -path './.*' -not -path '*/node_modules/*' -exec gofmt -l {} +)
+  [ -z "$wrong" ] || { printf 'not gofmt-ed:\n%s\n' "$wrong"; return 1; }
+}
+
+# Real servers share the machine with each other only, so those packages run one
+# after the other. They are known by what their tests import.
+with_servers() {
+  { grep -rl --include='*_test.go' -e '"github.com/primacydb/primacy/mysqld/local"' . || true
+    ls mysqld/local/*_test.go integration/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
+  } | sed 's,^\./,,' | xargs -n1 dirname | sort -u | sed 's,^,./,'
+}
+
+run() { # run OPTIONS... -- PACKAGES...
+  local code=0
+  go test -json -timeout 20m "$@" || code=$?
+  # 1 is a failed test, which has its own event. Anything else has none.
+  [ "$code" -le 1 ] || event fail "go test ended with status $code"
+}
+
+race=-race
+events() {
+  check gofmt formatted
+  check "go vet" go vet ./...
+  if ! [ "$(go env CGO_ENABLED)" = 1 ] || ! command -v "$(go env CC)" >/dev/null; then
+    race=
+    event skip "race detector (needs a C compiler: apt-get install gcc)"
+  fi
+  if [ $# -gt 0 ]; then
+    run $race -p 1 "$@"
+    return
+  fi
+  if server=$(scripts/mysql.sh); then
+    export PRIMACY_MYSQLD=${server##*mysqld: }
+  else
+    event fail "make mysql"
+  fi
+  local servers
+  servers=$(with_servers)
+  # shellcheck disable=SC2046
+  run $race $(go list ./... | sed "s,^$(go list -m),.," | sed 's,^\.$,./,' | grep -vxF "$servers")
+  # shellcheck disable=SC2086
+  [ -z "$servers" ] || run $race -p 1 $servers
+}
+
+events "$@" | "$work/summary"
