@@ -51,7 +51,7 @@ type loggedIn struct {
 // attempt that came to nothing doubles the patience.
 const (
 	loginPatience    = 10 * time.Second
-	loginPatienceMax = 80 * time.Second
+	loginPatienceMax = 40 * time.Second
 )
 
 func (f *Fleet) keep(server topology.Address) *keeper {
@@ -230,7 +230,7 @@ func (k *keeper) lose() {
 }
 
 // drop lets go of a link after a probe on it failed. When it was us who gave up waiting, the server may
-// still be busy with the question.
+// still be busy with the question; a new login then waits for its return.
 func (k *keeper) drop(ctx context.Context) {
 	if ctx.Err() == nil {
 		k.lose()
@@ -239,6 +239,7 @@ func (k *keeper) drop(ctx context.Context) {
 	k.hung = append(k.hung, abandoned{k.link.id, k.memory.process()})
 	k.link.close()
 	k.link = nil
+	k.startLogin()
 }
 
 // endHung ends what earlier probes left behind, so that a server which answers late does not fill up

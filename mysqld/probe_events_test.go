@@ -191,6 +191,77 @@ func TestACallerWhoGivesUpProvesNothing(t *testing.T) {
 	}
 }
 
+func TestAConnectionThatIsCutUnderAProbeIsMadeAgainWithinIt(t *testing.T) {
+	w := newWorld(t, local.Spec{Servers: 1})
+	p := newProxy(t, w.local.Servers[primary].Address())
+	f := w.watching(w.settings())
+	f.Watch("c", []topology.Address{p.address()})
+	f.Probe(t.Context(), p.address())
+	p.cut.Store(true)
+	if o := f.Probe(t.Context(), p.address()); !o.OK() {
+		t.Errorf("%+v", o)
+	}
+	if p.cut.Load() {
+		t.Error("nothing was cut")
+	}
+}
+
+func TestSilenceAfterACutIsStillACut(t *testing.T) {
+	w := newWorld(t, local.Spec{Servers: 1})
+	p := newProxy(t, w.local.Servers[primary].Address())
+	f := w.watching(w.settings())
+	f.Watch("c", []topology.Address{p.address()})
+	f.Probe(t.Context(), p.address())
+	p.mute.Store(true)
+	p.cut.Store(true)
+	for range 2 {
+		if o := f.Probe(t.Context(), p.address()); o.Reach != topology.ReachReset {
+			t.Errorf("%s: %s", o.Reach, o.Error)
+		}
+	}
+	p.mute.Store(false)
+	p.drop()
+	if o := f.Probe(t.Context(), p.address()); !o.OK() {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestAFrozenServerFindsOneWaitingClientAndNotOnePerProbe(t *testing.T) {
+	w := newWorld(t, local.Spec{Servers: 1})
+	p := newProxy(t, w.local.Servers[primary].Address())
+	f := w.watching(w.settings())
+	f.Watch("c", []topology.Address{p.address()})
+	f.Probe(t.Context(), p.address())
+	before := p.accepted.Load()
+	if err := w.local.Servers[primary].Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		f.Probe(t.Context(), p.address())
+	}
+	if got := p.accepted.Load() - before; got != 1 {
+		t.Errorf("%d new connections", got)
+	}
+}
+
+func TestASessionThatAProbeLeftBehindIsEnded(t *testing.T) {
+	w := newWorld(t, local.Spec{Servers: 1})
+	p := newProxy(t, w.local.Servers[primary].Address())
+	w.fleet.Watch("c", nil)
+	f := w.watching(w.settings())
+	f.Watch("c", []topology.Address{p.address()})
+	f.Probe(t.Context(), p.address())
+	p.hole.Store(true)
+	if o := f.Probe(t.Context(), p.address()); o.Reach != topology.ReachSilent {
+		t.Errorf("%+v", o)
+	}
+	w.eventuallyConnections(primary, 2) // the one that the server does not know to be gone, and a new one
+	if o := f.Probe(t.Context(), p.address()); !o.OK() {
+		t.Errorf("%+v", o)
+	}
+	w.eventuallyConnections(primary, 1)
+}
+
 func drain(f *mysqld.Fleet) {
 	for {
 		select {
@@ -216,14 +287,19 @@ func (w *world) eventuallyConnections(i, want int) {
 	}
 }
 
-// proxy forwards one server and counts what clients send. While hole is set it reads and forwards
-// nothing.
+// proxy forwards one server and counts what clients send.
 type proxy struct {
 	net.Listener
-	target  string
-	sent    atomic.Int64
-	hole    atomic.Bool
-	running sync.WaitGroup
+	target         string
+	accepted, sent atomic.Int64
+	hole           atomic.Bool // swallow all of the connection on which a client sends next, once; the server hears of no end
+	mute           atomic.Bool // accept connections and say nothing on them
+	cut            atomic.Bool // close the connection on which a client sends next, once
+	ended          context.Context
+	running        sync.WaitGroup
+
+	mu   sync.Mutex
+	open []net.Conn
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -232,13 +308,35 @@ func newProxy(t *testing.T, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{Listener: l, target: target}
+	ended, end := context.WithCancel(context.Background())
+	p := &proxy{Listener: l, target: target, ended: ended}
 	p.running.Go(p.accept)
-	t.Cleanup(func() { _ = l.Close() })
+	t.Cleanup(func() {
+		end()
+		_ = l.Close()
+		p.drop()
+		p.running.Wait()
+	})
 	return p
 }
 
 func (p *proxy) address() topology.Address { return topology.Address(p.Addr().String()) }
+
+// drop closes all connections.
+func (p *proxy) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+	p.open = nil
+}
+
+func (p *proxy) keep(connections ...net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = append(p.open, connections...)
+}
 
 func (p *proxy) accept() {
 	for {
@@ -246,31 +344,41 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
+		p.accepted.Add(1)
+		p.keep(client)
+		if p.mute.Load() {
+			continue
+		}
 		server, err := net.Dial("tcp", p.target)
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
-		p.running.Go(func() { p.forward(server, client, &p.sent) })
-		p.running.Go(func() { p.forward(client, server, new(atomic.Int64)) })
+		p.keep(server)
+		p.running.Go(func() { p.upstream(server, client) })
+		p.running.Go(func() {
+			defer client.Close()
+			_, _ = io.Copy(client, server)
+		})
 	}
 }
 
-func (p *proxy) forward(to, from net.Conn, count *atomic.Int64) {
-	defer to.Close()
-	defer from.Close()
+func (p *proxy) upstream(server, client net.Conn) {
+	defer server.Close()
+	defer client.Close()
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buffer)
-		if err != nil {
+		n, err := client.Read(buffer)
+		if err != nil || p.cut.CompareAndSwap(true, false) {
 			return
 		}
-		count.Add(1)
-		if p.hole.Load() {
-			_, _ = io.Copy(io.Discard, from)
+		p.sent.Add(1)
+		if p.hole.CompareAndSwap(true, false) {
+			_, _ = io.Copy(io.Discard, client)
+			<-p.ended.Done()
 			return
 		}
-		if _, err := to.Write(buffer[:n]); err != nil {
+		if _, err := server.Write(buffer[:n]); err != nil {
 			return
 		}
 	}

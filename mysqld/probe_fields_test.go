@@ -199,8 +199,8 @@ func persistedSettingsCount(w *world) {
 func journalIsSeen(w *world) {
 	w.admin(primary, "CREATE DATABASE _primacy", "CREATE TABLE _primacy.journal (term INT PRIMARY KEY)")
 	defer w.admin(primary, "DROP DATABASE _primacy")
-	if !w.watching(w.settings()).Probe(w.Context(), w.server(primary)).Settings.JournalPresent {
-		w.Error("not seen")
+	if !w.see(primary).Settings.JournalPresent {
+		w.Error("the next probe does not see it")
 	}
 }
 

@@ -66,6 +66,11 @@ const selectOnSchema = "SELECT ON performance_schema.*"
 // probeParts is all that a probe reads, in one statement. Tried on 9.7; per manual every name in it is
 // the same from 8.0.26 on. The executed set is read before the received one, so that a transaction
 // that is applied meanwhile shows in the received set at least.
+//
+// Measured on 9.7 on loopback (BenchmarkProbe): 0.8 ms on a primary and 1.0 ms on a replica from request
+// to observation, 10 kB and 80 allocations here; there one prepared statement without a lock wait, 12 and
+// 21 rows examined (one more per applier worker), seven small temporary tables in memory. As text it
+// takes half as long again.
 var probeParts = []part{
 	{name: "variables", vital: true, columns: variableColumns},
 	{name: "status", from: statusTable, columns: statusColumns},

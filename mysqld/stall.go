@@ -11,15 +11,15 @@ import (
 
 // The states below are names of stages, which are neither translated nor error texts. What was tried
 // on 9.7:
-//   - disk full (binary log on a file system without room): the writing commit and all behind it show
-//     stateCommit, for as long as the server retries; it logs error 35 (see diskFull);
+//   - disk full (binary log on a tmpfs of 4 MB): the writing commit and all behind it show stateCommit,
+//     for as long as the server retries; it logs error 35 (see diskFull);
+//   - disk that hangs (binary log on a file system under fsfreeze): the same without the log line;
 //   - no acknowledgements: the first waiter shows stateAck, and commits behind it stateCommit, so the
 //     latter speaks for the storage only when nobody shows the former;
 //   - SET GLOBAL super_read_only with such a waiter: "Waiting for global read lock";
 //   - a process that is stopped as a whole shows nothing, it is silent.
 //
-// A disk that hangs could not be made; per manual a commit then stands in stateCommit too, which covers
-// the engine's and the binary log's flush. Both names are per manual the same from 8.0.26 on.
+// Per manual both names are the same from 8.0.26 on.
 const (
 	stateCommit = "waiting for handler commit"
 	stateAck    = "Waiting for semi-sync ACK from replica"
