@@ -108,6 +108,9 @@ func checkWords(t *testing.T, name string, f topology.Finding, says string) {
 	if f.Message == "" || len(f.Evidence) == 0 || strings.Contains(everything, "%!") || strings.Contains(everything, "reach no server") || strings.Contains(everything, "most no server") {
 		t.Errorf("%s: wording is broken: %s", name, everything)
 	}
+	if f.Remedy == topology.RemedyNone && f.WhyNot == "" {
+		t.Errorf("%s: nothing is done and nobody knows why", name)
+	}
 	if !strings.Contains(everything, says) {
 		t.Errorf("%s: %q is not said in:\n%s", name, says, everything)
 	}
@@ -197,4 +200,75 @@ func TestMissingLimitsAreFilled(t *testing.T) {
 	b := cluster().Silent("A")
 	found := topology.Analyze(b.Snapshot(), b.History(), topology.Limits{}, topologytest.Now, nil)
 	mustFind(t, found, topology.PrimaryFrozen, "A")
+}
+
+// TestNoObservationIsTooOddToJudge takes clusters apart at random: whatever a probe leaves out, the analysis answers,
+// explains itself, and never asks for a failover while an acker hears the primary.
+func TestNoObservationIsTooOddToJudge(t *testing.T) {
+	for seed := range uint64(3000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		b := odd(rng)
+		s, h := b.Snapshot(), b.History()
+		found := topology.Analyze(s, h, topologytest.Limits, topologytest.Now, nil)
+		for _, f := range found {
+			checkWords(t, "seed "+strconv.FormatUint(seed, 10), f, "")
+			if f.Remedy == topology.RemedyEmergency && !s.Server("A").OK() && f.Code != topology.LeadershipUnsettled && heard(s) {
+				t.Fatalf("seed %d: %s although an acker hears A", seed, f.Message)
+			}
+		}
+		for _, m := range s.Ruleset.Members {
+			topology.Role(s.Server(m.Address), h, found)
+		}
+		topology.State(found, s)
+	}
+}
+
+// heard tells whether an acker of A heard of it a moment ago, after our probes began to fail.
+func heard(s topology.Snapshot) bool {
+	return slices.ContainsFunc(s.Servers, func(o observation) bool {
+		r := o.Replication
+		return o.OK() && o.Address != "A" && r != nil && r.Source == "A" && r.Receiver == topology.ThreadOn &&
+			r.HeartbeatAge >= 0 && r.HeartbeatAge < time.Second && s.Server("A").FailingSince.Before(o.At.Add(-2*time.Second))
+	})
+}
+
+func odd(rng *rand.Rand) *topologytest.Builder {
+	b := cluster()
+	reaches := []topology.Reach{topology.ReachUnknown, topology.ReachRefused, topology.ReachReset, topology.ReachSilent, topology.ReachDenied, topology.ReachUnresolved}
+	oddities := []func(topology.Address){
+		func(a topology.Address) {
+			b.Probe(a, reaches[rng.IntN(len(reaches))], time.Duration(rng.IntN(9000))*time.Millisecond)
+		},
+		func(a topology.Address) { b.Edit(a, func(o *observation) { o.Replication = nil }) },
+		func(a topology.Address) { b.Replication(a, func(r *channel) { *r = channel{Source: r.Source} }) },
+		func(a topology.Address) { b.Heartbeat(time.Duration(rng.IntN(9000)-100)*time.Millisecond, a) },
+		func(a topology.Address) { b.Stopped(a) },
+		func(a topology.Address) { b.Connecting([]int{0, 1045, 2003, 1236}[rng.IntN(4)], a) },
+		func(a topology.Address) {
+			b.Edit(a, func(o *observation) { o.SemiSync = topology.SemiSync{Clients: rng.IntN(7), Waiters: rng.IntN(2)} })
+		},
+		func(a topology.Address) {
+			b.Edit(a, func(o *observation) { *o = observation{Address: a, Reach: topology.ReachOK} })
+		},
+		func(a topology.Address) {
+			b.Positions([]string{"", "A:1-100", "t9", "B:1,t1", "A:1-500,t1"}[rng.IntN(5)], a)
+		},
+		func(a topology.Address) { b.Writable(a) },
+		func(a topology.Address) { b.ReadOnly(a) },
+		func(a topology.Address) { b.Restarted(a) },
+		func(a topology.Address) { b.Maintenance(a) },
+		func(a topology.Address) { b.Edit(a, func(o *observation) { o.UUID = topologytest.UUID("B") }) },
+		func(a topology.Address) { b.Purged(a, "A:1-200") },
+		func(a topology.Address) {
+			b.Edit(a, func(o *observation) {
+				o.Stall = topology.Stall{OldestCommit: time.Hour, Committing: 1, DiskFull: rng.IntN(2) == 0}
+			})
+		},
+		func(topology.Address) { b.Unadopted() },
+		func(a topology.Address) { b.Term(1, "A", "").Intent(2, a, "A:1-100") },
+	}
+	for range rng.IntN(6) {
+		oddities[rng.IntN(len(oddities))](b.Ruleset().Members[rng.IntN(5)].Address)
+	}
+	return b
 }

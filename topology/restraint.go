@@ -72,7 +72,7 @@ func (q inquiry) restrained(found []Finding) []Finding {
 			lost, watched := q.lost()
 			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
 		}
-		kept = append(kept, q.maintained(f))
+		kept = append(kept, q.maintained(f.explained()))
 	}
 	return kept
 }
@@ -82,12 +82,29 @@ func (q inquiry) maintained(f Finding) Finding {
 	if f.Server == "" || !q.s.Maintenance.Has(f.Server) {
 		return f
 	}
-	reason := fmt.Sprintf("%s is in maintenance", f.Server)
-	if f.Remedy == RemedyNone && f.WhyNot == "" {
-		f.WhyNot = reason
-	}
 	f.Severity = SeverityInfo
-	return f.without(reason)
+	return f.without(fmt.Sprintf("%s is in maintenance", f.Server))
+}
+
+// explained says why nothing is done where the finding itself does not.
+func (f Finding) explained() Finding {
+	if f.Remedy == RemedyNone && f.WhyNot == "" {
+		f.WhyNot = inaction[f.Code]
+	}
+	return f
+}
+
+// inaction says why Primacy does nothing by itself about some findings.
+var inaction = map[Code]string{
+	ServerUnreachable:  "a server's process, host and network are not Primacy's to start or mend; it is reconciled when it is back",
+	ServerDenied:       "accounts and limits are changed by an operator only",
+	GrantMissing:       "accounts are changed by an operator only",
+	ReceiverFailed:     "MySQL tries again by itself; the cause has to be mended first",
+	ReceiverConnecting: "MySQL tries again by itself",
+	ApplierFailed:      "starting it again would fail again; the cause has to be mended first",
+	Lagging:            "a replica catches up by itself, and one that lags delays no failover",
+	WrongSettings:      "settings are changed by an operator only, with the statements in the evidence",
+	WouldBlock:         "bring back the servers that are named",
 }
 
 // without takes the remedy away; a finding that had none keeps its own reason.

@@ -1,0 +1,50 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+)
+
+// RulesetDiffers: the configuration asks for rules that cannot simply replace the recorded ones.
+const RulesetDiffers Code = "ruleset_differs"
+
+// Same tells whether two rulesets rule alike, whatever their numbers.
+func (r Ruleset) Same(s Ruleset) bool {
+	return r.Policy == s.Policy && slices.Equal(r.Members, s.Members)
+}
+
+// Succeeds says why next may not simply take this ruleset's place; empty when it may.
+//
+// Theorem. Let a primary's ackers under the old rules be E with k acks, under the new ones E' with k'. If E' ⊇ E and
+// k' ≤ k then whoever is revoked and discovered under the new rules is so under the old ones: |E' \ F| < k' gives
+// |E \ F| ≤ |E' \ F| < k' ≤ k. So nothing that was durable before the change can be missed after it, and it takes no
+// barrier. Any other change needs one: a transaction that k ackers hold is not held by k+1 because the rules now say so.
+func (r Ruleset) Succeeds(next Ruleset) string {
+	if gone := r.Servers().Minus(next.Servers()); !gone.IsEmpty() {
+		return fmt.Sprintf("%s would no longer be members, and may hold transactions that nobody else holds", gone)
+	}
+	for _, m := range r.Members {
+		old, now := r.AcksNeeded(m.Address), next.AcksNeeded(m.Address)
+		lost := r.Ackers(m.Address).Minus(next.Ackers(m.Address))
+		switch {
+		case now > old:
+			return fmt.Sprintf("%s would need %d acknowledgements instead of %d, and what it has written so far is held by %d only", m.Address, now, old, old)
+		case !lost.IsEmpty():
+			return fmt.Sprintf("%s would no longer acknowledge for %s, and may hold transactions that nobody else holds", lost, m.Address)
+		}
+	}
+	return ""
+}
+
+// rules reports a configured ruleset that is not in force.
+func (q inquiry) rules() []Finding {
+	if q.s.RulesRefused == "" {
+		return nil
+	}
+	return []Finding{{
+		Code: RulesetDiffers, Severity: SeverityWarning,
+		Message:  "the configured durability or membership is not in force; the recorded one is",
+		Evidence: []Evidence{{By: "configuration", Fact: q.s.RulesRefused, At: q.now}},
+		WhyNot:   "such a change needs a transaction that is acknowledged under the old and the new rules; this release cannot make one, so put the configuration back, or add servers and lower acks only",
+	}}
+}
