@@ -28,23 +28,24 @@ type cluster struct {
 	mended  chan []mend        // repairs have ended
 	pace    chan time.Duration // to the prober: how long to wait before the next round
 
-	record      record
-	lineage     lineage
-	lease       Lease
-	sessionTerm uint32
-	lastSeen    map[topology.Address]topology.Observation
-	floor       gtid.Set
-	brake       antiflap.Fleet
-	snapshot    topology.Snapshot
-	findings    []topology.Finding
-	refusal     string
-	obstacle    *reparent.Obstacle
-	repairs     map[topology.Address]attempts
-	repairing   bool
-	busy        bool
-	children    sync.WaitGroup // prober and contender
-	workers     sync.WaitGroup // operations and repairs
-	settledAt   time.Time      // when the last operation ended
+	record       record
+	lineage      lineage
+	rulesRefused string // why the configured ruleset is not in force
+	lease        Lease
+	sessionTerm  uint32
+	lastSeen     map[topology.Address]topology.Observation
+	floor        gtid.Set
+	brake        antiflap.Fleet
+	snapshot     topology.Snapshot
+	findings     []topology.Finding
+	refusal      string
+	obstacle     *reparent.Obstacle
+	repairs      map[topology.Address]attempts
+	repairing    bool
+	busy         bool
+	children     sync.WaitGroup // prober and contender
+	workers      sync.WaitGroup // operations and repairs
+	settledAt    time.Time      // when the last operation ended
 
 	mu        sync.Mutex
 	published View
@@ -228,7 +229,7 @@ func (c *cluster) observe(r round) {
 	c.remember(r.servers)
 	lost, watched := c.o.isolation()
 	c.snapshot = topology.Snapshot{
-		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy,
+		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused,
 		Maintenance: c.underMaintenance(), OthersLost: lost, OthersWatched: watched,
 	}
 	c.o.events.Tell(Event{Kind: EventProbed, At: now, Cluster: c.name, Probes: r.servers})

@@ -143,12 +143,37 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	now := c.o.settings.Now()
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.seed()
+	c.reconfigure(ctx)
+	c.o.fleet.Watch(c.name, c.record.Ruleset.Servers().List())
 	c.named(c.o.settings.Elector)
 	c.o.events.Tell(Event{Kind: EventLeading, At: now, Cluster: c.name, Text: fmt.Sprintf("this elector acts for cluster %s", c.name)})
 	if g.unfinished != nil && g.unfinished.Running() {
 		c.begin(ctx, reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
 	}
 	c.publish(c.snapshot.At)
+}
+
+// reconfigure records the configured ruleset in place of the one on record, where that is safe as it is.
+func (c *cluster) reconfigure(ctx context.Context) {
+	wanted := c.ruleset
+	c.rulesRefused = ""
+	if c.record.Ruleset.Same(wanted) {
+		return
+	}
+	if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != "" {
+		return
+	}
+	before := c.record.Ruleset
+	wanted.Number = before.Number + 1
+	c.record.Ruleset = wanted
+	if err := c.save(ctx); err != nil {
+		c.record.Ruleset, c.rulesRefused = before, fmt.Sprintf("it could not be recorded: %v", err)
+		return
+	}
+	c.o.events.Tell(Event{
+		Kind: EventOperator, At: c.o.settings.Now(), Cluster: c.name, By: "configuration",
+		Text: fmt.Sprintf("ruleset %d of cluster %s is on record: %s with %d acks, %s", wanted.Number, c.name, wanted.Policy.Kind, wanted.Policy.Acks, wanted.Servers()),
+	})
 }
 
 // firstSight probes once more: a take-over must not judge by what was seen before the lock was gained.
