@@ -144,6 +144,14 @@ type aside struct {
 }
 
 func (a *act) aside(ctx context.Context, d duty) (*aside, error) {
+	if spare := a.spare; d == dutyMark && spare != nil {
+		a.spare = nil
+		if spare.link.alive() {
+			spare.act = a
+			return spare, nil
+		}
+		spare.close()
+	}
 	nonce := rand.Text()
 	l, err := a.dial(ctx, d, nonce)
 	if err != nil {
@@ -158,6 +166,17 @@ func (a *act) aside(ctx context.Context, d duty) (*aside, error) {
 		return nil, err
 	}
 	return &aside{act: a, link: l, id: rows[0][0].number()}, nil
+}
+
+// warmUp does beforehand what the marker needs, so that the write gap has one round trip for it. What
+// fails here is tried again when it is needed.
+func (a *act) warmUp(ctx context.Context) {
+	if _, err := a.incarnation(ctx); err != nil || a.spare != nil && a.spare.link.alive() {
+		return
+	}
+	if side, err := a.aside(ctx, dutyMark); err == nil {
+		a.spare = side
+	}
 }
 
 // close ends the session. A statement that still runs loses its connection; the server may go on with it.

@@ -85,6 +85,8 @@ func (w *stage) elector(name string) *mysqld.Fleet {
 		ProbeTimeout: 5 * time.Second,
 	})
 	w.Cleanup(func() { f.Close() })
+	f.Watch(cluster, []topology.Address{w.address(0), w.address(1), w.address(2)})
+	f.Observe(context.Background(), cluster)
 	return f
 }
 
@@ -268,17 +270,37 @@ func (w *stage) reset() {
 		if err := w.servers[i].Thaw(); err != nil {
 			w.Logf("thaw: %v", err)
 		}
-		w.exec(i, "SET GLOBAL rpl_semi_sync_source_enabled = OFF; SET GLOBAL offline_mode = OFF; SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1; "+
-			"SET GLOBAL rpl_semi_sync_source_timeout = 4294967295; RESET PERSIST IF EXISTS skip_replica_start; STOP REPLICA; RESET REPLICA ALL")
+		w.exec(i, "SET GLOBAL offline_mode = OFF; SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1; "+
+			"SET GLOBAL rpl_semi_sync_source_timeout = 4294967295; RESET PERSIST IF EXISTS skip_replica_start")
+	}
+	if w.value(0, "SELECT COUNT(*) FROM performance_schema.replication_connection_configuration") != "0" {
+		w.exec(0, "STOP REPLICA; RESET REPLICA ALL")
 	}
 	for i := 1; i < len(w.servers); i++ {
-		w.exec(i, "SET GLOBAL rpl_semi_sync_replica_enabled = ON; SET GLOBAL super_read_only = ON; CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', "+
-			fmt.Sprintf("SOURCE_PORT = %d, ", w.servers[0].Port)+"SOURCE_USER = ?, SOURCE_PASSWORD = ?, SOURCE_AUTO_POSITION = 1, "+
-			"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1; START REPLICA", w.users.Replica.Name, w.users.Replica.Password)
+		w.exec(i, "SET GLOBAL rpl_semi_sync_source_enabled = OFF; SET GLOBAL super_read_only = ON; SET GLOBAL rpl_semi_sync_replica_enabled = ON")
+		w.attach(i)
 	}
-	w.eventually(0, "2", "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Rpl_semi_sync_source_clients'")
 	w.exec(0, "SET GLOBAL rpl_semi_sync_source_enabled = ON; SET GLOBAL read_only = OFF")
+	w.mustWrite(0) // its acknowledgement releases every commit before it
 	w.caughtUp()
+}
+
+// attach makes a server follow the first one. A replica that does so already is left alone: a dump
+// thread whose replica has gone counts as a client for up to a second.
+func (w *stage) attach(i int) {
+	const follows = "SELECT COUNT(*) FROM performance_schema.replication_connection_configuration WHERE port = ? AND auto_position = '1'"
+	if w.value(i, follows, w.servers[0].Port) == "0" {
+		w.point(i, w.servers[0].Port)
+	}
+	w.exec(i, "START REPLICA")
+	w.eventually(i, "ON", receiverState)
+}
+
+// point makes a channel anew, without starting it.
+func (w *stage) point(i, port int) {
+	w.exec(i, "STOP REPLICA; RESET REPLICA ALL; CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', "+
+		fmt.Sprintf("SOURCE_PORT = %d, ", port)+"SOURCE_USER = ?, SOURCE_PASSWORD = ?, SOURCE_AUTO_POSITION = 1, "+
+		"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1", w.users.Replica.Name, w.users.Replica.Password)
 }
 
 func contains(t *testing.T, text, part string) {

@@ -102,14 +102,26 @@ func (a *act) resume(ctx context.Context) (topology.Observation, error) {
 	if err := a.errant(before, gtid.Set{}); err != nil {
 		return before, err
 	}
-	statement := "START REPLICA IO_THREAD"
-	if r := before.Replication; r.Applier == topology.ThreadOff && r.ApplierErrno == 0 && before.Settings.SkipReplicaStart {
-		statement = "START REPLICA"
+	statement, err := a.resumption(ctx, *before.Replication)
+	if err != nil {
+		return before, err
 	}
 	if err := a.changeUnless(ctx, a.strayed(), statement); err != nil {
 		return before, err
 	}
 	return a.receiverStarted(ctx)
+}
+
+// resumption asks how this process was started, which is not what is persisted for the next one.
+func (a *act) resumption(ctx context.Context, r topology.Replication) (string, error) {
+	rows, err := a.query(ctx, "SELECT @@GLOBAL.skip_replica_start")
+	if err != nil {
+		return "", err
+	}
+	if r.Applier == topology.ThreadOff && r.ApplierErrno == 0 && rows[0][0].on() {
+		return "START REPLICA", nil
+	}
+	return "START REPLICA IO_THREAD", nil
 }
 
 func (a *act) receiverStarted(ctx context.Context) (topology.Observation, error) {

@@ -99,17 +99,24 @@ func (a *act) antidote(ctx context.Context) (topology.Observation, error) {
 // infinite is rpl_semi_sync_source_timeout in milliseconds: 49 days, the longest that every platform takes.
 const infinite = 4294967295 * time.Millisecond
 
-// prepareSource sets what differs. None of it has an effect before the source side is enabled.
+// prepareSource sets what differs. None of it has an effect before the source side is enabled. The server
+// is about to be marked, so what that takes is made ready too.
 func (a *act) prepareSource(ctx context.Context) (topology.Observation, error) {
 	s, err := a.source(ctx)
 	if err != nil {
 		return topology.Observation{}, err
 	}
 	wanted, err := a.wantedSource(s)
-	if err != nil || len(wanted) == 0 {
+	if err != nil {
 		return topology.Observation{}, err
 	}
-	return topology.Observation{}, a.change(ctx, strings.Join(wanted, "; "))
+	if len(wanted) > 0 {
+		if err := a.change(ctx, strings.Join(wanted, "; ")); err != nil {
+			return topology.Observation{}, err
+		}
+	}
+	a.warmUp(ctx)
+	return topology.Observation{}, nil
 }
 
 // wantedSource lists the statements that bring the source side to the command's count.

@@ -35,8 +35,12 @@ const fenceEvery = 2 * time.Millisecond
 func (s *session) fence(ctx context.Context, l *link) (int64, error) {
 	tick := time.NewTicker(fenceEvery)
 	defer tick.Stop()
+	obstacle := "has not answered"
 	for {
 		seen, err := s.look(ctx, l)
+		if ctx.Err() != nil {
+			return 0, refuse(reparent.ReasonDeadline, "no fenced session in time: %s %s", s.server, obstacle)
+		}
 		if err != nil {
 			return 0, fenceFailed(s.server, err)
 		}
@@ -47,13 +51,13 @@ func (s *session) fence(ctx context.Context, l *link) (int64, error) {
 		if seen.locked && len(rivals) == 0 {
 			return seen.id, nil
 		}
-		if err := kill(ctx, l, rivals); err != nil {
+		obstacle = seen.obstacle(rivals)
+		if err := kill(ctx, l, rivals); err != nil && ctx.Err() == nil {
 			return 0, fenceFailed(s.server, err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, refuse(reparent.ReasonDeadline, "on %s %s", s.server, seen.obstacle(rivals))
 		}
 	}
 }
@@ -219,9 +223,9 @@ func kill(ctx context.Context, l *link, rivals []rival) error {
 // obstacle says what the fence waited for.
 func (v sight) obstacle(rivals []rival) string {
 	if len(rivals) > 0 {
-		return fmt.Sprintf("session %d of elector %q, term %d, was killed and has not ended yet (%s)", rivals[0].id, rivals[0].elector, rivals[0].term, rivals[0].state)
+		return fmt.Sprintf("still runs session %d of elector %q, term %d, which was killed (%s)", rivals[0].id, rivals[0].elector, rivals[0].term, rivals[0].state)
 	}
-	return fmt.Sprintf("the cluster's named lock is held by session %d, which announces no elector; end it if it is not Primacy's", v.holder)
+	return fmt.Sprintf("has the cluster's named lock held by session %d, which announces no elector; end it if it is not Primacy's", v.holder)
 }
 
 // positionOf is executed ∪ received out of the rows of both.

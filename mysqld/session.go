@@ -171,6 +171,7 @@ type session struct {
 	id     int64  // the connection's number on the server
 	opened bool   // this process has been through the fence here before
 	born   string // the server process' incarnation, once read; it cannot change under a connection
+	spare  *aside // a session for the marker, opened before the gap in which it is needed
 }
 
 // begin takes the turn and sees to it that the session stands.
@@ -228,9 +229,12 @@ func (s *session) keep(l *link, id int64) error {
 
 func (s *session) drop() {
 	s.linkMu.Lock()
-	l := s.link
-	s.link, s.id, s.born = nil, 0, ""
+	l, spare := s.link, s.spare
+	s.link, s.id, s.born, s.spare = nil, 0, "", nil
 	s.linkMu.Unlock()
+	if spare != nil {
+		spare.close()
+	}
 	if l != nil {
 		l.close()
 	}
