@@ -137,6 +137,14 @@ func (c *Client) SetMaintenance(ctx context.Context, cluster, server string, on 
 	return told, err
 }
 
+// Call asks for any other path, with a JSON body when the method changes something.
+func (c *Client) Call(ctx context.Context, method, path string, body, into any) error {
+	if method == http.MethodGet {
+		return c.get(ctx, path, nil, into)
+	}
+	return c.send(ctx, method, path, nil, body, into)
+}
+
 func clusterURL(name string) string { return prefix + "/clusters/" + url.PathEscape(name) }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/primacydb/primacy/api"
+	"github.com/primacydb/primacy/config"
+)
+
+// The exit codes; scripts rely on them.
+const (
+	exitDone    = 0
+	exitFailed  = 1
+	exitUsage   = 2 // bad usage or configuration
+	exitBlocked = 3 // nothing was changed
+)
+
+// usageError is a mistake in how the program was called.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// endedError is a change that ended otherwise than wished, and has been told already.
+type endedError struct{ code int }
+
+func (e *endedError) Error() string { return "the change did not succeed" }
+
+// conclude tells an error and turns it into the exit code.
+func conclude(err error, begun bool, t *terminal) int {
+	var told *endedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &told):
+		return told.code
+	case errors.Is(err, errStory):
+		return exitFailed
+	}
+	t.complain(err)
+	if !begun {
+		t.say("See: primacy --help")
+		return exitUsage
+	}
+	return codeOf(err)
+}
+
+func codeOf(err error) int {
+	var usage *usageError
+	var configuration config.Errors
+	var problem *api.Problem
+	switch {
+	case errors.As(err, &usage), errors.As(err, &configuration):
+		return exitUsage
+	case errors.As(err, &problem):
+		return codeOfProblem(problem.Code)
+	}
+	return exitFailed
+}
+
+func codeOfProblem(code string) int {
+	switch code {
+	case api.CodeBlocked, api.CodeBusy:
+		return exitBlocked
+	case api.CodeInvalid, api.CodeNoSuchCluster, api.CodeNoSuchServer, api.CodeNoSuchRecovery:
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// complain prints what went wrong and, where something is known to help, what.
+func (t *terminal) complain(err error) {
+	var problem *api.Problem
+	if errors.As(err, &problem) && problem.Obstacle != nil {
+		t.obstacle("Blocked, nothing was changed", problem.Obstacle)
+		return
+	}
+	for i, line := range strings.Split(err.Error(), "\n") {
+		if i == 0 {
+			line = "primacy: " + line
+		}
+		t.wrapped("", line, plain)
+	}
+	if help := remedy(err, problem); help != "" {
+		t.wrapped("  ", help, plain)
+	}
+}
+
+func remedy(err error, problem *api.Problem) string {
+	var gone *api.UnreachableError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.As(err, &gone):
+		return "Start one with `primacy serve --config FILE` or `primacy sandbox`, or point to another with --api URL or PRIMACY_API."
+	case problem == nil:
+		return ""
+	case problem.Code == api.CodeUnauthorized:
+		return "Set PRIMACY_TOKEN, or give a file with --token-file."
+	case problem.Code == api.CodeForbidden:
+		return "Use a token of somebody with that role."
+	}
+	return ""
+}
+
+// obstacle tells why a change was not made, what it needs and what would help.
+func (t *terminal) obstacle(title string, o *api.Obstacle) {
+	t.wrapped("", title+": "+o.Message, bold)
+	for i, set := range o.Needs {
+		word := "needs"
+		if i > 0 {
+			word = "or"
+		}
+		t.wrapped("  ", fmt.Sprintf("%-6s %s", word, strings.Join(set, " and ")), plain)
+	}
+	if o.Remedy != "" {
+		t.wrapped("  ", "Remedy: "+o.Remedy, plain)
+	}
+}

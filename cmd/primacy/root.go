@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+// rootCommand lists every command. begun turns true when one starts to run: an error before that is a mistake in
+// how it was called.
+func rootCommand() (root *cobra.Command, begun *bool) {
+	begun = new(bool)
+	root = &cobra.Command{
+		Use:   "primacy",
+		Short: "a control plane for semi-sync MySQL fleets",
+		Long: `Primacy watches MySQL clusters, replaces a failed primary without losing an acknowledged
+transaction, and moves a healthy one on request.
+
+Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing was changed).`,
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRun: func(*cobra.Command, []string) { *begun = true },
+	}
+	addAPIFlags(root)
+	root.AddCommand(
+		serveCommand(), sandboxCommand(),
+		clustersCommand(), topologyCommand(),
+		reparentCommand(), emergencyCommand(),
+		recoveriesCommand(), explainCommand(),
+		ackCommand(), automationCommand(), maintenanceCommand(),
+		versionCommand(),
+	)
+	return root, begun
+}
