@@ -30,7 +30,9 @@ type Settings struct {
 	// Heartbeat is SOURCE_HEARTBEAT_PERIOD of the channels that Primacy makes; default 500 ms.
 	Heartbeat time.Duration
 
-	// ProbeTimeout bounds one probe, from the request to its observation; default 1 s.
+	// ProbeTimeout bounds one probe, from the request to its observation; default 1 s. While a server
+	// switches its source side of semi-sync off, which takes about a second, it reads no variable for
+	// anybody: a shorter timeout takes that for silence.
 	ProbeTimeout time.Duration
 	// ConnectTimeout bounds the TCP handshake of a new connection; default 2 s.
 	ConnectTimeout time.Duration

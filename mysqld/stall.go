@@ -14,25 +14,23 @@ import (
 //   - disk full (binary log on a tmpfs of 4 MB): the writing commit and all behind it show stateCommit,
 //     for as long as the server retries; it logs error 35 (see diskFull);
 //   - disk that hangs (binary log on a file system under fsfreeze): the same without the log line;
-//   - no acknowledgements: the first waiter shows stateAck, and commits behind it stateCommit, so the
+//   - no acknowledgements: the first waiter shows ackWaitState, and commits behind it stateCommit, so the
 //     latter speaks for the storage only when nobody shows the former;
 //   - SET GLOBAL super_read_only with such a waiter: "Waiting for global read lock";
 //   - a process that is stopped as a whole shows nothing, it is silent.
 //
-// Per manual both names are the same from 8.0.26 on.
-const (
-	stateCommit = "waiting for handler commit"
-	stateAck    = "Waiting for semi-sync ACK from replica"
-)
+// Per manual both are the same from 8.0.26 on, but for the last word of the latter, which is an older
+// one under terminology_use_previous; so only its beginning counts.
+const stateCommit = "waiting for handler commit"
 
 // sessionsTable lists who waits to commit, oldest statement first; group_concat_max_len cuts off the
 // youngest. Sessions in their first second are counted but not listed: on a busy server that is all.
 // The cost grows with the number of sessions: 0.5 ms at 1,000.
 const sessionsTable = `(SELECT COUNT(IF(STATE = '` + stateCommit + `', 1, NULL)) AS committing,
  COUNT(IF(INFO LIKE 'SET%read_only%', 1, NULL)) AS read_only_wait,
- GROUP_CONCAT(IF(TIME > 0 AND STATE IN ('` + stateCommit + `', '` + stateAck + `'),
+ GROUP_CONCAT(IF(TIME > 0 AND (STATE = '` + stateCommit + `' OR STATE LIKE '` + ackWaitState + `%'),
  CONCAT_WS(':', ID, TIME, STATE, USER), NULL) ORDER BY TIME DESC, ID SEPARATOR '\n') AS waiting
- FROM performance_schema.processlist WHERE STATE IN ('` + stateCommit + `', '` + stateAck + `')
+ FROM performance_schema.processlist WHERE STATE = '` + stateCommit + `' OR STATE LIKE '` + ackWaitState + `%'
  OR STATE IN ('Waiting for global read lock', 'Waiting for commit lock') AND INFO LIKE 'SET%read_only%') AS sessions ON TRUE`
 
 var sessionsColumns = []column{
@@ -92,7 +90,7 @@ func (w *waits) add(at time.Time, all []waiter) topology.Stall {
 	for _, one := range all {
 		next[one.id] = (*w)[one.id].continued(at, one)
 		age := min(at.Sub(next[one.id].since), time.Duration(one.seconds)*time.Second)
-		if one.state == stateAck {
+		if strings.HasPrefix(one.state, ackWaitState) {
 			stall.OldestAckWait = max(stall.OldestAckWait, age)
 		} else {
 			stall.OldestCommit = max(stall.OldestCommit, age)

@@ -16,7 +16,7 @@ func commits(sessions ...string) []waiter {
 		if _, err := fmt.Sscanf(s, "%d %d %s", &id, &seconds, &state); err != nil {
 			panic(err)
 		}
-		full := map[string]string{"commit": stateCommit, "ack": stateAck}[state]
+		full := map[string]string{"commit": stateCommit, "ack": ackWaitState + " from replica"}[state]
 		lines = append(lines, fmt.Sprintf("%d:%d:%s:app", id, seconds, full))
 	}
 	return waitersOf(strings.Join(lines, "\n"))
@@ -63,7 +63,7 @@ func TestCommitsBehindAnAckWaitDoNotSpeakForTheStorage(t *testing.T) {
 	if stall.OldestCommit != 0 || stall.OldestAckWait != 4*time.Second {
 		t.Errorf("%+v", stall)
 	}
-	if want := "session 7, user app, " + stateAck + " for 4s"; stall.OldestWaiter != want {
+	if want := "session 7, user app, " + ackWaitState + " from replica for 4s"; stall.OldestWaiter != want {
 		t.Errorf("oldest waiter %q, want %q", stall.OldestWaiter, want)
 	}
 }
