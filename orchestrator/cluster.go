@@ -19,6 +19,8 @@ type cluster struct {
 	o       *Orchestrator
 	name    string
 	ruleset topology.Ruleset // as configured
+	// discovered: the ruleset's members were found from a seed, and may lack some that were down.
+	discovered bool
 
 	alarms  chan time.Time     // a kept connection broke: probe at once
 	probed  chan round         // what the prober saw
@@ -70,7 +72,7 @@ type gain struct {
 
 func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 	c := &cluster{
-		o: o, name: s.Name, ruleset: s.Ruleset,
+		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
 		alarms: make(chan time.Time, 1), probed: make(chan round), asked: make(chan func()),
 		gained: make(chan gain), settled: make(chan settled), mended: make(chan []mend), pace: make(chan time.Duration, 1),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},

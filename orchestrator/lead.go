@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -156,6 +157,13 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 // reconfigure records the configured ruleset in place of the one on record, where that is safe as it is.
 func (c *cluster) reconfigure(ctx context.Context) {
 	wanted := c.ruleset
+	if c.discovered { // a member that did not answer just now is no wish to remove it
+		for _, m := range c.record.Ruleset.Members {
+			if _, found := wanted.Member(m.Address); !found {
+				wanted.Members = append(slices.Clip(wanted.Members), m)
+			}
+		}
+	}
 	c.rulesRefused = ""
 	if c.record.Ruleset.Same(wanted) {
 		return

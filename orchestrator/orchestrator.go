@@ -34,6 +34,8 @@ type Settings struct {
 type ClusterSettings struct {
 	Name    string
 	Ruleset topology.Ruleset
+	// Discovered: members were found from a seed, so one that is missing is no wish to remove it.
+	Discovered bool
 }
 
 // Orchestrator runs all clusters of this elector.

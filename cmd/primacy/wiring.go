@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/api/hooks"
 	"github.com/primacydb/primacy/config"
 	"github.com/primacydb/primacy/metrics"
 	"github.com/primacydb/primacy/mysqld"
@@ -28,6 +29,7 @@ type controlPlane struct {
 	metrics *metrics.Metrics
 	fleet   *mysqld.Fleet
 	store   *store.Store
+	hooks   *hooks.Runner
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -55,6 +57,7 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 	}
 	p.orch = orchestrator.New(settings, p.fleet, p.store.Seam(), p.events)
 	p.metrics.Watch(p.orch.Clusters)
+	p.hooks = hooks.Start(p.events, hooksOf(c.Hooks), log)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	p.running.Go(func() { p.orch.Run(running) })
@@ -65,7 +68,20 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 func (p *controlPlane) Close() error {
 	p.cancel()
 	p.running.Wait()
+	p.hooks.Close()
 	return errors.Join(p.fleet.Close(), p.store.Close())
+}
+
+func hooksOf(configured []config.Hook) []hooks.Hook {
+	var all []hooks.Hook
+	for _, h := range configured {
+		hook := hooks.Hook{Name: h.Name, Command: h.Command, URL: h.URL, Timeout: h.Timeout}
+		for _, e := range h.Events {
+			hook.Events = append(hook.Events, orchestrator.EventKind(e))
+		}
+		all = append(all, hook)
+	}
+	return all
 }
 
 func serverSettings(c config.Config, log *slog.Logger) (mysqld.Settings, error) {
@@ -137,7 +153,7 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 		if err != nil {
 			return settings, err
 		}
-		settings.Clusters = append(settings.Clusters, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset})
+		settings.Clusters = append(settings.Clusters, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset, Discovered: cluster.Seed != ""})
 	}
 	return settings, nil
 }
