@@ -151,7 +151,14 @@ func (f *facts) settle(ctx context.Context, q queryer) error {
 	if !lacksPrivilege(err) {
 		return err
 	}
-	var readable []part
+	readable, err := f.readable(ctx, q, parts)
+	f.statement, f.columns = f.compose(readable)
+	f.missing = union(f.missing, f.denied)
+	return err
+}
+
+// readable tries the parts one by one, and notes what stands in the way of the others.
+func (f *facts) readable(ctx context.Context, q queryer, parts []part) (readable []part, err error) {
 	for _, p := range parts {
 		statement, _ := f.compose([]part{p})
 		switch _, err := q.query(ctx, statement+" LIMIT 0"); {
@@ -161,12 +168,10 @@ func (f *facts) settle(ctx context.Context, q queryer) error {
 			f.denied = append(f.denied, p.privilege)
 			f.vital = f.vital || p.vital
 		default:
-			return err
+			return nil, err
 		}
 	}
-	f.statement, f.columns = f.compose(readable)
-	f.missing = union(f.missing, f.denied)
-	return nil
+	return readable, nil
 }
 
 // compose writes one statement that asks for all columns of the parts which the server has.

@@ -57,6 +57,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
+var _ orchestrator.Fleet = (*Fleet)(nil)
+
 // Fleet is the real servers: it implements orchestrator.Fleet.
 type Fleet struct {
 	settings Settings
