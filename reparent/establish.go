@@ -27,7 +27,8 @@ func (op Operation) sealed(base gtid.Set, reached topology.ServerSet) Operation 
 }
 
 // markCommands writes the term marker. While it waits for its acknowledgements nobody else can write:
-// read_only is still on. Whoever can become an acker meanwhile attaches in parallel.
+// read_only is still on. Where the attached ackers do not suffice, or did not answer at the first try, whoever
+// else can become one attaches in parallel; otherwise that waits until the gap is over.
 func (op Operation) markCommands() []Command {
 	mark := op.command(Mark, op.To, op.Timing.Mark)
 	mark.Decision, mark.Acks = *op.Decision, op.Ruleset.AcksNeeded(op.To)
@@ -41,7 +42,7 @@ func (op Operation) markCommands() []Command {
 		commands = append(commands, enable)
 	}
 	commands = append(commands, mark)
-	if op.Kind == KindAdoption {
+	if op.Kind == KindAdoption || (op.Tries == 0 && op.Ruleset.CanComplete(op.To, op.attached())) {
 		return commands
 	}
 	for _, a := range op.latecomers().List() {
