@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -106,12 +107,28 @@ func (x *execution) tellUnsaved(op reparent.Operation, err error) {
 
 // advance folds results in and tells what is new.
 func (x *execution) advance(op reparent.Operation, results []reparent.Result, now time.Time) reparent.Operation {
+	x.logCommands(op, results)
 	next := op.Apply(results, now)
 	for _, s := range next.Stages[len(op.Stages):] {
 		x.c.tellStage(next, s)
 	}
 	x.c.show(&next)
 	return next
+}
+
+// logCommands keeps each command with its time in the debug log: where a slow step spent it.
+func (x *execution) logCommands(op reparent.Operation, results []reparent.Result) {
+	log := x.c.o.settings.Log
+	if log == nil || !log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for i, command := range op.Next().Commands {
+		if i < len(results) {
+			r := results[i]
+			log.Debug("command", "cluster", op.Cluster, "recovery", op.ID, "command", command.String(),
+				"outcome", string(r.Outcome), "reason", string(r.Reason), "detail", r.Detail, "took", r.Took.String())
+		}
+	}
 }
 
 // journal saves an operation off the critical path; ensure waits where something must be on record.

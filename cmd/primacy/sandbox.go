@@ -174,7 +174,7 @@ func sandboxLog(o sandboxOptions) *slog.Logger {
 	if !o.verbose {
 		return slog.New(slog.DiscardHandler)
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func sandboxConfig(o sandboxOptions, fleet *local.Fleet, data string) config.Config {

@@ -188,7 +188,7 @@ func follows(o topology.Observation, primary topology.Address) bool {
 // that nobody acknowledged.
 func (s *story) welcome(ctx context.Context, old topology.Address) error {
 	v, err := s.await(ctx, fmt.Sprintf("%s as a replica or in quarantine", old), func(v orchestrator.View) bool {
-		return follows(v.Snapshot.Server(old), v.Primary) || v.Roles[old] == topology.RoleQuarantined
+		return follows(v.Snapshot.Server(old), v.Primary) || holdsErrant(v, old)
 	})
 	if err != nil {
 		return err
@@ -202,6 +202,10 @@ func (s *story) welcome(ctx context.Context, old topology.Address) error {
 	return err
 }
 
+func holdsErrant(v orchestrator.View, a topology.Address) bool {
+	return slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.Errant && f.Server == a })
+}
+
 // plannedAway asks the primary to hand over to whoever is fit.
 func (s *story) plannedAway(ctx context.Context) error { return s.planned(ctx, "") }
 
@@ -212,7 +216,7 @@ func (s *story) plannedBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.Primary == home || v.Roles[home] == topology.RoleQuarantined {
+	if v.Primary == home || holdsErrant(v, home) {
 		home = ""
 	}
 	return s.planned(ctx, home)
