@@ -82,7 +82,7 @@ func (s *Store) list(ctx context.Context, prefix string, limit int, newestFirst 
 
 // Watch sends the documents whose keys begin with prefix as they stand, and then each again when it changes; a deleted
 // one comes without a Value. After an interruption only the latest state is sent. The channel is closed when ctx ends
-// or the store is closed.
+// or the store is closed. It is meant for a few watchers that stay, as one for each consumer inside this process.
 func (s *Store) Watch(ctx context.Context, prefix string) <-chan Document {
 	news := make(chan Document)
 	started := s.own(func() {
@@ -139,7 +139,8 @@ func (f *follower) stream(ctx context.Context, from int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	watching := clientv3.WithRequireLeader(ctx)
-	for reply := range f.store.client.Watch(watching, documents+f.prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
+	news := f.store.client.Watch(watching, documents+f.prefix, clientv3.WithPrefix(), clientv3.WithRev(from))
+	for reply := range until(ctx, news) {
 		for _, event := range reply.Events {
 			doc := documentOf(event.Kv)
 			if event.Type == clientv3.EventTypeDelete {

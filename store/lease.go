@@ -282,19 +282,22 @@ func (l *Lease) lost() error {
 	return ErrLost
 }
 
-// follow watches the lock, so that its removal in etcd is known at once and not at the next write.
+// follow makes the removal of the lock in etcd known at once, and not only at the next write.
 func (l *Lease) follow() {
 	defer l.logEnd()
-	from := l.token + 1
-	for l.store.awaitRelease(l.ctx, locks+l.claim.name, from, time.Minute) == nil {
+	deleted, takeDown := l.store.bells.hang(l.claim.name)
+	defer takeDown()
+	for {
 		state, err := l.store.lockState(l.ctx, l.claim.name)
-		switch {
-		case err != nil:
-			pause(l.ctx, l.claim.session.ttl/10)
-		case !l.owns(state.lock):
+		if err == nil && !l.owns(state.lock) {
 			l.end(errDisowned)
-		default:
-			from = state.revision + 1
+		}
+		again := time.Minute
+		if err != nil {
+			again = l.claim.session.ttl / 10
+		}
+		if deleted.wait(l.ctx, again) != nil {
+			return
 		}
 	}
 }

@@ -68,14 +68,15 @@ func (s *Store) contend(ctx context.Context, name string) (*Lease, error) {
 	ctx, cancel := within(ctx, now.ctx)
 	defer cancel()
 	c := s.newClaim(name, now)
+	deleted, takeDown := s.bells.hang(name)
+	defer takeDown()
 	for {
 		state, err := s.lockState(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if state.lock != nil {
-			err = s.awaitRelease(ctx, locks+name, state.revision+1, now.ttl)
-			if err != nil {
+			if err := deleted.wait(ctx, now.ttl); err != nil {
 				return nil, fmt.Errorf("%w by %s: %w", errHeld, holderOf(state.lock), err)
 			}
 			continue
@@ -130,12 +131,11 @@ func (s *Store) tryTake(ctx context.Context, c claim, state lockState) (revision
 	return reply.Header.Revision, nil
 }
 
-// lockState is what stands in etcd at one revision about one cluster.
+// lockState is what stands in etcd at one moment about one cluster.
 type lockState struct {
-	revision int64
-	lock     *mvccpb.KeyValue // nil if the lock is free
-	fence    int64            // the revision that last moved the fence, 0 if there is none
-	term     *mvccpb.KeyValue // nil if no term was ever drawn
+	lock  *mvccpb.KeyValue // nil if the lock is free
+	fence int64            // the revision that last moved the fence, 0 if there is none
+	term  *mvccpb.KeyValue // nil if no term was ever drawn
 }
 
 func (s *Store) lockState(ctx context.Context, name string) (lockState, error) {
@@ -147,13 +147,7 @@ func (s *Store) lockState(ctx context.Context, name string) (lockState, error) {
 	if err != nil {
 		return lockState{}, err
 	}
-	fence := found(reply, 1)
-	return lockState{
-		revision: reply.Header.Revision,
-		lock:     found(reply, 0),
-		fence:    modRevision(fence),
-		term:     found(reply, 2),
-	}, nil
+	return lockState{lock: found(reply, 0), fence: modRevision(found(reply, 1)), term: found(reply, 2)}, nil
 }
 
 func found(reply *clientv3.TxnResponse, i int) *mvccpb.KeyValue {
@@ -168,24 +162,6 @@ func modRevision(kv *mvccpb.KeyValue) int64 {
 		return 0
 	}
 	return kv.ModRevision
-}
-
-// awaitRelease returns when the key may have been deleted since revision from. It also returns after a while without
-// news, for a watch can be silent because its server is.
-func (s *Store) awaitRelease(ctx context.Context, key string, from int64, atMost time.Duration) error {
-	watching, cancel := context.WithTimeout(ctx, atMost)
-	defer cancel()
-	events := s.client.Watch(clientv3.WithRequireLeader(watching), key, clientv3.WithRev(from), clientv3.WithFilterPut())
-	for event := range events {
-		if event.Err() != nil {
-			pause(watching, retryPause)
-			break
-		}
-		if len(event.Events) > 0 {
-			break
-		}
-	}
-	return ctx.Err()
 }
 
 // withdraw takes an attempt back until that is certain or the session's end has done it. The lock is deleted if it is

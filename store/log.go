@@ -16,6 +16,7 @@ var expected = []string{
 	"simple token is not cryptographically signed",
 	"Failed to detect schema version",
 	"failed to update storage version",
+	"failed to update cluster version",
 }
 
 // slogCore passes etcd's log on, quieter: what etcd calls information is detail to a user of Primacy.

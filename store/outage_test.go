@@ -159,9 +159,11 @@ func TestOneFrozenMemberOfThreeCostsNoLock(t *testing.T) {
 	etcds[ledMember(t, s, endpoints)].freeze()
 	frozen := time.Now()
 	for i := range 10 {
-		if err := l.Put(t.Context(), doc("d", "x")); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // time enough to elect another leader
+		if err := l.Put(ctx, doc("d", "x")); err != nil {
 			t.Errorf("write %d: %v", i, err)
 		}
+		cancel()
 	}
 	eventually(t, "the lock was kept alive since, or lost", func() bool {
 		return l.Deadline().After(frozen.Add(8*time.Second)) || !l.Held(time.Now())

@@ -151,6 +151,7 @@ type Store struct {
 	owned   sync.WaitGroup // every goroutine that this store started
 
 	current chan *session // holds the session in use, and serves as its lock
+	bells   bells
 	claims  atomic.Uint64 // makes the value of each attempt at a lock unlike all others
 }
 
@@ -175,6 +176,7 @@ func Open(ctx context.Context, settings Settings) (*Store, error) {
 		s.cancel(ErrClosed)
 		return nil, err
 	}
+	s.own(s.listen)
 	return s, nil
 }
 
