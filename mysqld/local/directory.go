@@ -165,22 +165,19 @@ func endStale(ctx context.Context, dir string) error {
 	if err != nil || pid <= 1 {
 		return nil
 	}
-	ours := func() bool {
-		return strings.Contains(commandLine(pid)+" ", "--defaults-file="+filepath.Join(dir, "my.cnf")+" ")
-	}
-	if !ours() {
+	if !strings.Contains(commandLine(pid)+" ", "--defaults-file="+filepath.Join(dir, "my.cnf")+" ") {
 		return nil
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end process %d, which an earlier run left in %s: %w", pid, dir, err)
 	}
-	return awaitGone(ctx, pid, ours)
+	return awaitEnd(ctx, pid)
 }
 
-func awaitGone(ctx context.Context, pid int, there func() bool) error {
+func awaitEnd(ctx context.Context, pid int) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for there() {
+	for !ended(pid) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

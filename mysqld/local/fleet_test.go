@@ -219,8 +219,8 @@ func TestPasswordsReachNeitherTheTemplateNorTheBinaryLog(t *testing.T) {
 	if err := connect(t, fleet.Servers[1], fleet.Users.App).PingContext(deadline(t)); err != nil {
 		t.Errorf("a password with quotes does not work: %v", err)
 	}
-	cache := must(cacheDir())(t)
-	for _, root := range []string{filepath.Join(cache, "templates"), filepath.Join(fleet.Servers[0].Dir, "my.cnf")} {
+	template := must(newTemplate(fleet.binary, Spec{Users: fleet.Users}).dir(deadline(t), testLog{t}))(t)
+	for _, root := range []string{template, filepath.Join(fleet.Servers[0].Dir, "my.cnf")} {
 		refuseText(t, root, fleet.Users.Primacy.Password, fleet.Users.Replica.Password)
 	}
 	for _, log := range must(filepath.Glob(filepath.Join(fleet.Servers[0].dataPath(), "binlog.*")))(t) {

@@ -22,14 +22,34 @@ func watchParent(*exec.Cmd) (func(), error) {
 
 // heldByKernel tells whether a process is stopped by a signal, ours or anyone's.
 func heldByKernel(pid int) (held, known bool) {
+	letter, known := processState(pid)
+	return letter == 'T', known
+}
+
+// processState is the letter after the program's name, which stands in
+// parentheses and may contain anything.
+func processState(pid int) (letter byte, known bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false, false
+		return 0, false
 	}
-	// The state is the letter after the program's name, which stands in
-	// parentheses and may contain anything.
 	_, state, found := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(") "))
-	return found && state[0] == 'T', found
+	if !found || len(state) == 0 {
+		return 0, false
+	}
+	return state[0], true
+}
+
+// ended tells whether a process holds nothing any more. One that is dead but not
+// yet collected by its parent has ended once its last other thread has: until
+// then its ports are taken and its files locked.
+func ended(pid int) bool {
+	letter, known := processState(pid)
+	if !known {
+		return true
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return letter == 'Z' && (err != nil || len(threads) <= 1)
 }
 
 // commandLine is how a process was started, empty when there is none.

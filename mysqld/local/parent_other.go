@@ -34,6 +34,11 @@ func commandLine(pid int) string {
 	return string(line)
 }
 
+// ended tells whether a process is gone.
+func ended(pid int) bool {
+	return commandLine(pid) == ""
+}
+
 func reachable(dir *os.File) (string, error) {
 	return "", fmt.Errorf("%s is too long a name for a socket in it; choose a shorter directory", dir.Name())
 }

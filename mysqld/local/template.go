@@ -12,9 +12,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/primacydb/primacy/mysqld"
 )
+
+// unusedMax is how long a template stays that no fleet begins from.
+const unusedMax = 7 * 24 * time.Hour
 
 // A template is a freshly initialised data directory that every server of every
 // fleet with the same settings begins as a copy of. Making one takes seconds,
@@ -69,7 +73,7 @@ func (t template) dir(ctx context.Context, log io.Writer) (string, error) {
 	}
 	root = filepath.Join(root, "templates")
 	dir := filepath.Join(root, t.key())
-	if _, err := os.Stat(dir); err == nil {
+	if markUsed(dir) {
 		return dir, nil
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
@@ -80,11 +84,34 @@ func (t template) dir(ctx context.Context, log io.Writer) (string, error) {
 		return "", err
 	}
 	defer lock.Close()
-	if _, err := os.Stat(dir); err == nil {
+	if markUsed(dir) {
 		return dir, nil
 	}
+	dropUnused(root)
 	fmt.Fprintf(log, "initialising a data directory with mysqld %s, once\n", t.binary.Version)
 	return dir, t.make(ctx, root, dir)
+}
+
+// markUsed tells whether a template exists, and keeps it from being dropped.
+func markUsed(dir string) bool {
+	now := time.Now()
+	return os.Chtimes(dir, now, now) == nil
+}
+
+// dropUnused removes what nobody has used for a while: templates of older
+// versions and of settings that were tried once, and halves of some that were
+// interrupted.
+func dropUnused(root string) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		stat, err := entry.Info()
+		if err == nil && entry.IsDir() && time.Since(stat.ModTime()) > unusedMax {
+			_ = os.RemoveAll(filepath.Join(root, entry.Name()))
+		}
+	}
 }
 
 func (t template) make(ctx context.Context, root, dir string) error {
