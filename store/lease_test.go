@@ -171,12 +171,15 @@ func TestALockThatIsRemovedInEtcdIsLostAtOnce(t *testing.T) {
 	eachEtcd(t, func(t *testing.T, settings Settings) {
 		settings.LeaseTTL = time.Minute
 		s := open(t, settings)
-		removed, kept := acquire(t, s, "shop"), acquire(t, s, "other")
-		_, err := s.client.Delete(t.Context(), locks+"shop")
-		must(t, err)
-		awaitDone(t, removed, 2*time.Second)
-		if removed.Held(time.Now()) || !kept.Held(time.Now()) {
-			t.Errorf("removed lock held %v, other lock held %v", removed.Held(time.Now()), kept.Held(time.Now()))
+		kept := acquire(t, s, "other")
+		for range 3 { // again, since the beginning of the watch is news by itself
+			removed := acquire(t, s, "shop")
+			_, err := s.client.Delete(t.Context(), locks+"shop")
+			must(t, err)
+			awaitDone(t, removed, 2*time.Second)
+			if removed.Held(time.Now()) || !kept.Held(time.Now()) {
+				t.Errorf("removed lock held %v, other lock held %v", removed.Held(time.Now()), kept.Held(time.Now()))
+			}
 		}
 		must(t, acquire(t, s, "shop").Put(t.Context(), doc("a", "b")))
 	})
