@@ -22,13 +22,13 @@ type cluster struct {
 	// discovered: the ruleset's members were found from a seed, and may lack some that were down.
 	discovered bool
 
-	alarms  chan time.Time     // a kept connection broke: probe at once
-	probed  chan round         // what the prober saw
-	asked   chan func()        // work from callers, run by the loop
-	gained  chan gain          // the lock, with what was on record
-	settled chan settled       // an operation has ended
-	mended  chan []mend        // repairs have ended
-	pace    chan time.Duration // to the prober: how long to wait before the next round
+	alarms  chan time.Time             // a kept connection broke: probe at once
+	probed  chan round                 // what the prober saw
+	asked   chan func(context.Context) // work from callers, run by the loop under its own context
+	gained  chan gain                  // the lock, with what was on record
+	settled chan settled               // an operation has ended
+	mended  chan []mend                // repairs have ended
+	pace    chan time.Duration         // to the prober: how long to wait before the next round
 
 	record       record
 	lineage      lineage
@@ -73,7 +73,7 @@ type gain struct {
 func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 	c := &cluster{
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
-		alarms: make(chan time.Time, 1), probed: make(chan round), asked: make(chan func()),
+		alarms: make(chan time.Time, 1), probed: make(chan round), asked: make(chan func(context.Context)),
 		gained: make(chan gain), settled: make(chan settled), mended: make(chan []mend), pace: make(chan time.Duration, 1),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
 		lastSeen: map[topology.Address]topology.Observation{}, repairs: map[topology.Address]attempts{},
@@ -111,7 +111,7 @@ func (c *cluster) run(ctx context.Context) {
 		case done := <-c.mended:
 			c.repaired(done, c.o.settings.Now())
 		case work := <-c.asked:
-			work()
+			work(ctx)
 			c.publish(c.snapshot.At)
 		}
 	}
@@ -155,11 +155,12 @@ func (c *cluster) look(ctx context.Context) {
 	c.observe(r)
 }
 
-// do runs work in the loop and waits for it.
-func (c *cluster) do(ctx context.Context, work func()) error {
+// do runs work in the loop and waits for it. The work gets the loop's context: what it begins goes on
+// when the request that asked for it is over.
+func (c *cluster) do(ctx context.Context, work func(context.Context)) error {
 	done := make(chan struct{})
 	select {
-	case c.asked <- func() { work(); close(done) }:
+	case c.asked <- func(loop context.Context) { work(loop); close(done) }:
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errStopped, ctx.Err())
 	}

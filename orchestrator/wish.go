@@ -17,7 +17,7 @@ func (c *cluster) wish(ctx context.Context, w Wish) (Answer, error) {
 	}
 	var answer Answer
 	var failed error
-	err := c.do(ctx, func() { answer, failed = c.grant(ctx, w, c.o.settings.Now()) })
+	err := c.do(ctx, func(loop context.Context) { answer, failed = c.grant(loop, w, c.o.settings.Now()) })
 	if err != nil {
 		return Answer{}, err
 	}
@@ -146,11 +146,11 @@ func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, o
 func (c *cluster) change(ctx context.Context, text, by string, edit func(now time.Time)) (antiflap.Window, error) {
 	var window antiflap.Window
 	var failed error
-	err := c.do(ctx, func() {
+	err := c.do(ctx, func(loop context.Context) {
 		now := c.o.settings.Now()
 		before := c.record
 		edit(now)
-		if failed = c.save(ctx); failed != nil {
+		if failed = c.save(loop); failed != nil {
 			c.record = before
 			return
 		}
