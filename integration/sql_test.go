@@ -15,20 +15,27 @@ import (
 
 // What an operator, or somebody who should not, does to a server by hand: as root, past Primacy.
 
+// root is a session of the superuser; it ends with the test at the latest.
+func (c *cluster) root(a topology.Address) *sql.Conn {
+	c.t.Helper()
+	db, err := sql.Open("mysql", c.server(a).AdminDSN())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	session, err := db.Conn(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { session.Close(); db.Close() })
+	return session
+}
+
 // byHand runs statements in one session.
 func (c *cluster) byHand(a topology.Address, statements ...string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	db, err := sql.Open("mysql", c.server(a).AdminDSN())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer db.Close()
-	session, err := db.Conn(ctx)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	session := c.root(a)
 	defer session.Close()
 	for _, statement := range statements {
 		if _, err := session.ExecContext(ctx, statement); err != nil {
@@ -42,12 +49,9 @@ func (c *cluster) table(a topology.Address, query string) [][]string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	db, err := sql.Open("mysql", c.server(a).AdminDSN())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.QueryContext(ctx, query)
+	session := c.root(a)
+	defer session.Close()
+	rows, err := session.QueryContext(ctx, query)
 	if err != nil {
 		c.t.Fatalf("%s: %s: %v", a, query, err)
 	}
@@ -146,12 +150,9 @@ func (c *cluster) tryByHand(a topology.Address, statement string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	db, err := sql.Open("mysql", c.server(a).AdminDSN())
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, statement); err != nil {
+	session := c.root(a)
+	defer session.Close()
+	if _, err := session.ExecContext(ctx, statement); err != nil {
 		c.t.Logf("%s: %s: %v", a, statement, err)
 	}
 }
