@@ -6,7 +6,6 @@ package workload
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -70,13 +69,14 @@ func Start(ctx context.Context, settings Settings) (*Client, error) {
 	settings.Writers = cmp.Or(settings.Writers, 1)
 	settings.Timeout = cmp.Or(settings.Timeout, 5*time.Second)
 	c := &Client{settings: settings, acked: make(chan struct{})}
-	setup, address, err := c.primary(ctx)
+	lines := c.lines()
+	defer lines.close()
+	setup, err := lines.primary(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer setup.Close()
-	if _, err := setup.ExecContext(ctx, createTable); err != nil {
-		return nil, fmt.Errorf("create the workload's table on %s: %w", address, err)
+	if _, err := setup.conn.ExecContext(ctx, createTable); err != nil {
+		return nil, fmt.Errorf("create the workload's table on %s: %w", setup.address, err)
 	}
 	inner, end := context.WithCancel(context.WithoutCancel(ctx))
 	c.end = end
@@ -115,14 +115,16 @@ func (c *Client) AwaitAcks(ctx context.Context, n int) error {
 }
 
 func (c *Client) write(ctx context.Context, writer int) {
+	lines := c.lines()
+	defer lines.close()
 	for ctx.Err() == nil {
-		conn, address, err := c.primary(ctx)
+		l, err := lines.primary(ctx)
 		if err != nil {
 			continue
 		}
-		for ctx.Err() == nil && c.insert(ctx, conn, address, writer) && pause(ctx, c.settings.Pause) {
+		for ctx.Err() == nil && c.insert(ctx, l, writer) && pause(ctx, c.settings.Pause) {
 		}
-		conn.Close()
+		l.drop()
 	}
 }
 
@@ -141,11 +143,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // insert writes one row; false when this connection is of no more use.
-func (c *Client) insert(ctx context.Context, conn *session, address string, writer int) bool {
-	w := Write{ID: c.number(), Server: address, Began: time.Now()}
+func (c *Client) insert(ctx context.Context, l *line, writer int) bool {
+	w := Write{ID: c.number(), Server: l.address, Began: time.Now()}
 	bounded, cancel := context.WithTimeout(ctx, c.settings.Timeout)
 	defer cancel()
-	_, err := conn.ExecContext(bounded, insertRow, w.ID, writer)
+	_, err := l.conn.ExecContext(bounded, insertRow, w.ID, writer)
 	w.Ended, w.Told = time.Now(), judge(err)
 	if err != nil {
 		w.Error = err.Error()
@@ -186,92 +188,3 @@ func (c *Client) note(w Write) {
 		c.acked = make(chan struct{})
 	}
 }
-
-// session is one connection with the pool that it belongs to.
-type session struct {
-	*sql.Conn
-	pool *sql.DB
-}
-
-// Close gives both back.
-func (s *session) Close() {
-	s.Conn.Close()
-	s.pool.Close()
-}
-
-// retryPause is how long a client that found no primary waits before it asks all servers again.
-const retryPause = 2 * time.Millisecond
-
-// primary asks all servers at once which of them takes writes, again and again until one does. A server
-// that does not answer delays nothing.
-func (c *Client) primary(ctx context.Context) (*session, string, error) {
-	for {
-		conn, address := c.ask(ctx)
-		if conn != nil {
-			return conn, address, nil
-		}
-		if !pause(ctx, retryPause) {
-			return nil, "", fmt.Errorf("no server of %v takes writes: %w", c.settings.Addresses, ctx.Err())
-		}
-	}
-}
-
-type offer struct {
-	conn    *session
-	address string
-}
-
-// askTimeout bounds one round of asking; a server that was frozen answers nothing at all.
-const askTimeout = 250 * time.Millisecond
-
-func (c *Client) ask(ctx context.Context) (*session, string) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	offers := make(chan offer, len(c.settings.Addresses))
-	for _, address := range c.settings.Addresses {
-		go func() { offers <- offer{c.open(ctx, address), address} }()
-	}
-	var best offer
-	for range c.settings.Addresses {
-		o := <-offers
-		switch {
-		case o.conn == nil:
-		case best.conn == nil:
-			best = o
-			cancel()
-		default:
-			o.conn.Close()
-		}
-	}
-	return best.conn, best.address
-}
-
-// open returns a connection to a server that takes writes, or nil.
-func (c *Client) open(ctx context.Context, address string) *session {
-	config := mysql.NewConfig()
-	config.User, config.Passwd, config.Net, config.Addr = c.settings.User, c.settings.Password, "tcp", address
-	config.TLSConfig, config.Timeout, config.Logger = "preferred", c.settings.Timeout, silent{}
-	config.InterpolateParams = true
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		return nil
-	}
-	pool := sql.OpenDB(connector)
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		pool.Close()
-		return nil
-	}
-	s := &session{Conn: conn, pool: pool}
-	var readOnly bool
-	if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.read_only OR @@GLOBAL.offline_mode").Scan(&readOnly); err != nil || readOnly {
-		s.Close()
-		return nil
-	}
-	return s
-}
-
-// silent keeps the driver's own log, which speaks of broken connections, out of the terminal.
-type silent struct{}
-
-func (silent) Print(...any) {}
