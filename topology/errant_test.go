@@ -27,6 +27,7 @@ func TestErrantTransactions(t *testing.T) {
 		{"B holds the marker of a cancelled term", cluster().Primary("C").Term(1, "A", "").Term(3, "C", "A:1-100").Executed("B", "A:1-100,t1,t2"), "t2"},
 		{"A is dead and was seen with E's old transactions", cluster().Positions("A:1-100,E:1-9,t1", "A", "B").Dead("A"), ""},
 		{"A is dead and B was written to", cluster().Executed("B", "A:1-100,t1,B:1").Dead("A"), "B:1"},
+		{"A is dead and was last seen before it led", cluster().Term(1, "C", "").Term(2, "A", "C:1-50").Executed("A", "C:1-40,t1").Dead("A").Executed("B", "C:1-50,t1,t2,A:1-7"), ""},
 		{"tagged transactions of A", cluster().Executed("B", "A:batch:1-5"), ""},
 		{"tagged transactions of B", cluster().Executed("B", "A:1-100,t1,B:batch:1-5"), "B:batch:1-5"},
 		{"A follows another cluster, B was asked later", upstream(cluster()).Executed("B", "A:1-100,t1,F:1-200"), ""},

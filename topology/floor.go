@@ -10,8 +10,8 @@ import "github.com/primacydb/primacy/gtid"
 // observation proves nothing and leaves the floor as it was. The new floor replaces the old one rather than joining it:
 // an operator may have accepted a loss, and then the old floor could never be reached again.
 func Floor(previous gtid.Set, o Observation, l Leadership, r Ruleset) gtid.Set {
-	established := l.Established() && o.OK() && o.Address == l.Primary && o.UUID == l.PrimaryUUID && o.Incarnation == l.Incarnation
-	if !established || !o.SemiSync.Verified() || o.SemiSync.Acks < r.AcksNeeded(l.Primary) || o.SemiSync.Acks == PoisonAcks {
+	established := l.Established() && o.OK() && o.UUID == l.PrimaryUUID && o.Incarnation == l.Incarnation
+	if !established || !o.SemiSync.Verified() || o.SemiSync.Acks < r.AcksNeeded(l.Primary) {
 		return previous
 	}
 	return o.Executed

@@ -66,6 +66,8 @@ func (q inquiry) restrained(found []Finding) []Finding {
 			f = f.without("a later term has to be settled first: see " + string(LeadershipUnsettled))
 		case !q.led && f.Remedy == RemedyReconcile:
 			f = f.without("the cluster is not adopted yet")
+		case f.Remedy == RemedyReconcile && q.sharesIdentity(f.Server):
+			f = f.without("it has the server_uuid of the primary and may be the primary itself: see " + string(DuplicateIdentity))
 		case !serves && slices.Contains(towardsPrimary, f.Code):
 			f = f.without("nothing is attached to a primary that does not serve")
 		case isolated && f.Remedy == RemedyEmergency:
@@ -113,6 +115,13 @@ func (f Finding) without(reason string) Finding {
 		f.Remedy, f.WhyNot = RemedyNone, reason
 	}
 	return f
+}
+
+// sharesIdentity tells whether a server under another address shows the leader's server_uuid. What fences it could
+// fence the leader.
+func (q inquiry) sharesIdentity(a Address) bool {
+	o := q.s.Server(a)
+	return a != q.leader && o.OK() && o.UUID == q.leaderUUID
 }
 
 // towardsPrimary are the findings whose remedy attaches something to the primary. While it fails that would at best be

@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestAClusterInOneWord(t *testing.T) {
 		{"a change is running", cluster().Dead("A").Reparenting(), topology.StateReparenting},
 		{"the primary may be dead", cluster().Probe("A", topology.ReachRefused, 0), topology.StateUnknown},
 		{"all is lost", cluster().Silent("A", "B", "C", "D", "E"), topology.StateUnknown},
+		{"the primary lives at an unknown address", cluster().Edit("A", func(o *observation) { o.UUID = topologytest.UUID("F") }), topology.StateBlocked},
 		{"much of the fleet is lost", cluster().Silent("A").Lost(60, 100), topology.StateUnknown},
 		{"nothing is probed yet", topologytest.Cluster("A").Probe("A", topology.ReachUnknown, 0), topology.StateUnknown},
 	} {
@@ -90,6 +92,9 @@ func TestRemediesAreWithdrawnWithAReason(t *testing.T) {
 		{"writable replica of a fleet half lost", cluster().Writable("B").Lost(50, 100), topology.WritableReplica, "B", ""},
 		{"writable replica under an unfinished term", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100").Writable("B"), topology.WritableReplica, "B", "a later term has to be settled first: see leadership_unsettled"},
 		{"wrong source in an unadopted cluster", cluster().Unadopted().Replication("B", func(r *channel) { r.Source = "C" }), topology.WrongSource, "B", "the cluster is not adopted yet"},
+		{"the primary under a second address", cluster().Writable("B").Edit("B", func(o *observation) { o.UUID = topologytest.UUID("A") }), topology.WritableReplica, "B",
+			"it has the server_uuid of the primary and may be the primary itself: see duplicate_identity"},
+		{"applier met a deadlock", applier(topology.ThreadOff, 1213), topology.ApplierFailed, "B", ""},
 		{"stopped", cluster().Stopped("B"), topology.ReceiverStopped, "B", ""},
 		{"stopped and errant", cluster().Stopped("B").Executed("B", "A:1-100,t1,B:1"), topology.ReceiverStopped, "B", "it holds errant transactions, which have to be settled first"},
 		{"stopped while the primary is dead", cluster().Stopped("B").Dead("A"), topology.ReceiverStopped, "B", "nothing is attached to a primary that does not serve"},
@@ -145,6 +150,11 @@ func TestWhatWouldBlockIsSaidWithTheServersThatLack(t *testing.T) {
 			"B could not get 1 acknowledgement: it would also need A or C", topology.SeverityCritical},
 		{"two servers", topologytest.Cluster("A", "B"), "it would also need A", topology.SeverityWarning},
 		{"all appliers are off", cluster().Edit("B", stopApplier).Edit("C", stopApplier).Edit("D", stopApplier).Edit("E", stopApplier), "B does not apply", topology.SeverityWarning},
+		{"one acker lost and the primary waits for one less than it should", cluster().Silent("B").Edit("A", func(o *observation) { o.SemiSync.Acks = 1 }), "A could still complete writes with B", topology.SeverityWarning},
+		{"all are errant", cluster().Positions("A:1-100,t1,F:1", ackers...), "B holds errant transactions", topology.SeverityWarning},
+		{"two servers, and the primary has a leftover channel", topologytest.Cluster("A", "B").Edit("A", func(o *observation) {
+			o.Replication = &channel{Source: "B", Receiver: topology.ThreadOff, Applier: topology.ThreadOn}
+		}), "it would also need A", topology.SeverityWarning},
 		{"all are in maintenance", cluster().Maintenance(ackers...), "B is in maintenance", topology.SeverityWarning},
 		{"an unknown leadership's ackers are out of reach", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100").Silent("C", "D", "E"), "C could still complete writes with D and E", topology.SeverityCritical},
 	} {
@@ -188,5 +198,25 @@ func checkSetting(t *testing.T, name string, b *topologytest.Builder) {
 	checkWords(t, name, f, "Mend: ")
 	if len(f.Evidence) != 1 || f.Message != "B has 1 setting that permits a loss: "+name {
 		t.Errorf("%s: %s, %v", name, f.Message, f.Evidence)
+	}
+}
+
+func TestWaitingForFewerAcksThanThePolicyNeedsIsABreachNow(t *testing.T) {
+	for acks, want := range map[int]topology.Severity{1: topology.SeverityCritical, 3: topology.SeverityWarning} {
+		f := mustFind(t, analyze(semi(func(s *topology.SemiSync) { s.Acks = acks })), topology.SemiSyncSettings, "A")
+		if f.Severity != want {
+			t.Errorf("%d acks where 2 are needed is %s", acks, f.Severity)
+		}
+	}
+}
+
+func TestOnlyServersThatStillHaveTheLogsAreOfferedAsASource(t *testing.T) {
+	f := mustFind(t, analyze(purgedFor("A:1-50").Purged("C", "A:1-80").Purged("D", "A:1-60").Executed("E", "A:1-40,t1")), topology.PurgedOnSource, "B")
+	if f.WhyNot != "clone it from a healthy server" {
+		t.Errorf("nobody has the logs: %s", f.WhyNot)
+	}
+	f = mustFind(t, analyze(purgedFor("A:1-50").Purged("C", "A:1-80")), topology.PurgedOnSource, "B")
+	if !strings.Contains(f.WhyNot, "from D or E first, which still have the logs") {
+		t.Errorf("D and E have the logs: %s", f.WhyNot)
 	}
 }

@@ -105,7 +105,7 @@ var troubles = []trouble{
 		"it waits": cluster(), "nobody asks it to": unpromising()}},
 	{topology.SemiSyncAsync, "A", "switched off", cluster().Edit("A", func(o *observation) { o.SemiSync.SourceEnabled = false }), "is off", nil},
 	{topology.SemiSyncSettings, "A", "finite timeout", semi(func(s *topology.SemiSync) { s.Timeout = 10 * time.Second }), "after 10 s without", clusters{
-		"all is set right": cluster(), "nobody asks it to": unpromising(),
+		"all is set right": cluster(), "nobody asks it to": unpromising(), "it was left poisoned": semi(func(s *topology.SemiSync) { s.Acks = topology.PoisonAcks }),
 		"a replica's source side is unset": cluster().Edit("B", func(o *observation) { o.SemiSync.Timeout = time.Second })}},
 	{topology.SemiSyncSettings, "A", "one ack where two are needed", semi(func(s *topology.SemiSync) { s.Acks = 1 }), "the policy needs 2", nil},
 	{topology.SemiSyncSettings, "A", "three acks where two are needed", semi(func(s *topology.SemiSync) { s.Acks = 3 }), "the policy needs 2", nil},
@@ -128,7 +128,7 @@ var troubles = []trouble{
 	{topology.GrantMissing, "B", "a privilege lacks", cluster().Edit("B", func(o *observation) { o.Missing = []string{"CONNECTION_ADMIN"} }), "GRANT CONNECTION_ADMIN", clusters{
 		"all are granted": cluster()}},
 	{topology.NotReplicating, "B", "no channel", cluster().Edit("B", func(o *observation) { o.Replication = nil }), "does not replicate", clusters{
-		"it replicates": cluster(), "its threads are off": cluster().Stopped("B"), "it led before": secondTerm().Edit("B", func(o *observation) { o.UUID = topologytest.UUID("A") })}},
+		"it replicates": cluster(), "its threads are off": cluster().Stopped("B"), "it led before": secondTerm().Edit("B", func(o *observation) { o.UUID, o.Replication = topologytest.UUID("A"), nil })}},
 	{topology.WrongSource, "B", "follows another replica", from("C"), "replicates from C, not from A", clusters{
 		"it follows the primary": cluster(), "under another name of the primary": from("alias:3306")}},
 	{topology.WrongSource, "B", "follows the old primary's name with a stale uuid", secondTerm().Replication("B", func(r *channel) { r.Source = "A" }), "replicates from A, not from C", nil},
