@@ -21,7 +21,7 @@ func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding)
 	for _, ask := range []func() []Finding{
 		q.records, q.unreachedPrimary, q.servingPrimary, q.ackWaits, q.sourceSide, q.ackers,
 		q.writableServers, q.stalePrimaries, q.unreachedServers, q.channels, q.errants,
-		q.settings, q.grants, q.identities, q.isolation,
+		q.rules, q.settings, q.grants, q.identities, q.isolation,
 	} {
 		found = append(found, ask()...)
 	}
@@ -186,7 +186,7 @@ var codes = []Code{
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
 	UnknownAcker, SemiSyncSettings, AckerDisabled, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
 	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, Lagging,
-	GrantMissing, JournalMissing, WrongSettings,
+	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings,
 }
 
 // Codes lists every kind of finding, for the metrics and the runbook.

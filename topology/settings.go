@@ -72,7 +72,7 @@ func (q inquiry) settings() []Finding {
 			continue
 		}
 		found = append(found, q.wrongSettings(o)...)
-		if q.led && o.Address == q.leader && !o.Settings.JournalPresent {
+		if q.led && o.Address == q.leader && !o.Settings.JournalPresent && q.now.Sub(q.lead.EstablishedAt) > rarelyRead {
 			found = append(found, q.journalMissing(o))
 		}
 	}
@@ -109,6 +109,10 @@ func (r requirement) shown(o Observation) string {
 	}
 	return r.name + " is off"
 }
+
+// rarelyRead is how old a setting may be in a fresh observation; a leadership younger than that has just
+// written to its journal.
+const rarelyRead = 20 * time.Second
 
 func (q inquiry) journalMissing(o Observation) Finding {
 	return Finding{

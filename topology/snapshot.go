@@ -87,6 +87,8 @@ type Snapshot struct {
 	// Maintenance are servers that an operator keeps out; Reparenting is set while an operation runs.
 	Maintenance ServerSet
 	Reparenting bool
+	// RulesRefused says why the configured ruleset is not in force; empty when it is.
+	RulesRefused string
 	// OthersLost and OthersWatched count the servers of *all* clusters that this elector cannot reach
 	// or watches: whether we are the broken part.
 	OthersLost, OthersWatched int
