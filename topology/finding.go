@@ -52,6 +52,7 @@ const (
 	ElectorIsolated        Code = "elector_isolated"     // we have lost too many servers to judge
 	WouldBlock             Code = "failover_would_block" // if the primary died now, nothing could be done
 	DuplicateIdentity      Code = "duplicate_identity"   // two members with one server_uuid or server_id
+	RulesetDiffers         Code = "ruleset_differs"      // the configured rules cannot simply replace the recorded ones
 	StoreBehind            Code = "store_behind"         // servers know of a term that no record names
 	LeadershipUnsettled    Code = "leadership_unsettled" // a later term was begun and its outcome is unknown
 	PrimaryReplaced        Code = "primary_replaced"     // another server answers at the primary's address

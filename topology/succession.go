@@ -5,9 +5,6 @@ import (
 	"slices"
 )
 
-// RulesetDiffers: the configuration asks for rules that cannot simply replace the recorded ones.
-const RulesetDiffers Code = "ruleset_differs"
-
 // Same tells whether two rulesets rule alike, whatever their numbers.
 func (r Ruleset) Same(s Ruleset) bool {
 	return r.Policy == s.Policy && slices.Equal(r.Members, s.Members)

@@ -168,7 +168,10 @@ var troubles = []trouble{
 		"it is not reached": setting(func(s *topology.Settings) { s.SyncBinlog = 0 }).Silent("B")}},
 	{topology.JournalMissing, "A", "no table", cluster().Edit("A", func(o *observation) { o.Settings.JournalPresent = false }), "cannot be recorded", clusters{
 		"it is there": cluster(), "nothing was read": cluster().Edit("A", func(o *observation) { o.Settings = topology.Settings{} }),
+		"its leadership has only just begun and may have written it since": cluster().EstablishedAgo(5*time.Second).Edit("A", func(o *observation) { o.Settings.JournalPresent = false }),
 		"not adopted yet": cluster().Unadopted().Edit("A", func(o *observation) { o.Settings.JournalPresent = false })}},
+	{topology.RulesetDiffers, "", "the configured rules are not in force", cluster().RulesRefused("B would no longer acknowledge for A"), "B would no longer acknowledge for A", clusters{
+		"they are": cluster()}},
 	{topology.ElectorIsolated, "", "half of a fleet lost", cluster().Silent("A").Lost(50, 100), "50 of the 100", clusters{
 		"fewer are lost":                     cluster().Silent("A").Lost(49, 100),
 		"a real failure of a single cluster": topologytest.Cluster("A", "B", "C").Silent("A", "B"),

@@ -27,10 +27,12 @@ type Builder struct {
 	primary topology.Address
 	terms   []term
 	lost    bool // no leadership is on record
+	age     time.Duration
 	edits   []edit
 
 	maintenance  topology.ServerSet
 	reparenting  bool
+	rulesRefused string
 	words        []topology.Word
 	lostServers  int
 	watchedCount int
@@ -97,6 +99,9 @@ func (b *Builder) Term(number uint32, primary topology.Address, base string) *Bu
 	return b
 }
 
+// EstablishedAgo says how long ago leaderships were established; without it, about a day ago.
+func (b *Builder) EstablishedAgo(d time.Duration) *Builder { b.age = d; return b }
+
 // Intent records a leadership of which nobody knows whether it was established.
 func (b *Builder) Intent(number uint32, primary topology.Address, base string) *Builder {
 	b.terms = append(b.terms, term{number, primary, base, false})
@@ -114,6 +119,9 @@ func (b *Builder) Maintenance(names ...topology.Address) *Builder {
 
 // Reparenting marks an operation as running.
 func (b *Builder) Reparenting() *Builder { b.reparenting = true; return b }
+
+// RulesRefused keeps the configured ruleset out of force for a reason.
+func (b *Builder) RulesRefused(reason string) *Builder { b.rulesRefused = reason; return b }
 
 // Word adds what another elector said about a server some time ago.
 func (b *Builder) Word(elector string, about topology.Address, reach topology.Reach, ago time.Duration) *Builder {
@@ -140,7 +148,7 @@ func (b *Builder) Snapshot() topology.Snapshot {
 	c := b.build()
 	s := topology.Snapshot{
 		Cluster: "shop", At: Now, Ruleset: b.Ruleset(), Servers: c.servers, Words: slices.Clone(b.words),
-		Maintenance: b.maintenance, Reparenting: b.reparenting,
+		Maintenance: b.maintenance, Reparenting: b.reparenting, RulesRefused: b.rulesRefused,
 	}
 	s.OthersWatched = len(c.servers)
 	s.OthersLost = s.OthersWatched - s.Reached().Len()
@@ -179,6 +187,9 @@ func (b *Builder) leaderships() []topology.Leadership {
 		l := topology.Leadership{Decision: b.decide(t, previous, markers)}
 		if t.established {
 			l.EstablishedAt = l.DecidedAt.Add(time.Second)
+			if b.age > 0 {
+				l.EstablishedAt = Now.Add(-b.age)
+			}
 		}
 		previous, markers[t.number] = l.Hash, l.Marker()
 		all = append(all, l)
