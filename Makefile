@@ -25,8 +25,10 @@ test: ## everything that says whether it works, real servers included
 check: ## golangci-lint
 	@scripts/check.sh
 
-bench: ## benchmarks
+bench: build mysql ## benchmarks, and the write gaps of five failovers and five planned changes
 	@go test -run '^$$' -bench . -benchmem ./gtid/ $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u | grep -vxF ./gtid)
+	@bin/primacy sandbox --scenario kill-primary --rounds 5
+	@bin/primacy sandbox --scenario planned --rounds 5
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -310,15 +311,24 @@ func (s *story) verdict(ctx context.Context) error {
 		good = good && verdict.Good()
 		s.say("  %s (%s): %d acknowledged, %d lost", a, v.Roles[a], verdict.Acknowledged, len(verdict.Lost))
 	}
-	for kind, gaps := range s.gaps {
-		slices.Sort(gaps)
-		s.say("  write gap, %s: median %s of %d", kind, gaps[len(gaps)/2].Round(time.Millisecond), len(gaps))
-	}
+	s.summary(writes)
 	if !good {
 		return errStory
 	}
 	s.say("\nNothing that was acknowledged is lost.")
 	return nil
+}
+
+// summary gives the gaps as times, and in commits: how many writes of one client fit into the gap is what
+// can be compared between machines.
+func (s *story) summary(writes []workload.Write) {
+	commit := workload.MedianCommit(writes)
+	for _, kind := range slices.Sorted(maps.Keys(s.gaps)) {
+		gaps := slices.Sorted(slices.Values(s.gaps[kind]))
+		median := gaps[len(gaps)/2]
+		s.say("  write gap, %s: median %s of %d (as long as %.0f commits of %s)",
+			kind, median.Round(time.Millisecond), len(gaps), float64(median)/float64(max(commit, 1)), commit.Round(100*time.Microsecond))
+	}
 }
 
 // converged: every replica that follows has executed exactly what the primary has.

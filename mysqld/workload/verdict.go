@@ -98,3 +98,18 @@ func LongestGap(writes []Write, since time.Time) Gap {
 	}
 	return longest
 }
+
+// MedianCommit is how long an acknowledged write took, in the middle of all of them.
+func MedianCommit(writes []Write) time.Duration {
+	var took []time.Duration
+	for _, w := range writes {
+		if w.Told == OK {
+			took = append(took, w.Ended.Sub(w.Began))
+		}
+	}
+	if len(took) == 0 {
+		return 0
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
