@@ -27,11 +27,6 @@ type clusterPath struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 }
 
-type serverPath struct {
-	clusterPath
-	Server string `path:"server" example:"db1:3306" maxLength:"300"`
-}
-
 // ClusterList is all clusters.
 type ClusterList struct {
 	Clusters []Summary `json:"clusters" nullable:"false"`
@@ -104,9 +99,9 @@ type ReparentAnswer struct {
 }
 
 type reparentInput struct {
-	clusterPath
-	Wait string `query:"wait" example:"30s" doc:"Wait for the end, at most so long."`
-	Body ReparentRequest
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Wait    string `query:"wait" example:"30s" doc:"Wait for the end, at most so long."`
+	Body    ReparentRequest
 }
 
 // waitMax is how long a caller may wait for the end of a change.
@@ -254,8 +249,8 @@ func (f *front) describeSwitches(described huma.API) {
 }
 
 func (f *front) acknowledge(ctx context.Context, in *struct {
-	clusterPath
-	Body AckRequest
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Body    AckRequest
 }) (*body[Cluster], error) {
 	if _, err := f.settings.Plane.Acknowledge(ctx, in.Cluster, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
@@ -264,8 +259,8 @@ func (f *front) acknowledge(ctx context.Context, in *struct {
 }
 
 func (f *front) automation(ctx context.Context, in *struct {
-	clusterPath
-	Body SwitchRequest
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Body    SwitchRequest
 }) (*body[Cluster], error) {
 	if err := f.settings.Plane.SetAutomation(ctx, in.Cluster, in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
@@ -274,8 +269,9 @@ func (f *front) automation(ctx context.Context, in *struct {
 }
 
 func (f *front) maintenance(ctx context.Context, in *struct {
-	serverPath
-	Body SwitchRequest
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
+	Body    SwitchRequest
 }) (*body[Cluster], error) {
 	if err := f.settings.Plane.SetMaintenance(ctx, in.Cluster, topology.Address(in.Server), in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
@@ -309,13 +305,14 @@ func (f *front) describeEvents(described huma.API) {
 }
 
 type checkInput struct {
-	clusterPath
-	Server string `query:"server" required:"true" example:"db1:3306"`
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Server  string `query:"server" required:"true" example:"db1:3306"`
 }
 
 type replicaInput struct {
-	checkInput
-	LagMax string `query:"lag_max" example:"10s" doc:"Fail when it is further behind."`
+	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
+	Server  string `query:"server" required:"true" example:"db1:3306"`
+	LagMax  string `query:"lag_max" example:"10s" doc:"Fail when it is further behind."`
 }
 
 func (f *front) describeChecks(described huma.API) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,13 +46,26 @@ func (t *terminal) recoveries(all []api.Recovery, now time.Time) {
 	}
 	rows := make([][]string, len(all))
 	for i, r := range all {
-		rows[i] = []string{r.ID, r.Kind, r.State, orDash(r.To), coarse(now.Sub(r.StartedAt)), exact(time.Duration(r.DurationMS) * time.Millisecond), gapText(r)}
+		rows[i] = []string{r.ID, r.Kind, r.State, orDash(r.To), ago(now.Sub(r.StartedAt)), exact(time.Duration(r.DurationMS) * time.Millisecond), gapText(r)}
 	}
 	t.table([]column{
 		{title: "ID"}, {title: "KIND"}, {title: "STATE", style: styleOfState}, {title: "TO", least: 12},
 		{title: "AGO", right: true}, {title: "TOOK", right: true}, {title: "GAP", right: true},
 	}, rows)
 	t.wrapped("", "More of one: primacy explain ID", dim)
+}
+
+// ago is one unit only, for a column.
+func ago(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d d", int(d.Hours())/24)
 }
 
 func gapText(r api.Recovery) string {

@@ -128,8 +128,11 @@ func (t *terminal) branch(c api.Cluster, s api.Server, children map[string][]api
 	if len(below) > 0 {
 		inner = rest + t.signs.bar + " "
 	}
+	if s.Address == c.Primary {
+		inner += "  " // as far in as its name, which stands behind a star
+	}
 	for _, line := range t.details(c, s, now) {
-		t.hanging(t.paint(dim, inner)+"  ", t.paint(dim, inner)+"    ", line.text, line.style)
+		t.hanging(t.paint(dim, inner), t.paint(dim, inner)+"  ", line.text, line.style)
 	}
 	for i, child := range below {
 		if i < len(below)-1 {

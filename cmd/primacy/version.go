@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// release is the version, set by the linker: -ldflags "-X main.release=v1.2.3".
-var release string
+// version is this release, set by the linker: -ldflags "-X main.version=v1.2.3".
+var version string
 
 // build is what is known about how this program was made.
 type build struct {
@@ -21,7 +21,7 @@ type build struct {
 }
 
 func thisBuild() build {
-	b := build{Version: release, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if b.Version == "" {
 		b.Version = "development"
 	}
