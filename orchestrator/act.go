@@ -27,6 +27,10 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.retake(ctx, now)
 		return
 	}
+	if c.storeBehind() {
+		c.catchUp(ctx, now)
+		return
+	}
 	wanted, found := c.wanted(topology.RemedyEmergency)
 	if !found {
 		c.refuse("", nil, now)
@@ -256,8 +260,11 @@ func (c *cluster) repair(ctx context.Context, now time.Time) {
 		return
 	}
 	c.repairing = true
+	lease := c.lease
 	c.workers.Go(func() {
-		results := c.o.fleet.Do(ctx, Batch{Commands: due})
+		held, cancel := whileHeld(ctx, lease)
+		defer cancel()
+		results := c.o.fleet.Do(held, Batch{Commands: due})
 		var all []mend
 		for i, r := range results {
 			all = append(all, mend{due[i], r})

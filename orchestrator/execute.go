@@ -64,6 +64,8 @@ func (c *cluster) tellStage(op reparent.Operation, s reparent.Stage) {
 // gone, or the store cannot take what must be on record first, the operation is left as it is, for
 // whoever holds the lock next.
 func (x *execution) drive(ctx context.Context, op reparent.Operation) reparent.Operation {
+	ctx, cancel := whileHeld(ctx, x.lease)
+	defer cancel()
 	x.journal = newJournal(x)
 	defer x.journal.close()
 	now := x.c.o.settings.Now
@@ -81,6 +83,20 @@ func (x *execution) drive(ctx context.Context, op reparent.Operation) reparent.O
 		x.tellUnsaved(op, err)
 	}
 	return op
+}
+
+// whileHeld is a context that ends with the lease: what is under way on servers then is given up, for
+// somebody else may be acting already.
+func whileHeld(ctx context.Context, l Lease) (context.Context, context.CancelFunc) {
+	bounded, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		select {
+		case <-l.Done():
+		case <-bounded.Done():
+		}
+	}()
+	return bounded, cancel
 }
 
 func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {

@@ -23,6 +23,8 @@ type Fleet interface {
 	// Do runs the commands of one step: those to different servers in parallel, those to one server in
 	// order and only as long as each is a Yes. Results come back in the order of the commands.
 	Do(ctx context.Context, batch Batch) []reparent.Result
+	// Journal reads the decisions that a server holds, newest first; none when it has no journal.
+	Journal(ctx context.Context, server topology.Address) ([]topology.Decision, error)
 	// Probe observes any server, watched or not: discovery asks servers that are no members yet.
 	Probe(ctx context.Context, server topology.Address) topology.Observation
 }

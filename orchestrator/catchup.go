@@ -1,0 +1,138 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// storeBehind tells whether servers know of a leadership that the store does not: it was lost, restored
+// from an old backup, or this control plane is new to a cluster that another one led.
+func (c *cluster) storeBehind() bool {
+	return slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.StoreBehind })
+}
+
+// journalTimeout bounds the reading of all journals.
+const journalTimeout = 5 * time.Second
+
+// catchUp takes the record over from the servers' journals, which are the authority. It only ever adds
+// what is proven by a decision whose hash is intact and whose marker a server shows.
+func (c *cluster) catchUp(ctx context.Context, now time.Time) {
+	reading, cancel := context.WithTimeout(ctx, journalTimeout)
+	defer cancel()
+	decisions, err := c.journals(reading)
+	if err != nil {
+		c.refuse(fmt.Sprintf("the servers know of a leadership that is not on record, and their journals could not be read: %v", err), nil, now)
+		return
+	}
+	history, why := recovered(c.lineage.History, decisions, c.snapshot)
+	if why != "" {
+		c.refuse("the servers know of a leadership that is not on record, and it cannot be taken over from their journals: "+why, nil, now)
+		return
+	}
+	before := c.lineage
+	c.lineage.History = history
+	if err := c.saveLineage(ctx); err != nil {
+		c.lineage = before
+		c.refuse(fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err), nil, now)
+		return
+	}
+	last := history.Leaderships[len(history.Leaderships)-1]
+	c.o.events.Tell(Event{
+		Kind: EventStore, At: now, Cluster: c.name, Server: last.Primary,
+		Text: fmt.Sprintf("the record of cluster %s was behind its servers; term %d of %s was taken over from their journals", c.name, last.Term, last.Primary),
+	})
+	c.diagnose(now)
+}
+
+func (c *cluster) journals(ctx context.Context) ([]topology.Decision, error) {
+	var all []topology.Decision
+	var failed error
+	for _, a := range c.snapshot.Reached().List() {
+		found, err := c.o.fleet.Journal(ctx, a)
+		failed = errors.Join(failed, err)
+		all = append(all, found...)
+	}
+	if len(all) == 0 {
+		return nil, failed
+	}
+	return all, nil
+}
+
+func (c *cluster) saveLineage(ctx context.Context) error {
+	if c.lease == nil {
+		return ErrNotLeading
+	}
+	d, err := c.lineage.document()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return c.lease.Put(ctx, d)
+}
+
+// recovered builds a cluster's history from the decisions in its servers' journals. The latest decision
+// counts as established only if its primary shows the marker as executed and takes writes; else its
+// outcome is unknown, and it stands beside the established one before it.
+func recovered(recorded topology.History, decisions []topology.Decision, s topology.Snapshot) (topology.History, string) {
+	slices.SortFunc(decisions, func(a, b topology.Decision) int { return int(int64(a.Term) - int64(b.Term)) })
+	decisions = slices.CompactFunc(decisions, func(a, b topology.Decision) bool { return a.Hash == b.Hash })
+	h := topology.History{Leaders: slices.Clone(recorded.Leaders)}
+	for i, d := range decisions {
+		switch {
+		case !d.Intact():
+			return h, fmt.Sprintf("the decision of term %d does not match its hash", d.Term)
+		case d.Cluster != s.Cluster:
+			return h, fmt.Sprintf("term %d was decided for a cluster named %q, this one is %q", d.Term, d.Cluster, s.Cluster)
+		case i > 0 && decisions[i-1].Term == d.Term:
+			return h, fmt.Sprintf("term %d was decided twice", d.Term)
+		}
+		if !slices.Contains(h.Leaders, d.PrimaryUUID) {
+			h.Leaders = append(h.Leaders, d.PrimaryUUID)
+		}
+	}
+	if missing := unexplained(decisions, s); missing != "" {
+		return h, missing
+	}
+	h.Leaderships = settledLeaderships(decisions, s)
+	for _, l := range recorded.Leaderships {
+		if l.Term > h.Leaderships[len(h.Leaderships)-1].Term {
+			h.Leaderships = append(h.Leaderships, l)
+		}
+	}
+	return h, ""
+}
+
+// unexplained names a marker that is later than every decision that was found.
+func unexplained(decisions []topology.Decision, s topology.Snapshot) string {
+	var highest uint32
+	for _, d := range decisions {
+		highest = max(highest, d.Term)
+	}
+	for _, o := range s.Servers {
+		if o.Term() > highest {
+			return fmt.Sprintf("%s holds the marker of term %d and no reached server has its row in _primacy.journal yet", o.Address, o.Term())
+		}
+	}
+	return ""
+}
+
+// settledLeaderships are the decisions whose primaries may still complete writes. Whoever made the latest
+// revoked all earlier primaries before its marker was sent, so the one before it stands for them.
+func settledLeaderships(decisions []topology.Decision, s topology.Snapshot) []topology.Leadership {
+	last := decisions[len(decisions)-1]
+	p := s.Server(last.Primary)
+	if p.Writable() && p.UUID == last.PrimaryUUID && p.Executed.Has(last.Marker().GTID()) {
+		return []topology.Leadership{{Decision: last, EstablishedAt: last.DecidedAt}}
+	}
+	var all []topology.Leadership
+	if n := len(decisions); n > 1 {
+		all = append(all, topology.Leadership{Decision: decisions[n-2], EstablishedAt: decisions[n-2].DecidedAt})
+	}
+	return append(all, topology.Leadership{Decision: last})
+}

@@ -1,0 +1,72 @@
+package orchestrator
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
+)
+
+func decided(term uint32, primary topology.Address, uuid byte, previous string) topology.Decision {
+	return topology.Decision{
+		Cluster: "shop", Term: term, Kind: "emergency", Primary: primary, PrimaryUUID: gtid.UUID{uuid},
+		DecidedAt: time.Unix(int64(term), 0), Previous: previous,
+	}.Sealed()
+}
+
+func holder(a topology.Address, uuid byte, writable bool, decisions ...topology.Decision) topology.Observation {
+	o := topology.Observation{Address: a, Reach: topology.ReachOK, UUID: gtid.UUID{uuid}, ReadOnly: !writable}
+	for _, d := range decisions {
+		o.Executed = o.Executed.Union(d.Marker().Set())
+	}
+	return o
+}
+
+func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
+	first := decided(1, "A", 1, "")
+	second := decided(2, "B", 2, first.Hash)
+	forged := second
+	forged.Primary = "C"
+	foreign := second
+	foreign.Cluster = "other"
+	foreign = foreign.Sealed()
+	twice := decided(2, "C", 3, first.Hash)
+	servers := func(all ...topology.Observation) topology.Snapshot {
+		return topology.Snapshot{Cluster: "shop", Servers: all}
+	}
+	for _, row := range []struct {
+		name      string
+		decisions []topology.Decision
+		snapshot  topology.Snapshot
+		refused   string // part of the reason
+		current   uint32 // the established term
+		unknown   int    // leaderships after it
+	}{
+		{"the latest primary serves", []topology.Decision{second, first}, servers(holder("A", 1, false, first, second), holder("B", 2, true, first, second)), "", 2, 0},
+		{"the latest primary is read-only", []topology.Decision{first, second}, servers(holder("B", 2, false, first, second)), "", 1, 1},
+		{"another server answers at its address", []topology.Decision{first, second}, servers(holder("B", 9, true, first, second)), "", 1, 1},
+		{"a row was changed", []topology.Decision{first, forged}, servers(), "hash", 0, 0},
+		{"a row of another cluster", []topology.Decision{foreign}, servers(), "other", 0, 0},
+		{"one term was decided twice", []topology.Decision{first, second, twice}, servers(), "twice", 0, 0},
+		{"a later marker without its row", []topology.Decision{first}, servers(holder("C", 3, false, second)), "term 2", 0, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			h, why := recovered(topology.History{}, row.decisions, row.snapshot)
+			if row.refused != "" {
+				if !strings.Contains(why, row.refused) {
+					t.Fatalf("reason %q does not speak of %q", why, row.refused)
+				}
+				return
+			}
+			current, ok := h.Current()
+			if why != "" || !ok || current.Term != row.current || len(h.Leaderships)-1 != row.unknown {
+				t.Fatalf("%q, established %v term %d, %d leaderships", why, ok, current.Term, len(h.Leaderships))
+			}
+			if len(h.Leaders) != 2 {
+				t.Errorf("leaders %v", h.Leaders)
+			}
+		})
+	}
+}
