@@ -84,8 +84,8 @@ func (q inquiry) storeBehind(servers []Address) Finding {
 	return Finding{
 		Code: StoreBehind, Severity: SeverityCritical, Evidence: q.markerEvidence(servers),
 		Message: fmt.Sprintf("%s %s of a leadership that is not on record: %s", named(servers), does(len(servers), "knows", "know"), record),
-		WhyNot: "nothing is changed on the strength of an outdated record. Was the store restored from an old backup, or does another " +
-			"control plane manage these servers? Restore the newer store, or remove the cluster's record and adopt it anew",
+		WhyNot: "nothing is changed on the strength of an outdated record; it is taken over from the servers' journals as far as they prove it. " +
+			"If this stays: was the store restored from an old backup, or does another control plane manage these servers?",
 	}
 }
 
