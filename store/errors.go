@@ -31,13 +31,13 @@ var (
 	errDisowned = errors.New("etcd no longer knows our claim to it")
 )
 
-// persist tries until there is an answer, the deadline passes or the error is one that repeating cannot cure. One
-// attempt gets a third of the time, since the next one may go to another member of the etcd cluster.
+// persist tries until there is an answer, the deadline passes or the error is one that repeating cannot cure. The
+// first attempts are short, since the next one may go to another member of the etcd cluster, and the later ones longer,
+// since etcd may be slow and not dead.
 func (s *Store) persist(ctx context.Context, what string, try func(context.Context) error) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	patience := patienceOf(ctx)
-	for {
+	for patience := firstPatience(ctx); ; patience += patience / 2 {
 		err := attempt(ctx, patience, try)
 		switch {
 		case err == nil:
@@ -66,12 +66,13 @@ func within(ctx, outer context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-func patienceOf(ctx context.Context) time.Duration {
+// firstPatience makes five attempts fit into the time that there is.
+func firstPatience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return callTimeout / 3
+		return callTimeout / 10
 	}
-	return max(time.Until(deadline)/3, retryPause)
+	return max(time.Until(deadline)/10, retryPause)
 }
 
 func attempt(ctx context.Context, patience time.Duration, try func(context.Context) error) error {

@@ -28,6 +28,7 @@ type Lease struct {
 
 	writing chan struct{} // held during a write; guards what follows
 	fence   int64         // revision of the fence, or unknown
+	marks   int64         // how many attempts at a write there were
 	term    uint64        // the highest term drawn so far
 	termRev int64         // revision of the term's key, or unknown
 }
@@ -114,7 +115,7 @@ func first(reply *clientv3.GetResponse) *mvccpb.KeyValue {
 }
 
 // NextTerm draws a term that was never drawn before for this cluster and is higher than above, the highest one that
-// its servers have seen. A number whose reply was lost is left out and not given again.
+// its servers have seen. A number whose fate is in doubt when NextTerm fails is left out and not given again.
 func (l *Lease) NextTerm(ctx context.Context, above uint64) (uint64, error) {
 	var drawn uint64
 	err := l.change(ctx, "draw a term for "+l.claim.name, func(ctx context.Context) (change, error) {
@@ -126,11 +127,11 @@ func (l *Lease) NextTerm(ctx context.Context, above uint64) (uint64, error) {
 		if highest == math.MaxUint64 {
 			return change{}, fmt.Errorf("term %d is the last one that there is", highest)
 		}
-		drawn = highest + 1
+		next := highest + 1
 		return change{
 			when: []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(terms+l.claim.name), "=", revision)},
-			then: []clientv3.Op{clientv3.OpPut(terms+l.claim.name, strconv.FormatUint(drawn, 10))},
-			done: func(revision int64) { l.term, l.termRev = drawn, revision },
+			then: []clientv3.Op{clientv3.OpPut(terms+l.claim.name, strconv.FormatUint(next, 10))},
+			done: func(revision int64) { drawn, l.term, l.termRev = next, next, revision },
 		}, nil
 	})
 	if err != nil {
@@ -193,15 +194,8 @@ func (l *Lease) change(ctx context.Context, what string, plan func(context.Conte
 	defer cancel()
 	ctx, stop := within(ctx, l.ctx)
 	defer stop()
-	err := l.exclusively(ctx, func() error {
-		return l.store.persist(ctx, what, func(ctx context.Context) error {
-			planned, err := plan(ctx)
-			if err != nil || len(planned.then) == 0 {
-				return err
-			}
-			return l.commit(ctx, planned)
-		})
-	})
+	w := write{lease: l, plan: plan, tried: map[string]change{}}
+	err := l.exclusively(ctx, func() error { return l.store.persist(ctx, what, w.try) })
 	if err != nil && l.ctx.Err() != nil {
 		return fmt.Errorf("%s: lock of %s: %w: %w", what, l.claim.name, ErrLost, context.Cause(l.ctx))
 	}
@@ -222,21 +216,55 @@ func (l *Lease) exclusively(ctx context.Context, write func() error) error {
 	return write()
 }
 
-// commit writes if the lock is ours and the fence stands where our last write left it. If the reply is lost the fence
-// is read again before the next write: it shows whether this one took effect, and if not, both compete for one fence.
-func (l *Lease) commit(ctx context.Context, c change) error {
-	fence, err := l.takeFence(ctx)
-	if err != nil {
+// write is one change with its attempts. Each attempt leaves a mark of its own in the fence, by which one whose reply
+// was lost is known to have succeeded; so a change is not made twice, nor does a slow etcd have it repeated for ever.
+type write struct {
+	lease *Lease
+	plan  func(context.Context) (change, error)
+	tried map[string]change // by mark
+}
+
+func (w *write) try(ctx context.Context) error {
+	l := w.lease
+	if l.fence == unknown {
+		mark, err := l.readFence(ctx)
+		if err != nil {
+			return err
+		}
+		if made, ok := w.tried[mark]; ok {
+			made.tell(l.fence)
+			return nil
+		}
+	}
+	planned, err := w.plan(ctx)
+	if err != nil || len(planned.then) == 0 {
 		return err
 	}
-	lock, fenceKey := locks+l.claim.name, fences+l.claim.name
+	return w.commit(ctx, planned)
+}
+
+func (c change) tell(revision int64) {
+	if c.done != nil {
+		c.done(revision)
+	}
+}
+
+// commit writes if the lock is ours and the fence stands where it was last seen. Until the reply is there the fence
+// counts as unknown, so that whatever happens, what comes next begins by reading it.
+func (w *write) commit(ctx context.Context, c change) error {
+	l := w.lease
+	l.marks++
+	mark := fmt.Sprintf("%d-%d", l.token, l.marks)
+	w.tried[mark] = c
+	lock, fence := locks+l.claim.name, fences+l.claim.name
 	guards := []clientv3.Cmp{
 		clientv3.Compare(clientv3.CreateRevision(lock), "=", l.token),
-		clientv3.Compare(clientv3.ModRevision(fenceKey), "=", fence),
+		clientv3.Compare(clientv3.ModRevision(fence), "=", l.fence),
 	}
+	l.fence = unknown
 	reply, err := l.store.client.Txn(ctx).
 		If(append(guards, c.when...)...).
-		Then(append([]clientv3.Op{clientv3.OpPut(fenceKey, "")}, c.then...)...).
+		Then(append([]clientv3.Op{clientv3.OpPut(fence, mark)}, c.then...)...).
 		Else(clientv3.OpGet(lock)).
 		Commit()
 	if err != nil {
@@ -246,23 +274,19 @@ func (l *Lease) commit(ctx context.Context, c change) error {
 		return l.refused(found(reply, 0))
 	}
 	l.fence = reply.Header.Revision
-	if c.done != nil {
-		c.done(l.fence)
-	}
+	c.tell(l.fence)
 	return nil
 }
 
-func (l *Lease) takeFence(ctx context.Context) (int64, error) {
-	if l.fence == unknown {
-		reply, err := l.store.client.Get(ctx, fences+l.claim.name)
-		if err != nil {
-			return 0, err
-		}
-		l.fence = modRevision(first(reply))
+// readFence returns the mark of the last write.
+func (l *Lease) readFence(ctx context.Context) (mark string, err error) {
+	reply, err := l.store.client.Get(ctx, fences+l.claim.name)
+	if err != nil {
+		return "", err
 	}
-	fence := l.fence
-	l.fence = unknown
-	return fence, nil
+	kv := first(reply)
+	l.fence = modRevision(kv)
+	return string(kv.GetValue()), nil
 }
 
 // refused tells a lost lock from a write that must be planned anew.

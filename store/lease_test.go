@@ -362,23 +362,35 @@ func once(n int) func() bool {
 	return func() bool { asked++; return asked == n }
 }
 
-func TestNoTermIsGivenTwiceWhenRepliesAreLost(t *testing.T) {
+func TestAWriteWhoseReplyIsLostIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	s, u := openUnreliable(t)
 	l := acquire(t, s, "shop")
-	u.mu.Lock()
 	u.lose = every(2)
-	u.mu.Unlock()
-	var last uint64
-	for range 10 {
+	for want := range uint64(10) {
 		term, err := l.NextTerm(t.Context(), 0)
-		if must(t, err); term <= last {
-			t.Fatalf("term %d after %d", term, last)
+		if must(t, err); term != want+1 {
+			t.Fatalf("term %d, want %d: the lost reply was not understood", term, want+1)
 		}
-		last = term
+		must(t, l.Update(t.Context(), "fleet/brake", increment))
 	}
-	if last < 15 {
-		t.Errorf("last term is %d: the lost replies were not drawn terms, so this test tests nothing", last)
+	if got := value(t, s, "fleet/brake"); got != "10" {
+		t.Errorf("10 changes were counted as %s", got)
+	}
+}
+
+func TestATermWhoseFateTheCallerNeverLearntIsNotGivenAgain(t *testing.T) {
+	t.Parallel()
+	s, u := openUnreliable(t)
+	l := acquire(t, s, "shop")
+	ctx, cancel := context.WithCancel(t.Context())
+	u.lose = func() bool { cancel(); return true }
+	_, err := l.NextTerm(ctx, 0)
+	mustFail(t, err, context.DeadlineExceeded)
+	u.lose = nil
+	term, err := l.NextTerm(t.Context(), 0)
+	if must(t, err); term != 2 {
+		t.Errorf("term %d, want 2: the first was drawn by a call that failed", term)
 	}
 }
 

@@ -16,8 +16,10 @@ import (
 //
 // Theorem: when held returns true at time t, etcd has not ended the lease before t. Let s be when the last confirmed
 // keep-alive was sent, and r ≥ s when etcd received it; etcd ends the lease at r + TTL or later, by its own monotonic
-// clock. The deadline is s + TTL − margin, so it comes first as long as the two clocks drift apart by less than the
-// margin within one TTL, which is a tenth of it: a thousand times what quartz does.
+// clock. (A leader that was cut off may still confirm until it notices; its successor counts the whole TTL and an
+// election timeout from its own election, which is later still.) The deadline is s + TTL − margin, so it comes first as
+// long as the two clocks drift apart by less than the margin within one TTL, which is a tenth of it: a thousand times
+// what quartz does.
 type session struct {
 	id   clientv3.LeaseID
 	ttl  time.Duration

@@ -16,8 +16,9 @@
 //
 // A request whose reply is lost may have been carried out, may be carried out later, or never. Each cluster has a fence,
 // a key that every guarded write compares and replaces. An attempt in doubt and its repetition name the same version of
-// the fence, so at most one of them can take effect, and none can take effect after a later write has. This is what
-// makes it safe to try again, and what keeps an old document from overwriting a newer one.
+// the fence, so at most one of them can take effect, and none can take effect after a later write has; the fence's
+// value tells which one did. This is what makes it safe to try again, and what keeps an old document from overwriting
+// a newer one.
 package store
 
 import (
