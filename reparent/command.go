@@ -31,16 +31,20 @@ const (
 	// acks, and the observation's executed set is final. With Offline, clients are cut first. On No or
 	// Unknown the attempt has been cancelled on the server as far as it could be reached.
 	Demote Verb = "demote"
-	// Reopen undoes Demote on an established primary: read_only and super_read_only off.
+	// Reopen undoes Demote on an established primary: offline_mode, read_only and super_read_only off. Refused
+	// when another process than Incarnation answers: one that came back by itself is verified first.
 	Reopen Verb = "reopen"
 	// Fence shuts a primary of an earlier term in the only safe order (E10b): offline_mode, then
 	// super_read_only, then source-side semi-sync off, which completes waiters that no client hears of.
 	// Yes: read-only, offline and nothing waits; what it completed shows in the observation.
 	Fence Verb = "fence"
-	// Follow makes the server a replica of Source: read-only, replica-side semi-sync on when Acker,
+	// Follow makes the server a replica of Source: read-only, replica-side semi-sync on exactly when Acker,
 	// receiver stopped, source changed while the applier runs (E17; both threads only when there was
 	// no channel or nothing unapplied), started. Refused (Errant) when its position is not within
-	// Within, if that is not empty. Yes: the receiver was started and points at Source.
+	// Within, if that is not empty; what has come from Source meanwhile is not held against one that
+	// follows already. Refused (Waiters) while commits wait there. What is left of a former primary, the
+	// source side and offline_mode, is switched off after the start. Yes: the receiver was started and
+	// points at Source.
 	Follow Verb = "follow"
 	// AwaitApplied waits until Set is executed. Yes: it is.
 	AwaitApplied Verb = "await_applied"
@@ -54,9 +58,11 @@ const (
 	DisableSource Verb = "disable_source"
 	// Mark opens super_read_only while read_only stays on, and commits the decision under its marker
 	// GTID. Yes: the commit returned with semi-sync verified on: everything before it is durable under
-	// the new term. Already there and committed by this process counts as Yes.
+	// the new term. Already there and committed by this process counts as Yes. Refused when another process
+	// than the decision's answers. No: it is certainly not in the binary log.
 	Mark Verb = "mark"
-	// Open sets read_only off and offline_mode off. Yes: read back.
+	// Open sets read_only off and offline_mode off. Yes: read back. Refused when another process than
+	// Incarnation answers: its semi-sync is off, and nobody knows what it completed on the way.
 	Open Verb = "open"
 	// Detach stops replication and forgets the channel on a server that has executed all it received.
 	Detach Verb = "detach"
@@ -76,13 +82,16 @@ type Command struct {
 	// Deadline bounds the command, counted from when it is handed over.
 	Deadline time.Duration `json:"deadline"`
 
-	Source   topology.Address  `json:"source,omitempty"`  // Follow
-	Acker    bool              `json:"acker,omitempty"`   // Follow
-	Within   gtid.Set          `json:"within,omitzero"`   // Follow, Resume
-	Set      gtid.Set          `json:"set,omitzero"`      // AwaitApplied
-	Acks     int               `json:"acks,omitempty"`    // Antidote, AwaitAckers, PrepareSource, EnableSource
-	Offline  bool              `json:"offline,omitempty"` // Demote
-	Decision topology.Decision `json:"decision,omitzero"` // Mark
+	Source  topology.Address `json:"source,omitempty"`  // Follow
+	Acker   bool             `json:"acker,omitempty"`   // Follow
+	Within  gtid.Set         `json:"within,omitzero"`   // Follow, Resume
+	Set     gtid.Set         `json:"set,omitzero"`      // AwaitApplied
+	Acks    int              `json:"acks,omitempty"`    // Antidote, AwaitAckers, PrepareSource, EnableSource
+	Offline bool             `json:"offline,omitempty"` // Demote
+	// Incarnation is the process that Reopen and Open are meant for: another one, which came back on its own and was
+	// never verified, is left closed (Refused). Empty for any.
+	Incarnation string            `json:"incarnation,omitempty"`
+	Decision    topology.Decision `json:"decision,omitzero"` // Mark
 }
 
 // String is the command as a dry run prints it.

@@ -41,19 +41,23 @@ func ideal(c Command, servers map[topology.Address]topology.Observation) Result 
 		if o.Replication != nil {
 			o.Replication.Receiver = topology.ThreadOff
 		}
-	case Demote, Fence:
-		o.ReadOnly, o.SuperReadOnly = true, true
+	case Demote:
+		o.ReadOnly, o.SuperReadOnly, o.OfflineMode = true, true, o.OfflineMode || c.Offline
+	case Fence:
+		o.ReadOnly, o.SuperReadOnly, o.OfflineMode = true, true, true
 	case Poison:
 		o.OfflineMode, o.SemiSync.Acks = true, topology.PoisonAcks
+	case Antidote:
+		o.OfflineMode, o.SemiSync.Acks = false, c.Acks
 	case AwaitApplied:
 		o.Executed, o.Received = o.Executed.Union(c.Set), o.Received.Union(c.Set)
 	case Mark:
 		o.Executed = o.Executed.Union(c.Decision.Marker().Set())
 	case Open, Reopen:
-		o.ReadOnly, o.SuperReadOnly = false, false
+		o.ReadOnly, o.SuperReadOnly, o.OfflineMode = false, false, false
 	case Follow:
 		o.Replication = &topology.Replication{Source: c.Source, Receiver: topology.ThreadOn, Applier: topology.ThreadOn, AutoPosition: true}
-	case Read, Resume, Antidote, AwaitAckers, PrepareSource, EnableSource, DisableSource, Detach, CreateJournal:
+	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, DisableSource, Detach, CreateJournal:
 	}
 	servers[c.Server] = o
 	return Result{Outcome: Yes, Observation: o}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
@@ -15,6 +16,7 @@ import (
 type candidacy struct {
 	address   topology.Address
 	source    topology.Address   // from where it fetches what it lacks; empty when it lacks nothing
+	slow      bool               // what it has to apply is old: it would take long
 	followers topology.ServerSet // reached servers that can follow it
 	left      uint64             // transactions it has still to apply or fetch
 	why       string
@@ -26,14 +28,12 @@ type candidacy struct {
 func (op Operation) elect(c choice) (candidacy, *Obstacle) {
 	var able []candidacy
 	var refused []string
-	needs := []topology.ServerSet{}
+	var needs []topology.ServerSet
 	for _, m := range op.Ruleset.Members {
 		found, why := op.candidate(m.Address, c)
 		if why != "" {
 			refused = append(refused, fmt.Sprintf("%s: %s", m.Address, why))
-			if c.clean.Has(m.Address) {
-				needs = append(needs, op.Ruleset.Establishable(m.Address, found.followers)...)
-			}
+			needs = append(needs, op.needs(found, c)...)
 			continue
 		}
 		able = append(able, found)
@@ -64,11 +64,29 @@ func (op Operation) nobody(refused []string, needs []topology.ServerSet) *Obstac
 	if op.Wanted != "" {
 		wanted = fmt.Sprintf("%s cannot be established as primary", op.Wanted)
 	}
-	message := wanted + ": " + strings.Join(refused, "; ")
-	if len(needs) > 0 {
-		message += "; one of these would have to be reached: " + alternatives(needs)
+	return &Obstacle{
+		Code: "no_candidate", Message: wanted + ": " + strings.Join(refused, "; "), Needs: distinct(needs),
+		Remedy: "bring one of the named servers back or mend what stands against it",
 	}
-	return &Obstacle{Code: "no_candidate", Message: message, Needs: needs, Remedy: "bring one of the named servers back or mend what stands against it"}
+}
+
+func distinct(sets []topology.ServerSet) []topology.ServerSet {
+	var kept []topology.ServerSet
+	for _, s := range sets {
+		if !slices.ContainsFunc(kept, s.Equal) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// needs are the sets of servers that were not reached and that would give a clean server enough ackers.
+func (op Operation) needs(found candidacy, c choice) []topology.ServerSet {
+	if !c.clean.Has(found.address) || op.Barred[found.address] != "" || (op.Wanted != "" && op.Wanted != found.address) {
+		return nil
+	}
+	missing := op.Ruleset.Ackers(found.address).Where(func(a topology.Address) bool { return op.Progress[a].Reading == nil })
+	return subsets(missing, op.Ruleset.AcksNeeded(found.address)-found.followers.And(op.Ruleset.Ackers(found.address)).Len())
 }
 
 // candidate says what it would take to establish a server, or why it cannot be.
@@ -78,23 +96,54 @@ func (op Operation) candidate(a topology.Address, c choice) (candidacy, string) 
 	switch {
 	case p.Reading == nil:
 		return found, cmp.Or(p.Note, "it was not reached")
-	case !c.clean.Has(a):
-		return found, "it holds transactions that are errant or cancelled"
 	case op.Barred[a] != "":
 		return found, op.Barred[a]
+	case op.tentative(a):
+		return found, "it is the primary that was revoked, and commits of its clients may still wait there"
+	case !c.clean.Has(a):
+		return found, "it holds transactions that are errant or cancelled"
+	case p.Frozen != Yes:
+		return found, "it may still receive: it could not be frozen"
+	case op.isLeader(a) && p.Silenced != Yes:
+		return found, "it may still be leading: it could not be silenced"
 	}
 	if why := op.unfit(a, *p.Reading); why != "" {
 		return found, why
 	}
 	if !op.Ruleset.CanComplete(a, found.followers) {
-		return found, fmt.Sprintf("it needs %d ackers and only %s can follow it", op.Ruleset.AcksNeeded(a), found.followers)
+		return found, fmt.Sprintf("it needs %d ackers, and %s can follow it", op.Ruleset.AcksNeeded(a), only(found.followers))
 	}
-	lacks := c.history.Subtract(p.Reading.Position())
+	lacks := op.lacks(a, c.history, p.Reading.Position())
 	if found.source = op.holder(a, c, lacks); found.source == "" && !lacks.IsEmpty() {
-		return found, fmt.Sprintf("it lacks %s and no reached server can give it that", lacks)
+		return found, fmt.Sprintf("it lacks %s and no clean server that was reached can give it that", lacks)
 	}
-	found.left = c.history.Subtract(p.Reading.Executed).Count()
+	left := op.lacks(a, c.history, p.Reading.Executed)
+	if !left.IsEmpty() && p.Reading.SemiSync.Waiters > 0 {
+		return found, "an earlier term's marker waits for acknowledgements there, and behind it nothing is applied"
+	}
+	found.left, found.slow = left.Count(), !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
 	return found, ""
+}
+
+// slowAfter is how far behind a server may be before one that needs less time is preferred, whatever
+// promotion rule and zone say: a replica hours behind delays nothing.
+const slowAfter = 10 * time.Second
+
+// lacks is what a server has not got of a history. Its own marker may stand in its binary log without
+// showing (E1): then it waits for nothing but acknowledgements.
+func (op Operation) lacks(a topology.Address, history, has gtid.Set) gtid.Set {
+	return history.Subtract(has).Subtract(op.invisible(a))
+}
+
+// invisible are the markers that wait in the binary log of the process that was chosen.
+func (op Operation) invisible(a topology.Address) gtid.Set {
+	reading, set := op.Progress[a].Reading, gtid.Set{}
+	for _, l := range op.History.Leaderships {
+		if l.Primary == a && !l.Established() && reading != nil && reading.Incarnation == l.Incarnation && reading.SemiSync.Waiters > 0 {
+			set = set.Union(l.Marker().Set())
+		}
+	}
+	return set
 }
 
 // unfit says why a server that was read could not serve as primary; empty when it could.
@@ -102,14 +151,16 @@ func (op Operation) unfit(a topology.Address, o topology.Observation) string {
 	switch {
 	case o.SemiSync.Waiters > 0 && !op.onlyMarkersPend(a):
 		return "commits on it wait for acknowledgements"
-	case o.OfflineMode:
-		return "it is in offline mode"
+	case stalled(o):
+		return "its disk is full, or commits hang there"
 	case op.Ruleset.AcksNeeded(a) > 0 && !o.SemiSync.Installed:
 		return "the semi-sync plugins are not loaded"
 	case !o.Settings.LogBin || !o.Settings.LogReplicaUpdates:
 		return "it does not write what it replicates to its own binary log"
 	case stuckApplier(o):
 		return "its applier does not run and received transactions are not applied"
+	case o.Replication != nil && o.Replication.ApplierDelayed > 0 && !o.Unapplied().IsEmpty():
+		return "it applies with a delay on purpose, and has received what it has not applied yet"
 	}
 	return ""
 }
@@ -147,10 +198,16 @@ func (op Operation) followersOf(a topology.Address, c choice) topology.ServerSet
 	if reading == nil {
 		return topology.ServerSet{}
 	}
-	return c.clean.Without(a).Where(func(b topology.Address) bool {
+	return c.follow.Without(a).Where(func(b topology.Address) bool {
 		follower := op.Progress[b].Reading
-		return follower != nil && op.Progress[b].Frozen == Yes && !follower.OfflineMode && op.canFollow(*follower, *reading)
+		return follower != nil && op.Progress[b].Frozen == Yes && follower.SemiSync.Waiters == 0 && !stalled(*follower) &&
+			op.canFollow(*follower, *reading)
 	})
+}
+
+// stalled tells whether commits do not get through on a server: it could not write what it receives either.
+func stalled(o topology.Observation) bool {
+	return o.Stall.DiskFull || o.Stall.Committing > 0 && o.Stall.OldestCommit > time.Second
 }
 
 func (op Operation) canFollow(follower, source topology.Observation) bool {
@@ -163,24 +220,43 @@ func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topolog
 		return ""
 	}
 	for _, b := range c.clean.Without(a).List() {
-		holder, fetcher := op.Progress[b].Reading, op.Progress[a].Reading
-		if holder.Position().Contains(lacks) && !holder.OfflineMode && op.canFollow(*fetcher, *holder) && !stuckApplier(*holder) {
+		if op.gives(b, lacks) && op.canFollow(*op.Progress[a].Reading, *op.Progress[b].Reading) {
 			return b
 		}
 	}
 	return ""
 }
 
+// gives tells whether another server could fetch from this one: it stands still, nothing waits on it, and
+// when it is offline it can be taken back without letting clients write.
+func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
+	p := op.Progress[b]
+	o := p.Reading
+	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(*o) &&
+		(!o.OfflineMode || o.SuperReadOnly)
+}
+
 // rank orders candidates: promotion rule, nearness to the old primary's zone, then least left to apply.
+// One that would take long comes last; of two equals the one that was chosen before, for its marker may
+// wait in its binary log and would have to be removed there.
 func (op Operation) rank(a, b candidacy) int {
 	ma, _ := op.Ruleset.Member(a.address)
 	mb, _ := op.Ruleset.Member(b.address)
 	return cmp.Or(
+		cmp.Compare(one(a.slow), one(b.slow)),
 		cmp.Compare(ma.Promotion.Rank(), mb.Promotion.Rank()),
 		cmp.Compare(op.away(ma), op.away(mb)),
 		cmp.Compare(a.left, b.left),
+		cmp.Compare(one(op.pendingMarkers(a.address).IsEmpty()), one(op.pendingMarkers(b.address).IsEmpty())),
 		cmp.Compare(a.address, b.address),
 	)
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 func (op Operation) away(m topology.Member) int {
@@ -198,6 +274,9 @@ func (op Operation) reasonToPromote(c candidacy) string {
 		why += ", zone " + m.Zone
 	}
 	why += fmt.Sprintf(", %d left to apply, %s can follow", c.left, c.followers)
+	if c.slow {
+		why += ", far behind"
+	}
 	if c.source != "" {
 		why += ", fetches what it lacks from " + string(c.source)
 	}

@@ -1,7 +1,9 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +35,56 @@ func (op Operation) forecast(in Intent) *Obstacle {
 			return &Obstacle{Code: "not_a_candidate", Message: fmt.Sprintf("%s cannot be promoted: %s", op.Wanted, why)}
 		}
 	}
+	for _, a := range in.CertifiedDown.List() {
+		if o := in.Snapshot.Server(a); o.OK() || o.Reach == topology.ReachDenied {
+			return &Obstacle{Code: "certificate_contradicted", Message: fmt.Sprintf("%s was certified to be powered off, and it answers", a),
+				Remedy: "certify only what is powered off; a server that answers is revoked without a certificate"}
+		}
+	}
+	obstacle := op.prospects(in, topology.Servers())
+	if obstacle != nil {
+		if back := op.comebacks(in); len(back) > 0 {
+			obstacle.Needs = back
+		}
+	}
+	return obstacle
+}
+
+// prospects is what would come of a revocation in which every server that answered does as it is told, and
+// those that came back show what they showed last.
+func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
 	hoped := op.clone()
 	for _, m := range op.Ruleset.Members {
-		hoped.Progress[m.Address] = op.hope(m.Address, in.Snapshot.Server(m.Address))
+		o := in.Snapshot.Server(m.Address)
+		if back.Has(m.Address) {
+			o = in.History.LastSeen[m.Address]
+		}
+		hoped.Progress[m.Address] = op.hope(m.Address, o)
 	}
 	_, obstacle := hoped.settle()
 	return obstacle
 }
+
+// comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
+// came back as they were last seen. Servers that were never seen are not counted on.
+func (op Operation) comebacks(in Intent) []topology.ServerSet {
+	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
+		return !in.Snapshot.Server(a).OK() && in.History.LastSeen[a].OK()
+	})
+	var found []topology.ServerSet
+	for size := 1; size <= missing.Len() && missing.Len() <= comebacksMax; size++ {
+		for _, back := range subsets(missing, size) {
+			if !slices.ContainsFunc(found, back.Contains) && op.prospects(in, back) == nil {
+				found = append(found, back)
+			}
+		}
+	}
+	return found
+}
+
+// comebacksMax bounds the search for what would help: with more servers missing, the answer is too long
+// to be read anyway.
+const comebacksMax = 7
 
 func (op Operation) unwanted(in Intent) string {
 	if _, member := op.Ruleset.Member(op.Wanted); !member {
@@ -58,6 +103,9 @@ func (op Operation) hope(a topology.Address, o topology.Observation) Progress {
 	p := Progress{Frozen: Yes, Reading: &o}
 	if verb := op.silencer(a, o); verb != "" && op.isLeader(a) {
 		p.Silenced, p.With = Yes, verb
+		o.OfflineMode = o.OfflineMode || verb == Poison || !o.ReadOnly
+		o.ReadOnly = o.ReadOnly || verb == Demote
+		o.SuperReadOnly = o.SuperReadOnly || verb == Demote
 	}
 	return p
 }
@@ -69,8 +117,8 @@ func (op Operation) silencer(a topology.Address, o topology.Observation) Verb {
 		return Poison
 	case !o.OK():
 		return Demote
-	case o.ReadOnly && (o.SemiSync.Waiters > 0 || o.Stall.ReadOnlyWait):
-		return "" // a marker waits for its acks: stepping down would hang, and poison would strand a candidate
+	case o.ReadOnly && (o.SemiSync.Waiters > 0 || o.Stall.ReadOnlyWait) && o.SemiSync.Verified():
+		return Poison // stepping down would hang behind what waits, a marker as a rule
 	case o.ReadOnly:
 		return Demote
 	case o.SemiSync.Verified():
@@ -140,11 +188,10 @@ func (p Progress) folded(verb Verb, r Result) Progress {
 		EnableSource, DisableSource, Mark, Open, Detach, CreateJournal:
 	}
 	if r.Outcome == Yes && r.Observation.OK() {
-		o := r.Observation
-		p.Reading = &o
+		p.Reading = &r.Observation
 	}
 	if r.Outcome != Yes && r.Outcome != Skipped {
-		p.Note = strings.TrimSpace(fmt.Sprintf("%s: %s %s %s", verb, r.Outcome, r.Reason, r.Detail))
+		p.Note = strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", verb, r.Outcome, r.Reason, r.Detail)), " ")
 	}
 	return p
 }
@@ -154,6 +201,7 @@ type settlement struct {
 	revoked   Revoked
 	choice    choice
 	candidate candidacy
+	losses    []string // what may be lost, and who accepted that
 }
 
 // settle asks the four questions of an emergency in their order: revoked, discovered, which history,
@@ -163,18 +211,41 @@ func (op Operation) settle() (settlement, *Obstacle) {
 	if obstacle != nil {
 		return settlement{}, obstacle
 	}
-	if obstacle := op.discovered(); obstacle != nil {
-		return settlement{}, obstacle
-	}
-	chosen, obstacle := op.chooseHistory()
-	if obstacle != nil {
+	chosen, contradiction := op.chooseHistory()
+	losses, obstacle := op.bearable(chosen.history, contradiction == nil)
+	if obstacle = cmp.Or(obstacle, contradiction); obstacle != nil {
 		return settlement{}, obstacle
 	}
 	winner, obstacle := op.elect(chosen)
 	if obstacle != nil {
 		return settlement{}, obstacle
 	}
-	return settlement{revoked: proof, choice: chosen, candidate: winner}, nil
+	return settlement{revoked: proof, choice: chosen, candidate: winner, losses: losses}, nil
+}
+
+// bearable says what may get lost with a history. Only durability policy none or an operator's recorded
+// acceptance passes that point; anything else is an obstacle.
+func (op Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle) {
+	found := op.undiscovered(history)
+	if below := op.belowFloor(history); chosen && below != nil {
+		found = append(found, *below)
+	}
+	var accepted string
+	switch {
+	case len(found) == 0:
+		return nil, nil
+	case op.Ruleset.Policy.Kind == topology.PolicyNone:
+		accepted = "may be lost, for the durability policy is none: "
+	case op.AcceptLoss:
+		accepted = fmt.Sprintf("loss accepted by %s (%s): ", cmp.Or(op.By, "nobody by name"), cmp.Or(op.Reason, "no reason given"))
+	default:
+		return nil, &found[0]
+	}
+	var losses []string
+	for _, o := range found {
+		losses = append(losses, accepted+o.Message)
+	}
+	return losses, nil
 }
 
 func (op Operation) revocationSuffices() bool {
@@ -184,11 +255,11 @@ func (op Operation) revocationSuffices() bool {
 
 func (op Operation) applyRevoking(commands []Command, results []Result, now time.Time) Operation {
 	op = op.foldRevoking(commands, results)
+	op.GapFrom = op.PhaseAt
 	found, obstacle := op.settle()
 	if obstacle != nil {
 		return op.giveUp(StateBlocked, "revoke", *obstacle, now)
 	}
-	op.GapFrom = now
 	op = op.move(PhasePropagating, "revoke", fmt.Sprintf("no earlier primary can complete a write; %s frozen", op.frozen()), now,
 		append(found.revoked.How(), op.notes()...)...)
 	return op.elected(found, now)
@@ -196,23 +267,19 @@ func (op Operation) applyRevoking(commands []Command, results []Result, now time
 
 // elected records history and candidate and goes where the candidate's needs lead.
 func (op Operation) elected(found settlement, now time.Time) Operation {
+	if !found.revoked.valid(op) {
+		return op.giveUp(StateUndone, "choose", Obstacle{Code: "not_revoked", Message: "the proof of revocation is not this change's; it has no term"}, now)
+	}
 	c := found.candidate
 	op.To, op.Source, op.Followers = c.address, c.source, c.followers
 	op.Chosen = found.choice.history
-	op = op.decide(found)
-	op = op.move(PhasePropagating, "choose", fmt.Sprintf("%s: %s", c.address, c.why), now, append([]string{found.choice.why}, c.others...)...)
+	op = op.sealed(found.choice.history.Union(op.pendingMarkers(op.To)), op.frozen())
+	evidence := slices.Concat([]string{found.choice.why}, found.losses, c.others)
+	op = op.move(PhasePropagating, "choose", fmt.Sprintf("%s: %s", c.address, c.why), now, evidence...)
 	if c.source != "" {
 		op.Phase = PhaseFetching
 	}
 	return op
-}
-
-// decide seals the decision. It takes a settlement, and with it the proof of revocation.
-func (op Operation) decide(found settlement) Operation {
-	if !found.revoked.valid(op) {
-		return op
-	}
-	return op.sealed(found.choice.history.Union(op.pendingMarkers(found.candidate.address)), op.frozen())
 }
 
 func (op Operation) notes() []string {
@@ -229,36 +296,77 @@ func (op Operation) notes() []string {
 // again afterwards. The source has to apply what it received first, for its own binary log feeds the
 // candidate.
 func (op Operation) fetchCommands() []Command {
+	follow := op.command(Follow, op.To, op.Timing.Follow)
+	follow.Source, follow.Within = op.Source, op.allowed()
+	await := op.command(AwaitApplied, op.To, op.Timing.Fetch)
+	await.Set = op.lacks(op.To, op.Chosen, gtid.Set{})
 	feed := op.command(AwaitApplied, op.Source, op.Timing.Fetch)
 	feed.Set = op.Progress[op.Source].Reading.Position().Intersect(op.Chosen)
-	follow := op.command(Follow, op.To, op.Timing.Follow)
-	follow.Source, follow.Within = op.Source, op.Chosen
-	await := op.command(AwaitApplied, op.To, op.Timing.Fetch)
-	await.Set = op.Chosen
-	return []Command{feed, follow, await, op.command(Freeze, op.To, op.Timing.Freeze)}
+	commands := append(op.opened(op.Source), feed)
+	commands = append(commands, op.readied(op.To)...)
+	return append(commands, follow, await, op.command(Freeze, op.To, op.Timing.Freeze))
+}
+
+// readied gets a candidate ready to apply and to be followed: closed for writes, so that nobody can write
+// once it is reachable again; without a source side that waits for acknowledgements of what its followers
+// hold already (E20); reachable for its followers.
+func (op Operation) readied(a topology.Address) []Command {
+	var commands []Command
+	o := op.Progress[a].Reading
+	if op.Tries > 0 {
+		commands = append(commands, op.command(Read, a, op.Timing.Follow)) // to see whether it made progress
+	}
+	if !o.SuperReadOnly && op.invisible(a).IsEmpty() {
+		commands = append(commands, op.command(Demote, a, op.Timing.Follow))
+	}
+	if o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 && !op.lacks(a, op.Chosen, o.Executed).IsEmpty() {
+		commands = append(commands, op.command(DisableSource, a, op.Timing.Follow))
+	}
+	return append(commands, op.opened(a)...)
+}
+
+// opened lets followers connect to a server that is offline; it is closed for writes.
+func (op Operation) opened(a topology.Address) []Command {
+	o := op.Progress[a].Reading
+	if !o.OfflineMode && o.SemiSync.Acks < topology.PoisonAcks {
+		return nil
+	}
+	c := op.command(Antidote, a, op.Timing.Follow)
+	c.Acks = max(1, op.Ruleset.AcksNeeded(a))
+	return []Command{c}
 }
 
 func (op Operation) applyFetching(commands []Command, results []Result, now time.Time) Operation {
-	frozen := results[len(results)-1]
-	if frozen.Done() && frozen.Observation.Executed.Contains(op.Chosen) {
-		o := frozen.Observation
-		p := op.Progress[op.To]
-		p.Reading, p.Frozen = &o, Yes
-		op.Progress[op.To] = p
-		return op.move(PhasePropagating, "fetch", fmt.Sprintf("%s fetched what it lacked from %s", op.To, op.Source), now)
+	followed := resultOf(commands, results, Follow)
+	p := op.Progress[op.To]
+	p.Moved = p.Moved || maybe(followed.Outcome)
+	op.Progress[op.To] = p
+	frozen := resultOf(commands, results, Freeze)
+	o := frozen.Observation
+	if !frozen.Done() || !o.OK() || !op.lacks(op.To, op.Chosen, o.Executed).IsEmpty() {
+		return op.again(commands, results, "fetch", now)
 	}
-	return op.again(commands, results, "fetch", now)
+	p.Reading, p.Frozen = &o, Yes
+	op.Progress[op.To] = p
+	if strange := o.Position().Subtract(op.allowed()); !strange.IsEmpty() {
+		return op.nextCandidate("fetch", fmt.Sprintf("%s gave it more than the chosen history: %s", op.Source, strange), now)
+	}
+	return op.move(PhasePropagating, "fetch", fmt.Sprintf("%s fetched what it lacked from %s", op.To, op.Source), now)
 }
 
 // propagateCommands: the candidate applies the chosen history while its ackers attach to it. Its source
 // side stays off until then: ackers that attach now are counted, and acknowledge from the moment it is
 // switched on (E20, E21).
 func (op Operation) propagateCommands() []Command {
+	commands := op.readied(op.To)
+	if acks := op.Ruleset.AcksNeeded(op.To); acks > 0 {
+		prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
+		prepare.Acks = acks
+		commands = append(commands, prepare)
+	}
 	await := op.command(AwaitApplied, op.To, op.Timing.Fetch)
-	await.Set = op.Chosen
-	prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
-	prepare.Acks = op.Ruleset.AcksNeeded(op.To)
-	commands := []Command{prepare, await}
+	await.Set = op.lacks(op.To, op.Chosen, gtid.Set{})
+	commands = append(commands, await)
 	for _, a := range op.Followers.List() {
 		commands = append(commands, op.followCommand(a))
 	}
@@ -291,9 +399,11 @@ func (op Operation) foldPropagating(commands []Command, results []Result) Operat
 		case AwaitApplied:
 			p.Applied = r.Outcome
 		case Follow:
-			p.Attached = r.Outcome
+			p.Attached, p.Moved = r.Outcome, p.Moved || maybe(r.Outcome)
+		case EnableSource:
+			p.Sourced = r.Outcome
 		case Read, Freeze, Resume, Poison, Antidote, Demote, Reopen, Fence, AwaitAckers, PrepareSource,
-			EnableSource, DisableSource, Mark, Open, Detach, CreateJournal:
+			DisableSource, Mark, Open, Detach, CreateJournal:
 		}
 		op.Progress[commands[i].Server] = p
 	}
@@ -323,13 +433,12 @@ func (op Operation) applyPropagating(commands []Command, results []Result, now t
 func (op Operation) again(commands []Command, results []Result, stage string, now time.Time) Operation {
 	progressed := false
 	for i, r := range results {
-		if commands[i].Verb != AwaitApplied || !r.Observation.OK() {
+		if (commands[i].Verb != AwaitApplied && commands[i].Verb != Read) || !r.Observation.OK() {
 			continue
 		}
 		p := op.Progress[commands[i].Server]
 		progressed = progressed || (p.Reading != nil && r.Observation.Executed.Count() > p.Reading.Executed.Count())
-		o := r.Observation
-		p.Reading = &o
+		p.Reading = &r.Observation
 		op.Progress[commands[i].Server] = p
 	}
 	op.Tries++
@@ -351,6 +460,7 @@ func (op Operation) nextCandidate(stage, why string, now time.Time) Operation {
 	message := fmt.Sprintf("%s did not get ready: %s", op.To, why)
 	op.Barred = withBar(op.Barred, op.To, message)
 	op.Decision = nil
+	op = op.unattached()
 	found, obstacle := op.settle()
 	if obstacle != nil {
 		obstacle.Message = message + "; and no other candidate: " + obstacle.Message
@@ -359,6 +469,15 @@ func (op Operation) nextCandidate(stage, why string, now time.Time) Operation {
 	op.Stages = append(op.Stages, Stage{Name: stage, StartedAt: op.PhaseAt, Duration: now.Sub(op.PhaseAt), Outcome: "failed", Detail: message})
 	op.PhaseAt, op.Tries = now, 0
 	return op.elected(found, now)
+}
+
+// unattached forgets who followed the last candidate: the next one needs them itself.
+func (op Operation) unattached() Operation {
+	for a, p := range op.Progress {
+		p.Attached, p.Applied = "", ""
+		op.Progress[a] = p
+	}
+	return op
 }
 
 // failures words what was not a Yes.

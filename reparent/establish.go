@@ -27,8 +27,7 @@ func (op Operation) sealed(base gtid.Set, reached topology.ServerSet) Operation 
 }
 
 // markCommands writes the term marker. While it waits for its acknowledgements nobody else can write:
-// read_only is still on. Where the attached ackers do not suffice, or did not answer at the first try, whoever
-// else can become one attaches in parallel; otherwise that waits until the gap is over.
+// read_only is still on. Whoever can become an acker meanwhile attaches in parallel.
 func (op Operation) markCommands() []Command {
 	mark := op.command(Mark, op.To, op.Timing.Mark)
 	mark.Decision, mark.Acks = *op.Decision, op.Ruleset.AcksNeeded(op.To)
@@ -37,21 +36,29 @@ func (op Operation) markCommands() []Command {
 		commands = append(commands, op.command(CreateJournal, op.To, op.Timing.Mark))
 	}
 	if mark.Acks > 0 {
-		enable := op.command(EnableSource, op.To, op.Timing.Follow)
-		enable.Acks = mark.Acks
-		commands = append(commands, enable)
+		commands = append(commands, op.sourceCommands(mark.Acks)...)
 	}
 	commands = append(commands, mark)
-	if op.Kind == KindAdoption || (op.Tries == 0 && op.Ruleset.CanComplete(op.To, op.attached())) {
-		return commands
-	}
-	for _, a := range op.latecomers().List() {
+	for _, a := range op.hurried().List() {
 		commands = append(commands, op.followCommand(a))
 	}
 	return commands
 }
 
-// latecomers are servers that may still become ackers: followers that are not attached, and in a planned
+// sourceCommands switch the source side on. In an adoption clients write all the while: without ackers
+// they would hang from that moment on, so those have to be there first.
+func (op Operation) sourceCommands(acks int) []Command {
+	enable := op.command(EnableSource, op.To, op.Timing.Follow)
+	enable.Acks = acks
+	if op.Kind != KindAdoption {
+		return []Command{enable}
+	}
+	await := op.command(AwaitAckers, op.To, op.Timing.Follow)
+	await.Acks = acks
+	return []Command{await, enable}
+}
+
+// latecomers are servers that may still become followers: those that are not attached, and in a planned
 // change the old primary, which stepped down with nothing waiting.
 func (op Operation) latecomers() topology.ServerSet {
 	all := op.Followers
@@ -61,32 +68,61 @@ func (op Operation) latecomers() topology.ServerSet {
 	return all.Minus(op.attached()).Without(op.To)
 }
 
+// hurried are the latecomers that attach while the marker waits. The old primary is among them only when
+// the marker cannot do without it: until then it is kept as it is, for it may have to be opened again.
+func (op Operation) hurried() topology.ServerSet {
+	late := op.latecomers()
+	if op.Kind == KindPlanned && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)) {
+		return late.Without(op.From)
+	}
+	return late
+}
+
 func (op Operation) applyMarking(commands []Command, results []Result, now time.Time) Operation {
 	op = op.foldPropagating(commands, results)
 	marked := resultOf(commands, results, Mark)
+	op.MarkSent = op.MarkSent || maybe(marked.Outcome)
 	if marked.Done() {
-		op.MarkedAt = now
-		if op.Kind == KindAdoption {
-			op.Established = now
-			return op.move(PhaseDone, "establish", fmt.Sprintf("term %d is on record on %s", op.Term, op.To), now).finish(StateSucceeded, now)
-		}
-		return op.move(PhaseOpening, "establish", fmt.Sprintf("the marker of term %d is acknowledged: everything before it is durable", op.Term), now,
-			"decision "+op.Decision.Hash, "marker "+op.Decision.Marker().GTID().String())
+		return op.marked(now)
 	}
 	op.Tries++
 	if op.Tries < op.Timing.MarkTries {
 		return op
 	}
+	why := failures(commands, results)
+	if !op.MarkSent {
+		return op.unmarked(why, now)
+	}
 	return op.fail("establish", Obstacle{
 		Code:    "not_established",
-		Message: fmt.Sprintf("%s could not be established: %s", op.To, failures(commands, results)),
+		Message: fmt.Sprintf("%s could not be established: %s", op.To, why),
 		Remedy:  "its marker may still be acknowledged; the next change revokes it first",
+	}, now)
+}
+
+func (op Operation) marked(now time.Time) Operation {
+	op.MarkedAt = now
+	if op.Kind == KindAdoption {
+		op.Established = now
+		return op.move(PhaseDone, "establish", fmt.Sprintf("term %d is on record on %s", op.Term, op.To), now).finish(StateSucceeded, now)
+	}
+	return op.move(PhaseOpening, "establish", fmt.Sprintf("the marker of term %d is acknowledged: everything before it is durable", op.Term), now,
+		"decision "+op.Decision.Hash, "marker "+op.Decision.Marker().GTID().String())
+}
+
+// unmarked turns back: the marker certainly stands in nobody's binary log, so nothing has been promised.
+func (op Operation) unmarked(why string, now time.Time) Operation {
+	if op.Kind == KindEmergency {
+		return op.nextCandidate("establish", why, now)
+	}
+	return op.giveUp(StateUndone, "establish", Obstacle{
+		Code: "not_marked", Message: fmt.Sprintf("the marker was not written on %s: %s", op.To, why),
 	}, now)
 }
 
 func (op Operation) openCommands() []Command {
 	c := op.command(Open, op.To, op.Timing.Follow)
-	c.Acks = op.Ruleset.AcksNeeded(op.To)
+	c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation
 	return []Command{c}
 }
 
@@ -120,6 +156,9 @@ func (op Operation) applyReconciling(commands []Command, results []Result, now t
 	detail := fmt.Sprintf("%s follow %s", op.attached(), op.To)
 	if left := op.latecomers(); !left.IsEmpty() {
 		detail += fmt.Sprintf("; %s left to the repair of replicas", left)
+	}
+	if !resultOf(commands, results, Detach).Done() {
+		detail += fmt.Sprintf("; %s still has the channel from its old source", op.To)
 	}
 	return op.move(PhaseDone, "reconcile", detail, now).finish(StateSucceeded, now)
 }

@@ -1,8 +1,8 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/primacydb/primacy/gtid"
@@ -28,22 +28,38 @@ type choice struct {
 	// clean are the servers whose position lies within the history; the others hold cancelled or errant
 	// transactions.
 	clean topology.ServerSet
-	why   string
+	// follow are the clean servers, and poisoned leaders that hold nothing but the history: those write no
+	// history, but they may follow.
+	follow topology.ServerSet
+	why    string
 }
 
 func (op Operation) readings() []reading {
+	return op.readingsWhere(func(a topology.Address, p Progress) bool {
+		return (p.Frozen == Yes || op.readsFromLeader(a)) && !op.tentative(a)
+	})
+}
+
+// subdued are leaders that were poisoned and frozen.
+func (op Operation) subdued() []reading {
+	return op.readingsWhere(func(a topology.Address, p Progress) bool { return p.Frozen == Yes && op.tentative(a) })
+}
+
+func (op Operation) readingsWhere(keep func(topology.Address, Progress) bool) []reading {
 	var all []reading
 	for _, m := range op.Ruleset.Members {
-		p := op.Progress[m.Address]
-		if p.Reading == nil || (p.Frozen != Yes && !op.readsFromLeader(m.Address)) {
-			continue
+		if p := op.Progress[m.Address]; p.Reading != nil && keep(m.Address, p) {
+			all = append(all, op.read(m.Address, p.Reading.Position()))
 		}
-		if op.isLeader(m.Address) && p.Silenced == Yes && p.With == Poison {
-			continue // clients of it are cut and its waiters are tentative: it is no source of history
-		}
-		all = append(all, op.read(m.Address, p.Reading.Position()))
 	}
 	return all
+}
+
+// tentative tells whether a server is a poisoned leader whose clients' commits may still wait in its binary
+// log: it is no source of history.
+func (op Operation) tentative(a topology.Address) bool {
+	p := op.Progress[a]
+	return op.isLeader(a) && p.Silenced == Yes && p.With == Poison && !op.onlyMarkersPend(a)
 }
 
 func (op Operation) read(a topology.Address, position gtid.Set) reading {
@@ -70,16 +86,26 @@ func (op Operation) legit(position gtid.Set) gtid.Set {
 	return kept
 }
 
-// under keeps what is valid under a decision: what it honoured, its marker, and what its primary wrote
-// afterwards. Anything else was cancelled by it.
+// under keeps what is valid on a server that holds a decision's marker: what the decision honoured, the
+// marker, and what its primary wrote afterwards. Anything else was cancelled by it.
 func under(d topology.Decision, legit gtid.Set) gtid.Set {
-	followed := gtid.Range(gtid.Source{UUID: d.PrimaryUUID}, 1, math.MaxInt64-1)
-	return legit.Intersect(d.Base.Union(d.Marker().Set()).Union(followed).Union(tagged(d, legit)))
+	return legit.Intersect(before(d, legit).Union(d.Marker().Set()).Union(wrote(d, legit)))
 }
 
-// tagged is what the decision's primary wrote under tagged GTIDs.
-func tagged(d topology.Decision, position gtid.Set) gtid.Set {
-	return position.Only(func(s gtid.Source) bool { return s.UUID == d.PrimaryUUID && s.Tag != "" })
+// before keeps what is valid on a server that does not hold a decision's marker: what the decision
+// honoured. What else it holds, even of the same primary from an earlier term, was cancelled. An
+// adoption cancels nothing: its primary took writes all the while.
+func before(d topology.Decision, legit gtid.Set) gtid.Set {
+	kept := legit.Intersect(d.Base)
+	if d.Kind == string(KindAdoption) {
+		kept = kept.Union(wrote(d, legit))
+	}
+	return kept
+}
+
+// wrote is what the decision's primary wrote, at whatever time and under whatever tag.
+func wrote(d topology.Decision, position gtid.Set) gtid.Set {
+	return position.Only(func(s gtid.Source) bool { return s.UUID == d.PrimaryUUID })
 }
 
 // chooseHistory decides between the histories that the frozen servers hold: the highest marker wins,
@@ -90,63 +116,75 @@ func (op Operation) chooseHistory() (choice, *Obstacle) {
 	if len(all) == 0 {
 		return choice{}, &Obstacle{Code: "nothing_read", Message: "no server could be read"}
 	}
-	top := slices.MaxFunc(all, func(a, b reading) int { return int(int64(a.marker.Term) - int64(b.marker.Term)) })
-	if obstacle := oneMarker(all, top.marker); obstacle != nil {
+	top := slices.MaxFunc(all, func(a, b reading) int { return cmp.Compare(a.marker.Term, b.marker.Term) })
+	if obstacle := oneMarker(all, top.marker.Term); obstacle != nil {
 		return choice{}, obstacle
 	}
-	decision, recorded := op.decisionOf(top.marker)
-	if !recorded && top.marker.Term != 0 {
+	valid, known := op.validity(top.marker)
+	if !known {
 		return choice{}, &Obstacle{
 			Code:    "unknown_marker",
 			Message: fmt.Sprintf("%s holds the marker of %s, which is not on record: the store is older than the servers", top.address, top.marker),
 			Remedy:  "wait for this elector to take the record over from the servers' journals, or restore the store",
 		}
 	}
-	return op.weigh(all, top, decision)
+	return op.weigh(all, top, valid)
 }
 
-func oneMarker(all []reading, top topology.Marker) *Obstacle {
-	branches := map[topology.Address]gtid.Set{}
-	differ := false
-	for _, r := range all {
-		if r.marker.Term == top.Term {
-			branches[r.address] = r.position
-			differ = differ || r.marker.Hash != top.Hash
+// validity is what a marker says about the servers that hold it and those that do not: which part of
+// their positions belongs to the history.
+type validity struct{ with, without func(gtid.Set) gtid.Set }
+
+func everything(s gtid.Set) gtid.Set { return s }
+
+// validity of the highest marker that was found; false when nobody recorded it. Where not even the
+// marker of the established leadership was found, only what that one honoured is valid.
+func (op Operation) validity(top topology.Marker) (validity, bool) {
+	for _, l := range op.History.Leaderships {
+		if l.Marker() == top {
+			return validity{
+				with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s) },
+				without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },
+			}, true
 		}
 	}
-	if !differ {
+	if current, led := op.History.Current(); led && top.Term < current.Term {
+		only := func(s gtid.Set) gtid.Set { return before(current.Decision, s) }
+		return validity{with: only, without: only}, true
+	}
+	return validity{with: everything, without: everything}, top.Term == 0
+}
+
+// oneMarker refuses to choose when two decisions used one term: their markers differ in the hash.
+func oneMarker(all []reading, term uint32) *Obstacle {
+	branches, markers := map[topology.Address]gtid.Set{}, map[topology.Marker]bool{}
+	for _, r := range all {
+		for _, m := range topology.Markers(r.position) {
+			if m.Term == term {
+				branches[r.address], markers[m] = r.position, true
+			}
+		}
+	}
+	if len(markers) < 2 {
 		return nil
 	}
 	return &Obstacle{
 		Code: "two_markers", Branches: branches,
-		Message: fmt.Sprintf("term %d was used by two electors: servers hold different markers of it", top.Term),
+		Message: fmt.Sprintf("term %d was used by two electors: servers hold different markers of it", term),
 		Remedy:  "compare the branches and decide by hand which one to keep",
 	}
 }
 
-func (op Operation) decisionOf(m topology.Marker) (topology.Decision, bool) {
-	for _, l := range op.History.Leaderships {
-		if l.Marker() == m {
-			return l.Decision, true
-		}
-	}
-	return topology.Decision{}, false
-}
-
 // weigh finds the superset among the servers of the highest marker, and sorts the others.
-func (op Operation) weigh(all []reading, top reading, d topology.Decision) (choice, *Obstacle) {
+func (op Operation) weigh(all []reading, top reading, valid validity) (choice, *Obstacle) {
 	content := map[topology.Address]gtid.Set{}
 	var best gtid.Set
 	for _, r := range all {
-		if r.marker != top.marker {
-			continue
-		}
-		content[r.address] = r.legit
-		if top.marker.Term != 0 {
-			content[r.address] = under(d, r.legit)
-		}
-		if content[r.address].Contains(best) {
-			best = content[r.address]
+		if r.marker == top.marker {
+			content[r.address] = valid.with(r.legit)
+			if content[r.address].Contains(best) {
+				best = content[r.address]
+			}
 		}
 	}
 	for _, set := range content {
@@ -158,20 +196,46 @@ func (op Operation) weigh(all []reading, top reading, d topology.Decision) (choi
 			}
 		}
 	}
-	if missing := op.legit(op.floor()).Subtract(best); !missing.IsEmpty() && !op.AcceptLoss && op.Ruleset.Policy.Kind != topology.PolicyNone {
-		return choice{}, &Obstacle{
-			Code:    "below_floor",
-			Message: fmt.Sprintf("the best history that was found lacks transactions that were seen as committed on %s: %s", op.From, missing),
-			Remedy:  fmt.Sprintf("bring back a server that holds them, or accept their loss knowingly: primacy emergency %s --accept-loss --reason …", op.Cluster),
-		}
-	}
-	return choice{marker: top.marker, history: best, clean: within(all, best), why: op.reasonFor(all, top, best)}, nil
+	c := choice{marker: top.marker, history: best, why: op.reasonFor(all, top, best)}
+	c.clean = clean(all, top.marker, valid, best)
+	c.follow = c.clean.Union(clean(op.subdued(), top.marker, valid, best))
+	return c, nil
 }
 
-// floor is what the chosen history must not go below: what was seen as committed while semi-sync was
-// verified, and what a leader that was made unable to complete shows as committed then.
+// clean are the servers that hold nothing but the history, and where they do not hold its marker nothing
+// but what came before it: the number of a cancelled transaction may have been used again since.
+func clean(all []reading, top topology.Marker, valid validity, history gtid.Set) topology.ServerSet {
+	var found []topology.Address
+	for _, r := range all {
+		valid := valid.without
+		if r.marker == top {
+			valid = everything
+		}
+		if history.Contains(r.position) && valid(r.position).Contains(r.position) {
+			found = append(found, r.address)
+		}
+	}
+	return topology.Servers(found...)
+}
+
+// belowFloor says what the chosen history lacks although it was certainly completed; nil when nothing.
+func (op Operation) belowFloor(history gtid.Set) *Obstacle {
+	missing := op.legit(op.floor()).Subtract(history)
+	if missing.IsEmpty() {
+		return nil
+	}
+	return &Obstacle{
+		Code:    "below_floor",
+		Message: fmt.Sprintf("the best history that was found lacks transactions that were seen as committed on %s: %s", op.From, missing),
+		Remedy:  fmt.Sprintf("bring back a server that holds them, or accept their loss knowingly: primacy emergency %s --accept-loss --reason …", op.Cluster),
+	}
+}
+
+// floor is what the chosen history must not go below: what the established leadership began with, what
+// was seen as committed while semi-sync was verified, and what a leader that was made unable to complete
+// shows as committed then.
 func (op Operation) floor() gtid.Set {
-	floor := op.Floor
+	floor := op.Floor.Union(op.foundation())
 	for _, l := range op.Leaders {
 		p, before := op.Progress[l.Address], op.Known[l.Address]
 		if p.Silenced == Yes && p.Reading != nil && p.Reading.Incarnation == op.establishedIncarnation(l.Address) && before.Incarnation == p.Reading.Incarnation {
@@ -181,22 +245,26 @@ func (op Operation) floor() gtid.Set {
 	return floor
 }
 
+// foundation is what became durable when the established leadership was: everything before its marker,
+// and the marker. Markers before it are left out: a decision also honours one that may never have been
+// written (pendingMarkers).
+func (op Operation) foundation() gtid.Set {
+	current, ok := op.History.Current()
+	if !ok {
+		return gtid.Set{}
+	}
+	return current.Marker().Set().Union(current.Base.Only(func(s gtid.Source) bool {
+		_, marker := topology.MarkerOf(s.UUID)
+		return !marker
+	}))
+}
+
 func (op Operation) establishedIncarnation(a topology.Address) string {
 	current, ok := op.History.Current()
 	if !ok || current.Primary != a {
 		return ""
 	}
 	return current.Incarnation
-}
-
-func within(all []reading, history gtid.Set) topology.ServerSet {
-	var clean []topology.Address
-	for _, r := range all {
-		if history.Contains(r.position) {
-			clean = append(clean, r.address)
-		}
-	}
-	return topology.Servers(clean...)
 }
 
 func (op Operation) reasonFor(all []reading, top reading, best gtid.Set) string {
@@ -210,7 +278,45 @@ func (op Operation) reasonFor(all []reading, top reading, best gtid.Set) string 
 			why += fmt.Sprintf("; %s holds errant %s, left out", r.address, left)
 		}
 	}
+	for _, p := range scattered(all, best) {
+		why += op.durability(p)
+	}
 	return why
+}
+
+// part is a piece of the history that not every server that was read holds.
+type part struct {
+	set     gtid.Set
+	holders topology.ServerSet
+}
+
+// scattered cuts what is not held everywhere into parts with the same holders.
+func scattered(all []reading, history gtid.Set) []part {
+	parts := []part{{set: history}}
+	for _, r := range all {
+		var cut []part
+		for _, p := range parts {
+			cut = append(cut, part{p.set.Intersect(r.position), p.holders.With(r.address)}, part{p.set.Subtract(r.position), p.holders})
+		}
+		parts = slices.DeleteFunc(cut, func(p part) bool { return p.set.IsEmpty() })
+	}
+	return slices.DeleteFunc(parts, func(p part) bool { return p.holders.Len() == len(all) })
+}
+
+// durability says whether a part of the history can have been acknowledged by enough ackers of the leader
+// that wrote it; empty when no leader that is being revoked did.
+func (op Operation) durability(p part) string {
+	for _, l := range op.Leaders {
+		if !slices.Contains(p.set.UUIDs(), op.Known[l.Address].UUID) {
+			continue
+		}
+		unread := op.mayAck(l.Address).Minus(op.evidence(l))
+		if p.holders.Union(unread).And(op.mayAck(l.Address)).Len() >= l.Acks {
+			return fmt.Sprintf("; %s is held by %s and honoured: it may have been acknowledged", p.set, p.holders)
+		}
+		return fmt.Sprintf("; %s is held by %s and honoured although it certainly was not acknowledged: fewer than %d ackers can hold it", p.set, p.holders, l.Acks)
+	}
+	return ""
 }
 
 func markerWord(m topology.Marker) string {

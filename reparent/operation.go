@@ -7,6 +7,7 @@ package reparent
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -68,6 +69,9 @@ type Leader struct {
 	Certified bool `json:"certified,omitempty"`
 	// Why says where Acks comes from when it is not simply the ruleset.
 	Why string `json:"why,omitempty"`
+	// SeenAt is when it last answered, and Seen what it showed as executed then.
+	SeenAt time.Time `json:"seen_at,omitzero"`
+	Seen   gtid.Set  `json:"seen,omitzero"`
 }
 
 // Progress is what an operation has done to one server and learned from it.
@@ -76,6 +80,8 @@ type Progress struct {
 	Silenced Outcome `json:"silenced,omitempty"` // Poison or Demote of a leader
 	With     Verb    `json:"with,omitempty"`     // which of the two
 	Attached Outcome `json:"attached,omitempty"` // Follow the candidate
+	Moved    bool    `json:"moved,omitempty"`    // its source was changed, or may have been
+	Sourced  Outcome `json:"sourced,omitempty"`  // EnableSource
 	Applied  Outcome `json:"applied,omitempty"`  // AwaitApplied of the chosen history
 	Released Outcome `json:"released,omitempty"`
 	Note     string  `json:"note,omitempty"` // why it is not a Yes
@@ -85,14 +91,26 @@ type Progress struct {
 
 // Known is what was last seen of a server before the operation began.
 type Known struct {
-	Incarnation string           `json:"incarnation"`
-	UUID        gtid.UUID        `json:"server_uuid"`
-	Position    gtid.Set         `json:"position"`
-	Receiving   bool             `json:"receiving"`
-	Writable    bool             `json:"writable"`
-	Reached     bool             `json:"reached"`
-	Source      topology.Address `json:"source,omitempty"`
-	ReadOnly    bool             `json:"read_only"`
+	Incarnation string    `json:"incarnation"`
+	UUID        gtid.UUID `json:"server_uuid"`
+	// Position is everything that it was ever seen to hold, as far as is remembered.
+	Position  gtid.Set `json:"position"`
+	Receiving bool     `json:"receiving"`
+	// Open is set when read_only was off; Writable when clients could also connect.
+	Open     bool             `json:"open,omitempty"`
+	Writable bool             `json:"writable"`
+	Reached  bool             `json:"reached"`
+	Source   topology.Address `json:"source,omitempty"`
+	ReadOnly bool             `json:"read_only"`
+	// Acking is set when the replica side of semi-sync was on: it may acknowledge whatever the ruleset says.
+	Acking bool `json:"acking,omitempty"`
+	// Sourcing is set when its source side of semi-sync was on.
+	Sourcing bool `json:"sourcing,omitempty"`
+	// Poisoned is set when an earlier change had poisoned it already.
+	Poisoned bool `json:"poisoned,omitempty"`
+	// Restarted and Replaced: the process, or the whole server, is not the one that was remembered.
+	Restarted bool `json:"restarted,omitempty"`
+	Replaced  bool `json:"replaced,omitempty"`
 	// Silencer is how this server would be made unable to complete, were it a leader.
 	Silencer Verb `json:"silencer,omitempty"`
 }
@@ -172,25 +190,27 @@ type Operation struct {
 	Clearance  string    `json:"clearance"`
 	Automatic  bool      `json:"automatic"`
 
-	Ruleset     topology.Ruleset              `json:"ruleset"`
-	History     topology.History              `json:"history"`
-	Floor       gtid.Set                      `json:"floor"`
-	Leaders     []Leader                      `json:"leaders"`
-	Known       map[topology.Address]Known    `json:"known"`
-	Barred      map[topology.Address]string   `json:"barred,omitempty"` // never candidates, and why
-	Silent      topology.ServerSet            `json:"silent,omitzero"`  // members not to bother: certified down
-	AcceptLoss  bool                          `json:"accept_loss,omitempty"`
-	Timing      Timing                        `json:"timing"`
-	Progress    map[topology.Address]Progress `json:"progress"`
-	Prepared    topology.ServerSet            `json:"prepared,omitzero"` // planned: attached before the freeze
-	Chosen      gtid.Set                      `json:"chosen,omitzero"`   // the history that is honoured
-	Source      topology.Address              `json:"source,omitempty"`  // intermediate source of the candidate
-	Followers   topology.ServerSet            `json:"followers,omitzero"`
-	Excluded    topology.ServerSet            `json:"excluded,omitzero"` // candidates that were tried
-	Decision    *topology.Decision            `json:"decision,omitempty"`
-	Tries       int                           `json:"tries,omitempty"`
-	MarkedAt    time.Time                     `json:"marked_at,omitzero"`
-	Established time.Time                     `json:"established_at,omitzero"`
+	Ruleset    topology.Ruleset              `json:"ruleset"`
+	History    topology.History              `json:"history"`
+	Floor      gtid.Set                      `json:"floor"`
+	Leaders    []Leader                      `json:"leaders"`
+	Known      map[topology.Address]Known    `json:"known"`
+	Barred     map[topology.Address]string   `json:"barred,omitempty"` // never candidates, and why
+	Silent     topology.ServerSet            `json:"silent,omitzero"`  // members not to bother: certified down
+	AcceptLoss bool                          `json:"accept_loss,omitempty"`
+	Timing     Timing                        `json:"timing"`
+	Progress   map[topology.Address]Progress `json:"progress"`
+	Prepared   topology.ServerSet            `json:"prepared,omitzero"` // planned: attached before the freeze
+	Chosen     gtid.Set                      `json:"chosen,omitzero"`   // the history that is honoured
+	Source     topology.Address              `json:"source,omitempty"`  // intermediate source of the candidate
+	Followers  topology.ServerSet            `json:"followers,omitzero"`
+	Excluded   topology.ServerSet            `json:"excluded,omitzero"` // candidates that were tried
+	Decision   *topology.Decision            `json:"decision,omitempty"`
+	Tries      int                           `json:"tries,omitempty"`
+	// MarkSent is set once the marker may stand in the candidate's binary log.
+	MarkSent    bool      `json:"mark_sent,omitempty"`
+	MarkedAt    time.Time `json:"marked_at,omitzero"`
+	Established time.Time `json:"established_at,omitzero"`
 	// Ending is the state that follows once what was done is released.
 	Ending State `json:"ending,omitempty"`
 	// GapFrom and GapTo bound the time in which Primacy kept writes from completing.
@@ -249,13 +269,17 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 }
 
 func (op Operation) know(m topology.Member, in Intent) {
-	live, seen := in.Snapshot.Server(m.Address), lastSeen(in, m.Address)
+	live, seen, before := in.Snapshot.Server(m.Address), lastSeen(in, m.Address), in.History.LastSeen[m.Address]
 	if seen.Incarnation != "" {
 		op.Known[m.Address] = Known{
-			Incarnation: seen.Incarnation, UUID: seen.UUID, Position: seen.Position(),
+			Incarnation: seen.Incarnation, UUID: seen.UUID, Position: seen.Position().Union(before.Position()),
 			Receiving: seen.Replication != nil && seen.Replication.Receiver != topology.ThreadOff,
-			Writable:  live.Writable(), Reached: live.OK(), Source: sourceOf(seen),
+			Open:      seen.OK() && !seen.ReadOnly,
+			Writable:  seen.Writable(), Reached: live.OK(), Source: sourceOf(seen),
 			ReadOnly: live.ReadOnly, Silencer: op.silencer(m.Address, live),
+			Acking: seen.SemiSync.ReplicaEnabled, Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
+			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
+			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
 		}
 	}
 	switch {
@@ -360,6 +384,7 @@ func (op Operation) Enough(results []Result) bool {
 // Apply folds in what came of the commands of Next, in their order, and moves on.
 func (op Operation) Apply(results []Result, now time.Time) Operation {
 	commands := op.Next().Commands
+	results = slices.Clone(results[:min(len(results), len(commands))])
 	for len(results) < len(commands) {
 		results = append(results, Result{Outcome: Unknown, Reason: ReasonAbandoned})
 	}
@@ -414,7 +439,7 @@ func (op Operation) Running() bool { return op.State == StateRunning }
 // CoveredBy tells whether a saved copy already holds everything that must be on record before the
 // next irreversible step: who acts under which term, and what was decided.
 func (op Operation) CoveredBy(saved Operation) bool {
-	return saved.ID == op.ID && saved.Term == op.Term && decisionHash(saved) == decisionHash(op)
+	return saved.ID == op.ID && saved.Term == op.Term && saved.SessionTerm == op.SessionTerm && decisionHash(saved) == decisionHash(op)
 }
 
 func decisionHash(op Operation) string {
@@ -449,6 +474,7 @@ func (op Operation) finish(s State, now time.Time) Operation {
 
 // block ends an operation that has touched nothing yet.
 func (op Operation) block(o Obstacle, now time.Time) Operation {
+	o = o.worded()
 	op.Obstacle = &o
 	op.Stages = append(op.Stages, Stage{Name: "gate", StartedAt: now, Outcome: "blocked", Detail: o.Message})
 	return op.finish(StateBlocked, now)
@@ -457,6 +483,7 @@ func (op Operation) block(o Obstacle, now time.Time) Operation {
 // giveUp turns to releasing what was stopped; the operation then ends as blocked or undone. It is only
 // reached before a marker was sent, so the decision, if any, is withdrawn.
 func (op Operation) giveUp(ending State, stage string, o Obstacle, now time.Time) Operation {
+	o = o.worded()
 	op.Obstacle, op.Ending, op.Decision = &o, ending, nil
 	op.Stages = append(op.Stages, Stage{
 		Name: stage, StartedAt: op.PhaseAt, Duration: now.Sub(op.PhaseAt), Outcome: outcomeWord(ending), Detail: o.Message,
@@ -476,12 +503,23 @@ func (op Operation) fail(stage string, o Obstacle, now time.Time) Operation {
 }
 
 // fenced ends the operation because a newer term owns a server: whatever is left to do is the newer
-// elector's, and releasing anything now would undo its work.
+// elector's, and releasing anything now would undo its work. What was established stays so.
 func (op Operation) fenced(by topology.Address, now time.Time) Operation {
+	if !op.Established.IsZero() {
+		return op.move(PhaseDone, string(op.Phase), fmt.Sprintf("%s is owned by a newer term by now; the rest is left to it", by), now).finish(StateSucceeded, now)
+	}
 	return op.fail(string(op.Phase), Obstacle{
 		Code:    "fenced",
 		Message: fmt.Sprintf("%s is owned by a newer term; this change of term %d stops where it is", by, op.Term),
 	}, now)
+}
+
+// worded adds to an obstacle's message which servers would help.
+func (o Obstacle) worded() Obstacle {
+	if len(o.Needs) > 0 {
+		o.Message += "; one of these would have to be reached: " + alternatives(o.Needs)
+	}
+	return o
 }
 
 func outcomeWord(s State) string {

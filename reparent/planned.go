@@ -1,6 +1,7 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -27,8 +28,9 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	}
 	op.To, op.Followers = winner.address, winner.followers.Without(op.From)
 	op.Prepared = op.preparable(in)
-	op.Chosen = in.Snapshot.Server(op.From).Executed
-	op.Phase = PhasePreparing
+	primary := in.Snapshot.Server(op.From)
+	op.Progress[op.From] = Progress{Reading: &primary}
+	op.Chosen = primary.Executed
 	return op.move(PhasePreparing, "choose", fmt.Sprintf("%s: %s", op.To, winner.why), now, winner.others...)
 }
 
@@ -42,6 +44,8 @@ func (op Operation) preflight(in Intent) *Obstacle {
 		return &Obstacle{Code: "primary_unreachable", Message: fmt.Sprintf("the primary %s does not answer (%s)", op.From, primary.Reach), Remedy: "a primary that is gone takes: primacy emergency " + op.Cluster}
 	case !primary.Writable():
 		return &Obstacle{Code: "primary_read_only", Message: fmt.Sprintf("the primary %s is read-only already", op.From), Remedy: "primacy emergency " + op.Cluster}
+	case op.unsettled() != "":
+		return &Obstacle{Code: "unsettled", Message: op.unsettled(), Remedy: "an emergency change revokes both: primacy emergency " + op.Cluster}
 	case primary.SemiSync.Waiters > 0 && primary.Stall.OldestAckWait > time.Second:
 		return &Obstacle{Code: "waiters", Message: fmt.Sprintf("%d commits on %s wait for acknowledgements, the oldest for %s: it could not step down", primary.SemiSync.Waiters, op.From, primary.Stall.OldestAckWait.Round(time.Millisecond)), Remedy: "restore its ackers first"}
 	case op.Wanted == op.From:
@@ -53,6 +57,17 @@ func (op Operation) preflight(in Intent) *Obstacle {
 		}
 	}
 	return nil
+}
+
+// unsettled names a later leadership whose outcome is unknown: its primary may be leading too, and would
+// not be asked to step down.
+func (op Operation) unsettled() string {
+	for _, l := range op.History.Leaderships {
+		if current, _ := op.History.Current(); l.Term > current.Term {
+			return fmt.Sprintf("whether %s was established under term %d is unknown", l.Primary, l.Term)
+		}
+	}
+	return ""
 }
 
 // pick elects among the replicas as the snapshot shows them. The old primary counts as a follower, for it
@@ -77,7 +92,7 @@ func (op Operation) pick(in Intent) (candidacy, *Obstacle) {
 		}
 		history = history.Union(o.Position().Intersect(openTo(history, primary)))
 	}
-	return view.elect(choice{history: history, clean: topology.Servers(clean...)})
+	return view.elect(choice{history: history, clean: topology.Servers(clean...), follow: topology.Servers(clean...)})
 }
 
 // notReplicating says why a member is no candidate of a planned change: it has to follow the primary now.
@@ -127,24 +142,39 @@ func openTo(history gtid.Set, primary topology.Observation) gtid.Set {
 // preparable are the followers that may attach to the candidate while the old primary still leads: it
 // must keep as many ackers as it needs, the candidate among them.
 func (op Operation) preparable(in Intent) topology.ServerSet {
-	acking := in.Snapshot.Reached().And(op.Ruleset.Ackers(op.From)).Where(func(a topology.Address) bool {
+	follows := func(a topology.Address) bool {
 		o := in.Snapshot.Server(a)
-		return o.Replication != nil && o.Replication.Source == op.From && o.Replication.Receiver == topology.ThreadOn && o.SemiSync.ReplicaEnabled
+		return o.OK() && o.Replication != nil && o.Replication.Source == op.From && o.Replication.Receiver == topology.ThreadOn
+	}
+	acking := op.Ruleset.Ackers(op.From).Where(func(a topology.Address) bool {
+		return follows(a) && in.Snapshot.Server(a).SemiSync.ReplicaEnabled
 	})
 	spare := acking.Len() - op.Ruleset.AcksNeeded(op.From)
-	wanted := op.Followers.And(op.Ruleset.Ackers(op.To)).List()
-	return topology.Servers(wanted[:max(0, min(len(wanted), spare, op.Ruleset.AcksNeeded(op.To)))]...)
+	var taken []topology.Address
+	for _, a := range op.Followers.And(op.Ruleset.Ackers(op.To)).Where(follows).List() {
+		if len(taken) == op.Ruleset.AcksNeeded(op.To) || (acking.Has(a) && spare <= 0) {
+			continue
+		}
+		if acking.Has(a) {
+			spare--
+		}
+		taken = append(taken, a)
+	}
+	return topology.Servers(taken...)
 }
 
 // prepareCommands attach ackers to the candidate, behind which they still receive all that the primary
 // writes, and set its source side up without switching it on (E20).
 func (op Operation) prepareCommands() []Command {
-	prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
-	prepare.Acks = op.Ruleset.AcksNeeded(op.To)
-	commands := []Command{prepare}
+	var commands []Command
+	if acks := op.Ruleset.AcksNeeded(op.To); acks > 0 {
+		prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
+		prepare.Acks = acks
+		commands = append(commands, prepare)
+	}
 	for _, a := range op.Prepared.List() {
 		c := op.command(Follow, a, op.Timing.Follow)
-		c.Source, c.Acker = op.To, true
+		c.Source, c.Acker, c.Within = op.To, true, openTo(op.Chosen, *op.Progress[op.From].Reading)
 		commands = append(commands, c)
 	}
 	if !op.Prepared.IsEmpty() {
@@ -174,10 +204,13 @@ func (op Operation) measureCommands() []Command {
 }
 
 func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time) Operation {
-	if !results[0].Done() || !results[0].Observation.OK() {
-		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s could not be read: %s", op.From, results[0].Detail)}, now)
-	}
 	o := results[0].Observation
+	switch {
+	case !results[0].Done() || !o.OK():
+		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s could not be read: %s", op.From, results[0].Detail)}, now)
+	case o.Incarnation != op.Known[op.From].Incarnation || !o.Writable():
+		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s restarted or was closed meanwhile", op.From)}, now)
+	}
 	p := op.Progress[op.From]
 	p.Reading = &o
 	op.Progress[op.From] = p
@@ -197,14 +230,15 @@ func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Op
 		return op.move(PhaseDemoting, "gate", fmt.Sprintf("%s is within %s of the primary", op.To, r.Took.Round(100*time.Microsecond)), now)
 	}
 	op.Tries++
-	if op.Tries < op.Timing.GateTries {
+	if op.Tries < op.Timing.GateTries && (r.Done() || r.Reason == ReasonDeadline) {
 		op.Phase = PhaseMeasuring
 		return op
 	}
 	return op.giveUp(StateUndone, "gate", Obstacle{
-		Code:    "lagging",
-		Message: fmt.Sprintf("%s does not keep up: it took %s to reach the primary's position, and %s is the limit", op.To, r.Took.Round(time.Millisecond), op.Timing.Gate),
-		Remedy:  "lower the write load or choose another candidate",
+		Code: "lagging",
+		Message: fmt.Sprintf("%s does not keep up (%s, %d tries): it took %s to reach the primary's position, and %s is the limit",
+			op.To, cmp.Or(string(r.Reason), "too slow"), op.Tries, r.Took.Round(time.Millisecond), op.Timing.Gate),
+		Remedy: "lower the write load or choose another candidate",
 	}, now)
 }
 
@@ -237,6 +271,12 @@ func (op Operation) applyDemoting(_ []Command, results []Result, now time.Time) 
 func (op Operation) catchUpCommands() []Command { return op.gateCommands() }
 
 func (op Operation) applyCatchingUp(commands []Command, results []Result, now time.Time) Operation {
+	if o := results[0].Observation; o.OK() && !op.allowed().Contains(o.Position()) {
+		return op.giveUp(StateUndone, "propagate", Obstacle{
+			Code:    "candidate_errant",
+			Message: fmt.Sprintf("%s holds what the primary never wrote: %s", op.To, o.Position().Subtract(op.allowed())),
+		}, now)
+	}
 	if results[0].Done() {
 		p := op.Progress[op.To]
 		p.Applied = Yes

@@ -25,28 +25,62 @@ func (op Operation) releaseCommands() []Command {
 func (op Operation) releaseOf(a topology.Address) []Command {
 	p, before := op.Progress[a], op.Known[a]
 	var commands []Command
-	if maybe(p.Silenced) && before.Writable {
-		commands = append(commands, op.unsilence(a, p.With))
+	if maybe(p.Sourced) {
+		commands = append(commands, op.command(DisableSource, a, op.Timing.Follow))
 	}
-	switch {
-	case maybe(p.Attached) && before.Source != "":
-		back := op.command(Follow, a, op.Timing.Follow)
-		back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
-		commands = append(commands, back)
-	case maybe(p.Frozen) && before.Receiving:
-		commands = append(commands, op.command(Resume, a, op.Timing.Follow))
+	return append(append(commands, op.restarted(a, p, before)...), op.unsilenced(a, p, before)...)
+}
+
+// restarted gives a replica its source and its receiver back, if it had them. A server that was not seen
+// when the change began is left stopped while it is open who leads: it may have been stopped by the change
+// before this one, and whom it would acknowledge nobody knows.
+func (op Operation) restarted(a topology.Address, p Progress, before Known) []Command {
+	freeze := op.command(Freeze, a, op.Timing.Freeze)
+	back := op.command(Follow, a, op.Timing.Follow)
+	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
+	switch certain := before.Reached || len(op.Leaders) < 2; {
+	case p.Moved && before.led():
+		return []Command{op.command(Detach, a, op.Timing.Follow)}
+	case p.Moved && certain && before.Receiving:
+		return []Command{back}
+	case p.Moved && certain:
+		return []Command{back, freeze}
+	case maybe(p.Frozen) && certain && before.Receiving:
+		return []Command{op.command(Resume, a, op.Timing.Follow)}
+	}
+	return nil
+}
+
+// unsilenced lets a leader complete writes again, if it could before. One that was made to follow has lost
+// its source side on the way: without it, it would complete writes that nobody acknowledged.
+func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []Command {
+	var commands []Command
+	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
+		c := op.command(Antidote, a, op.Timing.Follow)
+		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
+		commands = append(commands, c)
+	}
+	followed := p.Moved && before.led()
+	if followed && before.Sourcing && before.Writable {
+		c := op.command(EnableSource, a, op.Timing.Follow)
+		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
+		commands = append(commands, c)
+	}
+	if before.Writable && (followed || maybe(p.Silenced) && p.With == Demote) {
+		c := op.command(Reopen, a, op.Timing.Follow)
+		c.Incarnation = before.Incarnation
+		commands = append(commands, c)
 	}
 	return commands
 }
 
-func (op Operation) unsilence(a topology.Address, with Verb) Command {
-	verb := Reopen
-	if with == Poison {
-		verb = Antidote
-	}
-	c := op.command(verb, a, op.Timing.Follow)
-	c.Acks = op.Ruleset.AcksNeeded(a)
-	return c
+// led tells whether a server was no replica: what was left of an old channel is not worth keeping.
+func (k Known) led() bool { return k.Open || k.Source == "" }
+
+// poisonedHere tells whether poison on a server is this change's. What an earlier change left on purpose
+// stays; when only one server can be leading, no earlier change can have meant it.
+func (op Operation) poisonedHere(before Known) bool {
+	return len(op.Leaders) < 2 || (before.Reached && !before.Poisoned)
 }
 
 // maybe is true for what was done and for what may have been done.
@@ -56,7 +90,7 @@ func (op Operation) applyReleasing(commands []Command, results []Result, now tim
 	open := map[topology.Address]bool{}
 	for i, r := range results {
 		a := commands[i].Server
-		open[a] = open[a] || !r.Done()
+		open[a] = open[a] || !released(commands[i], r)
 	}
 	var left []topology.Address
 	for a, unreleased := range open {
@@ -72,11 +106,19 @@ func (op Operation) applyReleasing(commands []Command, results []Result, now tim
 	if len(left) > 0 && op.Tries < releaseTries {
 		return op
 	}
-	return op.released(topology.Servers(left...), failures(commands, results), now)
+	return op.letGo(topology.Servers(left...), failures(commands, results), now)
 }
 
-func (op Operation) released(left topology.ServerSet, why string, now time.Time) Operation {
-	op.GapTo = now
+// released tells whether a command of a release needs no repetition. A process that came back by itself
+// has nothing left of what was done to the one before; the restart gate opens it.
+func released(c Command, r Result) bool {
+	return r.Done() || (c.Verb == Reopen && r.Outcome == No && r.Reason == ReasonRefused)
+}
+
+func (op Operation) letGo(left topology.ServerSet, why string, now time.Time) Operation {
+	if !op.GapFrom.IsZero() {
+		op.GapTo = now
+	}
 	detail := "what was stopped runs again"
 	if !left.IsEmpty() {
 		detail = fmt.Sprintf("%s could not be released and is left to the repair of replicas: %s", left, why)

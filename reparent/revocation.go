@@ -1,9 +1,12 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -46,8 +49,11 @@ func leaders(in Intent) []Leader {
 // what the ruleset means: a server that falls back to async, or waits for fewer acks, is stopped by
 // fewer missing ackers, or by none.
 func assess(in Intent, a topology.Address, term uint32) Leader {
-	l := Leader{Address: a, Term: term, Acks: in.Snapshot.Ruleset.AcksNeeded(a), Certified: in.CertifiedDown.Has(a)}
 	seen := lastSeen(in, a)
+	l := Leader{Address: a, Term: term, Acks: in.Snapshot.Ruleset.AcksNeeded(a), Certified: in.CertifiedDown.Has(a)}
+	if seen.OK() {
+		l.SeenAt, l.Seen = seen.At, seen.Executed
+	}
 	if !seen.OK() || l.Acks == 0 || closed(seen) {
 		return l
 	}
@@ -96,30 +102,72 @@ func (op Operation) where(keep func(Progress) bool) topology.ServerSet {
 	return topology.Servers(kept...)
 }
 
-// evidence are the frozen servers that also prove absence: what they do not hold, they never held.
-// A server that lost its relay log since it was last seen is not among them (E8b).
-func (op Operation) evidence() topology.ServerSet {
-	return op.frozen().Where(func(a topology.Address) bool { return op.lostLog(a) == "" })
+// evidence are the frozen servers that also prove absence of what a leader completed: what they do not
+// hold, they never held. A server that may have lost its relay log is not among them (E8b).
+func (op Operation) evidence(l Leader) topology.ServerSet {
+	return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })
 }
 
-// lostLog says why a frozen server proves nothing by what it lacks; empty when it does.
-func (op Operation) lostLog(a topology.Address) string {
-	now, before := op.Progress[a].Reading, op.Known[a]
-	switch {
-	case now == nil:
+// doubt says why a frozen server proves nothing by what it lacks of a leader's transactions; empty when
+// it does.
+func (op Operation) doubt(a topology.Address, l Leader) string {
+	now := op.Progress[a].Reading
+	if now == nil {
 		return "its position was not read"
-	case before.Incarnation == "" && now.Settings.RelayLogRecovery:
-		return "it runs with relay_log_recovery=ON and was not seen before: it may have restarted and dropped what it had received"
-	case before.Incarnation == "":
-		return ""
-	case before.UUID != now.UUID:
+	}
+	if why := op.robbed(a, *now); why != "" {
+		return why
+	}
+	recovers, restarted := now.Settings.RelayLogRecovery, op.restartedSince(l, a, *now)
+	switch {
+	case recovers && restarted:
+		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
+	case restarted && !now.Position().Contains(op.legit(op.foundation())):
+		return "it restarted and lacks even what the current leadership began with: its data may have been replaced"
+	case recovers && !op.seenWhole(l, *now):
+		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
+	}
+	return ""
+}
+
+// robbed says what a server has certainly lost since it was last seen; empty when nothing.
+func (op Operation) robbed(a topology.Address, now topology.Observation) string {
+	before := op.Known[a]
+	switch {
+	case before.Replaced, before.Incarnation != "" && before.UUID != now.UUID:
 		return "another server answers at this address than before"
 	case !now.Position().Contains(before.Position):
 		return "it no longer holds transactions that it was seen to hold"
-	case before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:
+	case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:
 		return "it restarted with relay_log_recovery=ON and dropped what it had received"
 	}
 	return ""
+}
+
+// startMargin is how inexact a process's start is known: it is derived from an uptime in whole seconds.
+const startMargin = 2 * time.Second
+
+// restartedSince tells whether a server's process may be younger than the last sight of a leader. An
+// older one has received whatever that leader sent it since; what an earlier process had received and
+// lost was committed before that sight, and shows in what the leader had executed then.
+func (op Operation) restartedSince(l Leader, a topology.Address, now topology.Observation) bool {
+	before := op.Known[a]
+	return before.Restarted || before.Incarnation != now.Incarnation ||
+		l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)
+}
+
+// seenWhole tells whether what a leader had executed when it was last seen cannot get lost by relying on
+// this server: it is held here, or the floor asks for it.
+func (op Operation) seenWhole(l Leader, now topology.Observation) bool {
+	seen := op.legit(l.Seen)
+	return op.Floor.Contains(seen) || now.Position().Contains(seen)
+}
+
+// mayAck are the servers that can acknowledge a leader's commits. MySQL counts every replica whose replica
+// side is on, whatever the ruleset says of its zone.
+func (op Operation) mayAck(leader topology.Address) topology.ServerSet {
+	acking := op.Ruleset.Servers().Where(func(a topology.Address) bool { return op.Known[a].Acking })
+	return op.Ruleset.Ackers(leader).Union(acking).Without(leader)
 }
 
 // revoked is the safety check of an emergency reparent (docs/failover.md, "Why revocation is enough").
@@ -130,7 +178,7 @@ func (op Operation) lostLog(a topology.Address) string {
 // there are fewer than k.
 //
 // The same count over the servers that prove absence shows that every transaction that L completed is
-// held by one of them: its k ackers cannot all lie outside.
+// held by one of them: its k ackers cannot all lie outside (undiscovered).
 func (op Operation) revoked() (Revoked, *Obstacle) {
 	proof := Revoked{cluster: op.Cluster, term: op.Term}
 	for _, l := range op.Leaders {
@@ -145,84 +193,119 @@ func (op Operation) revoked() (Revoked, *Obstacle) {
 
 func (op Operation) revokes(l Leader) (string, *Obstacle) {
 	p := op.Progress[l.Address]
-	frozen, ackers := op.frozen(), op.Ruleset.Ackers(l.Address)
-	loose := ackers.Minus(frozen)
+	loose := op.mayAck(l.Address).Minus(op.frozen())
 	switch {
 	case p.Silenced == Yes:
 		return fmt.Sprintf("%s itself was made unable to complete (%s)", l.Address, p.With), nil
 	case l.Certified:
 		return fmt.Sprintf("%s is down by certificate of %s: %s", l.Address, op.By, op.Reason), nil
-	case l.Acks > 0 && !op.Ruleset.CanCompleteWith(l.Address, loose, l.Acks):
-		return fmt.Sprintf("%s needs %d acks and only %s could still give one", l.Address, l.Acks, loose), nil
-	case l.Acks == 0 && op.Ruleset.Policy.Kind == topology.PolicyNone && op.Ruleset.Policy.AllowUnfenced:
+	case loose.Len() < l.Acks:
+		return fmt.Sprintf("%s needs %d acks and %s could still give one", l.Address, l.Acks, only(loose)), nil
+	case op.unfenced():
 		return fmt.Sprintf("%s is not fenced: durability policy none with allow_unfenced; what it commits from now on is lost", l.Address), nil
 	}
-	return "", op.unrevoked(l, frozen)
+	return "", op.unrevoked(l, loose)
 }
 
-func (op Operation) unrevoked(l Leader, frozen topology.ServerSet) *Obstacle {
+func only(s topology.ServerSet) string {
+	if s.IsEmpty() {
+		return "no server"
+	}
+	return "only " + s.String()
+}
+
+// unfenced tells whether the policy permits to go on although nothing stops an old primary.
+func (op Operation) unfenced() bool {
+	return op.Ruleset.Policy.Kind == topology.PolicyNone && op.Ruleset.Policy.AllowUnfenced
+}
+
+func (op Operation) unrevoked(l Leader, loose topology.ServerSet) *Obstacle {
+	certify := fmt.Sprintf("power %[1]s off and run: primacy emergency %[2]s --certify-down %[1]s --reason …", l.Address, op.Cluster)
 	if l.Acks == 0 {
-		why := l.Why
-		if why == "" {
-			why = "durability policy none: its commits need no acknowledgement"
-		}
 		return &Obstacle{
-			Code:    "not_revocable",
-			Message: fmt.Sprintf("%s could not be stopped and stopping replicas does not stop it: %s", l.Address, why),
-			Needs:   []topology.ServerSet{topology.Servers(l.Address)},
-			Remedy:  fmt.Sprintf("bring %[1]s back, or power it off and run: primacy emergency %[2]s --certify-down %[1]s --reason …", l.Address, op.Cluster),
+			Code: "not_revocable",
+			Message: fmt.Sprintf("%s could not be stopped, and stopping replicas does not stop it: %s", l.Address,
+				cmp.Or(l.Why, "durability policy none: its commits need no acknowledgement")),
+			Needs:  []topology.ServerSet{topology.Servers(l.Address)},
+			Remedy: fmt.Sprintf("bring %s back, or %s", l.Address, certify),
 		}
 	}
-	needs := op.Ruleset.Unrevoked(l.Address, frozen, l.Acks)
 	return &Obstacle{
-		Code: "not_revoked",
-		Message: fmt.Sprintf("%s is not revoked: it completes writes with %d acks, and %s could still give them; one of these would have to be reached: %s",
-			l.Address, l.Acks, op.Ruleset.Ackers(l.Address).Minus(frozen), alternatives(append(needs, topology.Servers(l.Address)))),
-		Needs:  append(needs, topology.Servers(l.Address)),
-		Remedy: fmt.Sprintf("bring one of the named sets back, or power %[1]s off and run: primacy emergency %[2]s --certify-down %[1]s --reason …", l.Address, op.Cluster),
+		Code:    "not_revoked",
+		Message: fmt.Sprintf("%s is not revoked: it completes writes with %d acks, and %s could still give them", l.Address, l.Acks, loose),
+		Needs:   append(subsets(loose, loose.Len()-l.Acks+1), topology.Servers(l.Address)),
+		Remedy:  "bring one of the named sets back, or " + certify,
 	}
 }
 
-// discovered says whether everything that a leader completed is held by a server that was read.
-func (op Operation) discovered() *Obstacle {
-	if op.AcceptLoss || op.Ruleset.Policy.Kind == topology.PolicyNone {
-		return nil
-	}
+// undiscovered says which completed transactions may have escaped: for each leader, why not everything
+// that it completed is sure to lie within the chosen history.
+func (op Operation) undiscovered(history gtid.Set) []Obstacle {
+	var found []Obstacle
 	for _, l := range op.Leaders {
-		if obstacle := op.discovers(l); obstacle != nil {
-			return obstacle
+		if o := op.escaped(l, history); o != nil {
+			found = append(found, *o)
 		}
 	}
-	return nil
+	return found
 }
 
-func (op Operation) discovers(l Leader) *Obstacle {
-	if op.readsFromLeader(l.Address) {
+func (op Operation) escaped(l Leader, history gtid.Set) *Obstacle {
+	evidence := op.evidence(l)
+	unread := op.mayAck(l.Address).Minus(evidence)
+	if op.readsFromLeader(l.Address) || op.shows(l, history) || unread.Len() < l.Acks {
 		return nil
 	}
-	k, evidence := max(l.Acks, 1), op.evidence()
-	unread := op.Ruleset.Ackers(l.Address).Minus(evidence)
-	if !op.Ruleset.CanCompleteWith(l.Address, unread, k) {
-		return nil
-	}
-	message := fmt.Sprintf("a transaction that %s completed could be held by %s alone, and that cannot be read", l.Address, unread)
-	for _, a := range op.frozen().List() {
-		if why := op.lostLog(a); why != "" {
-			message += fmt.Sprintf("; %s was reached and proves nothing by what it lacks: %s", a, why)
-		}
-	}
-	needs := op.Ruleset.Unrevoked(l.Address, evidence, k)
-	return &Obstacle{
-		Code: "not_discovered", Message: message, Needs: append(needs, topology.Servers(l.Address)),
+	o := Obstacle{
+		Code:   "not_discovered",
+		Needs:  []topology.ServerSet{topology.Servers(l.Address)},
 		Remedy: fmt.Sprintf("bring one of the named sets back, or accept the loss knowingly: primacy emergency %s --accept-loss --reason …", op.Cluster),
 	}
+	if l.Acks == 0 {
+		o.Message = fmt.Sprintf("what %s completed may be on it alone: %s", l.Address, cmp.Or(l.Why, "durability policy none"))
+		return &o
+	}
+	o.Message = fmt.Sprintf("a transaction that %s completed could be held by %s alone, and that cannot be read", l.Address, unread)
+	for _, a := range op.frozen().Minus(evidence).List() {
+		o.Message += fmt.Sprintf("; %s was reached and proves nothing by what it lacks: %s", a, op.doubt(a, l))
+	}
+	unreached := unread.Minus(op.frozen())
+	o.Needs = append(subsets(unreached, unread.Len()-l.Acks+1), o.Needs...)
+	return &o
 }
 
 // readsFromLeader tells whether the leader itself was closed in order and read: then what it has
 // executed is all that it ever completed.
 func (op Operation) readsFromLeader(a topology.Address) bool {
 	p := op.Progress[a]
-	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.lostLog(a) == ""
+	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, *p.Reading) == ""
+}
+
+// shows tells whether a poisoned leader shows as executed nothing but what the history holds. What waits
+// on it is invisible (E1) and was not completed; what it completed is all there.
+func (op Operation) shows(l Leader, history gtid.Set) bool {
+	p := op.Progress[l.Address]
+	return p.Silenced == Yes && p.With == Poison && p.Reading != nil && op.robbed(l.Address, *p.Reading) == "" &&
+		history.Contains(op.legit(p.Reading.Executed))
+}
+
+// subsets lists all subsets of the given size.
+func subsets(s topology.ServerSet, size int) []topology.ServerSet {
+	all := s.List()
+	if size <= 0 || size > len(all) {
+		return nil
+	}
+	if size == len(all) {
+		return []topology.ServerSet{s}
+	}
+	var found []topology.ServerSet
+	for _, with := range subsets(topology.Servers(all[1:]...), size-1) {
+		found = append(found, with.With(all[0]))
+	}
+	if size == 1 {
+		found = append(found, topology.Servers(all[0]))
+	}
+	return append(found, subsets(topology.Servers(all[1:]...), size)...)
 }
 
 func alternatives(sets []topology.ServerSet) string {

@@ -27,11 +27,11 @@ func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snaps
 	op.Elector, op.PhaseAt, op.Tries = elector, now, 0
 	op.SessionTerm = max(term, op.Term)
 	switch {
-	case op.Phase == PhaseReleasing:
+	case op.Phase == PhaseReleasing, !op.Established.IsZero():
 		return op
 	case op.Decision == nil:
 		return op.undo(snapshot, now)
-	case op.committed(snapshot.Server(op.To)):
+	case !op.MarkedAt.IsZero(), op.committed(snapshot.Server(op.To)):
 		return op.carryOn(now)
 	case op.Kind == KindAdoption:
 		return op.fail("resume", Obstacle{Code: "interrupted", Message: "the adoption was interrupted; it is tried again"}, now)
@@ -50,10 +50,9 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 		switch op.Kind {
 		case KindEmergency:
 			p.Frozen = atLeastUnknown(p.Frozen)
+			p.Moved = p.Moved || !op.stayed(m.Address, snapshot.Server(m.Address))
 		case KindPlanned:
-			if op.Prepared.Has(m.Address) {
-				p.Attached = atLeastUnknown(p.Attached)
-			}
+			p.Moved = p.Moved || op.Prepared.Has(m.Address)
 		case KindAdoption:
 		}
 		if with := op.silencedWith(m.Address); with != "" {
@@ -61,8 +60,18 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 		}
 		op.Progress[m.Address] = p
 	}
+	if op.Kind == KindEmergency {
+		op.GapFrom = op.StartedAt
+	}
 	message := fmt.Sprintf("interrupted in phase %s before anything was decided; %d of %d servers answer now", op.Phase, snapshot.Reached().Len(), len(op.Ruleset.Members))
 	return op.giveUp(StateUndone, "resume", Obstacle{Code: "interrupted", Message: message}, now)
+}
+
+// stayed tells whether a replica certainly has the source that it had: it says so. Fetching and attaching
+// may have gone further than what was saved.
+func (op Operation) stayed(a topology.Address, o topology.Observation) bool {
+	_, known := op.Known[a]
+	return !known || (o.OK() && sourceOf(o) == op.Known[a].Source)
 }
 
 func (op Operation) silencedWith(a topology.Address) Verb {
@@ -93,7 +102,9 @@ func (op Operation) committed(o topology.Observation) bool {
 }
 
 func (op Operation) carryOn(now time.Time) Operation {
-	op.MarkedAt = now
+	if op.MarkedAt.IsZero() {
+		op.MarkedAt = now
+	}
 	if op.Kind == KindAdoption {
 		op.Established = now
 		return op.finish(StateSucceeded, now)

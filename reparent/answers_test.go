@@ -1,0 +1,187 @@
+package reparent
+
+import (
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
+)
+
+// answer carries a command out. A command that waits for something which has not happened answers pending, and is
+// asked again later.
+func (w *world) answer(c Command) (r Result, pending bool) {
+	s := w.servers[c.Server]
+	if !s.up || w.cut.Has(c.Server) {
+		return no(ReasonUnreachable), false
+	}
+	if s.owner > c.Term || s.observe().Term() > c.Term {
+		return no(ReasonFenced), false
+	}
+	s.owner = c.Term
+	r, pending = s.do(c)
+	w.flow()
+	if !pending {
+		r.Observation = s.observe()
+	}
+	return r, pending
+}
+
+func no(why Reason) Result { return Result{Outcome: No, Reason: why} }
+
+// late is the answer of a command whose deadline passed.
+func (w *world) late(c Command) Result {
+	s := w.servers[c.Server]
+	r := Result{Outcome: No, Reason: ReasonDeadline}
+	switch c.Verb {
+	case Mark:
+		r.Outcome = Unknown // the commit still waits
+	case Demote:
+		s.offline = s.offline && !c.Offline // cancelled
+	}
+	if s.up && !w.cut.Has(c.Server) {
+		r.Observation = s.observe()
+	}
+	return r
+}
+
+var yes = Result{Outcome: Yes}
+
+func (s *mysqld) do(c Command) (Result, bool) {
+	switch c.Verb {
+	case Read, CreateJournal:
+		return yes, false
+	case Freeze:
+		s.bootStopped, s.receiver = true, false
+		return yes, false
+	case Resume:
+		return s.resume(c), false
+	case Poison:
+		return s.poison(), false
+	case Antidote:
+		if c.Acks < 1 {
+			return no(ReasonRefused), false
+		}
+		s.acks, s.offline = c.Acks, false
+		s.settle()
+		return yes, false
+	case Demote:
+		return s.demote(c)
+	case Reopen, Open:
+		return s.open(c), false
+	case Fence:
+		s.goOffline()
+		s.readOnly, s.superReadOnly, s.semiSource = true, true, false
+		for _, waiter := range s.waiting {
+			s.complete(waiter.gtid, false)
+		}
+		s.waiting = nil
+		return yes, false
+	case Follow:
+		return s.follow(c), false
+	case AwaitApplied:
+		return yes, !s.executed.Contains(c.Set)
+	case AwaitAckers:
+		return yes, s.clients() < c.Acks
+	case PrepareSource, EnableSource:
+		if c.Acks < 1 {
+			return no(ReasonRefused), false
+		}
+		s.acks, s.infinite = max(1, c.Acks), true
+		s.semiSource = s.semiSource || c.Verb == EnableSource
+		s.settle()
+		return yes, false
+	case DisableSource:
+		if len(s.waiting) > 0 {
+			return no(ReasonWaiters), false
+		}
+		s.semiSource = false
+		return yes, false
+	case Mark:
+		return s.mark(c)
+	case Detach:
+		if len(s.relay) > 0 {
+			return no(ReasonUnapplied), false
+		}
+		s.channel, s.receiver, s.received = false, false, gtid.Set{}
+		return yes, false
+	}
+	panic("no such verb: " + string(c.Verb))
+}
+
+func (s *mysqld) resume(c Command) Result {
+	if !c.Within.IsEmpty() && !c.Within.Contains(s.position()) {
+		return no(ReasonErrant)
+	}
+	s.receiver, s.bootStopped = s.channel, false
+	return yes
+}
+
+func (s *mysqld) poison() Result {
+	if !s.semiSync().Verified() {
+		return no(ReasonNotSemiSync)
+	}
+	s.acks = topology.PoisonAcks
+	s.goOffline()
+	return yes
+}
+
+// goOffline cuts the clients: nobody is told OK any more.
+func (s *mysqld) goOffline() {
+	s.offline = true
+	for i := range s.waiting {
+		s.waiting[i].client = false
+	}
+}
+
+func (s *mysqld) demote(c Command) (Result, bool) {
+	if c.Offline {
+		s.goOffline()
+	}
+	if len(s.waiting) > 0 {
+		return yes, true
+	}
+	s.readOnly, s.superReadOnly = true, true
+	return yes, false
+}
+
+func (s *mysqld) open(c Command) Result {
+	if c.Incarnation != "" && c.Incarnation != s.incarnation() {
+		return no(ReasonRefused)
+	}
+	s.readOnly, s.superReadOnly = false, false
+	if c.Verb == Open {
+		s.offline = false
+	}
+	return yes
+}
+
+func (s *mysqld) follow(c Command) Result {
+	following := s.connected() && s.source == c.Source
+	switch {
+	case !following && !c.Within.IsEmpty() && !c.Within.Contains(s.position()):
+		return no(ReasonErrant)
+	case len(s.relay) > 0 && !s.applier:
+		return no(ReasonUnapplied)
+	case len(s.waiting) > 0:
+		return no(ReasonWaiters)
+	}
+	s.readOnly, s.superReadOnly, s.semiSource, s.offline = true, true, false, false
+	s.semiReplica, s.source, s.channel, s.receiver, s.applier, s.bootStopped = c.Acker, c.Source, true, true, true, false
+	return yes
+}
+
+func (s *mysqld) mark(c Command) (Result, bool) {
+	g := c.Decision.Marker().GTID()
+	switch {
+	case c.Decision.Incarnation != s.incarnation():
+		return no(ReasonRefused), false
+	case s.executed.Has(g):
+		return yes, false
+	case s.logged().Has(g):
+		return yes, true
+	case c.Acks > 0 && !s.semiSync().Verified():
+		return no(ReasonNotSemiSync), false
+	}
+	s.world.safeToMark(c)
+	s.superReadOnly = false
+	s.commit(g, false)
+	return yes, !s.executed.Has(g)
+}
