@@ -13,7 +13,7 @@ const prefix = "/api/v1"
 
 // routes is every path that there is.
 func (f *front) routes() http.Handler {
-	router := mux.NewRouter()
+	router := mux.NewRouter().SkipClean(true) // a redirect is no answer to a program; what does not match is a problem
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		newProblem(http.StatusNotFound, CodeNoSuchPath, "there is nothing at "+clip(r.URL.Path)+"; /docs lists what there is").write(w)
 	})

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestTheOpenAPIDocumentIsTheOneThatIsCommitted(t *testing.T) {
+	got := serveWith(t, shop(), func(s *Settings) { s.Version = "1" }).ask("GET", "/openapi.json", "").text
+	if *update {
+		if err := os.WriteFile("openapi.json", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Error("openapi.json differs from what is served; if that is meant: go test ./api -run OpenAPI -update")
+	}
+}
+
+func TestTheDocumentKnowsProblemsOnlyAsTheyAreSent(t *testing.T) {
+	got := serveWith(t, shop(), nil).ask("GET", "/openapi.json", "")
+	tree := got.tree(t)
+	if !strings.HasPrefix(tree["openapi"].(string), "3.1") {
+		t.Errorf("openapi %v", tree["openapi"])
+	}
+	if strings.Contains(got.text, "ErrorModel") || !strings.Contains(got.text, `"#/components/schemas/Problem"`) {
+		t.Error("it speaks of errors that are never sent")
+	}
+	schemas := tree["components"].(map[string]any)["schemas"].(map[string]any)
+	if schemas["Cluster"].(map[string]any)["additionalProperties"] == false {
+		t.Error("answers are closed, so that no field could ever be added")
+	}
+	if schemas["ReparentRequest"].(map[string]any)["additionalProperties"] != false {
+		t.Error("requests are open, so that a mistyped field would go unnoticed")
+	}
+}
+
+func TestPagesLoadNothingFromElsewhere(t *testing.T) {
+	s := serveWith(t, shop(), nil)
+	for path, kind := range map[string]string{
+		"/": "text/html; charset=utf-8", "/docs": "text/html; charset=utf-8",
+		"/docs/docs.js": "text/javascript; charset=utf-8", "/docs/style.css": "text/css; charset=utf-8",
+	} {
+		r := s.ask("GET", path, "")
+		if r.status != 200 || r.header.Get("Content-Type") != kind {
+			t.Errorf("%s: %d %s", path, r.status, r.header.Get("Content-Type"))
+		}
+		if strings.Contains(r.text, "//") && strings.Contains(r.text, "http") || strings.Contains(r.text, "innerHTML") {
+			t.Errorf("%s names another place, or makes markup of text", path)
+		}
+	}
+}
