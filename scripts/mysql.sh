@@ -17,6 +17,7 @@
 set -euo pipefail
 
 minimum=8.0.26
+HOME=${HOME:-$(cd ~ && pwd)}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/primacy/mysql
 current=$cache/current
 

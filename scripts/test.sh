@@ -39,10 +39,11 @@ formatted() {
 }
 
 # Real servers share the machine with each other only, so those packages run one
-# after the other. They are known by what their tests import.
+# after the other: what their tests time is the server, not its neighbours. They
+# are known by what their tests import; store starts etcd.
 with_servers() {
   { grep -rl --include='*_test.go' -e '"github.com/primacydb/primacy/mysqld/local"' . || true
-    ls mysqld/local/*_test.go integration/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
+    ls store/*_test.go mysqld/local/*_test.go integration/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
   } | sed 's,^\./,,' | xargs -n1 dirname | sort -u | sed 's,^,./,'
 }
 

@@ -165,13 +165,29 @@ func endStale(ctx context.Context, dir string) error {
 	if err != nil || pid <= 1 {
 		return nil
 	}
-	if !strings.Contains(commandLine(pid)+" ", "--defaults-file="+filepath.Join(dir, "my.cnf")+" ") {
+	line := commandLine(pid)
+	if line == "" {
+		return awaitDying(ctx, pid)
+	}
+	if !strings.Contains(line+" ", "--defaults-file="+filepath.Join(dir, "my.cnf")+" ") {
 		return nil
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end process %d, which an earlier run left in %s: %w", pid, dir, err)
 	}
 	return awaitEnd(ctx, pid)
+}
+
+// awaitDying gives a process that has lost its memory already, and its command
+// line with it, the moment that it needs to let go of its port. A process that
+// never had a command line is a thread of the kernel, which we do not wait for.
+func awaitDying(ctx context.Context, pid int) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if err := awaitEnd(ctx, pid); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
 }
 
 func awaitEnd(ctx context.Context, pid int) error {
