@@ -79,6 +79,13 @@ func (t *terminal) complain(err error) {
 		t.obstacle("Blocked, nothing was changed", problem.Obstacle)
 		return
 	}
+	var configuration config.Errors
+	if errors.As(err, &configuration) {
+		for _, p := range configuration {
+			t.say("%s", shown(p.String())) // one in a line, so that editors can jump to the place
+		}
+		return
+	}
 	for i, line := range strings.Split(err.Error(), "\n") {
 		if i == 0 {
 			line = "primacy: " + line
@@ -111,11 +118,11 @@ func remedy(err error, problem *api.Problem) string {
 func (t *terminal) obstacle(title string, o *api.Obstacle) {
 	t.wrapped("", title+": "+o.Message, bold)
 	for i, set := range o.Needs {
-		word := "needs"
+		word := "  needs "
 		if i > 0 {
-			word = "or"
+			word = "  or    "
 		}
-		t.wrapped("  ", fmt.Sprintf("%-6s %s", word, strings.Join(set, " and ")), plain)
+		t.hanging(word, "        ", strings.Join(set, " and "), plain)
 	}
 	if o.Remedy != "" {
 		t.wrapped("  ", "Remedy: "+o.Remedy, plain)

@@ -88,21 +88,13 @@ func (t *terminal) stages(r api.Recovery) {
 		if s.Outcome != "ok" {
 			mark, look = t.signs.cross, red
 		}
-		line := fmt.Sprintf("%s %s %9s %10s  ", padded(t.paint(look, t.mark(mark)), 1), padded(t.paint(bold, shown(s.Name)), 12), "+"+exact(began), exact(took))
+		line := fmt.Sprintf("%s %s %9s %10s  ", t.paint(look, mark), padded(t.paint(bold, shown(s.Name)), 12), "+"+exact(began), exact(took))
 		t.say("%s", strings.TrimRight(line+t.bar(began, took, length), " "))
 		t.wrapped("      ", s.Detail, plain)
 		for _, e := range s.Evidence {
 			t.hanging("      - ", "        ", e, dim)
 		}
 	}
-}
-
-// mark keeps columns aligned where the tick is a word.
-func (t *terminal) mark(sign string) string {
-	if cells(sign) > 1 {
-		return "+"
-	}
-	return sign
 }
 
 func spanOf(r api.Recovery) time.Duration {

@@ -177,7 +177,7 @@ func pump(l *api.Listener, events chan<- api.Event, stop <-chan struct{}) {
 
 // stage is one line while a change goes on.
 func (t *terminal) stage(s api.Stage) {
-	mark, look := t.mark(t.signs.tick), green
+	mark, look := t.signs.tick, green
 	if s.Outcome != "ok" {
 		mark, look = t.signs.cross, red
 	}

@@ -36,7 +36,7 @@ type terminal struct {
 type signs struct{ star, branch, last, bar, tick, cross, dot, arrow, block, ellipsis, bullet, does string }
 
 func newTerminal(out io.Writer, getenv func(string) string) *terminal {
-	t := &terminal{out: out, signs: signs{"*", "|-", "`-", "|", "ack", "x", "|", "->", "#", "..", "-", "=>"}}
+	t := &terminal{out: out, signs: signs{"*", "|-", "`-", "|", "+", "x", "|", "->", "#", "..", "-", "=>"}}
 	if speaksUTF8(getenv) {
 		t.signs = signs{"★", "├─", "└─", "│", "✓", "✗", "·", "→", "█", "…", "•", "⇒"}
 	}
@@ -111,13 +111,30 @@ func (t *terminal) wrapped(indent, text string, s style) {
 
 // hanging writes a paragraph whose first line has an indent of its own.
 func (t *terminal) hanging(first, rest, text string, s style) {
-	for i, line := range lines(shown(text), width-max(cells(first), cells(rest))) {
+	for i, line := range lines(shown(text), max(width-max(cells(first), cells(rest)), 20)) {
 		indent := rest
 		if i == 0 {
 			indent = first
 		}
 		t.say("%s", strings.TrimRight(indent+t.paint(s, line), " "))
 	}
+}
+
+// listed writes facts one after the other and breaks lines only between them.
+func (t *terminal) listed(facts []string, s style) {
+	separator, line := " "+t.signs.dot+" ", ""
+	for _, fact := range facts {
+		fact = shown(fact)
+		if line != "" && cells(line)+cells(separator)+cells(fact) > width {
+			t.wrapped("", line, s)
+			line = ""
+		}
+		if line != "" {
+			line += separator
+		}
+		line += fact
+	}
+	t.wrapped("", line, s)
 }
 
 // lines breaks text between words. A word that is too long by itself, such as a GTID set, is broken after a comma or

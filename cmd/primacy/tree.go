@@ -11,7 +11,7 @@ import (
 
 // tree draws a cluster: who replicates from whom, and what is wrong.
 func (t *terminal) tree(c api.Cluster, now time.Time) {
-	t.heading(c)
+	t.heading(c, now)
 	t.say("")
 	roots, children := arranged(c)
 	for _, root := range roots {
@@ -24,7 +24,10 @@ func (t *terminal) tree(c api.Cluster, now time.Time) {
 	t.window(c.Antiflap)
 }
 
-func (t *terminal) heading(c api.Cluster) {
+// outdated is when what is shown may no longer be so.
+const outdated = 5 * time.Second
+
+func (t *terminal) heading(c api.Cluster, now time.Time) {
 	state := t.paint(styleOfState(c.State), strings.ToUpper(shown(c.State)))
 	t.say("%s is %s", t.paint(bold, shown(c.Name)), state)
 	facts := []string{durabilityText(c.Durability)}
@@ -37,10 +40,13 @@ func (t *terminal) heading(c api.Cluster) {
 	} else {
 		facts = append(facts, "no elector acts here")
 	}
-	if !c.ProbedAt.IsZero() {
-		facts = append(facts, "probed "+c.ProbedAt.Format("15:04:05")+" UTC")
+	t.listed(facts, dim)
+	switch {
+	case c.ProbedAt.IsZero():
+		t.wrapped("", "not probed yet", yellow)
+	case now.Sub(c.ProbedAt) > outdated:
+		t.wrapped("", "as of "+coarse(now.Sub(c.ProbedAt))+" ago, when it was last probed", yellow)
 	}
-	t.wrapped("", strings.Join(facts, " "+t.signs.dot+" "), dim)
 }
 
 func durabilityText(d api.Durability) string {
@@ -128,8 +134,8 @@ func (t *terminal) branch(c api.Cluster, s api.Server, children map[string][]api
 	if len(below) > 0 {
 		inner = rest + t.signs.bar + " "
 	}
-	if s.Address == c.Primary {
-		inner += "  " // as far in as its name, which stands behind a star
+	if lead == "" {
+		inner += "  " // as far in as its name, which stands behind a mark
 	}
 	for _, line := range t.details(c, s, now) {
 		t.hanging(t.paint(dim, inner), t.paint(dim, inner)+"  ", line.text, line.style)
@@ -146,8 +152,13 @@ func (t *terminal) branch(c api.Cluster, s api.Server, children map[string][]api
 // serverLine says who it is: address and role on the left, zone, version and term on the right.
 func (t *terminal) serverLine(c api.Cluster, s api.Server, lead string) {
 	mark := ""
-	if s.Address == c.Primary {
+	switch {
+	case s.Address == c.Primary:
 		mark = t.paint(yellow, t.signs.star) + " "
+	case lead == "" && !s.Reachable:
+		mark = t.paint(red, t.signs.cross) + " "
+	case lead == "":
+		mark = t.paint(yellow, "?") + " " // it follows nobody
 	}
 	right := identity(s)
 	room := width - cells(lead) - cells(mark) - len(s.Role) - cells(right) - 4
@@ -222,7 +233,7 @@ func unreachedText(s api.Server, now time.Time) string {
 	}
 	for _, e := range s.Errors {
 		if cause, is := strings.CutPrefix(e, "probe: "); is {
-			text += ": " + cause
+			text += ": " + strings.NewReplacer(s.Address+": ", "", "dial tcp ", "", "connect: ", "").Replace(cause)
 		}
 	}
 	return text

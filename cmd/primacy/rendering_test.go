@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/primacydb/primacy/api"
+)
+
+var update = flag.Bool("update", false, "write the files that tests compare with")
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+// drawn is what a person with a UTF-8 terminal gets to see, without colours.
+func drawn(draw func(*terminal)) string {
+	var out bytes.Buffer
+	draw(newTerminal(&out, env("LANG", "C.UTF-8")))
+	return out.String()
+}
+
+// wantGolden compares with a committed file, and refuses lines that are wider than a terminal.
+func wantGolden(t *testing.T, name, got string) {
+	t.Helper()
+	for line := range strings.Lines(got) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
+			t.Errorf("%d columns: %s", n, line)
+		}
+		if strings.HasSuffix(line, " \n") {
+			t.Errorf("blanks at the end: %q", line)
+		}
+	}
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; if that is meant: go test ./cmd/primacy -run %s -update\n%s", file, t.Name(), got)
+	}
+}
+
+func TestATreeOfAHealthyCluster(t *testing.T) {
+	wantGolden(t, "tree_healthy", drawn(func(s *terminal) { s.tree(exampleCluster(), noon) }))
+}
+
+func TestATreeOfATroubledCluster(t *testing.T) {
+	wantGolden(t, "tree_troubled", drawn(func(s *terminal) { s.tree(troubledCluster(), noon) }))
+}
+
+func TestATreeWithoutUTF8(t *testing.T) {
+	var out bytes.Buffer
+	newTerminal(&out, env("LANG", "C")).tree(troubledCluster(), noon)
+	for i, r := range out.String() {
+		if r > 126 {
+			t.Fatalf("%q at %d is not ASCII", r, i)
+		}
+	}
+	wantGolden(t, "tree_ascii", out.String())
+}
+
+func TestATreeWhileAChangeIsUnderWay(t *testing.T) {
+	c := exampleCluster()
+	c.State, c.ProbedAt = "reparenting", noon.Add(-20*time.Second)
+	running := exampleRecovery()
+	running.State, running.Phase = "running", "revoking"
+	c.Recovery, c.Obstacle = &running, blockedRecovery().Obstacle
+	wantGolden(t, "tree_reparenting", drawn(func(s *terminal) { s.tree(c, noon) }))
+}
+
+func TestEveryServerIsDrawnOnceWhoeverFollowsWhom(t *testing.T) {
+	c := exampleCluster()
+	ring := func(address, source string) api.Server { return exampleServer(address, "replica", "x", source) }
+	c.Servers = append(c.Servers, ring("ring1:1", "ring2:1"), ring("ring2:1", "ring1:1"), ring("self:1", "self:1"), ring("below:1", "ring2:1"), ring("stray:1", "elsewhere:1"))
+	c.Servers[0].Source = "db2:3306" // a primary that follows a replica
+	text := drawn(func(s *terminal) { s.tree(c, noon) })
+	for _, server := range c.Servers {
+		if n := strings.Count(text, " "+server.Address+"  "); n != 1 {
+			t.Errorf("%s is drawn %d times:\n%s", server.Address, n, text)
+		}
+	}
+}
+
+func TestARecoveryIsToldStageByStage(t *testing.T) {
+	wantGolden(t, "explain_succeeded", drawn(func(s *terminal) { s.explain(exampleRecovery()) }))
+}
+
+func TestABlockedRecoverySaysWhatItNeeds(t *testing.T) {
+	wantGolden(t, "explain_blocked", drawn(func(s *terminal) { s.explain(blockedRecovery()) }))
+}
+
+func TestRecoveriesInATable(t *testing.T) {
+	all := []api.Recovery{blockedRecovery(), exampleRecovery()}
+	wantGolden(t, "recoveries", drawn(func(s *terminal) { s.recoveries(all, noon.Add(10*time.Minute)) }))
+	long := exampleRecovery()
+	long.To = "orders-primary-01.mysql.eu-central-1.internal.example.org:3306"
+	wantGolden(t, "recoveries_long", drawn(func(s *terminal) { s.recoveries([]api.Recovery{long}, noon.Add(72*time.Hour)) }))
+	long.ID = strings.Repeat("orders", 10) + "-0000000008"
+	wantGolden(t, "recoveries_paragraphs", drawn(func(s *terminal) { s.recoveries([]api.Recovery{long}, noon.Add(72*time.Hour)) }))
+}
+
+func TestClustersInATable(t *testing.T) {
+	all := []api.Summary{
+		{Name: "shop", State: "healthy", Primary: "db1:3306", Term: 7, Servers: 3},
+		{Name: "stock", State: "primary_failed", Servers: 5, Findings: make([]api.Finding, 2)},
+	}
+	wantGolden(t, "clusters", drawn(func(s *terminal) { s.clusters(all) }))
+}
+
+func TestStepsOfADryRun(t *testing.T) {
+	answer := api.ReparentAnswer{Recovery: exampleRecovery(), Steps: []api.Step{
+		{Phase: "preparing", Title: "prepare: attach ackers to the candidate while writes go on", SaveFirst: true, Commands: []string{"db2:3306: prepare_source with 1 acks", "db3:3306: follow db2:3306"}},
+		{Phase: "gating", Title: "lag gate: does the candidate keep up", Commands: []string{"db2:3306: wait until 4b35649f-e544-11f1-ac09-02fc00000001:1-2,7072696d-0000-0002-77cc-6b4bd39d962e:1 is applied"}},
+	}}
+	wantGolden(t, "steps", drawn(func(s *terminal) { s.steps(answer) }))
+}
+
+func TestWhatAServerSaysCannotMoveTheCursor(t *testing.T) {
+	c := troubledCluster()
+	evil := "\x1b[2J\x1b]0;owned\x07\r\nforged\u202e"
+	c.Name, c.Elector, c.Servers[1].Version, c.Servers[1].Zone, c.Servers[3].Reach = c.Name+evil, evil, evil, evil, evil
+	c.Servers[2].Errors, c.Findings[0].Message, c.Findings[0].Code, c.Antiflap.Reason = []string{evil}, evil, evil, evil
+	r := blockedRecovery()
+	r.ID, r.Cause, r.Stages[0].Name, r.Stages[0].Detail, r.Obstacle.Message = evil, evil, evil, evil, evil
+	text := drawn(func(s *terminal) {
+		s.tree(c, noon)
+		s.explain(r)
+		s.recoveries([]api.Recovery{r}, noon)
+		s.clusters([]api.Summary{{Name: evil, Primary: evil, State: evil}})
+	})
+	if strings.ContainsAny(text, "\x1b\x07\r\u202e") || strings.Contains(text, "\nforged") {
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestColoursAreForTerminalsOnly(t *testing.T) {
+	var out bytes.Buffer
+	terminal := newTerminal(&out, env("LANG", "C.UTF-8", "TERM", "xterm"))
+	terminal.tree(exampleCluster(), noon)
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("colours into a pipe")
+	}
+	terminal.colour = true
+	out.Reset()
+	terminal.tree(exampleCluster(), noon)
+	if !strings.Contains(out.String(), "\x1b[32m") {
+		t.Error("no colours on a terminal")
+	}
+	stripped := newTerminal(&out, env("NO_COLOR", "1"))
+	if stripped.colour {
+		t.Error("NO_COLOR is not respected")
+	}
+}
+
+func TestColoursMoveNoColumn(t *testing.T) {
+	var coloured, without bytes.Buffer
+	for out, colour := range map[*bytes.Buffer]bool{&coloured: true, &without: false} {
+		s := newTerminal(out, env("LANG", "C.UTF-8"))
+		s.colour = colour
+		s.tree(troubledCluster(), noon)
+		s.explain(exampleRecovery())
+		s.recoveries([]api.Recovery{exampleRecovery(), blockedRecovery()}, noon)
+	}
+	if got := uncoloured(coloured.String()); got != without.String() {
+		t.Errorf("with colours:\n%s", got)
+	}
+}
+
+func uncoloured(text string) string {
+	var out strings.Builder
+	escaped := false
+	for _, r := range text {
+		switch {
+		case escaped:
+			escaped = r != 'm'
+		case r == '\x1b':
+			escaped = true
+		default:
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}
