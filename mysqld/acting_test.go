@@ -153,7 +153,12 @@ func until(t *testing.T, what string, holds func() bool) {
 // client is an application's session; its errors are for the test to judge.
 func (w *stage) client(i int) *sql.Conn {
 	w.Helper()
-	dsn := fmt.Sprintf("%s:%s@tcp(%s)/app?allowNativePasswords=true", w.users.App.Name, w.users.App.Password, w.servers[i].Address())
+	return w.login(i, w.users.App.Name, w.users.App.Password)
+}
+
+func (w *stage) login(i int, user, password string) *sql.Conn {
+	w.Helper()
+	dsn := fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true", user, password, w.servers[i].Address())
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		w.Fatal(err)
@@ -169,12 +174,18 @@ func (w *stage) client(i int) *sql.Conn {
 // write begins an insert of a new row and says on the channel how it ended.
 func (w *stage) write(i int) (id int64, ended <-chan error) {
 	w.Helper()
-	id, done, conn := shared.rows.Add(1), make(chan error, 1), w.client(i)
+	ended = w.writeAs(w.client(i))
+	return shared.rows.Load(), ended
+}
+
+// writeAs is write in a given session. It ends with the test at the latest.
+func (w *stage) writeAs(conn *sql.Conn) <-chan error {
+	ctx, id, done := w.Context(), shared.rows.Add(1), make(chan error, 1)
 	go func() {
-		_, err := conn.ExecContext(context.Background(), "INSERT INTO app.rows VALUES (?)", id)
+		_, err := conn.ExecContext(ctx, "INSERT INTO app.rows VALUES (?)", id)
 		done <- err
 	}()
-	return id, done
+	return done
 }
 
 func (w *stage) mustWrite(i int) int64 {
@@ -281,7 +292,7 @@ func (w *stage) reset() {
 		w.attach(i)
 	}
 	w.exec(0, "SET GLOBAL rpl_semi_sync_source_enabled = ON; SET GLOBAL read_only = OFF")
-	w.mustWrite(0) // its acknowledgement releases every commit before it
+	w.exec(0, "INSERT INTO app.rows VALUES (?)", shared.rows.Add(1)) // its acknowledgement releases every commit before it
 	w.caughtUp()
 }
 

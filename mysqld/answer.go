@@ -38,6 +38,7 @@ func doubtful(reason reparent.Reason, format string, args ...any) error {
 // MySQL's error numbers that mean something here.
 const (
 	errNoSuchThread        = 1094
+	errNotOwnerOfThread    = 1095
 	errQueryInterrupted    = 1317
 	errLockWaitTimeout     = 1205
 	errServerShutdown      = 1053

@@ -136,6 +136,9 @@ func (s switches) restore() string {
 // openFor is what open and reopen have in common. Switching read_only off switches super_read_only off.
 func (a *act) openFor(ctx context.Context, guards []guard) (topology.Observation, error) {
 	const openUp = "SET GLOBAL read_only = OFF; SET GLOBAL offline_mode = OFF"
+	if err := a.meant(ctx); err != nil {
+		return topology.Observation{}, err
+	}
 	if err := a.changeUnless(ctx, guards, openUp); err != nil {
 		return topology.Observation{}, err
 	}
@@ -144,6 +147,19 @@ func (a *act) openFor(ctx context.Context, guards []guard) (topology.Observation
 		err = refuse(reparent.ReasonRefused, "%s was closed again at once", a.server)
 	}
 	return o, err
+}
+
+// meant refuses to open another process than the command is for: one that came back by itself has its
+// semi-sync off, and may have completed what nobody acknowledged.
+func (a *act) meant(ctx context.Context) error {
+	if a.command.Incarnation == "" {
+		return nil
+	}
+	born, err := a.incarnation(ctx)
+	if err == nil && born != a.command.Incarnation {
+		err = refuse(reparent.ReasonRefused, "%s is not the process that was to be opened: it has restarted since", a.server)
+	}
+	return err
 }
 
 func (a *act) reopen(ctx context.Context) (topology.Observation, error) {
@@ -174,6 +190,7 @@ func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
 	defer side.close()
 	ended := side.start(ctx, closeStatement(ctx))
 	if err := a.drain(ctx, side, ended); err != nil {
+		_ = side.cancel(ctx) // else writes hang behind it until the server gives it up
 		return topology.Observation{}, err
 	}
 	if err := a.sourceOff(ctx); err != nil {
@@ -187,7 +204,8 @@ func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
 func (a *act) drain(ctx context.Context, side *aside, ended <-chan error) error {
 	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
-	for held := 0; ; {
+	cut := killed{}
+	for {
 		select {
 		case err := <-ended:
 			return side.settle(ctx, err)
@@ -195,15 +213,11 @@ func (a *act) drain(ctx context.Context, side *aside, ended <-chan error) error 
 			return ctx.Err()
 		case <-tick.C:
 		}
-		waiting, cut, err := a.cutWaiters(ctx, side)
+		held, err := a.cutWaiters(ctx, side, cut)
 		if err != nil {
 			return err
 		}
-		if held++; !waiting || !cut {
-			held = 0
-		}
-		// Twice in a row: what the first look did not see has reached its wait by the second.
-		if held == 2 {
+		if held {
 			if err := a.sourceOff(ctx); err != nil {
 				return err
 			}
@@ -213,30 +227,60 @@ func (a *act) drain(ctx context.Context, side *aside, ended <-chan error) error 
 
 const drainEvery = 5 * time.Millisecond
 
-// cutWaiters looks for commits that wait for acknowledgements. waiting: there are some, and
-// super_read_only waits behind them. cut: all of their clients have lost their connection; offline_mode
-// spares accounts with CONNECTION_ADMIN, which are killed here.
-func (a *act) cutWaiters(ctx context.Context, side *aside) (waiting, cut bool, err error) {
-	rows, err := a.query(ctx, `SELECT processlist_id, processlist_command, processlist_id = ? FROM performance_schema.threads
-		WHERE name = 'thread/sql/one_connection' AND (processlist_id = ? AND processlist_command = 'Query' OR processlist_state LIKE ?)`,
-		side.id, side.id, ackWaitState+"%")
+// cutWaiters tells whether super_read_only waits behind commits of which no client will hear. Only the
+// first of several commits counts as waiting for an acknowledgement, the others queue behind it. And
+// offline_mode spares accounts with CONNECTION_ADMIN, also with a transaction that is still open: once
+// super_read_only waits they can begin nothing new, so whoever is left of them is ended here. Our own
+// account is spared, bar an elector that waits with a marker.
+func (a *act) cutWaiters(ctx context.Context, side *aside, cut killed) (held bool, err error) {
+	rows, err := a.query(ctx, remainingSessions, ackWaitState+"%", stateCommit)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
-	var alive []rival
 	closing, waiters := false, 0
+	var left []row
 	for _, r := range rows {
-		switch {
-		case r[2].on():
-			closing = true
-		case r[1].text != "Killed":
-			alive = append(alive, rival{id: r[0].number()})
-			waiters++
-		default:
+		id, commits, ours := r[0].number(), r[2].on(), r[4].on()
+		closing = closing || id == side.id && r[1].text == "Query"
+		if commits {
 			waiters++
 		}
+		if !cut[id] && (commits || !ours) {
+			left = append(left, r)
+		}
 	}
-	return closing && waiters > 0, len(alive) == 0, kill(ctx, a.link, alive)
+	if !closing || waiters == 0 {
+		return false, nil
+	}
+	for _, r := range left {
+		if err := a.cutSession(ctx, r, cut); err != nil {
+			return false, err
+		}
+	}
+	return len(left) == 0, nil // a look that found nobody new
+}
+
+// remainingSessions lists who is still connected: whether it commits, whether it has an open
+// transaction that wrote something, and whether it is of our own account.
+const remainingSessions = `SELECT processlist_id, processlist_command, processlist_state LIKE ? OR processlist_state = ? AS commits,
+	EXISTS (SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = processlist_id AND trx_rows_modified > 0) AS writes,
+	processlist_user = SUBSTRING_INDEX(USER(), '@', 1) AS ours, processlist_user
+	FROM performance_schema.threads WHERE name = 'thread/sql/one_connection' AND processlist_command NOT LIKE 'Binlog Dump%'`
+
+// cutSession ends one session. Accounts with SYSTEM_USER are out of our reach (1095): they are spared as
+// long as they have nothing to commit, and stop the fencing when they have.
+func (a *act) cutSession(ctx context.Context, r row, cut killed) error {
+	id := r[0].number()
+	err := cut.kill(ctx, a.link, []rival{{id: id}})
+	if mysqlErrno(err) != errNotOwnerOfThread {
+		return err
+	}
+	if r[2].on() || r[3].on() {
+		return refuse(reparent.ReasonWaiters, "session %d of %s on %s has a commit that nobody acknowledged; it has the privilege SYSTEM_USER, "+
+			"so only such an account can end it: KILL %d", id, r[5].text, a.server, id)
+	}
+	cut[id] = true
+	return nil
 }
 
 // sourceOff switches the source side off where it is on. It takes up to a second (E11).

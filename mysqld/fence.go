@@ -36,6 +36,7 @@ func (s *session) fence(ctx context.Context, l *link) (int64, error) {
 	tick := time.NewTicker(fenceEvery)
 	defer tick.Stop()
 	obstacle := "has not answered"
+	ended := killed{}
 	for {
 		seen, err := s.look(ctx, l)
 		if ctx.Err() != nil {
@@ -44,7 +45,7 @@ func (s *session) fence(ctx context.Context, l *link) (int64, error) {
 		if err != nil {
 			return 0, fenceFailed(s.server, err)
 		}
-		rivals, err := s.judge(seen)
+		rivals, err := s.judge(seen, ended)
 		if err != nil {
 			return 0, err
 		}
@@ -52,7 +53,7 @@ func (s *session) fence(ctx context.Context, l *link) (int64, error) {
 			return seen.id, nil
 		}
 		obstacle = seen.obstacle(rivals)
-		if err := kill(ctx, l, rivals); err != nil && ctx.Err() == nil {
+		if err := ended.kill(ctx, l, rivals); err != nil && ctx.Err() == nil {
 			return 0, fenceFailed(s.server, err)
 		}
 		select {
@@ -89,7 +90,7 @@ func (s *session) look(ctx context.Context, l *link) (sight, error) {
 }
 
 // announcedSessions lists the attributes of all sessions of our account's name.
-const announcedSessions = `SELECT a.processlist_id, a.attr_name, a.attr_value, t.processlist_command, t.processlist_state
+const announcedSessions = `SELECT a.processlist_id, a.attr_name, a.attr_value, t.processlist_state
 	FROM performance_schema.session_connect_attrs a JOIN performance_schema.threads t USING (processlist_id)
 	WHERE a.attr_name LIKE 'primacy\_%' AND t.processlist_user = SUBSTRING_INDEX(USER(), '@', 1)`
 
@@ -104,13 +105,13 @@ type sight struct {
 
 // rival is another announced session on the same server, or our own.
 type rival struct {
-	id             int64
-	cluster        string
-	term           uint64
-	elector        string
-	process        string
-	duty           duty
-	command, state string
+	id      int64
+	cluster string
+	term    uint64
+	elector string
+	process string
+	duty    duty
+	state   string
 }
 
 func announced(rows []row) (all []rival) {
@@ -120,7 +121,7 @@ func announced(rows []row) (all []rival) {
 		i, known := at[id]
 		if !known {
 			i, at[id] = len(all), len(all)
-			all = append(all, rival{id: id, command: r[3].text, state: r[4].text})
+			all = append(all, rival{id: id, state: r[3].text})
 		}
 		all[i].attribute(r[1].text, r[2].text)
 	}
@@ -142,11 +143,29 @@ func (r *rival) attribute(name, value string) {
 	}
 }
 
-// spent tells whether a session has been killed and can begin no further statement, while the one that
-// it is in cannot be ended: a commit that waits for acknowledgements (it is tentative, and the
-// protocol reckons with it), or a STOP REPLICA.
-func (r rival) spent() bool {
-	return r.command == "Killed" && (r.duty == dutyStop || strings.HasPrefix(r.state, ackWaitState))
+// killed are sessions for which KILL has returned: they begin no further statement. The performance
+// schema does not tell them from others, so whoever kills has to remember. Numbers are not used twice.
+type killed map[int64]bool
+
+// spent tells whether a killed session is in a statement that cannot be ended: a commit that waits for
+// acknowledgements, or behind one that does (it is tentative, and the protocol reckons with it), or a
+// STOP REPLICA.
+func (k killed) spent(r rival) bool {
+	return k[r.id] && (r.duty == dutyStop || r.state == stateCommit || strings.HasPrefix(r.state, ackWaitState))
+}
+
+// kill ends sessions; one that has ended by itself meanwhile is no error (1094).
+func (k killed) kill(ctx context.Context, l *link, rivals []rival) error {
+	for _, r := range rivals {
+		if k[r.id] {
+			continue
+		}
+		if err := l.exec(ctx, "KILL "+strconv.FormatInt(r.id, 10)); err != nil && mysqlErrno(err) != errNoSuchThread {
+			return err
+		}
+		k[r.id] = true
+	}
+	return nil
 }
 
 // ackWaitState begins the state of a session that waits for acknowledgements; the rest of the words
@@ -154,7 +173,7 @@ func (r rival) spent() bool {
 const ackWaitState = "Waiting for semi-sync ACK"
 
 // judge applies the three rules. It returns the sessions that have to end first.
-func (s *session) judge(seen sight) ([]rival, error) {
+func (s *session) judge(seen sight, ended killed) ([]rival, error) {
 	if m, ok := topology.HighestMarker(seen.position); ok && m.Term > s.term {
 		return nil, refuse(reparent.ReasonFenced, "%s holds the marker of term %d, we act under %d", s.server, m.Term, s.term)
 	}
@@ -167,11 +186,11 @@ func (s *session) judge(seen sight) ([]rival, error) {
 			visible = other.process == s.process
 		case other.cluster != us[attrCluster]:
 		default:
-			ends, err := s.judgeRival(other)
+			mustEnd, err := s.judgeRival(other)
 			if err != nil {
 				return nil, err
 			}
-			if ends {
+			if mustEnd && !ended.spent(other) {
 				rivals = append(rivals, other)
 			}
 		}
@@ -186,38 +205,25 @@ func (s *session) judge(seen sight) ([]rival, error) {
 // judgeRival tells whether one other session has to end before we act, or whether we may not act. A
 // session of our own name and term, but of another process, is that of our predecessor when we come
 // here for the first time, and that of our successor when we were here before.
-func (s *session) judgeRival(other rival) (ends bool, err error) {
+func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
 	ours := other.elector == s.announcement(dutyAct, "")[attrElector]
 	switch {
 	case other.term > uint64(s.term):
 		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under term %d, we under %d", other.elector, s.server, other.term, s.term)
 	case other.term < uint64(s.term):
-		return !other.spent(), nil
+		return true, nil
 	case !ours:
 		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under our term %d", other.elector, s.server, s.term)
 	case other.process != s.process && s.opened:
 		s.displace()
 		return false, refuse(reparent.ReasonFenced, "another process of elector %q has taken over term %d on %s", s.fleet.settings.Elector, s.term, s.server)
 	case other.process != s.process:
-		return !other.spent(), nil
+		return true, nil
 	default:
 		// Our own. A second one that acts is the broken predecessor of this one; those with another duty
 		// belong to commands that still have an owner.
 		return other.duty == dutyAct, nil
 	}
-}
-
-// kill ends sessions; one that has ended by itself meanwhile is no error (1094).
-func kill(ctx context.Context, l *link, rivals []rival) error {
-	for _, r := range rivals {
-		if r.command == "Killed" {
-			continue
-		}
-		if err := l.exec(ctx, "KILL "+strconv.FormatInt(r.id, 10)); err != nil && mysqlErrno(err) != errNoSuchThread {
-			return err
-		}
-	}
-	return nil
 }
 
 // obstacle says what the fence waited for.

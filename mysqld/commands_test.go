@@ -1,0 +1,508 @@
+package mysqld_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// command is a command to a server by its index.
+func (w *stage) command(verb reparent.Verb, i int, term uint32) reparent.Command {
+	return reparent.Command{Verb: verb, Server: w.address(i), Term: term}
+}
+
+func (w *stage) has(i int, id int64) bool {
+	w.Helper()
+	return w.value(i, "SELECT COUNT(*) FROM app.rows WHERE id = ?", id) == "1"
+}
+
+// holds asks for a position: executed and received together.
+const holds = "SELECT GTID_SUBSET(?, CONCAT(@@GLOBAL.gtid_executed, ',', received_transaction_set)) FROM performance_schema.replication_connection_status"
+
+// applies waits until a row has arrived.
+func (w *stage) applies(i int, id int64) {
+	w.Helper()
+	w.eventually(i, "1", "SELECT COUNT(*) FROM app.rows WHERE id = ?", id)
+}
+
+func TestAFrozenReplicaStaysFrozenOverARestart(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	r := w.must(f, w.freeze(1, term))
+	if o := r.Observation; o.Replication.Receiver != topology.ThreadOff || o.Replication.Applier != topology.ThreadOn {
+		t.Errorf("receiver %s, applier %s; expected the receiver alone to be off", o.Replication.Receiver, o.Replication.Applier)
+	}
+	w.must(f, w.freeze(1, term))
+	if err := w.servers[1].Restart(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if state := w.value(1, receiverState); state != "OFF" {
+		t.Errorf("after a restart the receiver is %s", state)
+	}
+	w.must(f, w.command(reparent.Resume, 1, term))
+	w.applies(1, w.mustWrite(0))
+}
+
+func TestAServerWithoutASourceIsFrozenAsItIs(t *testing.T) {
+	w := realStage(t)
+	r := w.must(w.elector("elector-1"), w.freeze(0, w.term()))
+	if o := r.Observation; o.Replication != nil || o.ReadOnly {
+		t.Error("the observation does not say that the server is a writable one without a source")
+	}
+}
+
+func TestAReceiverThatDoesNotStopInTimeIsNotFrozen(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	hole := blackHole(t)
+	w.point(1, hole)
+	w.exec(1, "START REPLICA")
+	w.eventually(1, "CONNECTING", receiverState)
+	freeze := w.freeze(1, term)
+	freeze.Deadline = 300 * time.Millisecond
+	r := w.do(f, freeze)
+	if r.Outcome != reparent.Unknown || r.Reason != reparent.ReasonDeadline {
+		t.Fatalf("%s, %s: %s; expected unknown, deadline", r.Outcome, r.Reason, r.Detail)
+	}
+	newer := w.elector("elector-2")
+	if r := w.must(newer, w.command(reparent.AwaitApplied, 1, term+1)); r.Took > 2*time.Second {
+		t.Errorf("a STOP REPLICA that hangs kept a newer elector out for %s", r.Took)
+	}
+	w.must(newer, w.freeze(1, term+1))
+}
+
+// blackHole is a port that takes connections and never says anything.
+func blackHole(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestResumeRefusesAServerThatHasStrayed(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.must(f, w.freeze(1, term))
+	within := w.executed(1)
+	w.exec(1, "SET GLOBAL super_read_only = OFF; INSERT INTO app.rows VALUES (?); SET GLOBAL super_read_only = ON", shared.rows.Add(1))
+	resume := w.command(reparent.Resume, 1, term)
+	resume.Within = within
+	r := w.refused(f, resume, reparent.ReasonErrant)
+	contains(t, r.Detail, w.value(1, "SELECT @@server_uuid"))
+	if state := w.value(1, receiverState); state != "OFF" {
+		t.Errorf("the receiver is %s", state)
+	}
+	resume.Within = w.executed(1)
+	w.must(f, resume)
+}
+
+func TestPoisonHoldsEveryCommitUntilTheAntidote(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	id, ended := w.waitingWrite(0)
+	w.must(f, w.command(reparent.Poison, 0, term))
+	r := w.must(f, w.command(reparent.Poison, 0, term))
+	if o := r.Observation; o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode || o.SemiSync.Waiters != 1 {
+		t.Errorf("acks %d, offline %t, waiters %d", o.SemiSync.Acks, o.OfflineMode, o.SemiSync.Waiters)
+	}
+	if err := <-ended; err == nil {
+		t.Error("a client heard OK from a poisoned leader")
+	}
+	antidote := w.command(reparent.Antidote, 0, term)
+	antidote.Acks = 1
+	w.must(f, antidote)
+	w.startAckers()
+	w.awaitWaiters(0, 0)
+	w.applies(1, id)
+	w.mustWrite(0)
+}
+
+func TestPoisonDoesNothingToALeaderThatDoesNotWait(t *testing.T) {
+	rows := map[string]string{
+		"semi-sync is off":              "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
+		"it falls back after a timeout": "SET GLOBAL rpl_semi_sync_source_timeout = 10000",
+		"it does without replicas":      "SET GLOBAL rpl_semi_sync_source_wait_no_replica = OFF",
+		"it shows rows before acks":     "SET GLOBAL rpl_semi_sync_source_wait_point = AFTER_COMMIT",
+	}
+	for name, setting := range rows {
+		t.Run(name, func(t *testing.T) {
+			w := realStage(t)
+			t.Cleanup(func() {
+				w.exec(0, "SET GLOBAL rpl_semi_sync_source_wait_no_replica = ON; SET GLOBAL rpl_semi_sync_source_wait_point = AFTER_SYNC")
+			})
+			w.exec(0, setting)
+			w.refused(w.elector("elector-1"), w.command(reparent.Poison, 0, w.term()), reparent.ReasonNotSemiSync)
+			if now := w.value(0, "SELECT CONCAT(@@GLOBAL.rpl_semi_sync_source_wait_for_replica_count, @@GLOBAL.offline_mode)"); now != "10" {
+				t.Errorf("it was changed nevertheless: %s", now)
+			}
+		})
+	}
+}
+
+func TestDemoteReadsTheFinalPosition(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.mustWrite(0)
+	r := w.must(f, w.command(reparent.Demote, 0, term))
+	if got, want := r.Observation.Executed, w.executed(0); !got.Equal(want) {
+		t.Errorf("final position %s, it is %s", got, want)
+	}
+	if _, ended := w.write(0); <-ended == nil {
+		t.Error("a demoted server took a write")
+	}
+	w.must(f, w.command(reparent.Demote, 0, term))
+	w.must(f, w.command(reparent.Reopen, 0, term))
+	w.mustWrite(0)
+}
+
+func TestADemotionThatHangsIsUndone(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	id, ended := w.waitingWrite(0)
+	demote := w.command(reparent.Demote, 0, term)
+	demote.Deadline = 300 * time.Millisecond
+	w.refused(f, demote, reparent.ReasonDeadline)
+	if now := w.value(0, "SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode)"); now != "000" {
+		t.Errorf("read_only, super_read_only, offline_mode are %s", now)
+	}
+	w.startAckers()
+	if err := <-ended; err != nil {
+		t.Errorf("the write that stood in the way: %v", err)
+	}
+	w.applies(1, id)
+	w.mustWrite(0)
+}
+
+func TestADemotionWithClientsCutThatHangsLetsThemBackIn(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	_, ended := w.waitingWrite(0)
+	demote := w.command(reparent.Demote, 0, term)
+	demote.Deadline, demote.Offline = 300*time.Millisecond, true
+	w.refused(f, demote, reparent.ReasonDeadline)
+	if err := <-ended; err == nil {
+		t.Error("the waiting client was not cut")
+	}
+	w.startAckers()
+	w.mustWrite(0)
+}
+
+func TestFencingTellsNoClientOKAndLeavesNothingWaiting(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.exec(0, "CREATE USER IF NOT EXISTS dba IDENTIFIED BY 'dba'; GRANT CONNECTION_ADMIN, INSERT ON *.* TO dba")
+	w.stopAckers()
+	before := w.executed(0)
+	id, ended := w.waitingWrite(0)
+	admin := w.writeAs(w.login(0, "dba", "dba"))
+	w.eventually(0, "waiting for handler commit", "SELECT processlist_state FROM performance_schema.threads WHERE processlist_user = 'dba'")
+	r := w.must(f, w.command(reparent.Fence, 0, term))
+	if err := <-ended; err == nil {
+		t.Error("a client heard OK for a commit that nobody acknowledged")
+	}
+	if err := <-admin; err == nil {
+		t.Error("an administrator, whom offline_mode spares, heard OK for a commit that nobody acknowledged")
+	}
+	o := r.Observation
+	if !o.SuperReadOnly || !o.OfflineMode || o.SemiSync.Waiters != 0 || o.SemiSync.SourceEnabled {
+		t.Errorf("super_read_only %t, offline_mode %t, %d waiters, source %t", o.SuperReadOnly, o.OfflineMode, o.SemiSync.Waiters, o.SemiSync.SourceEnabled)
+	}
+	if !w.has(0, id) || o.Executed.Subtract(before).Count() != 2 {
+		t.Errorf("what it completed does not show: %s", o.Executed.Subtract(before))
+	}
+	w.must(f, w.command(reparent.Fence, 0, term))
+}
+
+func TestFencingStopsAtACommitOfAnAccountThatItCannotEnd(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	root := w.writeAs(w.admin(0))
+	w.awaitWaiters(0, 1)
+	r := w.refused(f, w.command(reparent.Fence, 0, term), reparent.ReasonWaiters)
+	contains(t, r.Detail, "SYSTEM_USER")
+	w.eventually(0, "0", "SELECT @@GLOBAL.super_read_only")
+	select {
+	case err := <-root:
+		t.Errorf("the commit that nobody acknowledged has returned: %v", err)
+	default:
+	}
+	w.exec(0, "SET GLOBAL offline_mode = OFF")
+	w.startAckers()
+	if err := <-root; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFencingAQuietServerTakesNoWaiters(t *testing.T) {
+	w := realStage(t)
+	r := w.must(w.elector("elector-1"), w.command(reparent.Fence, 0, w.term()))
+	if !r.Observation.SuperReadOnly || !r.Observation.OfflineMode {
+		t.Error("it is not closed")
+	}
+}
+
+func (w *stage) follow(i, source int, term uint32) reparent.Command {
+	c := w.command(reparent.Follow, i, term)
+	c.Source, c.Acker = w.address(source), true
+	return c
+}
+
+func TestFollowKeepsWhatIsReceivedAndNotApplied(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.must(f, w.command(reparent.AwaitApplied, 1, term))
+	blocker := w.admin(1)
+	scalar(t, blocker, "SELECT GET_LOCK('x', 0)")
+	if _, err := blocker.ExecContext(t.Context(), "FLUSH TABLES app.rows WITH READ LOCK"); err != nil {
+		t.Fatal(err)
+	}
+	id := w.mustWrite(0)
+	w.applies(2, id)
+	if w.has(1, id) {
+		t.Fatal("the applier was not held back")
+	}
+	received := w.value(1, "SELECT received_transaction_set FROM performance_schema.replication_connection_status")
+	r := w.must(f, w.follow(1, 2, term))
+	if !r.Observation.Received.Contains(gtid.MustParse(received)) {
+		t.Errorf("it forgot received transactions: %s of %s are left", r.Observation.Received, received)
+	}
+	if _, err := blocker.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+		t.Fatal(err)
+	}
+	w.applies(1, id)
+}
+
+func TestFollowRefusesToThrowAwayWhatAFailedApplierHasLeft(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	id := shared.rows.Add(1)
+	w.exec(1, "SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = OFF; INSERT INTO app.rows VALUES (?); SET GLOBAL super_read_only = ON", id)
+	w.exec(0, "INSERT INTO app.rows VALUES (?)", id)
+	w.eventually(1, "OFF", "SELECT service_state FROM performance_schema.replication_applier_status")
+	w.refused(f, w.follow(1, 2, term), reparent.ReasonUnapplied)
+	detach := w.command(reparent.Detach, 1, term)
+	w.refused(f, detach, reparent.ReasonUnapplied)
+	w.exec(1, "SET GLOBAL super_read_only = OFF; SET SESSION sql_log_bin = OFF; DELETE FROM app.rows WHERE id = ?; SET GLOBAL super_read_only = ON; START REPLICA", id)
+	w.applies(1, id)
+	w.must(f, w.follow(1, 2, term))
+}
+
+func TestFollowStartsAnApplierThatStandsStillBeforeItRepoints(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	id := w.mustWrite(0)
+	w.applies(2, id)
+	w.eventually(1, "1", holds, w.executed(0).String())
+	w.must(f, w.freeze(1, term))
+	w.must(f, w.follow(1, 2, term))
+	w.applies(1, id)
+}
+
+func TestFollowRefusesAnErrantServer(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.caughtUp()
+	within := w.executed(1)
+	w.exec(1, "SET GLOBAL super_read_only = OFF; INSERT INTO app.rows VALUES (?); SET GLOBAL super_read_only = ON", shared.rows.Add(1))
+	follow := w.follow(1, 2, term)
+	follow.Within = within
+	w.refused(f, follow, reparent.ReasonErrant)
+	w.receiving(1)
+	follow.Within = w.executed(1)
+	w.must(f, follow)
+	t.Run("and once it follows, what came from the source is not errant", func(t *testing.T) {
+		w.eventually(1, "ON", receiverState)
+		w.mustWrite(0)
+		w.caughtUp()
+		follow.Within = w.executed(1)
+		w.must(f, follow)
+	})
+}
+
+func TestFollowIsDoneTwiceWithTheEffectOfOnce(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	follow := w.follow(1, 0, term)
+	follow.Within = w.executed(1).Union(w.executed(0))
+	before := w.value(1, "SELECT thread_id FROM performance_schema.replication_connection_status")
+	w.must(f, follow)
+	w.mustWrite(0)
+	w.caughtUp()
+	w.must(f, follow)
+	if after := w.value(1, "SELECT thread_id FROM performance_schema.replication_connection_status"); after != before {
+		t.Error("the receiver was restarted although it followed already")
+	}
+}
+
+func TestAFormerPrimaryFollowsWithItsSourceSideOff(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.must(f, w.follow(1, 2, term))
+	w.must(f, w.command(reparent.Demote, 0, term))
+	w.caughtUp()
+	w.must(f, w.command(reparent.Detach, 2, term))
+	r := w.must(f, w.follow(0, 2, term))
+	contains(t, r.Detail, "rpl_semi_sync_source_enabled = OFF")
+	if r.Observation.SemiSync.SourceEnabled || !r.Observation.SemiSync.ReplicaEnabled || r.Observation.Replication.Source != w.address(2) {
+		t.Errorf("%+v", r.Observation.SemiSync)
+	}
+	w.exec(2, "SET GLOBAL read_only = OFF")
+	id := w.mustWrite(2)
+	w.applies(0, id)
+	w.applies(1, id)
+	w.exec(2, "SET GLOBAL super_read_only = ON")
+}
+
+func TestFollowClosesAWritableServer(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.exec(1, "SET GLOBAL read_only = OFF")
+	w.must(f, w.follow(1, 0, term))
+	if w.value(1, "SELECT @@GLOBAL.super_read_only") != "1" {
+		t.Error("it follows and takes writes")
+	}
+}
+
+func TestFollowRefusesAPrimaryWithWaiters(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	w.waitingWrite(0)
+	w.refused(f, w.follow(0, 2, term), reparent.ReasonWaiters)
+	w.startAckers()
+	w.awaitWaiters(0, 0)
+}
+
+func TestAFailedChangeOfSourceDoesNotShowThePassword(t *testing.T) {
+	w := realStage(t)
+	const secret = "open sesame"
+	f := mysqld.NewFleet(mysqld.Settings{
+		User: w.users.Primacy.Name, Password: constant(w.users.Primacy.Password), Elector: "elector-1",
+		ReplicationUser: w.users.Replica.Name, ReplicationPassword: constant(secret), Heartbeat: 10_000 * time.Hour,
+	})
+	defer f.Close()
+	r := w.do(f, w.follow(1, 2, w.term()))
+	if r.Done() || strings.Contains(r.Detail, secret) {
+		t.Errorf("%s: %s", r.Outcome, r.Detail)
+	}
+}
+
+func TestAwaitAppliedEndsInTimeAndSoonerWhenNothingApplies(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	await := w.command(reparent.AwaitApplied, 1, term)
+	await.Set, await.Deadline = topology.Marker{Term: 1}.Set(), 200*time.Millisecond
+	r := w.refused(f, await, reparent.ReasonDeadline)
+	if r.Took > 2*time.Second {
+		t.Errorf("it took %s", r.Took)
+	}
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	await.Deadline = time.Minute
+	w.refused(f, await, reparent.ReasonUnapplied)
+}
+
+func TestAwaitAckersCountsThem(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	await := w.command(reparent.AwaitAckers, 0, term)
+	await.Acks = 2
+	w.must(f, await)
+	await.Acks, await.Deadline = 9, 100*time.Millisecond
+	w.refused(f, await, reparent.ReasonDeadline)
+}
+
+func TestTheSourceSideIsEnabledOnlyAfterCatchingUp(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	w.mustWrite(0)
+	w.eventually(1, "1", holds, w.executed(0).String())
+	enable := w.command(reparent.EnableSource, 1, term)
+	enable.Acks = 1
+	w.refused(f, enable, reparent.ReasonUnapplied)
+	w.exec(1, "START REPLICA; SET GLOBAL rpl_semi_sync_source_timeout = 10000")
+	w.caughtUp()
+	w.must(f, enable)
+	w.must(f, enable)
+	if now := w.value(1, "SELECT CONCAT(@@GLOBAL.rpl_semi_sync_source_enabled, ' ', @@GLOBAL.rpl_semi_sync_source_timeout)"); now != "1 4294967295" {
+		t.Errorf("enabled and timeout are %s", now)
+	}
+	w.must(f, w.command(reparent.DisableSource, 1, term))
+}
+
+func TestPreparingTheSourceDoesNotEnableIt(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	prepare := w.command(reparent.PrepareSource, 1, term)
+	prepare.Acks = 2
+	w.must(f, prepare)
+	if now := w.value(1, "SELECT CONCAT(@@GLOBAL.rpl_semi_sync_source_enabled, @@GLOBAL.rpl_semi_sync_source_wait_for_replica_count)"); now != "02" {
+		t.Errorf("enabled and count are %s", now)
+	}
+}
+
+func TestTheSourceSideIsNotDisabledUnderWaiters(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	w.waitingWrite(0)
+	w.refused(f, w.command(reparent.DisableSource, 0, term), reparent.ReasonWaiters)
+	w.startAckers()
+	w.awaitWaiters(0, 0)
+	w.must(f, w.command(reparent.DisableSource, 0, term))
+}
+
+func TestDetachForgetsTheSource(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.caughtUp()
+	w.must(f, w.command(reparent.Detach, 1, term))
+	r := w.must(f, w.command(reparent.Detach, 1, term))
+	if r.Observation.Replication != nil {
+		t.Error("it still has a source")
+	}
+}
+
+func TestOpeningChecksThatCommitsWillWait(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.must(f, w.command(reparent.Demote, 0, term))
+	open := w.command(reparent.Open, 0, term)
+	open.Acks = 2
+	w.refused(f, open, reparent.ReasonNotSemiSync)
+	if w.value(0, "SELECT @@GLOBAL.read_only") != "1" {
+		t.Error("it was opened")
+	}
+	open.Acks = 1
+	w.must(f, open)
+	w.mustWrite(0)
+}
+
+func TestAVerbThatNobodyKnowsIsRefused(t *testing.T) {
+	w := realStage(t)
+	w.refused(w.elector("elector-1"), w.command("dance", 1, w.term()), reparent.ReasonRefused)
+}
+
+func TestReadingAServerNeedsNoFence(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stand(w.elector("elector-2"), 1, term+1)
+	if r := w.must(f, w.command(reparent.Read, 1, term)); !r.Observation.OK() {
+		t.Error("no observation came back")
+	}
+}
