@@ -102,9 +102,9 @@ func (c Command) String() string {
 	case AwaitApplied:
 		return fmt.Sprintf("%s: wait until %s is applied", c.Server, c.Set)
 	case AwaitAckers:
-		return fmt.Sprintf("%s: wait until %d ackers are connected", c.Server, c.Acks)
+		return fmt.Sprintf("%s: wait until %d semi-sync replicas are connected", c.Server, c.Acks)
 	case EnableSource, PrepareSource, Antidote:
-		return fmt.Sprintf("%s: %s with %d acks", c.Server, c.Verb, c.Acks)
+		return fmt.Sprintf("%s: %s with %s", c.Server, c.Verb, acks(c.Acks))
 	case Mark:
 		return fmt.Sprintf("%s: write the marker of term %d", c.Server, c.Decision.Term)
 	case Read, Freeze, Resume, Poison, Demote, Reopen, Fence, DisableSource, Open, Detach, CreateJournal:

@@ -40,7 +40,7 @@ func (op Operation) elect(c choice) (candidacy, *Obstacle) {
 	}
 	able = op.onlyWanted(able)
 	if len(able) == 0 {
-		return candidacy{}, op.nobody(refused, needs)
+		return candidacy{}, op.nobody(append(refused, c.why), needs)
 	}
 	slices.SortStableFunc(able, op.rank)
 	best := able[0]
@@ -111,7 +111,7 @@ func (op Operation) candidate(a topology.Address, c choice) (candidacy, string) 
 		return found, why
 	}
 	if !op.Ruleset.CanComplete(a, found.followers) {
-		return found, fmt.Sprintf("it needs %d ackers, and %s can follow it", op.Ruleset.AcksNeeded(a), only(found.followers))
+		return found, fmt.Sprintf("it needs %s, and %s can follow it", acks(op.Ruleset.AcksNeeded(a)), only(found.followers))
 	}
 	lacks := op.lacks(a, c.history, p.Reading.Position())
 	if found.source = op.holder(a, c, lacks); found.source == "" && !lacks.IsEmpty() {

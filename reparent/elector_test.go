@@ -3,6 +3,7 @@ package reparent
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,8 +29,8 @@ type elector struct {
 	name  string
 	// fate decides what goes wrong; nil for nothing.
 	fate func(Command) fate
-	// dies tells whether the elector dies at a point: "n save", "n send" or "n apply" of step n.
-	dies func(point string) bool
+	// dies tells whether the elector dies at a point of step n: before "save", "send" or "apply".
+	dies func(n int, phase Phase, point string) bool
 	// keeps tells whether the value is saved after a step that does not demand it.
 	keeps func() bool
 	// order picks the next of n servers to be served; nil for the first.
@@ -38,8 +39,14 @@ type elector struct {
 	partial bool
 
 	saved Operation
-	steps []Step
+	done  []doneStep
 	trace []string
+}
+
+// doneStep is a step with what came of its commands.
+type doneStep struct {
+	Step
+	results []Result
 }
 
 func clearance(automatic bool) antiflap.Clearance {
@@ -68,18 +75,18 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 			return op, false
 		}
 		step := op.Next()
-		e.steps = append(e.steps, step)
-		if e.dead(n, "save") {
+		if e.dead(n, op.Phase, "save") {
 			return op, true
 		}
 		if step.SaveFirst && !op.CoveredBy(e.saved) {
 			e.save(op)
 		}
-		if e.dead(n, "send") {
+		if e.dead(n, op.Phase, "send") {
 			return op, true
 		}
 		results := e.send(op, step)
-		if e.dead(n, "apply") {
+		e.done = append(e.done, doneStep{step, results})
+		if e.dead(n, op.Phase, "apply") {
 			return op, true
 		}
 		op = reloaded(op).Apply(results, e.world.now())
@@ -91,8 +98,8 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 	return op, false
 }
 
-func (e *elector) dead(n int, point string) bool {
-	return e.dies != nil && e.dies(fmt.Sprintf("%d %s", n, point))
+func (e *elector) dead(n int, phase Phase, point string) bool {
+	return e.dies != nil && e.dies(n, phase, point)
 }
 
 func (e *elector) save(op Operation) { e.saved = reloaded(op) }
@@ -190,16 +197,21 @@ func (e *elector) serve(commands []Command, results []Result, q *queue) bool {
 	c := commands[i]
 	if q.doomed {
 		results[i], q.places = Result{Outcome: Skipped}, q.places[1:]
+		e.tell(c, results[i])
 		return true
 	}
 	r, pending := e.ask(c, q, i)
 	if pending {
 		return false
 	}
-	e.trace = append(e.trace, fmt.Sprintf("%s → %s %s", c, r.Outcome, r.Reason))
+	e.tell(c, r)
 	results[i], q.places, q.doomed = r, q.places[1:], r.Outcome != Yes
 	e.world.onePrimary(c.String())
 	return true
+}
+
+func (e *elector) tell(c Command, r Result) {
+	e.trace = append(e.trace, strings.TrimSpace(fmt.Sprintf("%s → %s %s", c, r.Outcome, r.Reason)))
 }
 
 func (e *elector) ask(c Command, q *queue, i int) (Result, bool) {
@@ -237,7 +249,7 @@ func (e *elector) suffer(c Command, f fate) {
 func (e *elector) timeOut(commands []Command, results []Result, q *queue) {
 	i := q.places[0]
 	results[i] = e.world.late(commands[i])
-	e.trace = append(e.trace, fmt.Sprintf("%s → %s deadline", commands[i], results[i].Outcome))
+	e.tell(commands[i], results[i])
 	q.places, q.doomed = q.places[1:], true
 }
 

@@ -20,6 +20,9 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 		return op
 	}
 	op.Leaders = leaders(in)
+	if in.Snapshot.Server(op.From).Writable() && op.Wanted != op.From {
+		op.Barred = withBar(op.Barred, op.From, "it is the primary that is to be replaced")
+	}
 	op.Phase = PhaseRevoking
 	if obstacle := op.forecast(in); obstacle != nil {
 		return op.block(*obstacle, now)
@@ -66,10 +69,12 @@ func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
 }
 
 // comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
-// came back as they were last seen. Servers that were never seen are not counted on.
+// came back as they were last seen. Servers that were never seen are not counted on, nor are primaries that
+// were replaced: nobody knows what they hold by now.
 func (op Operation) comebacks(in Intent) []topology.ServerSet {
 	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
-		return !in.Snapshot.Server(a).OK() && in.History.LastSeen[a].OK()
+		seen := in.History.LastSeen[a]
+		return !in.Snapshot.Server(a).OK() && seen.OK() && (!seen.Writable() || op.isLeader(a))
 	})
 	var found []topology.ServerSet
 	for size := 1; size <= missing.Len() && missing.Len() <= comebacksMax; size++ {
@@ -445,13 +450,23 @@ func (op Operation) again(commands []Command, results []Result, stage string, no
 	if progressed {
 		op.Tries = 1
 	}
-	if op.Tries < propagateTries {
+	if op.Tries < propagateTries && !op.gone(commands, results) {
 		return op
 	}
 	return op.nextCandidate(stage, failures(commands, results), now)
 }
 
 const propagateTries = 3
+
+// gone tells whether the candidate certainly cannot be reached any more: waiting for it delays the next one.
+func (op Operation) gone(commands []Command, results []Result) bool {
+	for i, r := range results {
+		if commands[i].Server == op.To && r.Outcome == No && (r.Reason == ReasonUnreachable || r.Reason == ReasonDenied) {
+			return true
+		}
+	}
+	return false
+}
 
 // nextCandidate leaves a candidate that cannot get ready and elects another one; with none left the
 // operation is undone. Nothing has been promised yet: no marker was written.

@@ -268,7 +268,7 @@ func (op Operation) establishedIncarnation(a topology.Address) string {
 }
 
 func (op Operation) reasonFor(all []reading, top reading, best gtid.Set) string {
-	why := fmt.Sprintf("highest marker among %d read: %s", len(all), markerWord(top.marker))
+	why := fmt.Sprintf("the history that counts has the highest marker among %d read, %s", len(all), markerWord(top.marker))
 	for _, r := range all {
 		switch left := r.position.Subtract(best); {
 		case left.IsEmpty():

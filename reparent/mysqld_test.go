@@ -24,6 +24,8 @@ type mysqld struct {
 
 	readOnly, superReadOnly, offline bool
 	stuck                            bool // no commit gets through: the disk is full
+	lazy                             bool // it applies only when it is told to
+	lag                              time.Duration
 
 	binlog   []gtid.GTID
 	waiting  []wait // in the binary log, not acknowledged, invisible
@@ -141,7 +143,7 @@ func (s *mysqld) receive() bool {
 
 // apply commits one received transaction; with commit order preserved it queues behind what waits.
 func (s *mysqld) apply() bool {
-	if !s.up || !s.channel || !s.applier || s.stuck || len(s.relay) == 0 || len(s.waiting) > 0 {
+	if !s.up || !s.channel || !s.applier || s.stuck || s.lazy || len(s.relay) == 0 || len(s.waiting) > 0 {
 		return false
 	}
 	g := s.relay[0]
@@ -171,6 +173,12 @@ func (s *mysqld) restart() {
 		s.received, s.relay = gtid.Set{}, nil
 	}
 	s.world.flow()
+}
+
+// purge removes transactions from the binary log, though not from what was executed.
+func (s *mysqld) purge(set gtid.Set) {
+	s.purged = s.purged.Union(set)
+	s.binlog = slices.DeleteFunc(s.binlog, set.Has)
 }
 
 // copyOf makes a server a fresh copy of another one, as a clone does.
@@ -232,6 +240,9 @@ func (s *mysqld) replication() *topology.Replication {
 	}
 	if s.applier {
 		r.Applier = topology.ThreadOn
+	}
+	if len(s.relay) > 0 {
+		r.Lag = s.lag
 	}
 	return r
 }

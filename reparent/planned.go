@@ -83,6 +83,9 @@ func (op Operation) pick(in Intent) (candidacy, *Obstacle) {
 		if !o.OK() {
 			continue
 		}
+		if m.Address == op.From {
+			o.SemiSync.Waiters, o.Stall = 0, topology.Stall{} // it follows only after it stepped down, and then nothing waits
+		}
 		view.Progress[m.Address] = Progress{Frozen: Yes, Reading: &o}
 		if why := view.notReplicating(m.Address, o); why != "" {
 			view.Barred = withBar(view.Barred, m.Address, why)
@@ -92,7 +95,7 @@ func (op Operation) pick(in Intent) (candidacy, *Obstacle) {
 		}
 		history = history.Union(o.Position().Intersect(openTo(history, primary)))
 	}
-	return view.elect(choice{history: history, clean: topology.Servers(clean...), follow: topology.Servers(clean...)})
+	return view.elect(choice{history: history, clean: topology.Servers(clean...), follow: topology.Servers(clean...), why: "the history that counts is the primary's"})
 }
 
 // notReplicating says why a member is no candidate of a planned change: it has to follow the primary now.

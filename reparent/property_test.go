@@ -174,7 +174,7 @@ func (l *life) elector(name string, harm int) *elector {
 		world: l.world, name: name, partial: true,
 		order: func(n int) int { return rapid.IntRange(0, n-1).Draw(l.t, "order") },
 		keeps: func() bool { return l.odds(50, "keep") },
-		dies:  func(point string) bool { return point == deadline },
+		dies:  func(n int, _ Phase, point string) bool { return fmt.Sprintf("%d %s", n, point) == deadline },
 		fate: func(Command) fate {
 			if harm == 0 || !l.odds(harm, "harm") {
 				return fateNone

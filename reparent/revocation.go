@@ -62,7 +62,7 @@ func assess(in Intent, a topology.Address, term uint32) Leader {
 		return l
 	}
 	if seen.SemiSync.Acks < l.Acks {
-		l.Acks, l.Why = seen.SemiSync.Acks, fmt.Sprintf("it was last seen waiting for %d acks only", seen.SemiSync.Acks)
+		l.Acks, l.Why = seen.SemiSync.Acks, fmt.Sprintf("it was last seen waiting for %s only", acks(seen.SemiSync.Acks))
 	}
 	others := in.Snapshot.Ruleset.Servers().Without(a).Len()
 	if strangers := seen.SemiSync.Clients - others; strangers > 0 {
@@ -200,11 +200,18 @@ func (op Operation) revokes(l Leader) (string, *Obstacle) {
 	case l.Certified:
 		return fmt.Sprintf("%s is down by certificate of %s: %s", l.Address, op.By, op.Reason), nil
 	case loose.Len() < l.Acks:
-		return fmt.Sprintf("%s needs %d acks and %s could still give one", l.Address, l.Acks, only(loose)), nil
+		return fmt.Sprintf("%s needs %s and %s could still give one", l.Address, acks(l.Acks), only(loose)), nil
 	case op.unfenced():
 		return fmt.Sprintf("%s is not fenced: durability policy none with allow_unfenced; what it commits from now on is lost", l.Address), nil
 	}
 	return "", op.unrevoked(l, loose)
+}
+
+func acks(n int) string {
+	if n == 1 {
+		return "1 ack"
+	}
+	return fmt.Sprintf("%d acks", n)
 }
 
 func only(s topology.ServerSet) string {
@@ -232,7 +239,7 @@ func (op Operation) unrevoked(l Leader, loose topology.ServerSet) *Obstacle {
 	}
 	return &Obstacle{
 		Code:    "not_revoked",
-		Message: fmt.Sprintf("%s is not revoked: it completes writes with %d acks, and %s could still give them", l.Address, l.Acks, loose),
+		Message: fmt.Sprintf("%s is not revoked: it completes writes with %s, and %s could still acknowledge", l.Address, acks(l.Acks), loose),
 		Needs:   append(subsets(loose, loose.Len()-l.Acks+1), topology.Servers(l.Address)),
 		Remedy:  "bring one of the named sets back, or " + certify,
 	}
@@ -258,8 +265,10 @@ func (op Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 	}
 	o := Obstacle{
 		Code:   "not_discovered",
-		Needs:  []topology.ServerSet{topology.Servers(l.Address)},
 		Remedy: fmt.Sprintf("bring one of the named sets back, or accept the loss knowingly: primacy emergency %s --accept-loss --reason …", op.Cluster),
+	}
+	if op.Progress[l.Address].Reading == nil {
+		o.Needs = []topology.ServerSet{topology.Servers(l.Address)}
 	}
 	if l.Acks == 0 {
 		o.Message = fmt.Sprintf("what %s completed may be on it alone: %s", l.Address, cmp.Or(l.Why, "durability policy none"))

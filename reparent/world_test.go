@@ -55,10 +55,25 @@ func worldOf(r topology.Ruleset) *world {
 		}
 	}
 	w.lead(r.Members[0].Address)
+	w.adopt(r.Members[0].Address)
 	return w
 }
 
-// lead makes a server the established primary of the next term, with everyone following it.
+// unadopted is the same cluster as somebody else set it up: with semi-sync, and without any term.
+func unadopted(r topology.Ruleset) *world {
+	adopted := worldOf(r)
+	w := &world{
+		ruleset: r, servers: adopted.servers, apart: adopted.apart, clock: adopted.clock,
+		lastSeen: map[topology.Address]topology.Observation{}, names: map[string]gtid.GTID{},
+	}
+	for _, s := range w.all() {
+		s.world, s.binlog, s.executed, s.received = w, nil, gtid.Set{}, gtid.Set{}
+	}
+	w.write(r.Members[0].Address)
+	return w
+}
+
+// lead makes a server the writable primary, with everyone following it.
 func (w *world) lead(a topology.Address) {
 	p := w.servers[a]
 	p.readOnly, p.superReadOnly, p.acks = false, false, max(1, w.ruleset.AcksNeeded(a))
@@ -69,6 +84,11 @@ func (w *world) lead(a topology.Address) {
 		}
 	}
 	w.write(a)
+}
+
+// adopt records the next term for a server, with its marker everywhere.
+func (w *world) adopt(a topology.Address) {
+	p := w.servers[a]
 	w.term++
 	d := topology.Decision{
 		Cluster: "shop", Term: w.term, Kind: string(KindAdoption), Primary: a, PrimaryUUID: p.uuid, Incarnation: p.incarnation(),
