@@ -3,6 +3,8 @@ package topology
 import (
 	"fmt"
 	"strings"
+
+	"github.com/primacydb/primacy/gtid"
 )
 
 // unreachedPrimary judges an established primary that our probes do not reach. Its ackers are the witnesses:
@@ -52,7 +54,43 @@ func (q inquiry) tally() tally {
 			t.none = append(t.none, w)
 		}
 	}
+	if q.p.Reach.Gone() {
+		t.hears, t.none = q.withoutDrainers(t.hears, t)
+		t.unsettled, t.none = q.withoutDrainers(t.unsettled, t)
+	}
 	return t
+}
+
+// withoutDrainers moves those who merely read what the primary sent before it went to the ones who say nothing.
+//
+// A replica with a backlog keeps its receiver on, and its heartbeat fresh, for as long as data lies in its socket's
+// buffer, which can be seconds after a kill -9. It shows by what it lacks: while it has not got to where a witness is
+// that lost the primary, nothing of what it receives needs a primary that lives. Only a process that is gone by the
+// word of its own host is judged like that; a primary that is merely silent to us keeps every one who hears it.
+func (q inquiry) withoutDrainers(group []witness, t tally) (rest, none []witness) {
+	none = t.none
+	for _, w := range group {
+		ahead, lacks := q.aheadOf(w, t.lost)
+		if lacks == 0 {
+			rest = append(rest, w)
+			continue
+		}
+		w.says = testimonyNone
+		w.words = fmt.Sprintf("reads what was sent before: it lacks %d transactions that %s, who lost the primary, holds", lacks, ahead)
+		none = append(none, w)
+	}
+	return rest, none
+}
+
+// aheadOf finds the witness that holds most of the primary's transactions that another one lacks.
+func (q inquiry) aheadOf(w witness, lost []witness) (ahead Address, lacks uint64) {
+	for _, l := range lost {
+		written := l.Position().Only(func(s gtid.Source) bool { return s.UUID == q.leaderUUID })
+		if n := written.Subtract(w.Position()).Count(); n > lacks {
+			ahead, lacks = l.Address, n
+		}
+	}
+	return ahead, lacks
 }
 
 func (t tally) lives() bool { return len(t.hears)+len(t.others) > 0 }

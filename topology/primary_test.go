@@ -55,6 +55,15 @@ func TestTheWitnessesDecideOverAnUnreachedPrimary(t *testing.T) {
 		{"refused for us, heard by an acker all the time", everyoneLostIt(refused(forLong)).Replication("C", func(r *channel) {
 			r.Receiver, r.HeartbeatAge = topology.ThreadOn, shortly
 		}), unreachableBy, "no failover: C still receives from it, heartbeat 0.6 s ago"},
+		{"refused, one acker still reads what lies in its buffer", everyoneLostIt(refused(forLong)).Positions("A:1-100, t1", "B", "D", "E").Positions("A:1-40, t1", "C").Replication("C", func(r *channel) {
+			r.Receiver, r.HeartbeatAge = topology.ThreadOn, shortly
+		}), deadForSure, "C reads what was sent before: it lacks 60 transactions that B"},
+		{"refused, one acker still hears it and is ahead of those who lost it", everyoneLostIt(refused(forLong)).Positions("A:1-40, t1", "B", "D", "E").Positions("A:1-100, t1", "C").Replication("C", func(r *channel) {
+			r.Receiver, r.HeartbeatAge = topology.ThreadOn, shortly
+		}), unreachableBy, "C still receives from it"},
+		{"silent, one acker with a backlog still hears it", everyoneLostIt(silent(forLong)).Positions("A:1-100, t1", "B", "D", "E").Positions("A:1-40, t1", "C").Replication("C", func(r *channel) {
+			r.Receiver, r.HeartbeatAge = topology.ThreadOn, shortly
+		}), unreachableBy, "C still receives from it"},
 		{"refused, receivers half open without a heartbeat", refused(forLong).Heartbeat(3*time.Second, ackers...), deadForSure, "lost it too"},
 		{"refused, one acker stopped by hand, the others lost it", everyoneLostIt(refused(shortly)).Stopped("C"), deadForSure, "stopped by hand"},
 		{"refused a moment ago, all ackers stopped by hand", refused(shortly).Stopped(ackers...), suspect, "failing for 0.5 s"},
