@@ -183,7 +183,8 @@ func sandboxConfig(o sandboxOptions, fleet *local.Fleet, data string) config.Con
 	c.Store.Dir, c.Store.Lease = data, 2*time.Second
 	c.MySQL.User, c.MySQL.Password = fleet.Users.Primacy.Name, config.NewSecret(fleet.Users.Primacy.Password)
 	c.Replication.User, c.Replication.Password = fleet.Users.Replica.Name, config.NewSecret(fleet.Users.Replica.Password)
-	c.Detection.IsolatedShare = 1 // there is no other cluster to compare with
+	c.Detection.IsolatedShare = 1     // there is no other cluster to compare with
+	c.Antiflap.Fleet.ChangesMax = 100 // who plays kills more often than a fleet's brake would stand
 	cluster := config.Cluster{Name: sandboxCluster, Durability: config.Durability{Policy: "semi_sync", Acks: o.acks}}
 	for i, s := range fleet.Servers {
 		cluster.Servers = append(cluster.Servers, config.Server{Address: s.Address(), Zone: string(rune('a' + i)), Promotion: "neutral"})

@@ -26,6 +26,7 @@ var sandboxActions = []sandboxAction{
 	{"thaw", "let a frozen server go on (SIGCONT)", func(_ context.Context, s *local.Server) error { return s.Thaw() }},
 	{"start", "boot a stopped server", func(ctx context.Context, s *local.Server) error { return s.Start(ctx) }},
 	{"stop", "shut a server down in order", func(ctx context.Context, s *local.Server) error { return s.Stop(ctx) }},
+	{"rebuild", "throw a server's data away and begin anew", func(ctx context.Context, s *local.Server) error { return s.Rebuild(ctx) }},
 	{"restart", "shut a server down in order and boot it again", func(ctx context.Context, s *local.Server) error { return s.Restart(ctx) }},
 }
 

@@ -165,29 +165,36 @@ func (s *story) lose(ctx context.Context, how string, strike func(*local.Server)
 	if err := revive(ctx, victim); err != nil {
 		return err
 	}
-	return s.welcome(ctx, before.Primary)
+	return s.welcome(ctx, victim, before.Primary)
 }
 
 func allServing(v orchestrator.View) bool {
 	if !serving(v) {
 		return false
 	}
+	written := v.Snapshot.Server(v.Primary).Executed
 	for _, o := range v.Snapshot.Servers {
-		if o.Address != v.Primary && !follows(o, v.Primary) {
+		if o.Address == v.Primary || holdsErrant(v, o.Address) {
+			continue
+		}
+		if !follows(o, v.Primary) || written.Subtract(o.Executed).Count() > backlogMax {
 			return false
 		}
 	}
 	return true
 }
 
+// backlogMax is how many transactions a replica may be behind for the next act to begin.
+const backlogMax = 20
+
 func follows(o topology.Observation, primary topology.Address) bool {
 	r := o.Replication
 	return o.OK() && r != nil && r.Source == primary && r.Receiver == topology.ThreadOn && r.Applier == topology.ThreadOn
 }
 
-// welcome waits until the old primary is a replica again, or quarantined because it holds a transaction
-// that nobody acknowledged.
-func (s *story) welcome(ctx context.Context, old topology.Address) error {
+// welcome waits until the old primary is a replica again. When it is quarantined, because it holds a
+// transaction that nobody acknowledged, it is rebuilt, as an operator would do it.
+func (s *story) welcome(ctx context.Context, server *local.Server, old topology.Address) error {
 	v, err := s.await(ctx, fmt.Sprintf("%s as a replica or in quarantine", old), func(v orchestrator.View) bool {
 		return follows(v.Snapshot.Server(old), v.Primary) || holdsErrant(v, old)
 	})
@@ -197,9 +204,23 @@ func (s *story) welcome(ctx context.Context, old topology.Address) error {
 	if follows(v.Snapshot.Server(old), v.Primary) {
 		s.say("It came back read-only, holds nothing that the new primary lacks, and follows it now.")
 	} else {
-		s.say("It came back with transactions that were never acknowledged and stays in quarantine.")
+		s.say("It came back with transactions that were never acknowledged, and is kept in quarantine.")
+		s.say("Nobody wants them: it is thrown away and rebuilt.")
+		if err := s.rebuild(ctx, server, old); err != nil {
+			return err
+		}
 	}
 	_, err = s.orch.Acknowledge(ctx, s.cluster, "the story", "the next act is part of it")
+	return err
+}
+
+func (s *story) rebuild(ctx context.Context, server *local.Server, old topology.Address) error {
+	if err := server.Rebuild(ctx); err != nil {
+		return err
+	}
+	_, err := s.await(ctx, fmt.Sprintf("%s as a replica", old), func(v orchestrator.View) bool {
+		return follows(v.Snapshot.Server(old), v.Primary)
+	})
 	return err
 }
 

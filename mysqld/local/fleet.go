@@ -62,6 +62,7 @@ type Fleet struct {
 	Resumed bool
 
 	binary    Binary
+	spec      Spec
 	temporary bool
 	restart   bool
 	log       *lineWriter
@@ -164,6 +165,7 @@ func claim(binary Binary, spec Spec) (*Fleet, error) {
 
 func (f *Fleet) begin(ctx context.Context, spec Spec) error {
 	begun := time.Now()
+	f.spec = spec
 	kept, resumed, err := readManifest(f.Dir)
 	if err != nil {
 		return err

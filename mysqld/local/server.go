@@ -217,6 +217,41 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.boot(ctx)
 }
 
+// Rebuild throws the server's data away and boots it as it was at the very beginning, closed to writes and
+// without a source: what a person does with a server whose transactions nobody wants. It gets a server_uuid
+// of its own. A frozen or running server is killed first.
+func (s *Server) Rebuild(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*readyMax)
+	defer cancel()
+	release, err := s.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.Kill(); err != nil {
+		return err
+	}
+	data, err := newTemplate(s.fleet.binary, s.fleet.spec).dir(ctx, s.fleet.log)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(s.populate(data), s.reopen()); err != nil {
+		return err
+	}
+	if err := s.boot(ctx); err != nil {
+		return err
+	}
+	return s.setPasswords(ctx, s.fleet.Users)
+}
+
+// reopen finds the short way to the data directory anew, for the one before stands on a removed one.
+func (s *Server) reopen() error {
+	if s.openData == nil {
+		return nil
+	}
+	return errors.Join(s.openData.Close(), s.shorten())
+}
+
 func (s *Server) takeTurn(ctx context.Context) (release func(), err error) {
 	select {
 	case s.turn <- struct{}{}:
