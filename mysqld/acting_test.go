@@ -26,7 +26,7 @@ const cluster = "shop"
 
 // stage is the fleet as one test sees it.
 type stage struct {
-	*testing.T
+	testing.TB
 	servers []*local.Server
 	users   local.Users
 }
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func realStage(t *testing.T) *stage {
+func realStage(t testing.TB) *stage {
 	t.Helper()
 	shared.Do(func() {
 		binary, err := local.Find("")
@@ -117,10 +117,10 @@ func (w *stage) exec(i int, statements string, args ...any) {
 // value is the first column of the first row; empty when there is none or it is NULL.
 func (w *stage) value(i int, query string, args ...any) string {
 	w.Helper()
-	return scalar(w.T, w.admin(i), query, args...)
+	return scalar(w, w.admin(i), query, args...)
 }
 
-func scalar(t *testing.T, conn *sql.Conn, query string, args ...any) string {
+func scalar(t testing.TB, conn *sql.Conn, query string, args ...any) string {
 	t.Helper()
 	var v sql.NullString
 	err := conn.QueryRowContext(context.Background(), query, args...).Scan(&v)
@@ -134,10 +134,10 @@ func scalar(t *testing.T, conn *sql.Conn, query string, args ...any) string {
 func (w *stage) eventually(i int, want, query string, args ...any) {
 	w.Helper()
 	conn := w.admin(i)
-	until(w.T, fmt.Sprintf("server %d: %s to be %q", i, query, want), func() bool { return scalar(w.T, conn, query, args...) == want })
+	until(w, fmt.Sprintf("server %d: %s to be %q", i, query, want), func() bool { return scalar(w, conn, query, args...) == want })
 }
 
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(3 * time.Millisecond)
 	defer tick.Stop()
