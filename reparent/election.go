@@ -192,7 +192,7 @@ func stuckApplier(o topology.Observation) bool {
 }
 
 // followersOf are the reached, clean servers that could follow a candidate: nothing that they lack has
-// been purged there, and their version is not older than its.
+// been purged there, their version is not older than its, and no failed applier keeps what was received.
 func (op Operation) followersOf(a topology.Address, c choice) topology.ServerSet {
 	reading := op.Progress[a].Reading
 	if reading == nil {
@@ -211,7 +211,8 @@ func stalled(o topology.Observation) bool {
 }
 
 func (op Operation) canFollow(follower, source topology.Observation) bool {
-	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) && !stuckApplier(follower)
+	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) &&
+		!(stuckApplier(follower) && (follower.Replication == nil || follower.Replication.ApplierErrno != 0))
 }
 
 // holder finds the server from which a candidate can fetch what it lacks.

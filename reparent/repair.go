@@ -44,9 +44,8 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 			return followPrimary(f.Server, s, primary), true
 		}
 		return Command{Verb: Fence}, true
-	case topology.ApplierStopped:
-		return Command{Verb: Resume, Within: openTo(primary.Executed, primary)}, true
-	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.WritableReplica, topology.AckerDisabled:
+	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ApplierStopped,
+		topology.WritableReplica, topology.AckerDisabled:
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
 		}

@@ -68,8 +68,8 @@ type stage struct {
 	played  []doneStep
 	before  map[topology.Address]state
 	death   string // where the elector dies
-	died    bool // the elector of the last change died
-	mortal  bool // one died where it was to
+	died    bool   // the elector of the last change died
+	mortal  bool   // one died where it was to
 	fates   map[string]fate
 	written []gtid.GTID // in the order of the clock
 	wrong   time.Duration

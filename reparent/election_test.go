@@ -1,0 +1,228 @@
+package reparent
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// settled is what comes of freezing everybody who answers.
+func settledWith(in Intent) (settlement, *Obstacle) {
+	op := revoking(in)
+	for _, a := range in.Snapshot.Reached().List() {
+		op = op.froze(in, a)
+	}
+	return op.settle()
+}
+
+func TestWhoIsPromoted(t *testing.T) {
+	behind := func(o *topology.Observation) { o.Replication.Lag = 3 * time.Hour }
+	rows := []struct {
+		name  string
+		build func(*topologytest.Builder)
+		wins  topology.Address
+	}{
+		{"all the same: the first name", func(*topologytest.Builder) {}, "B"},
+		{"least left to apply", func(b *topologytest.Builder) {
+			b.Executed("B", "A:1-98, t1").Executed("C", "A:1-99, t1")
+		}, "D"},
+		{"the zone of the old primary before what is left to apply", func(b *topologytest.Builder) {
+			b.Zone("west", "B", "C").Executed("D", "A:1-98, t1")
+		}, "D"},
+		{"promotion before zone", func(b *topologytest.Builder) {
+			b.Zone("west", "B").Promotion(topology.PromotionPrefer, "B")
+		}, "B"},
+		{"not one that is to be avoided", func(b *topologytest.Builder) { b.Promotion(topology.PromotionAvoid, "B") }, "C"},
+		{"one that is to be avoided, when there is nobody else", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionAvoid, "B").Promotion(topology.PromotionNever, "C", "D")
+		}, "B"},
+		{"not one under maintenance", func(b *topologytest.Builder) { b.Maintenance("B") }, "C"},
+		{"not one hours behind, though preferred", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionPrefer, "B").Executed("B", "A:1-50, t1").Edit("B", behind)
+		}, "C"},
+		{"one that says it lags and has nothing left to apply", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionPrefer, "B").Edit("B", behind)
+		}, "B"},
+		{"not one whose applier stands still with work left", func(b *topologytest.Builder) {
+			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
+			b.Executed("C", "A:1-97, t1").Executed("D", "A:1-97, t1")
+		}, "C"},
+		{"not one that delays on purpose", func(b *topologytest.Builder) {
+			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.ApplierDelayed = 3600 })
+		}, "C"},
+		{"not one without the plugins", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Installed = false })
+		}, "C"},
+		{"not one that does not log what it replicates", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.Settings.LogReplicaUpdates = false })
+		}, "C"},
+		{"not one with a full disk", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.Stall.DiskFull = true })
+		}, "C"},
+		{"not one with waiting commits", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Waiters = 1 })
+		}, "C"},
+		{"not an errant one", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, B:1", "B") }, "C"},
+		{"not one of a newer series than its followers", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.Version = "10.0.1" })
+		}, "C"},
+		{"one that is offline, for it can be taken back", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.OfflineMode = true })
+		}, "B"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A")
+			row.build(b)
+			found, obstacle := settledWith(intentOf(b))
+			if found.candidate.address != row.wins {
+				t.Errorf("%s wins; %+v; %q", found.candidate.address, obstacle, found.candidate.others)
+			}
+		})
+	}
+}
+
+func TestTheCandidateFetchesWhatItLacksFromTheHolder(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Promotion(topology.PromotionPrefer, "B").Positions("A:1-105, t1", "D")
+	found, obstacle := settledWith(intentOf(b))
+	if c := found.candidate; obstacle != nil || c.address != "B" || c.source != "D" || c.left != 5 {
+		t.Errorf("%+v %+v", c, obstacle)
+	}
+}
+
+func TestWhatWasPurgedCannotBeFetched(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-105, t1", "C").Purged("C", "A:1-103")
+	found, obstacle := settledWith(intentOf(b))
+	if code(obstacle) != "no_candidate" {
+		t.Fatalf("%s leads, fetching from %q: B needs 101 to 103, which C has purged", found.candidate.address, found.candidate.source)
+	}
+	if !strings.Contains(obstacle.Message, "B: it lacks") || !strings.Contains(obstacle.Message, "C: it needs 1 ack, and no server can follow it") {
+		t.Error(obstacle.Message)
+	}
+}
+
+func TestAnErrantHolderGivesNothing(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-101, t1, B:1", "B")
+	if found, obstacle := settledWith(intentOf(b)); code(obstacle) != "no_candidate" {
+		t.Errorf("%s would fetch B's stray write along", found.candidate.address)
+	}
+}
+
+func TestVersionsDecideWhoCanFollow(t *testing.T) {
+	rows := []struct {
+		replica, source string
+		follows         bool
+	}{
+		{"8.0.36", "8.0.40", true}, {"8.0.40", "8.0.26", true}, {"8.4.1", "8.0.36", true}, {"9.7.4", "8.4.6", true},
+		{"8.0.36", "8.4.1", false}, {"8.4.6", "9.0.1", false}, {"9.7.4", "10.0.0", false}, {"8.0.36-28", "8.4.0-1", false},
+		{"unknown", "8.4.1", true}, {"", "", true},
+	}
+	for _, row := range rows {
+		if older(row.replica, row.source) == row.follows {
+			t.Errorf("%s behind %s: follows is not %t", row.replica, row.source, row.follows)
+		}
+	}
+}
+
+func TestAWantedServerIsPromotedOrNobody(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-100, t1, D:1", "D")
+	in := intentOf(b)
+	in.Wanted = "C"
+	if found, _ := settledWith(in); found.candidate.address != "C" {
+		t.Errorf("%s", found.candidate.address)
+	}
+	in.Wanted = "D"
+	if _, obstacle := settledWith(in); code(obstacle) != "no_candidate" || !strings.Contains(obstacle.Message, "D cannot be established") {
+		t.Errorf("%+v", obstacle)
+	}
+	for _, wanted := range []topology.Address{"A", "X"} {
+		in.Wanted = wanted
+		if op := Emergency(clearance(true), in, topologytest.Now); code(op.Obstacle) != "not_a_candidate" {
+			t.Errorf("%s: %+v", wanted, op.Obstacle)
+		}
+	}
+}
+
+func TestAServerThatMayStillReceiveIsNoCandidate(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Dead("A")
+	in := intentOf(b)
+	op := revoking(in).silenced(in, "B", Demote).froze(in, "C", "D")
+	p := op.Progress["B"]
+	p.Frozen = Unknown
+	op.Progress["B"] = p
+	found, _ := op.elect(choice{history: b.Set("A:1-100, t1"), clean: topology.Servers("B", "C", "D"), follow: topology.Servers("C", "D")})
+	if found.address != "C" {
+		t.Errorf("%s is elected, and B's receiver may be on", found.address)
+	}
+}
+
+func TestAnEarlierChoiceIsPreferredToItsEquals(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Term(1, "A", "A:1-10").Intent(2, "D", "A:1-100, t1").Executed("A", "A:1-100, t1").Dead("A")
+	b.Positions("A:1-100, t1", "B", "C", "D", "E")
+	in := intentOf(b)
+	found, obstacle := revoking(in).silenced(in, "D", Demote).froze(in, "B", "C", "E").settle()
+	if obstacle != nil || found.candidate.address != "D" {
+		t.Errorf("%s %+v", found.candidate.address, obstacle)
+	}
+}
+
+func TestAMarkerThatWaitsOnItsServerIsNotFetched(t *testing.T) {
+	// D holds the marker of term 2, so B must have it in its binary log, where it waits and does not show.
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(2).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Dead("A")
+	b.Positions("A:1-100, t1", "B", "C").Positions("A:1-100, t1, t2", "D")
+	b.Edit("B", func(o *topology.Observation) {
+		o.SuperReadOnly, o.SemiSync.Waiters, o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Acks = false, 1, true, true, 2
+	})
+	in := intentOf(b)
+	found, obstacle := revoking(in).silenced(in, "B", Poison).froze(in, "C", "D").settle()
+	if c := found.candidate; obstacle != nil || c.address != "B" || c.source != "" || c.left != 0 {
+		t.Fatalf("%+v %+v", c, obstacle)
+	}
+	op := revoking(in).silenced(in, "B", Poison).froze(in, "C", "D").elected(found, topologytest.Now)
+	if !op.Decision.Base.Contains(b.Set("t2")) || op.Phase != PhasePropagating {
+		t.Errorf("phase %s, base %s", op.Phase, op.Decision.Base)
+	}
+	for _, c := range op.Next().Commands {
+		if c.Verb == AwaitApplied && c.Set.Intersects(b.Set("t2")) {
+			t.Errorf("%s would wait for ever: the marker is there and shows only once it is acknowledged", c)
+		}
+	}
+}
+
+func TestServersThatCommitsWaitOnDoNotFollow(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("C", func(o *topology.Observation) { o.SemiSync.Waiters = 1 })
+	if found, obstacle := settledWith(intentOf(b)); code(obstacle) != "no_candidate" {
+		t.Errorf("%s leads with %s", found.candidate.address, found.candidate.followers)
+	}
+}
+
+func TestAnApplierThatFailedKeepsAServerFromFollowing(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Executed("C", "A:1-90, t1")
+	b.Edit("C", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
+	if found, obstacle := settledWith(intentOf(b)); found.candidate.address != "B" {
+		t.Errorf("stopped by hand, so following starts it again: %+v", obstacle)
+	}
+	b.Edit("C", func(o *topology.Observation) { o.Replication.ApplierErrno = 1062 })
+	if found, obstacle := settledWith(intentOf(b)); code(obstacle) != "no_candidate" {
+		t.Errorf("%s leads; what C received would be lost", found.candidate.address)
+	}
+}
+
+func TestFollowersThatAreNoAckersDoNotCount(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+	b.Zone("east", "A", "B").Zone("west", "C", "D").Dead("A", "D")
+	in := intentOf(b)
+	op := revoking(in).froze(in, "B", "C")
+	found, obstacle := op.elect(choice{history: b.Set("A:1-100, t1"), clean: topology.Servers("B", "C"), follow: topology.Servers("B", "C")})
+	if obstacle != nil || found.address != "B" || !found.followers.Equal(topology.Servers("C")) {
+		t.Errorf("%+v %+v", found, obstacle)
+	}
+	op = revoking(in).froze(in, "B")
+	if _, obstacle := op.elect(choice{history: b.Set("A:1-100, t1"), clean: topology.Servers("B"), follow: topology.Servers("B")}); code(obstacle) != "no_candidate" ||
+		alternatives(obstacle.Needs) != "{C} or {D}" {
+		t.Errorf("%+v", obstacle)
+	}
+}
