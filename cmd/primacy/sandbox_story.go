@@ -177,15 +177,15 @@ func allServing(v orchestrator.View) bool {
 		if o.Address == v.Primary || holdsErrant(v, o.Address) {
 			continue
 		}
-		if !follows(o, v.Primary) || written.Subtract(o.Executed).Count() > backlogMax {
+		if !follows(o, v.Primary) || written.Subtract(o.Position()).Count() > backlogMax {
 			return false
 		}
 	}
 	return true
 }
 
-// backlogMax is how many transactions a replica may be behind for the next act to begin.
-const backlogMax = 20
+// backlogMax is how many transactions a replica may have to receive for the next act to begin.
+const backlogMax = 50
 
 func follows(o topology.Observation, primary topology.Address) bool {
 	r := o.Replication
