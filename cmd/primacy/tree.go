@@ -76,6 +76,11 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// leads tells whether a server is the primary, of a cluster without a recorded term too.
+func leads(c api.Cluster, s api.Server) bool {
+	return s.Address == c.Primary || c.Primary == "" && s.Role == "primary"
+}
+
 // arranged puts servers below their sources. Roots are the primary first, then whoever follows nobody that is a
 // member or stands in a ring, so that every server is drawn once.
 func arranged(c api.Cluster) (roots []api.Server, children map[string][]api.Server) {
@@ -85,7 +90,7 @@ func arranged(c api.Cluster) (roots []api.Server, children map[string][]api.Serv
 		member[s.Address] = true
 	}
 	for _, s := range c.Servers {
-		if s.Address != c.Primary && member[s.Source] && s.Source != s.Address {
+		if !leads(c, s) && member[s.Source] && s.Source != s.Address {
 			children[s.Source] = append(children[s.Source], s)
 		}
 	}
@@ -108,7 +113,7 @@ func arranged(c api.Cluster) (roots []api.Server, children map[string][]api.Serv
 			}
 		}
 	}
-	add(func(s api.Server) bool { return s.Address == c.Primary })
+	add(func(s api.Server) bool { return leads(c, s) })
 	add(func(s api.Server) bool { return !member[s.Source] })
 	add(func(api.Server) bool { return true })
 	return roots, withoutRings(roots, children)
@@ -153,7 +158,7 @@ func (t *terminal) branch(c api.Cluster, s api.Server, children map[string][]api
 func (t *terminal) serverLine(c api.Cluster, s api.Server, lead string) {
 	mark := ""
 	switch {
-	case s.Address == c.Primary:
+	case leads(c, s):
 		mark = t.paint(yellow, t.signs.star) + " "
 	case lead == "" && !s.Reachable:
 		mark = t.paint(red, t.signs.cross) + " "
@@ -207,7 +212,7 @@ func (t *terminal) details(c api.Cluster, s api.Server, now time.Time) []detail 
 	switch {
 	case !s.Reachable:
 		all = append(all, detail{unreachedText(s, now), red})
-	case s.Address == c.Primary:
+	case leads(c, s):
 		all = append(all, t.leading(c, s))
 	default:
 		all = append(all, t.following(s))
