@@ -62,9 +62,11 @@ func (a *act) mark(ctx context.Context) (topology.Observation, error) {
 	if err != nil {
 		return topology.Observation{}, err
 	}
+	if !before.committed && a.unackedBefore == nil {
+		a.unackedBefore = &before.source.unacked
+	}
 	switch {
 	case before.committed:
-		return topology.Observation{}, nil
 	case before.pending:
 		err = a.awaitMarker(ctx)
 	default:
@@ -73,7 +75,7 @@ func (a *act) mark(ctx context.Context) (topology.Observation, error) {
 	if err != nil {
 		return topology.Observation{}, err
 	}
-	return topology.Observation{}, a.acknowledged(ctx, before)
+	return topology.Observation{}, a.acknowledged(ctx)
 }
 
 // markable checks the decision itself, and that it speaks of this process.
@@ -99,7 +101,7 @@ func (a *act) markable(ctx context.Context) error {
 type marking struct {
 	switches
 	source    source
-	committed bool // this process has committed the marker: it was acknowledged
+	committed bool // this process has committed the marker
 	pending   bool // an earlier attempt still waits for its acknowledgements
 }
 
@@ -209,8 +211,9 @@ func (a *act) awaitMarker(ctx context.Context) error {
 }
 
 // acknowledged checks afterwards that the commit came back because of acknowledgements, and not because
-// somebody switched semi-sync off.
-func (a *act) acknowledged(ctx context.Context, before marking) error {
+// somebody switched semi-sync off. An earlier attempt of ours has left the count of commits that came
+// back without one; after an attempt of a predecessor only the present settings can be checked.
+func (a *act) acknowledged(ctx context.Context) error {
 	if a.command.Acks == 0 {
 		return nil
 	}
@@ -218,7 +221,7 @@ func (a *act) acknowledged(ctx context.Context, before marking) error {
 	if err != nil {
 		return err
 	}
-	if !after.Verified() || after.Acks < a.command.Acks || after.unacked != before.source.unacked {
+	if !after.Verified() || after.Acks < a.command.Acks || a.unackedBefore != nil && after.unacked != *a.unackedBefore {
 		return doubtful(reparent.ReasonNotSemiSync, "semi-sync was changed on %s while the marker was written", a.server)
 	}
 	return nil

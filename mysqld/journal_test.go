@@ -81,6 +81,23 @@ func TestAMarkerThatNobodyAcknowledgesIsUnknownUntilSomebodyDoes(t *testing.T) {
 	}
 }
 
+func TestAMarkerThatWasLetGoWithoutAnAcknowledgementIsNeverAYes(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.candidate(f, term)
+	w.exec(2, "STOP REPLICA IO_THREAD")
+	mark := w.mark(1, term, w.decision(f, 1, term, reparent.KindPlanned))
+	marked := make(chan reparent.Result, 1)
+	go func() { marked <- w.do(f, mark) }()
+	w.awaitWaiters(1, 1)
+	w.exec(1, "SET GLOBAL rpl_semi_sync_source_enabled = OFF; SET GLOBAL rpl_semi_sync_source_enabled = ON")
+	for _, r := range []reparent.Result{<-marked, w.do(f, mark)} {
+		if r.Outcome != reparent.Unknown || r.Reason != reparent.ReasonNotSemiSync {
+			t.Errorf("%s, %s: %s; expected unknown, not semi-sync", r.Outcome, r.Reason, r.Detail)
+		}
+	}
+}
+
 func TestAnElectorWhoseMarkerWaitsKeepsNoNewerOneOut(t *testing.T) {
 	w := realStage(t)
 	older, newer, term := w.elector("elector-1"), w.elector("elector-2"), w.term()

@@ -171,7 +171,10 @@ type session struct {
 	id     int64  // the connection's number on the server
 	opened bool   // this process has been through the fence here before
 	born   string // the server process' incarnation, once read; it cannot change under a connection
-	spare  *aside // a session for the marker, opened before the gap in which it is needed
+	// unackedBefore is how many commits had completed without their acknowledgements before our first
+	// attempt at the marker; nil before there was one.
+	unackedBefore *int64
+	spare         *aside // a session for the marker, opened before the gap in which it is needed
 }
 
 // begin takes the turn and sees to it that the session stands.
