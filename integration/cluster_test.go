@@ -193,13 +193,24 @@ func findingOf(v orchestrator.View, code topology.Code, server topology.Address)
 	return topology.Finding{}, false
 }
 
-// eventSaying waits until the stream holds an event of that kind that the test is looking for.
-func (c *cluster) awaitEvent(kind orchestrator.EventKind, wanted func(orchestrator.Event) bool) orchestrator.Event {
+// now is the number of the latest event; what follows has a higher one.
+func (c *cluster) now() uint64 {
+	c.t.Helper()
+	var latest uint64
+	for _, e := range c.control.events() {
+		latest = e.ID
+	}
+	return latest
+}
+
+// awaitEvent waits until the stream holds an event, after the one with that number, for which the test
+// is looking.
+func (c *cluster) awaitEvent(after uint64, kind orchestrator.EventKind, wanted func(orchestrator.Event) bool) orchestrator.Event {
 	c.t.Helper()
 	var found orchestrator.Event
 	c.eventually(fmt.Sprintf("an event %s", kind), func() bool {
 		for _, e := range c.control.events() {
-			if e.Kind == kind && wanted(e) {
+			if e.ID > after && e.Kind == kind && wanted(e) {
 				found = e
 				return true
 			}
@@ -334,6 +345,7 @@ func (c *cluster) write(writers int) *workload.Client {
 	}
 	client, err := workload.Start(c.t.Context(), workload.Settings{
 		Addresses: addresses, User: c.fleet.Users.App.Name, Password: c.fleet.Users.App.Password, Writers: writers,
+		Timeout: time.Second, // a server that was frozen holds a writer no longer
 	})
 	if err != nil {
 		c.t.Fatal(err)

@@ -27,11 +27,12 @@ func TestReplicaStoppedByHandIsReportedAndStartedAgain(t *testing.T) {
 	} {
 		t.Run(row.statement, func(t *testing.T) {
 			c := c.in(t)
+			began := c.now()
 			c.byHand(replicas[0], row.statement)
-			c.awaitEvent(orchestrator.EventFindingOpened, func(e orchestrator.Event) bool {
+			c.awaitEvent(began, orchestrator.EventFindingOpened, func(e orchestrator.Event) bool {
 				return e.Server == replicas[0] && e.Finding.Code == row.code
 			})
-			c.awaitEvent(orchestrator.EventRepair, func(e orchestrator.Event) bool {
+			c.awaitEvent(began, orchestrator.EventRepair, func(e orchestrator.Event) bool {
 				return e.Server == replicas[0] && strings.HasPrefix(e.Text, "repaired")
 			})
 			c.awaitHealthy()
@@ -46,10 +47,12 @@ func TestReplicaWithoutAChannelAndOneWithAWrongSourceFollowThePrimaryAgain(t *te
 	client := c.write(1)
 	c.awaitAcks(client, 20)
 	replicas := c.members(c.view().Primary)
+	began := c.now()
 	c.byHand(replicas[0], "STOP REPLICA", "RESET REPLICA ALL")
+	c.awaitEvent(began, orchestrator.EventFindingOpened, func(e orchestrator.Event) bool { return e.Finding.Code == topology.NotReplicating })
 	c.awaitHealthy()
 	c.byHand(replicas[0], "STOP REPLICA IO_THREAD", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", c.server(replicas[1]).Port), "START REPLICA IO_THREAD")
-	c.awaitEvent(orchestrator.EventFindingOpened, func(e orchestrator.Event) bool { return e.Finding.Code == topology.WrongSource })
+	c.awaitEvent(began, orchestrator.EventFindingOpened, func(e orchestrator.Event) bool { return e.Finding.Code == topology.WrongSource })
 	c.awaitHealthy()
 	c.awaitAcks(client, 20)
 	t.Log(c.nothingLost(client))
@@ -97,7 +100,7 @@ func TestWritableReplicaIsReportedAndClosed(t *testing.T) {
 	c := started(t, 3, 1)
 	replica := c.members(c.view().Primary)[1]
 	c.byHand(replica, "SET GLOBAL read_only = OFF")
-	e := c.awaitEvent(orchestrator.EventFindingOpened, func(e orchestrator.Event) bool {
+	e := c.awaitEvent(0, orchestrator.EventFindingOpened, func(e orchestrator.Event) bool {
 		return e.Server == replica && e.Finding.Code == topology.WritableReplica && e.Finding.Severity == topology.SeverityCritical
 	})
 	t.Log(e.Text)

@@ -59,7 +59,7 @@ func TestSecondFailureInsideTheWindowIsRefusedUntilAcknowledged(t *testing.T) {
 	c.awaitAcks(client, 20)
 	changes := len(c.recoveries())
 	c.kill(second)
-	e := c.awaitEvent(orchestrator.EventRefused, func(e orchestrator.Event) bool { return strings.Contains(e.Text, string(second)) })
+	e := c.awaitEvent(0, orchestrator.EventRefused, func(e orchestrator.Event) bool { return strings.Contains(e.Text, string(second)) })
 	t.Log(e.Text)
 	v := c.await("a refusal that is shown", func(v orchestrator.View) bool {
 		f, ok := findingOf(v, topology.PrimaryDead, second)
