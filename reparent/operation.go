@@ -201,12 +201,14 @@ type Operation struct {
 	Timing     Timing                        `json:"timing"`
 	Progress   map[topology.Address]Progress `json:"progress"`
 	Prepared   topology.ServerSet            `json:"prepared,omitzero"` // planned: attached before the freeze
-	Chosen     gtid.Set                      `json:"chosen,omitzero"`   // the history that is honoured
-	Source     topology.Address              `json:"source,omitempty"`  // intermediate source of the candidate
-	Followers  topology.ServerSet            `json:"followers,omitzero"`
-	Excluded   topology.ServerSet            `json:"excluded,omitzero"` // candidates that were tried
-	Decision   *topology.Decision            `json:"decision,omitempty"`
-	Tries      int                           `json:"tries,omitempty"`
+	// Ready: the ackers that could be prepared are attached, and what is left is the gap itself.
+	Ready     bool               `json:"ready,omitempty"`
+	Chosen    gtid.Set           `json:"chosen,omitzero"`  // the history that is honoured
+	Source    topology.Address   `json:"source,omitempty"` // intermediate source of the candidate
+	Followers topology.ServerSet `json:"followers,omitzero"`
+	Excluded  topology.ServerSet `json:"excluded,omitzero"` // candidates that were tried
+	Decision  *topology.Decision `json:"decision,omitempty"`
+	Tries     int                `json:"tries,omitempty"`
 	// MarkSent is set once the marker may stand in the candidate's binary log.
 	MarkSent    bool      `json:"mark_sent,omitempty"`
 	MarkedAt    time.Time `json:"marked_at,omitzero"`

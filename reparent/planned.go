@@ -31,7 +31,7 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	primary := in.Snapshot.Server(op.From)
 	op.Progress[op.From] = Progress{Reading: &primary}
 	op.Chosen = primary.Executed
-	return op.move(PhasePreparing, "choose", fmt.Sprintf("%s: %s", op.To, winner.why), now, winner.others...)
+	return op.move(PhaseMeasuring, "choose", fmt.Sprintf("%s: %s", op.To, winner.why), now, winner.others...)
 }
 
 // preflight asks whether there is a primary that can step down.
@@ -197,11 +197,14 @@ func (op Operation) applyPreparing(commands []Command, results []Result, now tim
 	if !op.Prepared.IsEmpty() {
 		detail += fmt.Sprintf("; %s attached to it beforehand", op.Prepared)
 	}
+	op.Ready = true
 	return op.move(PhaseMeasuring, "prepare", detail, now)
 }
 
 // measureCommands and gateCommands are the lag gate: read where the primary is, and see how long the
-// candidate takes to get there.
+// candidate takes to get there. It is passed twice: before ackers are taken from the primary, for from then
+// on a candidate with a backlog would be slow to acknowledge and hold every commit up; and right before
+// the primary steps down.
 func (op Operation) measureCommands() []Command {
 	return []Command{op.command(Read, op.From, op.Timing.Follow)}
 }
@@ -230,7 +233,11 @@ func (op Operation) gateCommands() []Command {
 func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Operation {
 	r := results[0]
 	if r.Done() && r.Took <= op.Timing.Gate {
-		return op.move(PhaseDemoting, "gate", fmt.Sprintf("%s is within %s of the primary", op.To, r.Took.Round(100*time.Microsecond)), now)
+		next := PhasePreparing
+		if op.Ready {
+			next = PhaseDemoting
+		}
+		return op.move(next, "gate", fmt.Sprintf("%s is within %s of the primary", op.To, r.Took.Round(100*time.Microsecond)), now)
 	}
 	op.Tries++
 	if op.Tries < op.Timing.GateTries && (r.Done() || r.Reason == ReasonDeadline) {
