@@ -194,12 +194,14 @@ type state struct {
 func (w *world) states() map[topology.Address]state {
 	all := map[topology.Address]state{}
 	for _, s := range w.all() {
-		all[s.name] = state{receives: s.receiver && s.channel, open: !s.readOnly, offline: s.offline, source: s.source}
-		if s.semiSource {
-			st := all[s.name]
-			st.acks = s.acks
-			all[s.name] = st
+		st := state{receives: s.receiver && s.channel, open: !s.readOnly, offline: s.offline}
+		if s.channel {
+			st.source = s.source
 		}
+		if s.semiSource {
+			st.acks = s.acks
+		}
+		all[s.name] = st
 	}
 	return all
 }

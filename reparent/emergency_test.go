@@ -1,0 +1,301 @@
+package reparent
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// emergency begins a change in a world, as it is now.
+func (w *world) emergency() Operation {
+	return Emergency(clearance(true), w.intent(), w.now())
+}
+
+// verbsTo are the verbs sent to a server, in order.
+func verbsTo(steps []doneStep, a topology.Address) []Verb {
+	var all []Verb
+	for _, s := range steps {
+		for _, c := range s.Commands {
+			if c.Server == a {
+				all = append(all, c.Verb)
+			}
+		}
+	}
+	return all
+}
+
+func commandsOf(step Step, v Verb) []Command {
+	return slices.DeleteFunc(slices.Clone(step.Commands), func(c Command) bool { return c.Verb != v })
+}
+
+func TestWithoutAClearanceNothingBegins(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	op := Emergency(antiflap.Clearance{}, w.intent(), w.now())
+	if op.State != StateBlocked || code(op.Obstacle) != "no_clearance" {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
+
+func TestADeadPrimaryIsReplaced(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	x := w.write("A")
+	w.servers["A"].crash()
+	op := w.must(t, w.emergency())
+	if op.State != StateSucceeded || op.To != "B" || !op.Decision.Base.Has(x) || !w.completes(w.servers["B"]) {
+		t.Errorf("%s leading %s: %+v", op.State, op.To, op.Obstacle)
+	}
+	if op.GapFrom.IsZero() || !op.GapTo.After(op.GapFrom) || op.GapFrom.After(op.MarkedAt) {
+		t.Errorf("gap from %s to %s", op.GapFrom, op.GapTo)
+	}
+	if w.completes(w.servers["A"]) || w.servers["C"].source != "B" {
+		t.Error("A can go on, or C does not follow B")
+	}
+}
+
+func TestEveryMemberIsFrozenAndEveryLeaderSilencedFirst(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.cut = topology.Servers("C")
+	step := w.emergency().Next()
+	if step.Done {
+		w.cut = topology.ServerSet{}
+		step = w.emergency().Next()
+	}
+	var got []string
+	for _, c := range step.Commands {
+		got = append(got, c.String())
+	}
+	if want := []string{"A: poison", "A: freeze", "B: freeze", "C: freeze"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if !step.SaveFirst {
+		t.Error("the intent has to be on record before anything is frozen")
+	}
+}
+
+func TestHowALeaderIsSilenced(t *testing.T) {
+	rows := []struct {
+		name    string
+		change  func(*topology.Observation)
+		verb    Verb
+		offline bool
+	}{
+		{"it serves", func(*topology.Observation) {}, Poison, false},
+		{"it serves without semi-sync, so nothing poisons it", func(o *topology.Observation) { o.SemiSync.SourceEnabled = false }, Demote, true},
+		{"it came back closed", func(o *topology.Observation) {
+			o.ReadOnly, o.SuperReadOnly, o.SemiSync.SourceEnabled = true, true, false
+		}, Demote, false},
+		{"its marker waits", func(o *topology.Observation) { o.ReadOnly, o.SemiSync.Waiters = true, 1 }, Poison, false},
+		{"super_read_only hangs on it", func(o *topology.Observation) { o.ReadOnly, o.SuperReadOnly, o.Stall.ReadOnlyWait = true, true, true }, Poison, false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			op := revoking(intentOf(topologytest.Cluster("A", "B", "C").Edit("A", row.change)))
+			c := op.Next().Commands[0]
+			if c.Server != "A" || c.Verb != row.verb || c.Offline != row.offline {
+				t.Errorf("%s, offline %t", c, c.Offline)
+			}
+		})
+	}
+}
+
+func TestRevocationIsNotWaitedForOnceItIsProven(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Dead("A"))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	results := make([]Result, len(op.Next().Commands))
+	enough := -1
+	for i, c := range op.Next().Commands {
+		results[i] = Result{Outcome: Yes, Observation: in.Snapshot.Server(c.Server)}
+		if c.Server == "A" {
+			results[i] = no(ReasonUnreachable)
+		}
+		if enough < 0 && op.Enough(results) {
+			enough = i
+		}
+	}
+	if c := op.Next().Commands[enough]; c.Server != "D" {
+		t.Errorf("enough once %s is done; B, C and D prove it", c)
+	}
+}
+
+func TestUnknownIsNeverTakenForFrozen(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}}, topologytest.Now)
+	if op.Phase != PhaseReleasing || code(op.Obstacle) != "not_revoked" {
+		t.Fatalf("%s %+v", op.Phase, op.Obstacle)
+	}
+	if got := commandsOf(op.Next(), Resume); len(got) != 2 {
+		t.Errorf("B was frozen and C may have been: %v", op.Next().Commands)
+	}
+}
+
+func TestAFrozenServerWithoutAReadingIsNoEvidence(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	yesWithNothing := Result{Outcome: Yes}
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, yesWithNothing}, topologytest.Now)
+	if code(op.Obstacle) != "not_discovered" {
+		t.Errorf("%+v", op.Obstacle)
+	}
+}
+
+func TestAFencedResultStopsWithoutReleasing(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, no(ReasonFenced)}, topologytest.Now)
+	if op.State != StateFailed || code(op.Obstacle) != "fenced" || !op.Next().Done {
+		t.Errorf("%s %s %+v", op.State, op.Phase, op.Obstacle)
+	}
+}
+
+func TestBeingFencedAfterEstablishmentIsNoFailure(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1", dies: func(_ int, p Phase, _ string) bool { return p == PhaseReconciling }}
+	op, _ := e.run(w.emergency())
+	op = op.Apply([]Result{no(ReasonFenced)}, w.now())
+	if l, _ := op.Leadership(); op.State != StateSucceeded || !l.Established() {
+		t.Errorf("%s, established %s", op.State, l.EstablishedAt)
+	}
+}
+
+func TestFollowersOfACandidateThatWasGivenUpDoNotCountForTheNext(t *testing.T) {
+	w := newWorld(1, "A", "B", "C", "D")
+	w.servers["A"].crash()
+	w.servers["B"].lazy, w.servers["C"].lazy, w.servers["D"].lazy = false, false, false
+	op := w.emergency()
+	in := op.Next()
+	e := &elector{world: w, name: "elector-1"}
+	op = op.Apply(e.send(op, in), w.now())
+	for range propagateTries {
+		step := op.Next()
+		results := e.send(op, step)
+		for i, c := range step.Commands {
+			if c.Verb == AwaitApplied {
+				results[i] = no(ReasonDeadline)
+			}
+		}
+		op = op.Apply(results, w.now())
+	}
+	if op.To != "C" || op.Phase != PhasePropagating || !op.attached().IsEmpty() {
+		t.Fatalf("%s in %s, attached %s", op.To, op.Phase, op.attached())
+	}
+	for _, c := range commandsOf(op.Next(), Follow) {
+		if c.Source != "C" {
+			t.Errorf("%s", c)
+		}
+	}
+	if op = w.must(t, op); op.State != StateSucceeded || w.servers["D"].source != "C" {
+		t.Errorf("%s, D follows %s", op.State, w.servers["D"].source)
+	}
+}
+
+func TestABacklogIsWaitedForAsLongAsItShrinks(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	for range 20 {
+		w.servers["B"].lazy, w.servers["C"].lazy = true, true
+		w.write("A")
+	}
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1"}
+	op := w.emergency()
+	op = op.Apply(e.send(op, op.Next()), w.now())
+	for round := 0; op.Phase == PhasePropagating; round++ {
+		if round > 30 || op.To != "B" {
+			t.Fatalf("round %d, candidate %s", round, op.To)
+		}
+		op = op.Apply(e.send(op, op.Next()), w.now())
+		s := w.servers["B"]
+		s.lazy = false
+		s.apply()
+		s.lazy = true
+	}
+	if op.Phase != PhaseMarking {
+		t.Errorf("%s %+v", op.Phase, op.Obstacle)
+	}
+}
+
+func TestAcceptedLossIsOnRecord(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Silent("A").Positions("A:1-99, t1", "B", "C")
+	in := intentOf(b)
+	in.AcceptLoss = true
+	op := Emergency(clearance(true), in, topologytest.Now)
+	results := []Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, {Outcome: Yes, Observation: in.Snapshot.Server("C")}}
+	op = op.Apply(results, topologytest.Now)
+	last := op.Stages[len(op.Stages)-1]
+	if !slices.ContainsFunc(last.Evidence, func(e string) bool {
+		return strings.Contains(e, "loss accepted by alice (test)") && strings.Contains(e, ":100")
+	}) {
+		t.Errorf("%q", last.Evidence)
+	}
+}
+
+func TestWithoutATermNothingIsDecided(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	in := w.intent()
+	in.Term = 0
+	op := w.must(t, Emergency(clearance(true), in, w.now()))
+	if op.State == StateSucceeded || op.Decision != nil {
+		t.Errorf("%s %+v", op.State, op.Decision)
+	}
+}
+
+func TestAPrimaryThatStillServesIsNotItsOwnSuccessor(t *testing.T) {
+	w := worldOf(topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyNone}).Promotion(topology.PromotionPrefer, "A").Ruleset())
+	if op := w.must(t, w.emergency()); op.State != StateSucceeded || op.To != "B" {
+		t.Errorf("%s %s %+v", op.State, op.To, op.Obstacle)
+	}
+}
+
+func TestTheCandidateWaitsForItsOwnAckersOnly(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+	b.Zone("east", "A", "B", "C").Zone("west", "D").Dead("A")
+	in := intentOf(b)
+	op := revoking(in).froze(in, "B", "C", "D")
+	found, obstacle := op.settle()
+	if obstacle != nil {
+		t.Fatal(obstacle.Message)
+	}
+	op = op.elected(found, topologytest.Now)
+	follows := commandsOf(op.Next(), Follow)
+	if len(follows) != 2 || follows[0].Acker || !follows[1].Acker {
+		t.Fatalf("%+v", follows)
+	}
+	attach := func(a topology.Address) bool {
+		results := make([]Result, len(op.Next().Commands))
+		for i, c := range op.Next().Commands {
+			results[i].Outcome = Unknown
+			if c.Server == op.To || c.Server == a {
+				results[i].Outcome = Yes
+			}
+		}
+		return op.Enough(results)
+	}
+	if attach("C") || !attach("D") {
+		t.Error("C is in the candidate's zone and does not acknowledge; D does")
+	}
+}
+
+func TestAStageSaysHowLongItTook(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	op := w.must(t, w.emergency())
+	var names []string
+	var total time.Duration
+	for _, s := range op.Stages {
+		names, total = append(names, s.Name), total+s.Duration
+		if s.Outcome != "ok" {
+			t.Errorf("%+v", s)
+		}
+	}
+	if got := strings.Join(names, " "); got != "detect revoke choose propagate establish open reconcile" || total != op.FinishedAt.Sub(op.StartedAt) {
+		t.Errorf("%s; %s of %s", got, total, op.FinishedAt.Sub(op.StartedAt))
+	}
+}

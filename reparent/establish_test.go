@@ -1,0 +1,160 @@
+package reparent
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+func TestAMarkerThatCertainlyWasNotWrittenPromisesNothing(t *testing.T) {
+	refuse := func(c Command) fate {
+		if c.Verb == EnableSource && c.Server == "B" {
+			return fateRefused
+		}
+		return fateNone
+	}
+	t.Run("an emergency elects another one", func(t *testing.T) {
+		w := newWorld(1, "A", "B", "C", "D")
+		w.servers["A"].crash()
+		e := &elector{world: w, name: "elector-1", fate: refuse}
+		op, _ := e.run(w.emergency())
+		if op.State != StateSucceeded || op.To != "C" || op.MarkSent != true {
+			t.Errorf("%s %s %+v", op.State, op.To, op.Obstacle)
+		}
+		w.whole(t, e.trace)
+	})
+	t.Run("a planned change is undone", func(t *testing.T) {
+		w := newWorld(1, "A", "B")
+		before := w.states()
+		e := &elector{world: w, name: "elector-1", fate: refuse}
+		op, _ := e.run(w.planned("B"))
+		if op.State != StateUndone || op.Decision != nil || !sameStates(before, w.states()) || !w.completes(w.servers["A"]) {
+			t.Errorf("%s %+v\n%+v\n%+v", op.State, op.Obstacle, before, w.states())
+		}
+		w.whole(t, e.trace)
+	})
+}
+
+func TestAMarkerThatMayHaveBeenWrittenLeavesTheOutcomeOpen(t *testing.T) {
+	for name, f := range map[string]fate{"dropped": fateDropped, "lost": fateLost, "crashed": fateCrashed} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, "A", "B", "C")
+			w.servers["A"].crash()
+			first := true
+			e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+				if c.Verb != Mark {
+					return fateNone
+				}
+				if f == fateCrashed && first {
+					first = false
+					return fateDropped
+				}
+				return f
+			}}
+			op, _ := e.run(w.emergency())
+			if op.State != StateFailed || op.Decision == nil || !op.MarkSent {
+				t.Errorf("%s %+v", op.State, op.Obstacle)
+			}
+			if l, ok := op.Leadership(); !ok || l.Established() {
+				t.Errorf("the next change has to know of it, and not as established: %+v", l)
+			}
+		})
+	}
+}
+
+func TestARestartedCandidateIsNotOpened(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+		if c.Verb == Open {
+			return fateRestarted
+		}
+		return fateNone
+	}}
+	op, _ := e.run(w.emergency())
+	if op.State != StateFailed || code(op.Obstacle) != "not_opened" || !w.servers["B"].readOnly {
+		t.Errorf("%s %+v: its semi-sync is off after the restart", op.State, op.Obstacle)
+	}
+}
+
+func TestNobodyCanWriteBeforeTheMarkerIsAcknowledged(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	w.apart[[2]topology.Address{"C", "B"}] = true
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.emergency(), PhaseMarking)
+	op = op.Apply(e.send(op, op.Next()), w.now())
+	if op.Phase != PhaseMarking || w.write("B").Number != 0 {
+		t.Errorf("%s, and B takes writes", op.Phase)
+	}
+}
+
+func TestTheMarkerIsSentOnlyOnceItsDecisionIsOnRecord(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.emergency(), PhaseMarking)
+	if !op.Next().SaveFirst || op.CoveredBy(e.saved) {
+		t.Error("the decision is not on record")
+	}
+}
+
+func TestWhatIsLeftToRepairIsNamed(t *testing.T) {
+	w := newWorld(1, "A", "B", "C", "D")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+		if c.Server == "D" && c.Verb == Follow || c.Verb == Detach {
+			return fateRefused
+		}
+		return fateNone
+	}}
+	op, _ := e.run(w.emergency())
+	last := op.Stages[len(op.Stages)-1]
+	if want := "C follow B; D left to the repair of replicas; B still has the channel from its old source"; op.State != StateSucceeded || last.Detail != want {
+		t.Errorf("%s: %q", op.State, last.Detail)
+	}
+}
+
+func TestAnAdoptionNeedsOneWritablePrimaryAndNoTerm(t *testing.T) {
+	rows := []struct {
+		name  string
+		build func(*topologytest.Builder)
+		code  string
+	}{
+		{"a healthy cluster", func(b *topologytest.Builder) { b.Unadopted() }, ""},
+		{"adopted already", func(*topologytest.Builder) {}, "adopted"},
+		{"read-only", func(b *topologytest.Builder) { b.Unadopted().ReadOnly("A") }, "not_writable"},
+		{"two writable servers", func(b *topologytest.Builder) { b.Unadopted().Writable("C") }, "two_writable"},
+		{"tried before, and nobody knows how it ended", func(b *topologytest.Builder) { b.Intent(1, "A", "A:1-90").Executed("A", "A:1-100") }, ""},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C")
+			row.build(b)
+			in := intentOf(b)
+			op := Adoption(clearance(true), in, "A", topologytest.Now)
+			if code(op.Obstacle) != row.code {
+				t.Fatalf("%+v", op.Obstacle)
+			}
+			if len(in.History.Leaderships) > 0 && op.Running() && !op.Decision.Base.Contains(b.Set("t1")) {
+				t.Errorf("the marker of the first try may wait in the binary log: base %s", op.Decision.Base)
+			}
+		})
+	}
+}
+
+func TestAnAdoptionTouchesNobodyButThePrimary(t *testing.T) {
+	op := Adoption(clearance(true), intentOf(topologytest.Cluster("A", "B", "C").Unadopted()), "A", topologytest.Now)
+	var verbs []Verb
+	for _, c := range op.Next().Commands {
+		verbs = append(verbs, c.Verb)
+		if c.Server != "A" {
+			t.Errorf("%s", c)
+		}
+	}
+	if !slices.Equal(verbs, []Verb{CreateJournal, AwaitAckers, EnableSource, Mark}) {
+		t.Errorf("%v", verbs)
+	}
+}

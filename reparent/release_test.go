@@ -1,0 +1,134 @@
+package reparent
+
+import (
+	"testing"
+
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// releasing is an emergency change that has to be undone, with what it did to the servers.
+func releasing(in Intent, progress map[topology.Address]Progress) []string {
+	op := revoking(in)
+	for a, p := range progress {
+		op.Progress[a] = p
+	}
+	op = op.giveUp(StateUndone, "revoke", Obstacle{Code: "test"}, topologytest.Now)
+	var all []string
+	for _, c := range op.Next().Commands {
+		all = append(all, c.String())
+	}
+	return all
+}
+
+func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
+	stopped := func(b *topologytest.Builder) { b.Stopped("B") }
+	rows := []struct {
+		name     string
+		build    func(*topologytest.Builder)
+		server   topology.Address
+		progress Progress
+		want     []string
+	}{
+		{"frozen", nil, "B", Progress{Frozen: Yes}, []string{"B: resume"}},
+		{"perhaps frozen", nil, "B", Progress{Frozen: Unknown}, []string{"B: resume"}},
+		{"not frozen", nil, "B", Progress{Frozen: No}, nil},
+		{"never asked", nil, "B", Progress{Frozen: Skipped}, nil},
+		{"frozen when it was stopped before", stopped, "B", Progress{Frozen: Yes}, nil},
+		{"attached to the candidate", nil, "B", Progress{Frozen: Yes, Moved: true}, []string{"B: follow A"}},
+		{"attached to the candidate when it was stopped before", stopped, "B", Progress{Moved: true}, []string{"B: follow A", "B: freeze"}},
+		{"its source side switched on", nil, "B", Progress{Frozen: Yes, Sourced: Unknown}, []string{"B: disable_source", "B: resume"}},
+		{"poisoned", nil, "A", Progress{Silenced: Yes, With: Poison, Frozen: Yes}, []string{"A: antidote with 1 ack"}},
+		{"perhaps poisoned", nil, "A", Progress{Silenced: Unknown, With: Poison}, []string{"A: antidote with 1 ack"}},
+		{"not poisoned", nil, "A", Progress{Silenced: No, With: Poison}, nil},
+		{"closed", nil, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
+		{"closed when it was closed before", func(b *topologytest.Builder) { b.ReadOnly("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
+		{"poisoned and made to follow", nil, "A", Progress{Silenced: Yes, With: Poison, Moved: true},
+			[]string{"A: detach", "A: antidote with 1 ack", "A: enable_source with 1 ack", "A: reopen"}},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1)
+			if row.build != nil {
+				row.build(b)
+			}
+			got := releasing(intentOf(b), map[topology.Address]Progress{row.server: row.progress})
+			if text(got) != text(row.want) && len(got)+len(row.want) > 0 {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
+
+func TestAServerThatWasNotSeenStaysStoppedWhileSeveralMayLead(t *testing.T) {
+	// B was frozen by the change that chose C, and unseen since: were it started, it might acknowledge A's commits
+	// while C completes others.
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(1).Term(1, "A", "A:1-10").Intent(2, "C", "A:1-100, t1").Unreachable("B")
+	if got := releasing(intentOf(b), map[topology.Address]Progress{"B": {Frozen: Unknown}}); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	b = topologytest.Cluster("A", "B", "C", "D", "E").Acks(1).Unreachable("B")
+	if got := releasing(intentOf(b), map[topology.Address]Progress{"B": {Frozen: Unknown}}); len(got) != 1 {
+		t.Errorf("only A can lead: %q", got)
+	}
+}
+
+func TestPoisonThatAnEarlierChangeLeftStaysWhileSeveralMayLead(t *testing.T) {
+	poisoned := func(o *topology.Observation) { o.SemiSync.Acks, o.OfflineMode = topology.PoisonAcks, true }
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Term(1, "A", "A:1-10").Intent(2, "C", "A:1-100, t1").Edit("A", poisoned)
+	progress := map[topology.Address]Progress{"A": {Silenced: Yes, With: Poison}}
+	if got := releasing(intentOf(b), progress); len(got) > 0 {
+		t.Errorf("%q", got)
+	}
+	b = topologytest.Cluster("A", "B", "C").Acks(1).Edit("A", poisoned)
+	if got := releasing(intentOf(b), progress); text(got) != `["A: antidote with 1 ack"]` {
+		t.Errorf("only A can lead: %q", got)
+	}
+}
+
+func TestALeaderThatWasOutOfReachIsFreedOnceItCanBe(t *testing.T) {
+	// Nobody saw A when the change began; poison reached it all the same.
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Unreachable("A")
+	if got := releasing(intentOf(b), map[topology.Address]Progress{"A": {Silenced: Yes, With: Poison}}); text(got) != `["A: antidote with 1 ack"]` {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAReleaseIsTriedAgainAndThenLeftToRepair(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	op = op.Apply(nil, topologytest.Now)
+	for range releaseTries {
+		if !op.Running() {
+			t.Fatalf("given up too early: %s", op.State)
+		}
+		results := make([]Result, len(op.Next().Commands))
+		for i, c := range op.Next().Commands {
+			results[i] = no(ReasonUnreachable)
+			if c.Server == "B" {
+				results[i] = yes
+			}
+		}
+		op = op.Apply(results, topologytest.Now)
+		for _, c := range op.Next().Commands {
+			if c.Server == "B" {
+				t.Errorf("%s: it was done", c)
+			}
+		}
+	}
+	if op.State != StateBlocked {
+		t.Errorf("%s", op.State)
+	}
+}
+
+func TestAFollowerIsGivenBackAsAnAckerOnlyWhereItWasOne(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}).Zone("east", "A", "B").Zone("west", "C")
+	in := intentOf(b)
+	op := revoking(in)
+	op.Progress["B"], op.Progress["C"] = Progress{Moved: true}, Progress{Moved: true}
+	op = op.giveUp(StateUndone, "revoke", Obstacle{Code: "test"}, topologytest.Now)
+	back := commandsOf(op.Next(), Follow)
+	if len(back) != 2 || back[0].Acker || !back[1].Acker {
+		t.Errorf("%+v", back)
+	}
+}

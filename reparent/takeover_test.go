@@ -1,0 +1,149 @@
+package reparent
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// TestATakenOverChangeIsFinishedOrUndone kills the elector before and after each step of each kind of change, with the
+// last value saved or only what has to be. Whatever the next elector does, nobody leads twice, and afterwards the
+// cluster gets back to a primary that completes writes.
+func TestATakenOverChangeIsFinishedOrUndone(t *testing.T) {
+	for _, kind := range []Kind{KindEmergency, KindPlanned} {
+		for _, diligent := range []bool{true, false} {
+			for n := 1; n <= 8; n++ {
+				for _, point := range []string{"save", "send", "apply"} {
+					t.Run(fmt.Sprintf("%s %t %d %s", kind, diligent, n, point), func(t *testing.T) {
+						s := newStage(t, "")
+						s.cluster("A B C", topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+						s.write("x", "A")
+						op := s.world.planned("B")
+						if kind == KindEmergency {
+							s.server("A").crash()
+							op = s.world.emergency()
+						}
+						e := &elector{world: s.world, name: "elector-1", keeps: func() bool { return diligent },
+							dies: func(m int, _ Phase, p string) bool { return m == n && p == point }}
+						end, died := e.run(op)
+						if died && e.saved.ID != "" {
+							s.saved = e.saved
+							s.died = true
+							s.takeOver()
+							end = s.op
+						}
+						if end.State == StateUndone && kind == KindPlanned && !s.world.completes(s.server("A")) {
+							t.Error("undone, and A does not serve")
+						}
+						if !died {
+							s.world.concluded(end)
+						}
+						s.recover()
+						s.world.whole(t, e.trace)
+					})
+				}
+			}
+		}
+	}
+}
+
+func interrupted(t *testing.T, in Phase) (*elector, Operation) {
+	t.Helper()
+	w := newWorld(1, "A", "B", "C")
+	w.write("A")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-2"}
+	op := e.driven(w.emergency(), in)
+	if op.Phase != in {
+		t.Fatalf("%s %+v", op.Phase, op.Obstacle)
+	}
+	return e, op
+}
+
+func TestWithoutADecisionATakeOverUndoes(t *testing.T) {
+	e, op := interrupted(t, PhaseRevoking)
+	e.send(op, op.Next())
+	op = e.takeOver(op)
+	if op.Phase != PhaseReleasing || op.Ending != StateUndone {
+		t.Fatalf("%s", op.Phase)
+	}
+	op, _ = e.run(op)
+	if op.State != StateUndone || !e.world.servers["B"].receiver || !e.world.servers["C"].receiver {
+		t.Errorf("%s, B receives %t", op.State, e.world.servers["B"].receiver)
+	}
+}
+
+func TestAttachingThatWasNeverSavedIsUndoneToo(t *testing.T) {
+	e, early := interrupted(t, PhaseRevoking)
+	later := e.driven(early, PhasePropagating)
+	e.send(later, later.Next())
+	if e.world.servers["C"].source != "B" {
+		t.Fatal("C does not follow B")
+	}
+	op, _ := e.run(e.takeOver(early))
+	if op.State != StateUndone || e.world.servers["C"].source != "A" {
+		t.Errorf("%s, C follows %s", op.State, e.world.servers["C"].source)
+	}
+}
+
+func TestACommittedMarkerIsCarriedToItsEnd(t *testing.T) {
+	e, op := interrupted(t, PhaseMarking)
+	e.send(op, op.Next())
+	op = e.takeOver(op)
+	if op.Phase != PhaseOpening {
+		t.Fatalf("%s %+v", op.Phase, op.Obstacle)
+	}
+	if op, _ = e.run(op); op.State != StateSucceeded || op.Elector != "elector-2" || !e.world.completes(e.world.servers["B"]) {
+		t.Errorf("%s", op.State)
+	}
+}
+
+func TestAMarkerProvesNothingOnAProcessThatRestarted(t *testing.T) {
+	e, op := interrupted(t, PhaseMarking)
+	e.world.apart[[2]topology.Address{"C", "B"}] = true
+	e.send(op, op.Next())
+	e.world.servers["B"].crash()
+	e.world.servers["B"].restart()
+	if !e.world.servers["B"].executed.Has(op.Decision.Marker().GTID()) {
+		t.Fatal("the restart did not complete the marker")
+	}
+	if op = e.takeOver(op); op.State != StateFailed || code(op.Obstacle) != "interrupted" {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
+
+func TestWhatIsKnownToBeAcknowledgedNeedsNoFurtherSight(t *testing.T) {
+	e, op := interrupted(t, PhaseOpening)
+	e.world.cut = topology.Servers("B")
+	if op = e.takeOver(op); op.Phase != PhaseOpening {
+		t.Errorf("%s %+v", op.Phase, op.Obstacle)
+	}
+}
+
+func TestAnEstablishedChangeStaysOneWhoeverDies(t *testing.T) {
+	e, op := interrupted(t, PhaseReconciling)
+	e.world.servers["B"].crash()
+	op, _ = e.run(e.takeOver(op))
+	if l, _ := op.Leadership(); op.State != StateSucceeded || !l.Established() {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
+
+func TestATakeOverActsUnderItsOwnTerm(t *testing.T) {
+	e, op := interrupted(t, PhaseMarking)
+	e.send(op, op.Next())
+	op = e.takeOver(op)
+	if c := op.Next().Commands[0]; c.Term != e.world.term || op.Term == c.Term {
+		t.Errorf("%s under term %d, the change has term %d", c, c.Term, op.Term)
+	}
+}
+
+func TestAFinishedChangeIsNotTakenOver(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	op := w.must(t, w.emergency())
+	if again := TakeOver(op, 9, "elector-2", w.snapshot(), w.now()); text(again) != text(op) {
+		t.Errorf("%s", text(again))
+	}
+}
