@@ -49,6 +49,9 @@ type Settings struct {
 	Heartbeat time.Duration
 	// BodyTimeout bounds the arrival of a request's body; default 5 s.
 	BodyTimeout time.Duration
+	// AnswerTimeout bounds an answer from the request's first byte to its last, but for waits and streams;
+	// default 30 s.
+	AnswerTimeout time.Duration
 	// Temporary tells which errors of the control plane pass by themselves, such as a store that is away.
 	Temporary func(error) bool
 	Log       *slog.Logger
@@ -63,6 +66,7 @@ func (s Settings) withDefaults() Settings {
 	orElse(&s.FreshFor, 5*time.Second)
 	orElse(&s.Heartbeat, 15*time.Second)
 	orElse(&s.BodyTimeout, 5*time.Second)
+	orElse(&s.AnswerTimeout, 30*time.Second)
 	if s.Access == nil {
 		s.Access = func() Access { return Access{} }
 	}

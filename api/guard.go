@@ -15,16 +15,13 @@ import (
 // bodyMax is far above any request that makes sense.
 const bodyMax = 64 << 10
 
-// answerTimeout bounds the writing of an answer; streams and waits set their own.
-const answerTimeout = 30 * time.Second
-
 // guarded puts in front of every route what holds for all of them.
 func (f *front) guarded(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	return f.recovering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		control := http.NewResponseController(w)
-		_ = control.SetWriteDeadline(time.Now().Add(answerTimeout)) // refused only by recorders in tests
+		_ = control.SetWriteDeadline(time.Now().Add(f.settings.AnswerTimeout)) // refused only by recorders in tests
 		access := f.settings.Access()
 		if p := f.refused(r, access, origins); p != nil {
 			p.write(w)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
@@ -110,7 +111,7 @@ const waitMax = 10 * time.Minute
 func (f *front) describeRecoveries(described huma.API) {
 	huma.Register(described, needs(RoleOperator, huma.Operation{
 		OperationID: "reparent", Method: http.MethodPost, Path: prefix + "/clusters/{cluster}/reparent", Tags: []string{"changes"},
-		Summary: "Change the primary", DefaultStatus: http.StatusAccepted,
+		Summary: "Change the primary", DefaultStatus: http.StatusAccepted, Middlewares: huma.Middlewares{f.patient},
 		Description: "Answers 202 as soon as the change has begun, 200 with wait when it has ended and for a dry run, and 409 with code blocked and what it needs when it cannot be begun.",
 	}), f.reparent)
 	huma.Register(described, needs(RoleViewer, huma.Operation{
@@ -121,6 +122,13 @@ func (f *front) describeRecoveries(described huma.API) {
 		OperationID: "get-recovery", Method: http.MethodGet, Path: prefix + "/recoveries/{id}", Tags: []string{"changes"},
 		Summary: "One change", Description: "Stage by stage, with the evidence on which it rests.",
 	}), f.recovery)
+}
+
+// patient lets an answer come as late as the longest wait.
+func (f *front) patient(ctx huma.Context, next func(huma.Context)) {
+	_, w := humamux.Unwrap(ctx)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(waitMax + f.settings.AnswerTimeout)) // refused only by recorders in tests
+	next(ctx)
 }
 
 func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[ReparentAnswer], error) {

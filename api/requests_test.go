@@ -112,8 +112,8 @@ func TestADryRunAnswersWithItsSteps(t *testing.T) {
 
 func TestWaitingAnswersWhenTheChangeHasEnded(t *testing.T) {
 	p := shop()
-	s := serveWith(t, p, func(s *Settings) { s.BodyTimeout = 50 * time.Millisecond })
-	time.AfterFunc(150*time.Millisecond, func() { close(p.ended) }) // longer than the body may take
+	s := serveWith(t, p, func(s *Settings) { s.BodyTimeout, s.AnswerTimeout = 50*time.Millisecond, 50*time.Millisecond })
+	time.AfterFunc(150*time.Millisecond, func() { close(p.ended) }) // longer than body and answer may take otherwise
 	r := s.ask("POST", "/api/v1/clusters/shop/reparent?wait=30s", `{"kind":"planned"}`)
 	change, _ := r.tree(t)["recovery"].(map[string]any)
 	if r.status != http.StatusOK || change["state"] != "succeeded" || change["gap_ms"] != 7.0 {
@@ -291,8 +291,8 @@ func TestRecoveriesCarryStagesAndCertificate(t *testing.T) {
 func TestWhatAServerSaysIsNeverMarkup(t *testing.T) {
 	p := shop()
 	r := serveWith(t, p, nil).ask("GET", "/api/v1/recoveries/shop-0000000004", "")
-	if kind := r.header.Get("Content-Type"); kind != "application/json" {
-		t.Errorf("content type %q", kind)
+	if kind := r.header.Get("Content-Type"); kind != "application/json" || strings.Contains(r.text, "<b>") || !strings.Contains(r.text, `\u003cb\u003edb1`) {
+		t.Errorf("content type %q: %s", kind, r.text)
 	}
 	for header, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store"} {
 		if got := r.header.Get(header); got != want {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,6 +46,7 @@ func (f *front) description() huma.Config {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks, c.RejectUnknownQueryParameters = nil, true
 	c.Transformers = []huma.Transformer{asProblem}
+	c.Formats = map[string]huma.Format{"application/json": escaped, "json": escaped}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":    {Type: "http", Scheme: "bearer", Description: "Only where auth is configured."},
 		"password": {Type: "http", Scheme: "basic", Description: "Only where auth is configured."},
@@ -56,6 +59,12 @@ func (f *front) description() huma.Config {
 		{Name: "checks", Description: "For routers, supervisors and scrapers"},
 	}
 	return c
+}
+
+// escaped is JSON in which <, > and & stand as escapes: whoever takes it for a page sees no markup in it.
+var escaped = huma.Format{
+	Marshal:   func(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) },
+	Unmarshal: json.Unmarshal,
 }
 
 // needs marks an operation with the role that it takes, and describes its errors.
