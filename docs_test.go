@@ -238,6 +238,52 @@ func TestEveryMetricOnThePagesExists(t *testing.T) {
 	}
 }
 
+var rerun = regexp.MustCompile(`go test (\./\S+) -run '([^']+)'`)
+
+// Each row of the bug record that names a test names one that there is.
+func TestTheBugRecordNamesTestsThatExist(t *testing.T) {
+	found := rerun.FindAllStringSubmatch(page(t, "docs/bug-record.md"), -1)
+	if len(found) < 10 {
+		t.Fatalf("only %d commands were found", len(found))
+	}
+	for _, m := range found {
+		source := tests(t, m[1])
+		for name := range strings.SplitSeq(strings.ReplaceAll(m[2], `\|`, "|"), "|") {
+			name, _, _ = strings.Cut(name, "/")
+			if !strings.Contains(source, "\nfunc "+name+"(t *testing.T)") {
+				t.Errorf("docs/bug-record.md: %s has no test %s", m[1], name)
+			}
+		}
+	}
+}
+
+// tests is the text of all tests of a package.
+func tests(t *testing.T, dir string) (text string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Errorf("%s has no tests: %v", dir, err)
+	}
+	for _, file := range files {
+		text += page(t, file)
+	}
+	return text
+}
+
+// The statement for people who have lost their journal is the one that the program runs.
+func TestTheJournalOnThePageIsTheOneThatIsMade(t *testing.T) {
+	source := strings.ReplaceAll(page(t, "mysqld/journal.go"), "` + \"`primary`\" + `", "`primary`")
+	for _, block := range fenced(page(t, operations), "sql") {
+		if _, table, found := strings.Cut(block, "CREATE TABLE"); found {
+			if !strings.Contains(source, strings.TrimSuffix(strings.TrimSpace(table), ";")) {
+				t.Errorf("%s makes another journal than mysqld/journal.go:\n%s", operations, table)
+			}
+			return
+		}
+	}
+	t.Errorf("%s does not say how to make the journal", operations)
+}
+
 var link = regexp.MustCompile(`\]\(([^)#:]*)(#[^)]*)?\)`)
 
 func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
