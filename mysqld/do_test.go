@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
@@ -55,6 +56,23 @@ func TestABatchThatHasEnoughWaitsForNobodyBeyondItsGrace(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+	w.receiving(1)
+}
+
+func TestASequenceThatWasAbandonedBeginsNothingMore(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.caughtUp()
+	source := gtid.Source{UUID: f.Probe(t.Context(), w.address(0)).UUID}
+	slow := in(w.command(reparent.AwaitApplied, 1, term))
+	slow.Set = gtid.Range(source, 1, w.executed(0).Next(source))
+	f.Do(t.Context(), orchestrator.Batch{
+		Commands: []reparent.Command{slow, in(w.freeze(1, term)), in(w.command(reparent.AwaitApplied, 2, term))},
+		Enough:   func(results []reparent.Result) bool { return results[2].Done() },
+	})
+	w.mustWrite(0) // now the abandoned command succeeds
+	w.caughtUp()
+	w.stand(f, 1, term) // its turn comes after the abandoned one's
 	w.receiving(1)
 }
 

@@ -89,6 +89,14 @@ func TestAMarkerOfAHigherTermFencesWhoeverMeetsIt(t *testing.T) {
 	t.Run("a session that stands since before", func(t *testing.T) {
 		w.refused(older, w.freeze(1, term), reparent.ReasonFenced)
 	})
+	t.Run("a session that stands since before, with a statement that returns at once", func(t *testing.T) {
+		prepare := w.command(reparent.PrepareSource, 1, term)
+		prepare.Acks = 7
+		w.refused(older, prepare, reparent.ReasonFenced)
+		if w.value(1, "SELECT @@GLOBAL.rpl_semi_sync_source_wait_for_replica_count") == "7" {
+			t.Error("it took effect")
+		}
+	})
 	t.Run("a new session", func(t *testing.T) {
 		w.refused(older, w.freeze(2, term), reparent.ReasonFenced)
 	})
@@ -135,6 +143,17 @@ func TestARestartedElectorTakesOverAndItsPredecessorNeverReturns(t *testing.T) {
 	w.receiving(2)
 	w.must(after, w.freeze(1, term))
 	w.must(after, w.freeze(2, term))
+}
+
+func TestAPredecessorWithALowerTermDoesNotEndItsSuccessor(t *testing.T) {
+	w := realStage(t)
+	before, after, term := w.elector("elector-1"), w.elector("elector-1"), w.term()
+	w.stand(after, 1, term+1)
+	w.refused(before, w.freeze(1, term), reparent.ReasonFenced)
+	w.receiving(1)
+	if n := w.sessions(1, term+1); n != "1" {
+		t.Errorf("%s sessions of the successor are left", n)
+	}
 }
 
 func TestOurOwnHigherTermEndsTheLowerOne(t *testing.T) {
