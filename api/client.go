@@ -90,6 +90,8 @@ func (c *Client) Reparent(ctx context.Context, cluster string, request ReparentR
 		query.Set("wait", wait.String())
 	}
 	var told ReparentAnswer
+	ctx, cancel := context.WithTimeout(ctx, wait+patience)
+	defer cancel()
 	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/reparent", query, request, &told)
 	return told, err
 }
@@ -191,7 +193,15 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 // answerMax bounds what is read of an answer: enough for a thousand recoveries of large clusters.
 const answerMax = 64 << 20
 
+// patience is how long an answer may take that is not waited for on purpose.
+const patience = 30 * time.Second
+
 func (c *Client) do(request *http.Request, into any) error {
+	if _, bounded := request.Context().Deadline(); !bounded {
+		ctx, cancel := context.WithTimeout(request.Context(), patience)
+		defer cancel()
+		request = request.WithContext(ctx)
+	}
 	response, err := c.open(request)
 	if err != nil {
 		return err
@@ -226,8 +236,11 @@ func (c *Client) open(request *http.Request) (*http.Response, error) {
 }
 
 func (c *Client) broken(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = errors.New("no answer came in time")
 	}
 	return &UnreachableError{c.URL(), err}
 }

@@ -106,3 +106,22 @@ func TestOnlyURLsOfAControlPlaneAreTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerThatNeverAnswersIsNotWaitedForForEver(t *testing.T) {
+	stop := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+	defer s.Close()
+	defer close(stop)
+	client, err := NewClient(ClientSettings{URL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err = client.Clusters(ctx)
+	var gone *UnreachableError
+	if !errors.As(err, &gone) || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("got %v", err)
+	}
+}
