@@ -127,7 +127,7 @@ func (q inquiry) unadopted() Finding {
 func (q inquiry) noPrimary() Finding {
 	f := Finding{
 		Code: NoPrimary, Severity: SeverityCritical, Message: "no leadership is on record and no server is writable",
-		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable, and the cluster can be adopted",
+		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable and the cluster is adopted, or let `primacy emergency` choose by what the servers hold",
 	}
 	for _, o := range q.members() {
 		if o.OK() {

@@ -119,9 +119,13 @@ func runSandbox(ctx context.Context, out io.Writer, o sandboxOptions) (err error
 	defer func() { err = errors.Join(err, plane.Close()) }()
 	served := serve(listener, plane, sandboxHandler(fleet))
 	defer func() { err = errors.Join(err, served.Close()) }()
+	s := &story{out: out, fleet: fleet, orch: plane.orch, cluster: sandboxCluster, rounds: o.rounds, drain: o.drain}
+	_, unready := s.await(ctx, "an established primary", serving)
+	if o.scenario != "" && unready != nil {
+		return unready
+	}
 	fmt.Fprintf(out, "Ready after %s.\n", time.Since(began).Round(10*time.Millisecond))
 	if o.scenario != "" {
-		s := &story{out: out, fleet: fleet, orch: plane.orch, cluster: sandboxCluster, rounds: o.rounds, drain: o.drain}
 		return s.play(ctx, o.scenario)
 	}
 	return interactive(ctx, out, fleet, listener.Addr().String())
