@@ -232,7 +232,9 @@ func TestFencingStopsAtACommitOfAnAccountThatItCannotEnd(t *testing.T) {
 	w.stopAckers()
 	root := w.writeAs(w.admin(0))
 	w.awaitWaiters(0, 1)
-	r := w.refused(f, w.command(reparent.Fence, 0, term), reparent.ReasonWaiters)
+	fence := w.command(reparent.Fence, 0, term)
+	fence.Deadline = time.Minute
+	r := w.refused(f, fence, reparent.ReasonWaiters)
 	contains(t, r.Detail, "SYSTEM_USER")
 	w.eventually(0, "0", "SELECT @@GLOBAL.super_read_only")
 	select {

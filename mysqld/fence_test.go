@@ -78,6 +78,27 @@ func TestAnElectorThatHangsInACommandIsEndedByANewerOne(t *testing.T) {
 	}
 }
 
+func TestAStatementThatOutlivesItsSessionIsEndedToo(t *testing.T) {
+	w := realStage(t)
+	older, newer, term := w.elector("elector-1"), w.elector("elector-2"), w.term()
+	w.stopAckers()
+	w.waitingWrite(0)
+	hanging := make(chan reparent.Result, 1)
+	go func() {
+		hanging <- w.do(older, reparent.Command{Verb: reparent.Demote, Server: w.address(0), Term: term, Deadline: time.Minute})
+	}()
+	w.eventually(0, "1", "SELECT @@GLOBAL.super_read_only")
+	const acting = "SELECT processlist_id FROM performance_schema.session_connect_attrs WHERE attr_name = 'primacy_duty' AND attr_value = 'act'"
+	w.exec(0, "KILL "+w.value(0, acting))
+	w.eventually(0, "", acting)
+	w.stand(newer, 0, term+1)
+	if n := w.sessions(0, term); n != "0" {
+		t.Errorf("%s sessions of the older term are left", n)
+	}
+	<-hanging
+	w.startAckers()
+}
+
 func TestAMarkerOfAHigherTermFencesWhoeverMeetsIt(t *testing.T) {
 	w := realStage(t)
 	older, newer, term := w.elector("elector-1"), w.elector("elector-2"), w.term()
