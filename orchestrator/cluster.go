@@ -48,6 +48,7 @@ type cluster struct {
 	children     sync.WaitGroup // prober and contender
 	workers      sync.WaitGroup // operations and repairs
 	settledAt    time.Time      // when the last operation ended
+	readAt       time.Time      // when a standby last read what is on record
 
 	mu        sync.Mutex
 	published View
@@ -143,6 +144,7 @@ func (c *cluster) round(ctx context.Context, r round) {
 	if r.began.Before(c.settledAt) {
 		return
 	}
+	c.standBy(ctx, r.began)
 	c.observe(r)
 	c.act(ctx, c.o.settings.Now())
 	c.publish(r.began)
@@ -332,7 +334,7 @@ func (c *cluster) publish(at time.Time) {
 func (c *cluster) annotated() []topology.Finding {
 	all := append([]topology.Finding(nil), c.findings...)
 	for i, f := range all {
-		if f.Remedy == topology.RemedyEmergency && f.WhyNot == "" {
+		if c.refusal != "" && (f.Code == topology.StoreBehind || (f.Remedy == topology.RemedyEmergency && f.WhyNot == "")) {
 			all[i].WhyNot = c.refusal
 		}
 	}

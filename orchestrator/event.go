@@ -32,18 +32,20 @@ const (
 
 // Event is one thing that happened. Only the fields that its kind speaks of are set.
 type Event struct {
-	ID         uint64                 `json:"id"`
-	At         time.Time              `json:"at"`
-	Kind       EventKind              `json:"kind"`
-	Cluster    string                 `json:"cluster,omitempty"`
-	Server     topology.Address       `json:"server,omitempty"`
-	Text       string                 `json:"text"`
-	By         string                 `json:"by,omitempty"`
-	Finding    *topology.Finding      `json:"finding,omitempty"`
-	Stage      *reparent.Stage        `json:"stage,omitempty"`
-	Recovery   *reparent.Operation    `json:"-"`
-	RecoveryID string                 `json:"recovery,omitempty"`
-	Probes     []topology.Observation `json:"-"`
+	ID         uint64              `json:"id"`
+	At         time.Time           `json:"at"`
+	Kind       EventKind           `json:"kind"`
+	Cluster    string              `json:"cluster,omitempty"`
+	Server     topology.Address    `json:"server,omitempty"`
+	Text       string              `json:"text"`
+	By         string              `json:"by,omitempty"`
+	Finding    *topology.Finding   `json:"finding,omitempty"`
+	Stage      *reparent.Stage     `json:"stage,omitempty"`
+	Recovery   *reparent.Operation `json:"-"`
+	RecoveryID string              `json:"recovery,omitempty"`
+	// State is how a recovery ended, on recovery_finished.
+	State  reparent.State         `json:"state,omitempty"`
+	Probes []topology.Observation `json:"-"`
 }
 
 // Stream is the one stream of events. It keeps the latest ones for those who resume.
@@ -102,7 +104,9 @@ func (s *Stream) logged(e Event) {
 	case EventRefused, EventStore, EventNotLeading:
 		level = slog.LevelWarn
 	case EventFindingOpened:
-		level = slog.LevelWarn
+		if e.Finding == nil || e.Finding.Severity != topology.SeverityInfo {
+			level = slog.LevelWarn
+		}
 	case EventFindingClosed, EventRecoveryStarted, EventRecoveryStage, EventRecoveryFinished, EventRepair,
 		EventLeading, EventPrimaryChanged, EventOperator, EventProbed:
 	}

@@ -267,7 +267,7 @@ func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
 	if op.Obstacle != nil {
 		text += ": " + op.Obstacle.Message
 	}
-	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, Text: text})
+	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, State: op.State, Text: text})
 	if op.State == reparent.StateSucceeded && op.Kind != reparent.KindAdoption {
 		c.o.events.Tell(Event{
 			Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,

@@ -43,6 +43,31 @@ func (c *cluster) contend(ctx context.Context) {
 	}
 }
 
+// standByInterval is how often an elector that does not act for a cluster reads what the one that does has
+// recorded, so that what it shows and answers routers is true.
+const standByInterval = time.Second
+
+// standBy reads the record of a cluster that another elector acts for. What cannot be read stays as it was.
+func (c *cluster) standBy(ctx context.Context, now time.Time) {
+	if c.lease != nil || c.busy || now.Sub(c.readAt) < standByInterval {
+		return
+	}
+	c.readAt = now
+	ctx, cancel := context.WithTimeout(ctx, standByInterval/2)
+	defer cancel()
+	holder, err := c.o.store.Holder(ctx, c.name)
+	if err != nil {
+		return
+	}
+	c.named(holder)
+	r, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
+	l, err2 := loadLineage(ctx, c.o.store, c.name)
+	if err == nil && err2 == nil {
+		c.record, c.lineage = r, l
+		c.seed()
+	}
+}
+
 // storeFailed reports a failure and waits a little, so that a store that is away is not hammered.
 func (c *cluster) storeFailed(ctx context.Context, err error) {
 	if ctx.Err() != nil {

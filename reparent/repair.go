@@ -12,8 +12,9 @@ const repairDeadline = 10 * time.Second
 
 // Repairs says how replication is set right under an established primary that serves: a primary of an
 // earlier term is fenced and, once closed, follows like any other; clean replicas that do not follow are
-// made to, and the source side of semi-sync is set as the ruleset wants. A server with errant transactions is left alone: it stays
-// quarantined until they are settled. Nothing here moves leadership.
+// made to, and the source side of semi-sync is set as the ruleset wants. A server with errant transactions
+// is closed for writes and otherwise left alone until they are settled: it is attached to nothing, and one
+// that replicates goes on receiving, for what it acknowledged counts. Nothing here moves leadership.
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
@@ -28,7 +29,10 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 			continue
 		}
 		c, wanted := repairOf(f, s, primary)
-		if !wanted || (c.Verb == Follow && quarantined(findings, f.Server)) {
+		if c.Verb == Follow && quarantined(findings, f.Server) {
+			c, wanted = Command{Verb: Demote}, f.Code == topology.WritableReplica
+		}
+		if !wanted {
 			continue
 		}
 		c.Server, c.Cluster, c.Term, c.Deadline = f.Server, s.Cluster, term, repairDeadline
@@ -45,12 +49,12 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 		}
 		return Command{Verb: Fence}, true
 	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ApplierStopped,
-		topology.WritableReplica, topology.AckerDisabled:
+		topology.ApplierFailed, topology.WritableReplica, topology.AckerDisabled, topology.UnknownAcker:
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
 		}
 		return followPrimary(f.Server, s, primary), true
-	case topology.SemiSyncSettings:
+	case topology.SemiSyncSettings, topology.SemiSyncAsync:
 		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
 			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
 	}

@@ -129,6 +129,9 @@ func (q inquiry) noPrimary() Finding {
 		Code: NoPrimary, Severity: SeverityCritical, Message: "no leadership is on record and no server is writable",
 		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable and the cluster is adopted, or let `primacy emergency` choose by what the servers hold",
 	}
+	if q.s.Reached().Len() < len(q.s.Ruleset.Members) {
+		f.WhyNot = "the primary may be among the servers that are not reached: make nothing writable before they are"
+	}
 	for _, o := range q.members() {
 		if o.OK() {
 			f.Evidence = append(f.Evidence, q.saw(o, "is read-only%s", offlineText(o)))

@@ -1,0 +1,53 @@
+package reparent
+
+import (
+	"testing"
+
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// repairsOf analyzes a cluster and says what is done about each server.
+func repairsOf(b *topologytest.Builder) map[topology.Address]Command {
+	s, h := b.Snapshot(), b.History()
+	found := map[topology.Address]Command{}
+	for _, c := range Repairs(topology.Analyze(s, h, topology.Limits{}, s.At, nil), s, h, 9) {
+		found[c.Server] = c
+	}
+	return found
+}
+
+func trio() *topologytest.Builder {
+	return topologytest.Cluster("A", "B", "C").Acks(1).Primary("A")
+}
+
+func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		b      *topologytest.Builder
+		server topology.Address
+		want   Verb // empty: nothing is done
+	}{
+		{"all is well", trio(), "B", ""},
+		{"a receiver that was stopped", trio().Stopped("B"), "B", Follow},
+		{"a writable replica", trio().Writable("B"), "B", Follow},
+		{"a writable replica with an errant transaction is closed", trio().Writable("B").Executed("B", "A:1-100, t1, B:1"), "B", Demote},
+		{"a read-only replica with an errant transaction is left alone", trio().Executed("B", "A:1-100, t1, B:1"), "B", ""},
+		{"a stopped replica with an errant transaction is attached to nothing", trio().Stopped("B").Executed("B", "A:1-100, t1, B:1"), "B", ""},
+		{"a replica that does not acknowledge", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.ReplicaEnabled = false }), "B", Follow},
+		{"a primary that does not wait for acknowledgements", trio().Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.SourceActive = false, false }), "A", EnableSource},
+		{"a primary that gives up waiting", trio().Edit("A", func(o *topology.Observation) { o.SemiSync.Timeout = 10e9 }), "A", EnableSource},
+		{"a server under maintenance", trio().Stopped("B").Maintenance("B"), "B", ""},
+		{"a stopped receiver while the primary is dead", trio().Stopped("B").Dead("A"), "B", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := repairsOf(row.b)[row.server]
+			if got.Verb != row.want {
+				t.Fatalf("%q, want %q", got.Verb, row.want)
+			}
+			if got.Verb == Follow && (got.Source != "A" || !got.Acker || got.Within.IsEmpty() || got.Term != 9) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
