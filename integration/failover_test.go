@@ -74,6 +74,7 @@ func TestRestartedPrimaryWithAnUnacknowledgedRowIsQuarantined(t *testing.T) {
 	client := c.write(2)
 	c.awaitAcks(client, 20)
 	client.Stop()
+	c.converged(c.members()...)
 	old := c.view().Primary
 	c.lockOutAckers(old)
 	told := c.commitInFlight(old, unacked)

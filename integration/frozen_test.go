@@ -61,6 +61,7 @@ func TestPrimaryWithoutAckersIsNotReplacedUntilSomebodyAsks(t *testing.T) {
 	client := c.write(2)
 	c.awaitAcks(client, 30)
 	client.Stop()
+	c.converged(c.members()...)
 	old := c.view().Primary
 	c.lockOutAckers(old)
 	told := c.commitInFlight(old, unacked)
