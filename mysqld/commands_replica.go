@@ -349,13 +349,13 @@ func (a *act) sourceOptions(autoPosition bool) (statement string, args []any, er
 	options := []string{"SOURCE_HOST = ?", "SOURCE_PORT = " + port, "SOURCE_USER = ?", "SOURCE_PASSWORD = ?",
 		"SOURCE_CONNECT_RETRY = 1", "SOURCE_RETRY_COUNT = 4294967295", "GET_SOURCE_PUBLIC_KEY = 1",
 		fmt.Sprintf("SOURCE_HEARTBEAT_PERIOD = %.3f", settings.Heartbeat.Seconds())}
-	if settings.ReplicationTLS {
-		options = append(options, "SOURCE_SSL = 1")
-	}
+	secure, files := settings.ReplicationTLS.options()
+	options = append(options, secure...)
 	if autoPosition {
 		options = append(options, "SOURCE_AUTO_POSITION = 1")
 	}
-	return "CHANGE REPLICATION SOURCE TO " + strings.Join(options, ", "), []any{host, settings.ReplicationUser, password}, nil
+	args = append([]any{host, settings.ReplicationUser, password}, files...)
+	return "CHANGE REPLICATION SOURCE TO " + strings.Join(options, ", "), args, nil
 }
 
 // tidyReplica ends what a former primary brings along. The applier of a server whose source side is on

@@ -25,8 +25,8 @@ type Settings struct {
 	// ReplicationUser and ReplicationPassword are the account that replicas log in to their source with.
 	ReplicationUser     string
 	ReplicationPassword func() (string, error)
-	// ReplicationTLS makes replicas encrypt what they receive (SOURCE_SSL).
-	ReplicationTLS bool
+	// ReplicationTLS makes replicas encrypt what they receive and check whom they receive it from.
+	ReplicationTLS ReplicationTLS
 	// Heartbeat is SOURCE_HEARTBEAT_PERIOD of the channels that Primacy makes; default 500 ms.
 	Heartbeat time.Duration
 

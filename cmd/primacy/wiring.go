@@ -89,7 +89,7 @@ func serverSettings(c config.Config, log *slog.Logger) (mysqld.Settings, error) 
 	return mysqld.Settings{
 		User: c.MySQL.User, Password: revealed(c.MySQL.Password), TLS: secure,
 		ReplicationUser: c.Replication.User, ReplicationPassword: revealed(c.Replication.Password),
-		ReplicationTLS: c.Replication.TLS.Enabled, Heartbeat: c.Replication.Heartbeat,
+		ReplicationTLS: mysqld.ReplicationTLS(c.Replication.TLS), Heartbeat: c.Replication.Heartbeat,
 		ProbeTimeout: c.Detection.ProbeTimeout, Elector: c.Node, Log: log,
 	}, err
 }
