@@ -116,3 +116,8 @@ func (c *cluster) lockOutAckers(primary topology.Address) {
 	}
 	c.await("a primary without ackers", func(v orchestrator.View) bool { return v.Snapshot.Server(primary).SemiSync.Clients == 0 })
 }
+
+func (c *cluster) letAckersIn(primary topology.Address) {
+	c.t.Helper()
+	c.unrecorded(primary, fmt.Sprintf("ALTER USER '%s'@'%%' ACCOUNT UNLOCK", c.fleet.Users.Replica.Name))
+}

@@ -50,6 +50,7 @@ func TestRowThatARestartCompletedIsEverywhereOrQuarantined(t *testing.T) {
 		t.Fatal("the client of a commit that nobody acknowledged was told OK")
 	}
 	c.restart(before.Primary)
+	c.letAckersIn(before.Primary)
 	c.startPlane()
 	v := c.await("a primary of a later term", func(v orchestrator.View) bool { return serves(v) && v.Term > before.Term })
 	for _, a := range c.members(v.Primary) {
