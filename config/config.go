@@ -20,11 +20,11 @@ type Config struct {
 	Store       Store       `mapstructure:"store"`
 	MySQL       MySQL       `mapstructure:"mysql"`
 	Replication Replication `mapstructure:"replication"`
-	Detection   Detection   `mapstructure:"detection" live:"true"`
-	Antiflap    Antiflap    `mapstructure:"antiflap" live:"true"`
-	Automation  bool        `mapstructure:"automation" live:"true"` // automatic changes at all
+	Detection   Detection   `mapstructure:"detection"`
+	Antiflap    Antiflap    `mapstructure:"antiflap"`
+	Automation  bool        `mapstructure:"automation"` // automatic changes at all
 	Clusters    []Cluster   `mapstructure:"clusters"`
-	Hooks       []Hook      `mapstructure:"hooks" live:"true"`
+	Hooks       []Hook      `mapstructure:"hooks"`
 
 	// Warnings are what is allowed and unwise, such as a password file that everybody may read.
 	Warnings []Problem `mapstructure:"-"`
@@ -180,7 +180,7 @@ type Durability struct {
 type Server struct {
 	Address   string `mapstructure:"address"`
 	Zone      string `mapstructure:"zone"`
-	Promotion string `mapstructure:"promotion" oneof:"prefer neutral avoid never" live:"true"`
+	Promotion string `mapstructure:"promotion" oneof:"prefer neutral avoid never"`
 }
 
 // Hook is a command or a webhook that is told of events.

@@ -369,18 +369,19 @@ func TestAReloadSaysWhatItCanTakeOver(t *testing.T) {
 		live, restart []string
 	}{
 		{"nothing", good, nil, nil},
-		{"limits of detection", with(t, "250ms", "300ms"), []string{"detection.probe_interval"}, nil},
-		{"anti-flapping", with(t, "window: 5m", "window: 6m, fleet: {per: 1m}"), []string{"antiflap.window", "antiflap.fleet.per"}, nil},
-		{"automation", and("automation: false\n"), []string{"automation"}, nil},
-		{"who should lead", with(t, "promotion: prefer", "promotion: avoid"), []string{"clusters[shop].servers[db1:3306].promotion"}, nil},
+		{"limits of detection", with(t, "250ms", "300ms"), nil, []string{"detection.probe_interval"}},
+		{"anti-flapping", with(t, "window: 5m", "window: 6m, fleet: {per: 1m}"), nil, []string{"antiflap.window", "antiflap.fleet.per"}},
+		{"automation", and("automation: false\n"), nil, []string{"automation"}},
+		{"who should lead", with(t, "promotion: prefer", "promotion: avoid"), nil, []string{"clusters[shop].servers[db1:3306].promotion"}},
 		{"a zone", with(t, "zone: b", "zone: z"), nil, []string{"clusters[shop].servers[db2:3306].zone"}},
 		{"a server less", with(t, "      - {address: \"db2:3306\", zone: b}\n", ""), nil, []string{"clusters[shop].servers[db2:3306]"}},
 		{"a cluster more", and("  - {name: bank, seed: \"x:1\"}\n"), nil, []string{"clusters[bank]"}},
 		{"servers in another order", with(t, "db2:3306\", zone: b", "db3:3306\", zone: c", "db3:3306\", zone: c}\n      - {address: \"db3:3306\", zone: c", "db3:3306\", zone: c}\n      - {address: \"db2:3306\", zone: b"), nil, nil},
 		{"a password", with(t, "password: one", "password: three"), nil, []string{"mysql.password"}},
-		{"a hook more", and("hooks: [{name: h, url: \"https://h/\"}]\n"), []string{"hooks[h]"}, nil},
+		{"a hook more", and("hooks: [{name: h, url: \"https://h/\"}]\n"), nil, []string{"hooks[h]"}},
 		{"an empty list where there was none", and("hooks: []\nstore: {endpoints: []}\n"), nil, nil},
-		{"live and not live", with(t, "250ms", "300ms", "3900", "3901"), []string{"detection.probe_interval"}, []string{"listen"}},
+		{"who may call", and("auth: {users: [{name: ada, role: admin, password: three}]}\n"), []string{"auth.users[ada]"}, nil},
+		{"live and not live", with(t, "250ms", "300ms") + "auth: {users: [{name: ada, role: admin, password: three}]}\n", []string{"auth.users[ada]"}, []string{"detection.probe_interval"}},
 	}
 	old := parsed(t, good)
 	for _, r := range rows {

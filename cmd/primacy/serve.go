@@ -207,16 +207,12 @@ func reread(path string, running config.Config, who *callers, log *slog.Logger) 
 		log.Error("the configuration was not taken over", "error", err)
 		return
 	}
-	live, waiting := config.Changes(running, c)
+	_, waiting := config.Changes(running, c)
 	if running.Auth.Enabled() == c.Auth.Enabled() {
 		who.replace(c.Auth)
 	} else {
 		log.Warn("switching auth on or off needs a restart")
-	}
-	for _, key := range live {
-		if !strings.HasPrefix(key, "auth") {
-			waiting = append(waiting, key)
-		}
+		waiting = append(waiting, "auth")
 	}
 	log.Info("the configuration was read again", "needs_restart", strings.Join(waiting, ", "))
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -103,5 +105,53 @@ func rewrite(t *testing.T, file, old, new string) {
 	}
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), old, new)), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// reloaded changes the configuration of a running control plane and says what the log says, and who may call then.
+func reloaded(t *testing.T, change func(text string) string) (said string, who api.Access) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	file := configFile(t, "127.0.0.1:3900", "viewer-token-1234")
+	running, err := loadConfig(file, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(change(string(text))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	callers := newCallers(running.Auth)
+	var out bytes.Buffer
+	reread(file, running, callers, slog.New(slog.NewTextHandler(&out, nil)))
+	return out.String(), callers.current()
+}
+
+func TestAReloadTakesOverCallersAndNamesEverythingElse(t *testing.T) {
+	said, who := reloaded(t, func(text string) string {
+		return strings.Replace(text, "viewer-token-1234", "another-token-5678", 1) + `automation: false
+detection: {probe_interval: 300ms}
+antiflap: {window: 6m}
+hooks: [{name: pager, url: "https://h/"}]
+`
+	})
+	if who.Tokens[0].Secret != "another-token-5678" {
+		t.Error("the new token was not taken over")
+	}
+	if want := `needs_restart="detection.probe_interval, antiflap.window, automation, hooks[pager]"`; !strings.Contains(said, want) {
+		t.Errorf("said %s, want %s", said, want)
+	}
+}
+
+func TestAReloadDoesNotSwitchSignInOff(t *testing.T) {
+	said, who := reloaded(t, func(text string) string { return regexp.MustCompile(`(?s)auth:.*?]\n`).ReplaceAllString(text, "") })
+	if len(who.Tokens) != 1 {
+		t.Error("nobody has to sign in any more")
+	}
+	if !strings.Contains(said, "needs_restart=auth\n") {
+		t.Errorf("said %s", said)
 	}
 }
