@@ -91,7 +91,6 @@ type Store struct {
 	Name           string        `mapstructure:"name"`
 	PeerListen     string        `mapstructure:"peer_listen"`     // host:port; empty: as in InitialCluster
 	InitialCluster []string      `mapstructure:"initial_cluster"` // name=host:port of each member
-	JoinExisting   bool          `mapstructure:"join_existing"`   // this member replaces one of a cluster that runs
 	PeerTLS        PeerTLS       `mapstructure:"peer_tls"`
 	TLS            ClientTLS     `mapstructure:"tls"`
 	User           string        `mapstructure:"user"`

@@ -87,6 +87,8 @@ func TestEachMistakeIsOneClearLine(t *testing.T) {
 			`primacy.yaml:18: name: unknown key here; name belongs into auth.tokens[] or auth.users[] or auth.certificates[] or store or clusters[] or hooks[]`},
 		{"a key that resembles none", and("quux: 2\n"),
 			`primacy.yaml:18: quux: unknown key; known here: node, listen, tls, auth, store, mysql, replication, detection, antiflap, automation, clusters, hooks`},
+		{"a member cannot be added to a store that runs", and("store: {join_existing: true}\n"),
+			`primacy.yaml:18: store.join_existing: unknown key; known here: dir, endpoints, name, peer_listen, initial_cluster, peer_tls, tls, user, password, password_file, lease`},
 		{"a server listed twice in one cluster", with(t, "db2:3306", "DB1:3306"),
 			`primacy.yaml:16: clusters[0].servers[1].address: DB1:3306 is already listed as clusters[0].servers[0]; a server belongs to one place`},
 		{"a server in two clusters", and(strings.Replace(bank, "x1", "db3", 1)),

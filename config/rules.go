@@ -200,7 +200,7 @@ func (c *check) distinct(entries []named, key string, plain bool) {
 }
 
 func (c *check) store(s *Store) {
-	external, member := len(s.Endpoints) > 0, c.givenAny("store", "name", "peer_listen", "initial_cluster", "join_existing", "peer_tls")
+	external, member := len(s.Endpoints) > 0, c.givenAny("store", "name", "peer_listen", "initial_cluster", "peer_tls")
 	switch {
 	case external && c.given("store.dir"):
 		c.refuse("store.dir", "with store.endpoints nothing is stored here; remove one of both")

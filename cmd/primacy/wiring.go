@@ -102,10 +102,9 @@ func storeSettings(c config.Config, log *slog.Logger) (store.Settings, error) {
 	secure, err := clientTLS(c.Store.TLS, "store.tls")
 	return store.Settings{
 		Dir: c.Store.Dir, Endpoints: c.Store.Endpoints, Name: c.Store.Name, PeerListen: c.Store.PeerListen,
-		InitialCluster: strings.Join(c.Store.InitialCluster, ","), JoinExisting: c.Store.JoinExisting,
+		InitialCluster: strings.Join(c.Store.InitialCluster, ","), LeaseTTL: c.Store.Lease,
 		Peer: store.PeerTLS{CertFile: c.Store.PeerTLS.CertFile, KeyFile: c.Store.PeerTLS.KeyFile, CAFile: c.Store.PeerTLS.CAFile},
-		TLS:  secure, User: c.Store.User, Password: c.Store.Password.Reveal(),
-		LeaseTTL: c.Store.Lease, Elector: c.Node, Log: log,
+		TLS:  secure, User: c.Store.User, Password: c.Store.Password.Reveal(), Elector: c.Node, Log: log,
 	}, err
 }
 
