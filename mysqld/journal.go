@@ -177,7 +177,7 @@ func (a *act) markGuards(before marking) (guards []guard) {
 	if a.command.Acks > 0 {
 		guards = append(guards, unacknowledged(a.command.Acks))
 	}
-	return guards
+	return append(guards, a.strayed()...)
 }
 
 // unmarked closes the server again after an attempt that certainly left nothing behind.

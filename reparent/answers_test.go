@@ -158,8 +158,6 @@ func (s *mysqld) follow(c Command) Result {
 	switch {
 	case !following && !c.Within.IsEmpty() && !c.Within.Contains(s.position()):
 		return no(ReasonErrant)
-	case len(s.relay) > 0 && !s.applier:
-		return no(ReasonUnapplied)
 	case len(s.waiting) > 0:
 		return no(ReasonWaiters)
 	}
@@ -177,6 +175,8 @@ func (s *mysqld) mark(c Command) (Result, bool) {
 		return yes, false
 	case s.logged().Has(g):
 		return yes, true
+	case !c.Within.IsEmpty() && !c.Within.Contains(s.position()):
+		return no(ReasonErrant), false
 	case c.Acks > 0 && !s.semiSync().Verified():
 		return no(ReasonNotSemiSync), false
 	}

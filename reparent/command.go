@@ -59,7 +59,8 @@ const (
 	// Mark opens super_read_only while read_only stays on, and commits the decision under its marker
 	// GTID. Yes: the commit returned with semi-sync verified on: everything before it is durable under
 	// the new term. Already there and committed by this process counts as Yes. Refused when another process
-	// than the decision's answers. No: it is certainly not in the binary log.
+	// than the decision's answers, and (Errant) when the server holds more than Within, if that is given: the
+	// marker would stand on top of it. No: it is certainly not in the binary log.
 	Mark Verb = "mark"
 	// Open sets read_only off and offline_mode off. Yes: read back. Refused when another process than
 	// Incarnation answers: its semi-sync is off, and nobody knows what it completed on the way.
@@ -84,7 +85,7 @@ type Command struct {
 
 	Source  topology.Address `json:"source,omitempty"`  // Follow
 	Acker   bool             `json:"acker,omitempty"`   // Follow
-	Within  gtid.Set         `json:"within,omitzero"`   // Follow, Resume
+	Within  gtid.Set         `json:"within,omitzero"`   // Follow, Resume, Mark
 	Set     gtid.Set         `json:"set,omitzero"`      // AwaitApplied
 	Acks    int              `json:"acks,omitempty"`    // Antidote, AwaitAckers, PrepareSource, EnableSource
 	Offline bool             `json:"offline,omitempty"` // Demote

@@ -165,7 +165,20 @@ func TestAnEarlierChoiceIsPreferredToItsEquals(t *testing.T) {
 	in := intentOf(b)
 	found, obstacle := revoking(in).silenced(in, "D", Demote).froze(in, "B", "C", "E").settle()
 	if obstacle != nil || found.candidate.address != "D" {
-		t.Errorf("%s %+v", found.candidate.address, obstacle)
+		t.Fatalf("%s %+v", found.candidate.address, obstacle)
+	}
+	if op := revoking(in).silenced(in, "D", Demote).froze(in, "B", "C", "E").elected(found, topologytest.Now); !op.Decision.Base.Contains(b.Set("t2")) {
+		t.Errorf("its marker may stand in its binary log already, and the decision honours only %s", op.Decision.Base)
+	}
+}
+
+func TestALeaderThatMayStillLeadIsNoCandidate(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Dead("A")
+	in := intentOf(b)
+	all := topology.Servers("B", "C", "D")
+	found, _ := revoking(in).froze(in, "B", "C", "D").elect(choice{history: b.Set("A:1-100, t1, t2"), clean: all, follow: all})
+	if found.address != "C" {
+		t.Errorf("%s is elected, and B was not silenced", found.address)
 	}
 }
 

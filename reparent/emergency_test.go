@@ -299,3 +299,65 @@ func TestAStageSaysHowLongItTook(t *testing.T) {
 		t.Errorf("%s; %s of %s", got, total, op.FinishedAt.Sub(op.StartedAt))
 	}
 }
+
+// fetching is a change whose candidate B has to fetch x from D.
+func fetching(t *testing.T) (*elector, Operation) {
+	t.Helper()
+	w := newWorld(1, "A", "B", "C", "D")
+	w.ruleset.Members[1].Promotion = topology.PromotionPrefer
+	w.apart[[2]topology.Address{"B", "A"}], w.apart[[2]topology.Address{"C", "A"}] = true, true
+	w.write("A")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.emergency(), PhaseFetching)
+	if op.To != "B" || op.Source != "D" {
+		t.Fatalf("%s fetches from %s: %+v", op.To, op.Source, op.Obstacle)
+	}
+	return e, op
+}
+
+func TestACandidateThatFetchedMoreThanTheHistoryIsGivenUp(t *testing.T) {
+	e, op := fetching(t)
+	d := e.world.servers["D"]
+	d.commit(d.next(), false)
+	op, _ = e.run(op)
+	if op.State == StateSucceeded && op.To == "B" {
+		t.Errorf("B leads with a stray write that it fetched from D")
+	}
+	e.world.whole(t, e.trace)
+}
+
+func TestACandidateThatFetchedInVainGetsItsOldSourceBack(t *testing.T) {
+	e, op := fetching(t)
+	e.world.ruleset.Members[2].Promotion, e.world.ruleset.Members[3].Promotion = topology.PromotionNever, topology.PromotionNever
+	op.Barred = map[topology.Address]string{"C": "test", "D": "test"}
+	e.fate = func(c Command) fate {
+		if c.Verb == AwaitApplied {
+			return fateDropped
+		}
+		return fateNone
+	}
+	op, _ = e.run(op)
+	if b := e.world.servers["B"]; op.State != StateUndone || b.source != "A" || !b.receiver {
+		t.Errorf("%s %+v: B receives from %s: %t", op.State, op.Obstacle, b.source, b.receiver)
+	}
+}
+
+func TestAPoisonedCandidateGetsItsAntidoteBeforeAnybodyFollows(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(2).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Executed("A", "A:1-100, t1").Dead("A")
+	b.Positions("A:1-100, t1", "B", "C", "D").Edit("B", func(o *topology.Observation) {
+		o.SuperReadOnly, o.OfflineMode = false, true
+		o.SemiSync = topology.SemiSync{Installed: true, SourceEnabled: true, SourceActive: true, AfterSync: true, WaitNoReplica: true,
+			Timeout: topologytest.TimeoutMax, Acks: topology.PoisonAcks, Waiters: 1}
+	})
+	in := intentOf(b)
+	op := revoking(in).silenced(in, "B", Poison).froze(in, "C", "D")
+	found, obstacle := op.settle()
+	if obstacle != nil {
+		t.Fatal(obstacle.Message)
+	}
+	first := op.elected(found, topologytest.Now).Next().Commands[0]
+	if first.Server != "B" || first.Verb != Antidote || first.Acks != 2 {
+		t.Errorf("%s", first)
+	}
+}

@@ -34,6 +34,8 @@ func (op Operation) markCommands() []Command {
 	var commands []Command
 	if op.Kind == KindAdoption {
 		commands = append(commands, op.command(CreateJournal, op.To, op.Timing.Mark))
+	} else {
+		mark.Within = op.allowed()
 	}
 	if mark.Acks > 0 {
 		commands = append(commands, op.sourceCommands(mark.Acks)...)

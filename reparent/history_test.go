@@ -110,6 +110,15 @@ func TestANumberThatWasUsedAgainDoesNotMakeItsOldHolderClean(t *testing.T) {
 	}
 }
 
+func TestWhatAnEarlierTermOfTheSamePrimaryLeftBehindIsNotItsOwn(t *testing.T) {
+	// A leads again under term 3; D holds A:101 from term 1, which was cancelled in between.
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Term(1, "A", "A:1-10").Term(3, "A", "A:1-100, t1, B:1-5").Dead("A")
+	b.Positions("A:1-100, B:1-5, t1, t3", "B", "C").Positions("A:1-101, t1", "D")
+	if c, obstacle := chosen(b, "B", "C", "D"); obstacle != nil || !c.history.Equal(b.Set("A:1-100, B:1-5, t1, t3")) {
+		t.Errorf("%+v %s", obstacle, c.history)
+	}
+}
+
 func TestAnAdoptionCancelsNothing(t *testing.T) {
 	// Clients wrote while term 1 was recorded: B has what they wrote and not yet the marker.
 	b := topologytest.Cluster("A", "B", "C").Dead("A").Positions("A:1-101", "B").Positions("A:1-105, t1", "C")
@@ -167,6 +176,16 @@ func TestTheMarkerOfAnEstablishedLeadershipIsAFloor(t *testing.T) {
 	in.History.Floor, in.History.LastSeen = gtid.Set{}, map[topology.Address]topology.Observation{}
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); obstacle == nil {
 		t.Error("the marker of term 2 was acknowledged, and nobody shows it")
+	}
+}
+
+func TestWhatALeadershipBeganWithIsAFloorOfItsOwn(t *testing.T) {
+	// Nobody restarted and nothing else is remembered, but A was established: somebody must hold its marker.
+	b := topologytest.Cluster("A", "B", "C").Term(2, "A", "A:1-90").Executed("A", "A:1-80").Dead("A").Positions("A:1-90", "B", "C")
+	in := intentOf(b)
+	in.History.Floor, in.History.LastSeen = gtid.Set{}, map[topology.Address]topology.Observation{"A": in.History.LastSeen["A"]}
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "below_floor" {
+		t.Errorf("%+v", obstacle)
 	}
 }
 

@@ -195,8 +195,8 @@ func (w *world) states() map[topology.Address]state {
 	all := map[topology.Address]state{}
 	for _, s := range w.all() {
 		st := state{receives: s.receiver && s.channel, open: !s.readOnly, offline: s.offline}
-		if s.channel {
-			st.source = s.source
+		if s.channel && s.readOnly {
+			st.source = s.source // what is left of a primary's old channel need not survive
 		}
 		if s.semiSource {
 			st.acks = s.acks
