@@ -11,7 +11,7 @@ import "time"
 // Config is a checked configuration. Passwords from files are filled in.
 //
 // The tag live marks what a running control plane takes over on SIGHUP; see [Changes]. The tag oneof lists the words
-// that a key accepts.
+// that a key, or each entry of a list, accepts.
 type Config struct {
 	Node        string      `mapstructure:"node"`   // this elector's name; default: host name
 	Listen      string      `mapstructure:"listen"` // API, dashboard, metrics
@@ -184,12 +184,16 @@ type Server struct {
 
 // Hook is a command or a webhook that is told of events.
 type Hook struct {
-	Name    string        `mapstructure:"name"`
-	Events  []string      `mapstructure:"events"`  // empty: all
+	Name string `mapstructure:"name"`
+	// Events are the kinds that it is told of; none means all.
+	Events  []string      `mapstructure:"events" oneof:"finding_opened finding_closed recovery_started recovery_stage recovery_finished refused repair leading not_leading primary_changed operator store"`
 	Command []string      `mapstructure:"command"` // program and arguments; the event stands on its standard input as JSON
 	URL     string        `mapstructure:"url"`     // gets the event as JSON by POST
 	Timeout time.Duration `mapstructure:"timeout"`
 }
+
+// HookEvents are the words that Hook.Events accepts.
+func HookEvents() []string { return schema().field("hooks").item.field("events").item.oneOf }
 
 // The words for Durability.Policy and Server.Promotion that the defaults use.
 const (

@@ -77,7 +77,7 @@ clusters:
   - {name: a, durability: {policy: none, allow_unfenced: true}, servers: [{address: "a:1"}]}
   - {name: b, durability: {policy: zones, zones: 2, acks: 2}, seed: "b:1"}
 hooks:
-  - {name: h, events: [x, y], url: "https://h/"}
+  - {name: h, events: [refused, repair], url: "https://h/"}
   - {name: f, command: [/bin/f, -x], timeout: 3s}
 auth:
   tokens: [{name: t, role: operator, token: 0123456789abcdef}]
@@ -97,7 +97,7 @@ auth:
 			{Name: "b", Durability: Durability{Policy: "zones", Zones: 2, Acks: 2}, Seed: "b:1"},
 		},
 		Hooks: []Hook{
-			{Name: "h", Events: []string{"x", "y"}, URL: "https://h/", Timeout: 10 * time.Second},
+			{Name: "h", Events: []string{"refused", "repair"}, URL: "https://h/", Timeout: 10 * time.Second},
 			{Name: "f", Command: []string{"/bin/f", "-x"}, Timeout: 3 * time.Second},
 		},
 		Auth: Auth{Tokens: []Token{{Name: "t", Role: "operator", Token: NewSecret("0123456789abcdef")}}},

@@ -53,10 +53,18 @@ func fieldsOf(t reflect.Type, path string) []*key {
 			continue
 		}
 		k := keyOf(f.Type, name, joined(path, name))
-		k.oneOf = strings.Fields(f.Tag.Get("oneof"))
+		k.accept(strings.Fields(f.Tag.Get("oneof")))
 		fields = append(fields, k)
 	}
 	return fields
+}
+
+// accept takes the words for a value, or for the entries of a list.
+func (k *key) accept(words []string) {
+	k.oneOf = words
+	if k.kind == kindList {
+		k.item.oneOf = words
+	}
 }
 
 func kindOf(t reflect.Type) kind {
