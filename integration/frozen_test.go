@@ -10,37 +10,50 @@ import (
 )
 
 // A frozen primary holds its connections and answers nobody. Whatever waits on it when it wakes up must
-// not be answered with OK: it no longer leads.
+// not be answered with OK: it no longer leads. It wakes up while the change still tries to reach it, or
+// long after that has been given up, as writable as it was.
 func TestFrozenPrimaryIsReplacedAndWakesUpFenced(t *testing.T) {
-	c := started(t, 3, 1)
-	client := c.write(4)
-	c.awaitAcks(client, 50)
-	old := c.view().Primary
-	waiting := c.connect(old)
-	frozen := time.Now()
-	c.freeze(old)
-	told := c.insert(waiting, unacked) // lies in the socket until the server wakes up
-	c.awaitNewPrimary(old)
-	c.awaitAcks(client, 50)
-	c.logChange(client, frozen)
-	if code := c.recoveries()[0].Cause; c.recoveries()[0].Kind != reparent.KindEmergency {
-		t.Fatalf("a frozen primary was replaced by %s: %s", c.recoveries()[0].Kind, code)
-	}
-	c.thaw(old)
-	if err := <-told; err == nil {
-		t.Error("a client that wrote to the frozen primary was told OK, and nobody acknowledged its row")
-	}
-	c.awaitSettled(old)
-	c.awaitAcks(client, 50)
-	if fenced := c.plane.sent.of(reparent.Fence, old); fenced == 0 {
-		t.Error("the server that woke up as a primary was never fenced")
-	}
-	t.Log(c.nothingLost(client, c.quarantined()...))
-	c.onlyPrimaryIsWritable()
-	if errant, ok := findingOf(c.view(), topology.Errant, old); ok {
-		t.Log(errant.Message)
-	} else if c.rows(old)[unacked] {
-		t.Error("the old primary joined with a row that no other server holds")
+	for _, row := range []struct {
+		name   string
+		freeze time.Duration
+		rounds int
+	}{
+		{"while the change still tries to reach it", 10 * time.Second, 0},
+		{"when nobody tries any more", 500 * time.Millisecond, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := bare(t, 3, 1)
+			c.tune = func(b *blueprint) { b.Timing.Freeze = row.freeze }
+			c.startPlane()
+			c.awaitHealthy()
+			client := c.write(4)
+			c.awaitAcks(client, 50)
+			old := c.view().Primary
+			waiting := c.connect(old)
+			frozen := time.Now()
+			c.freeze(old)
+			told := c.insert(waiting, unacked) // lies in the socket until the server wakes up
+			c.awaitNewPrimary(old)
+			c.awaitAcks(client, 50)
+			c.logChange(client, frozen)
+			c.awaitRounds(row.rounds) // each takes as long as a probe waits for the frozen server
+			c.thaw(old)
+			if err := <-told; err == nil {
+				t.Error("a client that wrote to the frozen primary was told OK, and nobody acknowledged its row")
+			}
+			c.awaitSettled(old)
+			c.awaitAcks(client, 50)
+			if fenced := c.plane.sent.of(reparent.Fence, old); fenced == 0 {
+				t.Error("the server that woke up as a primary was never fenced")
+			}
+			t.Log(c.nothingLost(client, c.quarantined()...))
+			c.onlyPrimaryIsWritable()
+			if errant, ok := findingOf(c.view(), topology.Errant, old); ok {
+				t.Log(errant.Message)
+			} else if c.rows(old)[unacked] {
+				t.Error("the old primary joined with a row that no other server holds")
+			}
+		})
 	}
 }
 

@@ -10,20 +10,21 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// With the primary and one of two replicas gone, the missing replica may still acknowledge what the
-// primary writes: nothing may be done, and the report says who would have to come back.
+// With the primary and one of three replicas gone, the missing replica may still acknowledge what the
+// primary writes: nothing may be done, although a new primary would find an acker, and the report says
+// who would have to come back.
 func TestFailoverWithTooFewAckersIsBlockedAndTouchesNothing(t *testing.T) {
-	c := started(t, 3, 1)
+	c := started(t, 4, 1)
 	client := c.write(2)
 	c.awaitAcks(client, 30)
 	old := c.view().Primary
-	lost, left := c.members(old)[0], c.members(old)[1]
+	lost := c.members(old)[0]
 	c.kill(lost)
 	c.awaitFinding(topology.ServerUnreachable, lost)
 	f := c.awaitFinding(topology.WouldBlock, "")
 	t.Log(f.Message)
 	c.kill(old)
-	before, sent := c.states(left), len(c.plane.sent.all())
+	before, sent := c.states(c.members(old, lost)...), len(c.plane.sent.all())
 	v := c.await("a blocked cluster that says why", func(v orchestrator.View) bool {
 		return v.State == topology.StateBlocked && v.Obstacle != nil
 	})

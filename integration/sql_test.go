@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	_ "github.com/go-sql-driver/mysql" // the driver by the name of mysql
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/primacydb/primacy/topology"
 )
@@ -18,10 +18,16 @@ import (
 // root is a session of the superuser; it ends with the test at the latest.
 func (c *cluster) root(a topology.Address) *sql.Conn {
 	c.t.Helper()
-	db, err := sql.Open("mysql", c.server(a).AdminDSN())
+	config, err := mysql.ParseDSN(c.server(a).AdminDSN())
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	config.Logger = &mysql.NopLogger{} // servers are killed under it
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
 	session, err := db.Conn(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
