@@ -208,17 +208,9 @@ func interactive(ctx context.Context, out io.Writer, fleet *local.Fleet, address
 An application can write as user %q with password %q to the schema app.
 
 Try in another terminal%s
-  primacy topology %[4]s
-  primacy sandbox kill %[5]s       # kill -9 the first primary
-  primacy topology %[4]s           # somebody else leads
-  primacy recoveries               # what was done; then: primacy explain ID
-  primacy sandbox start %[5]s      # it comes back as a replica
-  primacy ack %[4]s                # lift the anti-flapping window
-  primacy reparent %[4]s --to %[6]s --dry-run
-  primacy sandbox freeze %[5]s     # and thaw
-
+%s
 Ctrl-C stops everything.
-`, app.Name, app.Password, apiHint(address), sandboxCluster, fleet.Servers[0].Name, fleet.Servers[0].Address())
+`, app.Name, app.Password, apiHint(address), listedHints(os.Args[0], sandboxHints(fleet.Servers[0].Name, fleet.Servers[0].Address())))
 	<-ctx.Done()
 	fmt.Fprintln(out, "\nStopping …")
 	return nil
