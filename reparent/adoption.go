@@ -8,7 +8,8 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// Adoption records the first term of a healthy cluster on its one writable primary.
+// Adoption records the first term of a healthy cluster on its one writable primary. Replicas that are to
+// acknowledge and do not yet are made to, before the primary begins to wait for them.
 func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now time.Time) Operation {
 	op := begin(KindAdoption, c, in, now)
 	if !op.Running() {
@@ -27,6 +28,15 @@ func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now tim
 		}
 	}
 	op.To, op.From, op.Phase = primary, primary, PhaseMarking
-	op.Chosen = seen.Executed
+	op.Chosen, op.Followers = seen.Executed, op.mute(in.Snapshot)
+	op.Progress[primary] = Progress{Reading: &seen}
 	return op.sealed(seen.Executed.Union(op.pendingMarkers(primary)), in.Snapshot.Reached())
+}
+
+// mute are the replicas of the primary on which the replica side of semi-sync is off.
+func (op Operation) mute(s topology.Snapshot) topology.ServerSet {
+	return op.Ruleset.Ackers(op.To).Where(func(a topology.Address) bool {
+		o := s.Server(a)
+		return o.OK() && o.Replication != nil && o.Replication.Source == op.To && !o.SemiSync.ReplicaEnabled
+	})
 }

@@ -381,6 +381,9 @@ func (op Operation) propagateCommands() []Command {
 func (op Operation) followCommand(a topology.Address) Command {
 	c := op.command(Follow, a, op.Timing.Follow)
 	c.Source, c.Acker, c.Within = op.To, op.Ruleset.Ackers(op.To).Has(a), op.allowed()
+	if op.Kind == KindAdoption {
+		c.Within = openTo(op.Chosen, *op.Progress[op.To].Reading) // clients write all the while
+	}
 	return c
 }
 

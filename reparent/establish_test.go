@@ -145,7 +145,23 @@ func TestAnAdoptionNeedsOneWritablePrimaryAndNoTerm(t *testing.T) {
 	}
 }
 
-func TestAnAdoptionTouchesNobodyButThePrimary(t *testing.T) {
+func TestReplicasThatDoNotAcknowledgeYetAreMadeToBeforeThePrimaryWaits(t *testing.T) {
+	w := unadopted(topologytest.Cluster("A", "B", "C").Acks(1).Ruleset())
+	for _, s := range w.all() {
+		s.semiReplica, s.semiSource = false, false
+	}
+	x := w.write("A")
+	op := w.must(t, Adoption(clearance(true), w.intent(), "A", w.now()))
+	y := w.write("A")
+	if op.State != StateSucceeded || !w.completes(w.servers["A"]) || !w.servers["A"].semiSource || !w.answered.Has(x) || !w.answered.Has(y) {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+	if !w.servers["B"].semiReplica || !w.servers["C"].semiReplica {
+		t.Error("B or C does not acknowledge")
+	}
+}
+
+func TestAnAdoptionOfAHealthyClusterTouchesNobodyButThePrimary(t *testing.T) {
 	op := Adoption(clearance(true), intentOf(topologytest.Cluster("A", "B", "C").Unadopted()), "A", topologytest.Now)
 	var verbs []Verb
 	for _, c := range op.Next().Commands {
