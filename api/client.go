@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -18,7 +19,7 @@ import (
 )
 
 // Client speaks to a running control plane. What the control plane refuses comes back as a *Problem; that it could
-// not be asked at all, as an *UnreachableError.
+// not be asked at all, as an *UnreachableError or, when its certificate is the reason, an *UntrustedError.
 type Client struct {
 	base  *url.URL
 	token string
@@ -231,7 +232,10 @@ func (c *Client) open(request *http.Request) (*http.Response, error) {
 		defer func() { _ = response.Body.Close() }()
 		return nil, c.problem(response)
 	}
-	_ = response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
+	if needsHTTPS(response) {
+		return nil, &UnreachableError{c.URL(), fmt.Errorf("%w, it speaks TLS; write https:// instead of http://", ErrScheme)}
+	}
 	return nil, &UnreachableError{c.URL(), fmt.Errorf("something else answered (%s, %s)", response.Status, kind)}
 }
 
@@ -241,8 +245,10 @@ func (c *Client) broken(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = errors.New("no answer came in time")
+	case needsHTTP(err):
+		err = fmt.Errorf("%w, it speaks no TLS; write http:// instead of https://", ErrScheme)
 	}
-	return &UnreachableError{c.URL(), err}
+	return cmp.Or(untrusted(c.URL(), err), error(&UnreachableError{c.URL(), err}))
 }
 
 func (c *Client) problem(response *http.Response) error {

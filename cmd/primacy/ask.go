@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ func addAPIFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.String("api", "", "URL of the control plane (default $PRIMACY_API or "+apiDefault+")")
 	f.StringP("output", "o", "text", "text or json")
+	f.String("ca-file", "", "authority that signed the control plane's certificate, in PEM form (default $PRIMACY_CA_FILE or the system's authorities)")
 	f.String("token-file", "", "file that holds the API token (default: the token in $PRIMACY_TOKEN)")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -62,7 +64,26 @@ func clientSettings(c *cobra.Command) (api.ClientSettings, error) {
 		}
 		s.Token = strings.TrimSpace(string(text))
 	}
-	return s, nil
+	var err error
+	s.TLS, err = trusting(c)
+	return s, err
+}
+
+// trusting is nil when the system's authorities are to be trusted.
+func trusting(c *cobra.Command) (*tls.Config, error) {
+	named := "--ca-file"
+	file, _ := c.Flags().GetString("ca-file")
+	if file == "" {
+		named, file = "PRIMACY_CA_FILE", os.Getenv("PRIMACY_CA_FILE")
+	}
+	if file == "" {
+		return nil, nil
+	}
+	trusted, err := authorities(file)
+	if err != nil {
+		return nil, usagef("%s: %v", named, err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted}, nil
 }
 
 // loginName is who asks, for the record of a control plane that does not authenticate.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -155,6 +158,8 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"a loss that is accepted silently":    {"emergency", "shop", "--accept-loss"},
 		"a negative drain":                    {"reparent", "shop", "--drain", "-1s"},
 		"a token file that does not exist":    {"clusters", "--token-file", "/nonexistent"},
+		"an authority that does not exist":    {"clusters", "--ca-file", "/nonexistent"},
+		"an authority that is none":           {"clusters", "--ca-file", "commands_test.go"},
 		"a configuration that is not there":   {"serve", "--config", "/nonexistent.yaml"},
 		"a log format that does not exist":    {"serve", "--log-format", "xml"},
 		"a scenario that does not exist":      {"sandbox", "--scenario", "boredom"},
@@ -281,4 +286,52 @@ func TestATokenComesFromTheEnvironmentOrAFile(t *testing.T) {
 	t.Setenv("PRIMACY_TOKEN", "operator-token-12")
 	runWith(t, "clusters").wants(t, exitDone, "shop")
 	runWith(t, "reparent", "shop").wants(t, exitFailed, "operator")
+}
+
+// secureServer speaks TLS with a certificate for 127.0.0.1 and example.com that signs itself.
+func secureServer(t *testing.T) (url, caFile string) {
+	t.Helper()
+	p := newPlane()
+	server := httptest.NewUnstartedServer(api.Handler(api.Settings{Plane: p, Events: p.events}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(caFile, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return server.URL, caFile
+}
+
+func TestTheAuthorityOfTheAPIComesFromAFlagOrTheEnvironment(t *testing.T) {
+	url, caFile := secureServer(t)
+	runWith(t, "clusters", "--api", url, "--ca-file", caFile).wants(t, exitDone, "shop")
+	t.Setenv("PRIMACY_CA_FILE", caFile)
+	runWith(t, "clusters", "--api", url).wants(t, exitDone, "shop")
+}
+
+func TestTroubleWithTLSIsToldAsSuch(t *testing.T) {
+	url, caFile := secureServer(t)
+	_, port, _ := strings.Cut(strings.TrimPrefix(url, "https://"), ":")
+	p := newPlane()
+	clear := httptest.NewServer(api.Handler(api.Settings{Plane: p, Events: p.events}))
+	defer clear.Close()
+	for name, row := range map[string]struct {
+		args  []string
+		wants []string
+	}{
+		"signed by nobody who is known": {[]string{"--api", url}, []string{"the certificate of " + url, "unknown authority", "--ca-file FILE"}},
+		"made for another name":         {[]string{"--api", "https://localhost:" + port, "--ca-file", caFile}, []string{"is not accepted", "localhost", "by a name that stands in its certificate"}},
+		"https where http is spoken":    {[]string{"--api", strings.Replace(clear.URL, "http:", "https:", 1)}, []string{"speaks no TLS", "write http://"}},
+		"http where https is spoken":    {[]string{"--api", strings.Replace(url, "https:", "http:", 1)}, []string{"speaks TLS; write https://"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := runWith(t, append([]string{"clusters"}, row.args...)...)
+			r.wants(t, exitFailed, row.wants...)
+			if strings.Contains(r.errs, "Start one") {
+				t.Errorf("sends people to start another one:\n%s", r.errs)
+			}
+		})
+	}
 }

@@ -99,9 +99,12 @@ func (t *terminal) complain(err error) {
 
 func remedy(err error, problem *api.Problem) string {
 	var gone *api.UnreachableError
+	var untrusted *api.UntrustedError
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, api.ErrScheme):
 		return ""
+	case errors.As(err, &untrusted):
+		return untrusted.Remedy()
 	case errors.As(err, &gone):
 		return "Start one with `primacy serve --config FILE` or `primacy sandbox`, or point to another with --api URL or PRIMACY_API."
 	case problem == nil:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -147,14 +146,11 @@ func serverTLS(c config.ServerTLS) (*tls.Config, error) {
 	if c.ClientCAFile == "" {
 		return settings, nil
 	}
-	text, err := os.ReadFile(c.ClientCAFile)
+	trusted, err := authorities(c.ClientCAFile)
 	if err != nil {
 		return nil, usagef("tls.client_ca_file: %v", err)
 	}
-	settings.ClientCAs, settings.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
-	if !settings.ClientCAs.AppendCertsFromPEM(text) {
-		return nil, usagef("tls.client_ca_file: %s holds no certificate in PEM form", c.ClientCAFile)
-	}
+	settings.ClientCAs, settings.ClientAuth = trusted, tls.VerifyClientCertIfGiven
 	return settings, nil
 }
 

@@ -115,14 +115,11 @@ func clientTLS(c config.ClientTLS, key string) (*tls.Config, error) {
 	}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.SkipVerify}
 	if c.CAFile != "" {
-		text, err := os.ReadFile(c.CAFile)
+		trusted, err := authorities(c.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("%s.ca_file: %w", key, err)
 		}
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s.ca_file: %s holds no certificate in PEM form", key, c.CAFile)
-		}
+		settings.RootCAs = trusted
 	}
 	if c.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
@@ -132,6 +129,19 @@ func clientTLS(c config.ClientTLS, key string) (*tls.Config, error) {
 		settings.Certificates = []tls.Certificate{pair}
 	}
 	return settings, nil
+}
+
+// authorities are the certificates of a file.
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", file)
+	}
+	return pool, nil
 }
 
 func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
