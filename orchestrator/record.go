@@ -114,10 +114,13 @@ func decodeOperation(d Document) (reparent.Operation, error) {
 
 // loadRecord reads a cluster's record; a cluster that was never seen starts with the configured ruleset.
 func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, error) {
+	var r record // decoded into nothing that exists: JSON would write into the configured members
+	found, err := load(ctx, s, recordKey(cluster), &r)
+	if found || err != nil {
+		return r, err
+	}
 	configured.Number = 1
-	r := record{Version: recordVersion, Cluster: cluster, Ruleset: configured}
-	_, err := load(ctx, s, recordKey(cluster), &r)
-	return r, err
+	return record{Version: recordVersion, Cluster: cluster, Ruleset: configured}, nil
 }
 
 func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) {
