@@ -177,6 +177,14 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 	}
 }
 
+func TestOneIsWrittenInTheSingular(t *testing.T) {
+	runWith(t, "sandbox", "--servers", "2", "--acks", "2").wants(t, exitUsage, "2 acks cannot be given by 1 replica;")
+	steps := (reparent.Command{Verb: reparent.PrepareSource, Server: "db2:3306", Acks: 1}).String()
+	if steps != "db2:3306: prepare_source with 1 ack" {
+		t.Errorf("a dry run says %q", steps)
+	}
+}
+
 func TestAnUnknownClusterIsAnsweredWithTheKnownOnes(t *testing.T) {
 	primacy(t, newPlane(), "topology", "shap").wants(t, exitUsage, "known are shop")
 }

@@ -128,7 +128,7 @@ func TestClustersInATable(t *testing.T) {
 
 func TestStepsOfADryRun(t *testing.T) {
 	answer := api.ReparentAnswer{Recovery: exampleRecovery(), Steps: []api.Step{
-		{Phase: "preparing", Title: "prepare: attach ackers to the candidate while writes go on", SaveFirst: true, Commands: []string{"db2:3306: prepare_source with 1 acks", "db3:3306: follow db2:3306"}},
+		{Phase: "preparing", Title: "prepare: attach ackers to the candidate while writes go on", SaveFirst: true, Commands: []string{"db2:3306: prepare_source with 1 ack", "db3:3306: follow db2:3306"}},
 		{Phase: "gating", Title: "lag gate: does the candidate keep up", Commands: []string{"db2:3306: wait until 4b35649f-e544-11f1-ac09-02fc00000001:1-2,7072696d-0000-0002-77cc-6b4bd39d962e:1 is applied"}},
 	}}
 	wantGolden(t, "steps", drawn(func(s *terminal) { s.steps(answer) }))

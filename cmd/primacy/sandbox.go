@@ -79,7 +79,7 @@ func (o sandboxOptions) check() error {
 	case o.servers < 2 || o.servers > 15:
 		return usagef("--servers: %d is not between 2 and 15", o.servers)
 	case o.acks < 1 || o.acks > o.servers-1:
-		return usagef("--acks: %d acks cannot be given by %d replicas; use 1 to %d", o.acks, o.servers-1, o.servers-1)
+		return usagef("--acks: %s cannot be given by %s; use a number from 1 to %d", count(o.acks, "ack"), count(o.servers-1, "replica"), o.servers-1)
 	case o.rounds < 1 || o.rounds > 100:
 		return usagef("--rounds: %d is not between 1 and 100", o.rounds)
 	case o.drain < 0:
