@@ -283,7 +283,7 @@ func (c *cluster) countChange(ctx context.Context, op reparent.Operation, now ti
 		return
 	}
 	if op.Established.IsZero() {
-		if op.Automatic {
+		if op.Automatic && !interrupted(op) {
 			c.record.Antiflap = c.record.Antiflap.AttemptFailed(now)
 		}
 		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
@@ -294,6 +294,12 @@ func (c *cluster) countChange(ctx context.Context, op reparent.Operation, now ti
 		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Established(change, c.o.settings.Antiflap) })
 	}
 	c.saveRecord(ctx)
+}
+
+// interrupted tells whether an operation ended because its elector did: that says nothing against trying
+// again at once.
+func interrupted(op reparent.Operation) bool {
+	return op.Obstacle != nil && op.Obstacle.Code == reparent.Interrupted
 }
 
 func changeOf(op reparent.Operation) antiflap.Change {

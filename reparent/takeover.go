@@ -7,6 +7,9 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
+// Interrupted is the code of an operation that ended because its elector did, and not for a reason of its own.
+const Interrupted = "interrupted"
+
 // TakeOver continues an operation that was interrupted, perhaps by the death of its elector. The saved
 // value may be older than what was done; the servers are the authority.
 //
@@ -34,10 +37,10 @@ func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snaps
 	case !op.MarkedAt.IsZero(), op.committed(snapshot.Server(op.To)):
 		return op.carryOn(now)
 	case op.Kind == KindAdoption:
-		return op.fail("resume", Obstacle{Code: "interrupted", Message: "the adoption was interrupted; it is tried again"}, now)
+		return op.fail("resume", Obstacle{Code: Interrupted, Message: "the adoption was interrupted; it is tried again"}, now)
 	}
 	return op.fail("resume", Obstacle{
-		Code:    "interrupted",
+		Code:    Interrupted,
 		Message: fmt.Sprintf("interrupted after %s was chosen; whether its marker was acknowledged is unknown, so the next change revokes it too", op.To),
 	}, now)
 }
@@ -64,7 +67,7 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 		op.GapFrom = op.StartedAt
 	}
 	message := fmt.Sprintf("interrupted in phase %s before anything was decided; %d of %d servers answer now", op.Phase, snapshot.Reached().Len(), len(op.Ruleset.Members))
-	return op.giveUp(StateUndone, "resume", Obstacle{Code: "interrupted", Message: message}, now)
+	return op.giveUp(StateUndone, "resume", Obstacle{Code: Interrupted, Message: message}, now)
 }
 
 // stayed tells whether a replica certainly has the source that it had: it says so. Fetching and attaching
