@@ -85,7 +85,7 @@ func TestAnAuthenticatedNameCannotBeClaimed(t *testing.T) {
 }
 
 func TestAClaimedNameIsCutToWhatBelongsIntoARecord(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header[userHeader] = []string{"ada\x1b[31m\n" + strings.Repeat("x", 200)}
 	if got := claimed(r); got != "ada[31m"+strings.Repeat("x", 57)+" (not authenticated)" {
 		t.Errorf("%q", got)
@@ -103,7 +103,7 @@ func TestWhoMayCallCanChangeAtRunTime(t *testing.T) {
 }
 
 func TestAVerifiedCertificateSignsIn(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	certificate := &x509.Certificate{Subject: pkix.Name{CommonName: "pager.example.org"}}
 	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}}
 	if c, _ := everybody().identify(r); c.role != RoleNone {

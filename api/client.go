@@ -203,19 +203,19 @@ func (c *Client) do(request *http.Request, into any) error {
 		defer cancel()
 		request = request.WithContext(ctx)
 	}
-	response, err := c.open(request)
+	body, err := c.open(request)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(response.Body, answerMax)).Decode(into); err != nil {
+	defer func() { _ = body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(body, answerMax)).Decode(into); err != nil {
 		return c.broken(request.Context(), fmt.Errorf("its answer cannot be read: %w", err))
 	}
 	return nil
 }
 
-// open sends a request and returns the answer when it is a good one.
-func (c *Client) open(request *http.Request) (*http.Response, error) {
+// open sends a request and returns the body of the answer when it is a good one; the caller closes it.
+func (c *Client) open(request *http.Request) (io.ReadCloser, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
 		var inner *url.Error
@@ -227,7 +227,7 @@ func (c *Client) open(request *http.Request) (*http.Response, error) {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	switch {
 	case response.StatusCode < 300 && (kind == "application/json" || kind == "text/event-stream"):
-		return response, nil
+		return response.Body, nil
 	case kind == problemType:
 		defer func() { _ = response.Body.Close() }()
 		return nil, c.problem(response)
@@ -280,13 +280,13 @@ func (c *Client) Listen(ctx context.Context, cluster, lastID string) (*Listener,
 	if lastID != "" {
 		request.Header.Set("Last-Event-ID", lastID)
 	}
-	response, err := c.open(request)
+	body, err := c.open(request)
 	if err != nil {
 		return nil, err
 	}
-	lines := bufio.NewScanner(response.Body)
+	lines := bufio.NewScanner(body)
 	lines.Buffer(make([]byte, 0, 64<<10), 8<<20)
-	return &Listener{body: response.Body, lines: lines}, nil
+	return &Listener{body: body, lines: lines}, nil
 }
 
 // Next waits for an event; io.EOF when the stream has ended.

@@ -225,7 +225,7 @@ func TestABodyThatTricklesInIsGivenUp(t *testing.T) {
 	s := serveWith(t, shop(), func(s *Settings) { s.BodyTimeout = 30 * time.Millisecond })
 	reader, writer := io.Pipe()
 	defer func() { _ = writer.Close() }()
-	r, _ := http.NewRequest("POST", s.URL+"/api/v1/clusters/shop/reparent", reader)
+	r, _ := http.NewRequest(http.MethodPost, s.URL+"/api/v1/clusters/shop/reparent", reader)
 	r.Header.Set("Content-Type", "application/json")
 	response, err := s.Client().Do(r)
 	if err != nil {

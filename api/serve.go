@@ -37,7 +37,9 @@ func Serve(ctx context.Context, s Settings, l net.Listener, encryption *tls.Conf
 	if server.Shutdown(grace) != nil {
 		_ = server.Close() // what is cut off here was told nothing yet, and asks again
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API on %s: %w", l.Addr(), err)
+	}
 	return nil
 }
 

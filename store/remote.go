@@ -90,6 +90,6 @@ func (s *Store) ask(ctx context.Context, endpoint string) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer conn.Close()
+	conn.Close()
 	return "accepts connections, but does not answer as a member of an etcd with a quorum"
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -114,7 +115,8 @@ func sandboxCall(c *cobra.Command, method, path string, into any) error {
 	}
 	defer a.Close()
 	err = a.Call(c.Context(), method, path, struct{}{}, into)
-	if p, ok := err.(*api.Problem); ok && p.Code == api.CodeNoSuchPath {
+	var problem *api.Problem
+	if errors.As(err, &problem) && problem.Code == api.CodeNoSuchPath {
 		return fmt.Errorf("the control plane at %s is no sandbox; start one with `primacy sandbox`", a.URL())
 	}
 	return err
