@@ -96,7 +96,7 @@ type Known struct {
 	// Position is everything that it was ever seen to hold, as far as is remembered.
 	Position  gtid.Set `json:"position"`
 	Receiving bool     `json:"receiving"`
-	// Open is set when read_only was off; Writable when clients could also connect.
+	// Open is set when it answered with read_only off; Writable when clients could also connect.
 	Open     bool             `json:"open,omitempty"`
 	Writable bool             `json:"writable"`
 	Reached  bool             `json:"reached"`
@@ -276,8 +276,8 @@ func (op Operation) know(m topology.Member, in Intent) {
 		op.Known[m.Address] = Known{
 			Incarnation: seen.Incarnation, UUID: seen.UUID, Position: seen.Position().Union(before.Position()),
 			Receiving: seen.Replication != nil && seen.Replication.Receiver != topology.ThreadOff,
-			Open:      seen.OK() && !seen.ReadOnly,
-			Writable:  seen.Writable(), Reached: live.OK(), Source: sourceOf(seen),
+			Open:      live.OK() && !live.ReadOnly,
+			Writable:  live.Writable(), Reached: live.OK(), Source: sourceOf(seen),
 			ReadOnly: live.ReadOnly, Silencer: op.silencer(m.Address, live),
 			Acking: seen.SemiSync.ReplicaEnabled, Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,

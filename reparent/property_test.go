@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
 )
 
 // TestWhateverHappensNoWriteIsLostAndNoTwoServersLead plays short lives of small clusters: clients write, servers die
@@ -40,7 +41,11 @@ type life struct {
 func startLife(t *rapid.T) *life {
 	n := rapid.IntRange(3, 5).Draw(t, "servers")
 	k := rapid.IntRange(1, min(2, n-2)).Draw(t, "acks")
-	w := newWorld(k, []topology.Address{"A", "B", "C", "D", "E"}[:n]...)
+	b := topologytest.Cluster([]topology.Address{"A", "B", "C", "D", "E"}[:n]...).Acks(k)
+	if n > 3 && rapid.IntRange(0, 4).Draw(t, "zones") == 4 {
+		b.Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}).Zone("west", "C", "D", "E")
+	}
+	w := worldOf(b.Ruleset())
 	for _, s := range w.all() {
 		s.relayLogRecovery = rapid.IntRange(0, 5).Draw(t, "relay_log_recovery") == 5
 	}

@@ -31,21 +31,23 @@ func (op Operation) releaseOf(a topology.Address) []Command {
 	return append(append(commands, op.restarted(a, p, before)...), op.unsilenced(a, p, before)...)
 }
 
-// restarted gives a replica its source and its receiver back, if it had them. A server that was not seen
-// when the change began is left stopped while it is open who leads: it may have been stopped by the change
-// before this one, and whom it would acknowledge nobody knows.
+// restarted gives a replica its source and its receiver back, if it had them. A server that did not answer
+// when the change began stays as it is: it may have been stopped by an earlier change for good reason, and
+// its source may be a primary that was replaced since, whose commits it would acknowledge. It is left to the
+// repair of replicas, which knows whom to follow.
 func (op Operation) restarted(a topology.Address, p Progress, before Known) []Command {
 	freeze := op.command(Freeze, a, op.Timing.Freeze)
 	back := op.command(Follow, a, op.Timing.Follow)
 	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
-	switch certain := before.Reached || len(op.Leaders) < 2; {
+	switch {
+	case !before.Reached:
 	case p.Moved && before.led():
 		return []Command{op.command(Detach, a, op.Timing.Follow)}
-	case p.Moved && certain && before.Receiving:
+	case p.Moved && before.Receiving:
 		return []Command{back}
-	case p.Moved && certain:
+	case p.Moved:
 		return []Command{back, freeze}
-	case maybe(p.Frozen) && certain && before.Receiving:
+	case maybe(p.Frozen) && before.Receiving:
 		return []Command{op.command(Resume, a, op.Timing.Follow)}
 	}
 	return nil
@@ -60,7 +62,7 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 		commands = append(commands, c)
 	}
-	followed := p.Moved && before.led()
+	followed := p.Moved && before.Reached && before.led()
 	if followed && before.Sourcing && before.Writable {
 		c := op.command(EnableSource, a, op.Timing.Follow)
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
@@ -123,6 +125,16 @@ func (op Operation) letGo(left topology.ServerSet, why string, now time.Time) Op
 	if !left.IsEmpty() {
 		detail = fmt.Sprintf("%s could not be released and is left to the repair of replicas: %s", left, why)
 	}
+	if unseen := op.unseen(); !unseen.IsEmpty() {
+		detail += fmt.Sprintf("; %s did not answer at first and may have been stopped: left to the repair of replicas", unseen)
+	}
 	op = op.move(PhaseDone, "release", detail, now)
 	return op.finish(op.Ending, now)
+}
+
+// unseen are servers that may have been frozen and of which nobody knows what they did before.
+func (op Operation) unseen() topology.ServerSet {
+	return op.Ruleset.Servers().Where(func(a topology.Address) bool {
+		return maybe(op.Progress[a].Frozen) && !op.Known[a].Reached
+	})
 }
