@@ -2,6 +2,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
@@ -80,12 +81,14 @@ func TestPrimaryThatIsShutDownInOrderIsReplaced(t *testing.T) {
 	c := started(t, 3, 1)
 	client := c.write(4)
 	c.awaitAcks(client, 50)
-	old := c.view().Primary
+	old, began := c.view().Primary, time.Now()
 	if err := c.server(old).Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("it was gone after %s", time.Since(began).Round(time.Millisecond))
 	c.awaitNewPrimary(old)
 	c.awaitAcks(client, 50)
+	c.logChange(client, began)
 	c.restart(old)
 	c.awaitSettled(old)
 	t.Log(c.nothingLost(client, c.quarantined()...))
