@@ -66,14 +66,14 @@ func (c *cluster) retake(ctx context.Context, now time.Time) {
 // keepRecord notes what must outlive this process: which processes were seen, and how the new primary
 // is proving itself. It writes only when something changed.
 func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
-	before, changed := c.record.Antiflap, false
+	before := c.record.Antiflap
 	c.record.Antiflap = c.record.Antiflap.Rebased(now)
 	if _, led := c.lineage.History.Current(); led && servedBy(c.findings) {
 		c.record.Antiflap = c.record.Antiflap.Proved(now)
 	} else {
 		c.record.Antiflap = c.record.Antiflap.Doubted()
 	}
-	changed = c.record.Antiflap != before
+	changed := c.record.Antiflap != before
 	seen := map[topology.Address]identity{}
 	for a, o := range c.lastSeen {
 		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}

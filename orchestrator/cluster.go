@@ -173,7 +173,7 @@ func (c *cluster) do(ctx context.Context, work func(context.Context)) error {
 // probe observes round after round: at the configured interval, at once when a connection breaks, and
 // without pause while the loop is unsure about the primary.
 func (c *cluster) probe(ctx context.Context) {
-	wait := c.o.settings.ProbeInterval
+	var wait time.Duration
 	for {
 		r := round{began: c.o.settings.Now()}
 		r.servers = c.o.fleet.Observe(ctx, c.name)

@@ -203,24 +203,22 @@ func (j *journal) ensure(ctx context.Context, op reparent.Operation) error {
 	if j.covers(op) {
 		return nil
 	}
-	for {
-		tried := j.attempt()
-		j.push(op)
-		for !j.covers(op) {
-			select {
-			case <-tried:
-			case <-j.x.lease.Done():
-				return ErrNotLeading
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if err := j.failure(); err != nil {
-				return err
-			}
-			tried = j.attempt()
+	tried := j.attempt()
+	j.push(op)
+	for !j.covers(op) {
+		select {
+		case <-tried:
+		case <-j.x.lease.Done():
+			return ErrNotLeading
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		return nil
+		if err := j.failure(); err != nil {
+			return err
+		}
+		tried = j.attempt()
 	}
+	return nil
 }
 
 func (j *journal) attempt() chan struct{} {

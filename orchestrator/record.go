@@ -131,31 +131,31 @@ func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) 
 
 // with notes what an operation has decided, so that its candidate counts as a possible leader from the
 // moment before its marker is sent, and what it has established.
-func (r lineage) with(op reparent.Operation) lineage {
-	r.Running = ""
+func (l lineage) with(op reparent.Operation) lineage {
+	l.Running = ""
 	if op.Running() {
-		r.Running = op.ID
+		l.Running = op.ID
 	}
-	kept := slices.DeleteFunc(slices.Clone(r.History.Leaderships), func(l topology.Leadership) bool { return l.Term == op.Term })
+	kept := slices.DeleteFunc(slices.Clone(l.History.Leaderships), func(k topology.Leadership) bool { return k.Term == op.Term })
 	led, decided := op.Leadership()
 	if decided {
 		kept = append(kept, led)
-		if !slices.Contains(r.History.Leaders, led.PrimaryUUID) {
-			r.History.Leaders = append(slices.Clone(r.History.Leaders), led.PrimaryUUID)
+		if !slices.Contains(l.History.Leaders, led.PrimaryUUID) {
+			l.History.Leaders = append(slices.Clone(l.History.Leaders), led.PrimaryUUID)
 		}
 	}
 	if led.Established() {
 		kept = []topology.Leadership{led}
 	}
-	r.History.Leaderships = kept
-	return r
+	l.History.Leaderships = kept
+	return l
 }
 
 // highestTerm is the highest term on record.
-func (r lineage) highestTerm() uint32 {
+func (l lineage) highestTerm() uint32 {
 	var highest uint32
-	for _, l := range r.History.Leaderships {
-		highest = max(highest, l.Term)
+	for _, k := range l.History.Leaderships {
+		highest = max(highest, k.Term)
 	}
 	return highest
 }
