@@ -211,8 +211,13 @@ func stalled(o topology.Observation) bool {
 }
 
 func (op Operation) canFollow(follower, source topology.Observation) bool {
-	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) &&
-		!(stuckApplier(follower) && (follower.Replication == nil || follower.Replication.ApplierErrno != 0))
+	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) && !failedApplier(follower)
+}
+
+// failedApplier tells whether received transactions would get lost by following somebody else. An applier that was
+// stopped by hand is started again by that.
+func failedApplier(o topology.Observation) bool {
+	return stuckApplier(o) && (o.Replication == nil || o.Replication.ApplierErrno != 0)
 }
 
 // holder finds the server from which a candidate can fetch what it lacks.

@@ -218,7 +218,7 @@ func (op Operation) settle() (settlement, *Obstacle) {
 	}
 	chosen, contradiction := op.chooseHistory()
 	losses, obstacle := op.bearable(chosen.history, contradiction == nil)
-	if obstacle = cmp.Or(obstacle, contradiction); obstacle != nil {
+	if obstacle := cmp.Or(obstacle, contradiction); obstacle != nil {
 		return settlement{}, obstacle
 	}
 	winner, obstacle := op.elect(chosen)

@@ -16,19 +16,6 @@ func (w *world) emergency() Operation {
 	return Emergency(clearance(true), w.intent(), w.now())
 }
 
-// verbsTo are the verbs sent to a server, in order.
-func verbsTo(steps []doneStep, a topology.Address) []Verb {
-	var all []Verb
-	for _, s := range steps {
-		for _, c := range s.Commands {
-			if c.Server == a {
-				all = append(all, c.Verb)
-			}
-		}
-	}
-	return all
-}
-
 func commandsOf(step Step, v Verb) []Command {
 	return slices.DeleteFunc(slices.Clone(step.Commands), func(c Command) bool { return c.Verb != v })
 }

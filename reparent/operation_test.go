@@ -106,7 +106,7 @@ func TestTheStepsOfAnyChangeAreInTheOnlySafeOrder(t *testing.T) {
 		if planned {
 			silenced = at[Demote]
 		}
-		if !(silenced < at[Mark] && at[Mark] < at[Open]) || len(w.broken) > 0 {
+		if silenced >= at[Mark] || at[Mark] >= at[Open] || len(w.broken) > 0 {
 			t.Errorf("planned %t: %v, %q", planned, at, w.broken)
 		}
 	}
