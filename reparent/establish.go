@@ -74,7 +74,7 @@ func (op Operation) latecomers() topology.ServerSet {
 // the marker cannot do without it: until then it is kept as it is, for it may have to be opened again.
 func (op Operation) hurried() topology.ServerSet {
 	late := op.latecomers()
-	if op.Kind == KindPlanned && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)) {
+	if op.Kind == KindPlanned && op.Tries == 0 && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)) {
 		return late.Without(op.From)
 	}
 	return late

@@ -277,3 +277,14 @@ func TestTheOldPrimaryIsAskedForItsAckOnlyWhenItIsNeeded(t *testing.T) {
 		}
 	}
 }
+
+func TestTheOldPrimaryHelpsOutWhenTheOthersDoNotAcknowledge(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhaseMarking)
+	w.servers["C"].crash()
+	op = w.must(t, op)
+	if op.State != StateSucceeded || w.servers["A"].source != "B" || !w.completes(w.servers["B"]) {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
