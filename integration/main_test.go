@@ -2,18 +2,20 @@ package integration
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-// roleVariable makes the test binary play a control plane in a process of its own, which a test can kill.
+// roleVariable makes the test binary play another process of a test, which can be killed or paused.
 const roleVariable = "PRIMACY_INTEGRATION_ROLE"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(roleVariable) == "control plane" {
-		if err := playControlPlane(os.Stdin, os.Stdout); err != nil {
+	roles := map[string]func(io.Reader, io.Writer) error{"control plane": playControlPlane, "etcd": playEtcd}
+	if play := roles[os.Getenv(roleVariable)]; play != nil {
+		if err := play(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

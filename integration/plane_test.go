@@ -20,7 +20,9 @@ import (
 // blueprint is everything that a control plane is made from, as plain data: it starts in this process or,
 // where a test kills it, in one of its own.
 type blueprint struct {
-	StoreDir string
+	StoreDir string   // an etcd of its own, or
+	Etcd     []string // one that several control planes share
+	Elector  string
 	Ruleset  topology.Ruleset
 	Users    local.Users
 	Limits   topology.Limits
@@ -30,7 +32,7 @@ type blueprint struct {
 
 func (c *cluster) blueprint() blueprint {
 	b := blueprint{
-		StoreDir: c.storeAt, Ruleset: c.ruleset, Users: c.fleet.Users,
+		StoreDir: c.storeAt, Elector: "test", Ruleset: c.ruleset, Users: c.fleet.Users,
 		Limits:   topology.Limits{SilentAfter: 2 * time.Second, StuckAfter: 5 * time.Second, LagMax: 10 * time.Second, IsolatedShare: 0.7},
 		Antiflap: antiflap.Defaults(), Timing: reparent.DefaultTiming(),
 	}
@@ -72,13 +74,15 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	p := &plane{}
 	var err error
-	p.store, err = store.Open(ctx, store.Settings{Dir: b.StoreDir, LeaseTTL: 2 * time.Second, Elector: "test", Log: slog.New(slog.DiscardHandler)})
+	p.store, err = store.Open(ctx, store.Settings{
+		Dir: b.StoreDir, Endpoints: b.Etcd, LeaseTTL: 2 * time.Second, Elector: b.Elector, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return nil, err
 	}
 	p.fleet = mysqld.NewFleet(mysqld.Settings{
 		User: b.Users.Primacy.Name, Password: fixed(b.Users.Primacy.Password),
-		ReplicationUser: b.Users.Replica.Name, ReplicationPassword: fixed(b.Users.Replica.Password), Elector: "test", Log: log,
+		ReplicationUser: b.Users.Replica.Name, ReplicationPassword: fixed(b.Users.Replica.Password), Elector: b.Elector, Log: log,
 	})
 	p.sent = &recorder{Fleet: p.fleet}
 	var servers orchestrator.Fleet = p.sent
@@ -87,7 +91,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	}
 	p.stream = orchestrator.NewStream(log)
 	p.orch = orchestrator.New(orchestrator.Settings{
-		Elector: "test", Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Now: time.Now, Log: log,
+		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Now: time.Now, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}},
 	}, servers, p.store.Seam(), p.stream)
 	run, cancel := context.WithCancel(context.Background())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -20,8 +21,7 @@ import (
 // process is a control plane in a process of its own. It is spoken to in lines of JSON, one answer for
 // each question. It ends when its input does, so it cannot outlive the tests.
 type process struct {
-	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process is gone and reaped
+	cmd *exec.Cmd
 
 	mu     sync.Mutex
 	input  io.WriteCloser
@@ -49,26 +49,33 @@ type reply struct {
 // it runs.
 func (c *cluster) startProcess(d death) *process {
 	c.t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0]), exited: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), roleVariable+"=control plane")
-	p.cmd.Stderr = os.Stderr
-	input, err := p.cmd.StdinPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	output, err := p.cmd.StdoutPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	p.input, p.output = input, bufio.NewReaderSize(output, 1<<20)
-	if err := p.cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
+	p := startRole(c.t, "control plane")
 	b := c.blueprint()
 	if _, err := p.ask(question{Blueprint: &b, Death: d}); err != nil {
 		c.t.Fatalf("the control plane did not start: %v", err)
 	}
 	c.watchOver(p)
+	return p
+}
+
+// startRole starts the test binary in a role of TestMain.
+func startRole(t *testing.T, role string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	p.cmd.Stderr = os.Stderr
+	input, err := p.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.input, p.output = input, bufio.NewReaderSize(output, 1<<20)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
@@ -206,9 +213,10 @@ func (p *plane) answer(q question) (r reply) {
 }
 
 // death says when a control plane kills itself: before the commands of a step are sent, when the first
-// of them has been answered, or when all have.
+// of them has been answered, or when all have. It can also stop itself before (SIGSTOP), and go on with
+// the step when it is woken up.
 type death struct {
-	When string // before, during, after; empty: never
+	When string // before, during, after, paused before; empty: never
 	Step string // as stepOf names it
 }
 
@@ -218,9 +226,12 @@ func (d death) String() string { return d.When + " " + d.Step }
 type mortal struct {
 	orchestrator.Fleet
 	death   death
+	paused  atomic.Bool // once is enough
 	mu      sync.Mutex
 	demoted bool
 }
+
+const pausedBefore = "paused before"
 
 func (m *mortal) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Result {
 	step := m.stepOf(batch)
@@ -228,6 +239,9 @@ func (m *mortal) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Re
 		return m.Fleet.Do(ctx, batch)
 	}
 	m.at("before")
+	if m.death.When == pausedBefore && m.paused.CompareAndSwap(false, true) {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	}
 	enough := batch.Enough
 	batch.Enough = func(results []reparent.Result) bool {
 		m.at("during")
