@@ -37,8 +37,8 @@ func TestElectorThatWakesUpAfterItsSuccessorActedChangesNothing(t *testing.T) {
 		step string
 		kind reparent.Kind
 	}{
-		{"revoke", reparent.KindEmergency}, {"propagate", reparent.KindEmergency}, {"mark", reparent.KindEmergency}, {"open", reparent.KindEmergency},
-		{"demote", reparent.KindPlanned}, {"mark", reparent.KindPlanned}, {"open", reparent.KindPlanned},
+		{"revoke", reparent.KindEmergency}, {"mark", reparent.KindEmergency}, {"open", reparent.KindEmergency},
+		{"demote", reparent.KindPlanned}, {"mark", reparent.KindPlanned},
 	} {
 		t.Run(fmt.Sprintf("%s change, before %s", row.kind, row.step), func(t *testing.T) {
 			c := c.in(t)
