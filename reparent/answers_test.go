@@ -18,7 +18,7 @@ func (w *world) answer(c Command) (r Result, pending bool) {
 	s.owner = c.Term
 	r, pending = s.do(c)
 	w.flow()
-	if !pending {
+	if !pending && c.Verb != AwaitApplied {
 		r.Observation = s.observe()
 	}
 	return r, pending
@@ -35,9 +35,6 @@ func (w *world) late(c Command) Result {
 		r.Outcome = Unknown // the commit still waits
 	case Demote:
 		s.offline = s.offline && !c.Offline // cancelled
-	}
-	if s.up && !w.cut.Has(c.Server) {
-		r.Observation = s.observe()
 	}
 	return r
 }
@@ -154,7 +151,7 @@ func (s *mysqld) open(c Command) Result {
 }
 
 func (s *mysqld) follow(c Command) Result {
-	following := s.connected() && s.source == c.Source
+	following := s.connected() && s.source == c.Source && s.semiReplica == c.Acker
 	switch {
 	case !following && !c.Within.IsEmpty() && !c.Within.Contains(s.position()):
 		return no(ReasonErrant)

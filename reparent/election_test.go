@@ -239,3 +239,59 @@ func TestFollowersThatAreNoAckersDoNotCount(t *testing.T) {
 		t.Errorf("%+v", obstacle)
 	}
 }
+
+func TestBehindAWaitingMarkerNothingIsFetched(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Executed("A", "A:1-100, t1").Dead("A")
+	b.Positions("A:1-100, t1", "B").Positions("A:1-105, t1", "C", "D")
+	b.Edit("B", func(o *topology.Observation) { o.SemiSync.Waiters = 1 }).Promotion(topology.PromotionPrefer, "B")
+	in := intentOf(b)
+	found, obstacle := revoking(in).silenced(in, "B", Poison).froze(in, "C", "D").settle()
+	if found.candidate.address != "C" {
+		t.Errorf("%q leads: %+v", found.candidate.address, obstacle)
+	}
+}
+
+func TestWhoGivesWhatAnotherLacks(t *testing.T) {
+	rows := []struct {
+		name   string
+		change func(*Progress, *topology.Observation)
+		gives  bool
+	}{
+		{"a frozen server", func(*Progress, *topology.Observation) {}, true},
+		{"one that may still receive", func(p *Progress, _ *topology.Observation) { p.Frozen = Unknown }, false},
+		{"one with waiting commits", func(_ *Progress, o *topology.Observation) { o.SemiSync.Waiters = 1 }, false},
+		{"one that is offline and closed", func(_ *Progress, o *topology.Observation) { o.OfflineMode = true }, true},
+		{"one that only being offline keeps clients from", func(_ *Progress, o *topology.Observation) {
+			o.OfflineMode, o.SuperReadOnly = true, false
+		}, false},
+		{"one whose applier failed before it", func(_ *Progress, o *topology.Observation) {
+			o.Executed, o.Replication.Applier = o.Executed.Subtract(o.Received), topology.ThreadOff
+		}, false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Dead("A")
+			in := intentOf(b)
+			op := revoking(in).froze(in, "B")
+			p := op.Progress["B"]
+			row.change(&p, p.Reading)
+			op.Progress["B"] = p
+			if op.gives("B", b.Set("A:100")) != row.gives {
+				t.Errorf("gives is not %t", row.gives)
+			}
+		})
+	}
+}
+
+func TestAServerThatMayStillReceiveIsNoFollower(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A")
+	in := intentOf(b)
+	op := revoking(in).froze(in, "B", "C")
+	p := op.Progress["C"]
+	p.Frozen = Unknown
+	op.Progress["C"] = p
+	all := topology.Servers("B", "C")
+	if found, obstacle := op.elect(choice{history: b.Set("A:1-100, t1"), clean: all, follow: all}); code(obstacle) != "no_candidate" {
+		t.Errorf("%s leads", found.address)
+	}
+}

@@ -108,9 +108,6 @@ func (op Operation) hope(a topology.Address, o topology.Observation) Progress {
 	p := Progress{Frozen: Yes, Reading: &o}
 	if verb := op.silencer(a, o); verb != "" && op.isLeader(a) {
 		p.Silenced, p.With = Yes, verb
-		o.OfflineMode = o.OfflineMode || verb == Poison || !o.ReadOnly
-		o.ReadOnly = o.ReadOnly || verb == Demote
-		o.SuperReadOnly = o.SuperReadOnly || verb == Demote
 	}
 	return p
 }

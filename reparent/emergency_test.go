@@ -23,9 +23,12 @@ func commandsOf(step Step, v Verb) []Command {
 func TestWithoutAClearanceNothingBegins(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	w.servers["A"].crash()
-	op := Emergency(antiflap.Clearance{}, w.intent(), w.now())
-	if op.State != StateBlocked || code(op.Obstacle) != "no_clearance" {
-		t.Errorf("%s %+v", op.State, op.Obstacle)
+	other, _, _ := antiflap.Settings{}.Clear(antiflap.Request{Cluster: "other", Operator: "alice"}, antiflap.Cluster{}, antiflap.Fleet{})
+	for _, c := range []antiflap.Clearance{{}, other} {
+		op := Emergency(c, w.intent(), w.now())
+		if op.State != StateBlocked || code(op.Obstacle) != "no_clearance" {
+			t.Errorf("cleared for %q: %s %+v", c.Cluster(), op.State, op.Obstacle)
+		}
 	}
 }
 
@@ -224,13 +227,13 @@ func TestAcceptedLossIsOnRecord(t *testing.T) {
 }
 
 func TestWithoutATermNothingIsDecided(t *testing.T) {
-	w := newWorld(1, "A", "B", "C")
-	w.servers["A"].crash()
-	in := w.intent()
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
 	in.Term = 0
-	op := w.must(t, Emergency(clearance(true), in, w.now()))
-	if op.State == StateSucceeded || op.Decision != nil {
-		t.Errorf("%s %+v", op.State, op.Decision)
+	op := Emergency(clearance(true), in, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")},
+		{Outcome: Yes, Observation: in.Snapshot.Server("C")}}, topologytest.Now)
+	if op.Phase != PhaseReleasing || op.Ending != StateUndone || op.Decision != nil {
+		t.Errorf("%s %+v", op.Phase, op.Decision)
 	}
 }
 
@@ -345,6 +348,18 @@ func TestAPoisonedCandidateGetsItsAntidoteBeforeAnybodyFollows(t *testing.T) {
 	}
 	first := op.elected(found, topologytest.Now).Next().Commands[0]
 	if first.Server != "B" || first.Verb != Antidote || first.Acks != 2 {
+		t.Errorf("%s", first)
+	}
+}
+
+func TestACandidateThatIsOpenIsClosedFirst(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Writable("B"))
+	op := revoking(in).froze(in, "B", "C")
+	found, obstacle := op.settle()
+	if obstacle != nil {
+		t.Fatal(obstacle.Message)
+	}
+	if first := op.elected(found, topologytest.Now).Next().Commands[0]; first.Server != "B" || first.Verb != Demote {
 		t.Errorf("%s", first)
 	}
 }

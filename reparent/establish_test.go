@@ -150,8 +150,9 @@ func TestReplicasThatDoNotAcknowledgeYetAreMadeToBeforeThePrimaryWaits(t *testin
 	for _, s := range w.all() {
 		s.semiReplica, s.semiSource = false, false
 	}
-	x := w.write("A")
-	op := w.must(t, Adoption(clearance(true), w.intent(), "A", w.now()))
+	in := w.intent()
+	x := w.write("A") // clients write all the while
+	op := w.must(t, Adoption(clearance(true), in, "A", w.now()))
 	y := w.write("A")
 	if op.State != StateSucceeded || !w.completes(w.servers["A"]) || !w.servers["A"].semiSource || !w.answered.Has(x) || !w.answered.Has(y) {
 		t.Errorf("%s %+v", op.State, op.Obstacle)

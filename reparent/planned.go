@@ -281,12 +281,6 @@ func (op Operation) applyDemoting(_ []Command, results []Result, now time.Time) 
 func (op Operation) catchUpCommands() []Command { return op.gateCommands() }
 
 func (op Operation) applyCatchingUp(commands []Command, results []Result, now time.Time) Operation {
-	if o := results[0].Observation; o.OK() && !op.allowed().Contains(o.Position()) {
-		return op.giveUp(StateUndone, "propagate", Obstacle{
-			Code:    "candidate_errant",
-			Message: fmt.Sprintf("%s holds what the primary never wrote: %s", op.To, o.Position().Subtract(op.allowed())),
-		}, now)
-	}
 	if results[0].Done() {
 		p := op.Progress[op.To]
 		p.Applied = Yes

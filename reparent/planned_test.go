@@ -258,7 +258,7 @@ func TestACandidateWithAStrayWriteIsNotMarked(t *testing.T) {
 	op := e.driven(w.planned("B"), PhaseDemoting)
 	w.servers["B"].commit(w.servers["B"].next(), false)
 	op = w.must(t, op)
-	if op.State != StateUndone || code(op.Obstacle) != "candidate_errant" {
+	if op.State != StateUndone || code(op.Obstacle) != "not_marked" {
 		t.Errorf("%s %+v", op.State, op.Obstacle)
 	}
 }
@@ -285,6 +285,17 @@ func TestTheOldPrimaryHelpsOutWhenTheOthersDoNotAcknowledge(t *testing.T) {
 	w.servers["C"].crash()
 	op = w.must(t, op)
 	if op.State != StateSucceeded || w.servers["A"].source != "B" || !w.completes(w.servers["B"]) {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
+
+func TestAnAckerWithAStrayWriteIsNotAttachedBeforehand(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhasePreparing)
+	w.servers["C"].commit(w.servers["C"].next(), false)
+	op = w.must(t, op)
+	if op.State != StateUndone || code(op.Obstacle) != "not_prepared" || w.servers["C"].source != "A" {
 		t.Errorf("%s %+v", op.State, op.Obstacle)
 	}
 }

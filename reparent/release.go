@@ -62,7 +62,7 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 		commands = append(commands, c)
 	}
-	followed := p.Moved && before.Reached && before.led()
+	followed := p.Moved && before.led()
 	if followed && before.Sourcing && before.Writable {
 		c := op.command(EnableSource, a, op.Timing.Follow)
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))

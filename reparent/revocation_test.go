@@ -288,6 +288,30 @@ func TestARestartThatOnlyTheUptimeShowsIsNoticed(t *testing.T) {
 	}
 }
 
+func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
+	in := intentOf(b)
+	before := in.History.LastSeen["B"]
+	before.Incarnation = "B/0"
+	in.History.LastSeen["B"] = before
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+		t.Errorf("%+v", obstacle)
+	}
+}
+
+func TestAnOldRestartIsHarmlessWhereTheFloorAsksForWhatItMayHaveLost(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
+	b.Positions("A:1-99, t1", "B")
+	in := intentOf(b)
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); obstacle != nil {
+		t.Errorf("C holds what A had committed: %+v", obstacle)
+	}
+	in.History.Floor = b.Set("")
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+		t.Errorf("nothing asks for what B may have lost: %+v", obstacle)
+	}
+}
+
 func TestWhatAServerWasSeenToHoldItMustStillHold(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-90, t1", "B")
 	in := intentOf(b)

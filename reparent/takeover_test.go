@@ -148,3 +148,50 @@ func TestAFinishedChangeIsNotTakenOver(t *testing.T) {
 		t.Errorf("%s", text(again))
 	}
 }
+
+func TestARoundOfUndoingIsGoneOnWithAsItWas(t *testing.T) {
+	w := newWorld(1, "A", "B", "C", "D")
+	e := &elector{world: w, name: "elector-2", fate: func(c Command) fate {
+		if c.Verb == Freeze && c.Server == "D" || c.Verb == Poison {
+			return fateRefused
+		}
+		return fateNone
+	}}
+	op := e.driven(w.emergency(), PhaseReleasing)
+	e.fate = nil
+	end, _ := e.run(e.takeOver(op))
+	if end.State != StateBlocked || code(end.Obstacle) != "not_revoked" || !w.servers["B"].receiver {
+		t.Errorf("%s %+v", end.State, end.Obstacle)
+	}
+}
+
+func TestAckersThatWereAttachedBeforehandGoBack(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	before := w.states()
+	e := &elector{world: w, name: "elector-2"}
+	op := e.driven(w.planned("B"), PhasePreparing)
+	e.send(op, op.Next())
+	if w.servers["C"].source != "B" {
+		t.Fatal("C does not follow B")
+	}
+	op, _ = e.run(e.takeOver(op))
+	if op.State != StateUndone || !sameStates(before, w.states()) {
+		t.Errorf("%s\n%+v\n%+v", op.State, before, w.states())
+	}
+}
+
+func TestAMarkerProvesNothingWhereFewerAcksWereWaitedFor(t *testing.T) {
+	w := newWorld(2, "A", "B", "C", "D")
+	w.servers["A"].crash()
+	e := &elector{world: w, name: "elector-2"}
+	op := e.driven(w.emergency(), PhaseMarking)
+	if op.Phase != PhaseMarking {
+		op = e.driven(op, PhaseDone)
+		t.Fatalf("%s %+v", op.Phase, op.Obstacle)
+	}
+	e.send(op, op.Next())
+	w.servers["B"].acks = 1
+	if op = e.takeOver(op); op.State != StateFailed {
+		t.Errorf("%s in %s", op.State, op.Phase)
+	}
+}
