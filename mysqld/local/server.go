@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -39,6 +40,7 @@ type Server struct {
 	fleet     *Fleet
 	shortData string        // reaches the data directory where its own name is too long for a socket
 	openData  *os.File      // what shortData stands on
+	lives     int           // how often it was rebuilt
 	turn      chan struct{} // held by whoever changes the server, so that waiting has a deadline
 	mu        sync.Mutex    // guards what follows
 	run       *process      // the newest run, nil before the first
@@ -54,6 +56,9 @@ func (s *Server) populate(template string) error {
 
 // configure writes my.cnf anew for every run of the program, so that a resumed
 // server follows the spec of today.
+// livesApart keeps the server_ids of all lives of all servers of a fleet apart.
+const livesApart = 1000
+
 func (s *Server) configure(i int, spec Spec) error {
 	if err := os.MkdirAll(filepath.Join(s.Dir, "tmp"), 0o700); err != nil {
 		return err
@@ -65,7 +70,7 @@ func (s *Server) configure(i int, spec Spec) error {
 	if spec.PerServer != nil {
 		own = spec.PerServer(i)
 	}
-	return writeSettings(s.configPath(), placeSettings(s.Dir, s.Port, i+1), runAs(),
+	return writeSettings(s.configPath(), placeSettings(s.Dir, s.Port, i+1+s.lives*livesApart), runAs(),
 		safetySettings(), smallSettings(), extraSettings(spec.Options), extraSettings(own))
 }
 
@@ -218,8 +223,9 @@ func (s *Server) Restart(ctx context.Context) error {
 }
 
 // Rebuild throws the server's data away and boots it as it was at the very beginning, closed to writes and
-// without a source: what a person does with a server whose transactions nobody wants. It gets a server_uuid
-// of its own. A frozen or running server is killed first.
+// without a source: what a person does with a server whose transactions nobody wants. It gets a server_uuid and a
+// server_id of its own: under the old server_id it would skip, in its source's log, all that it wrote in its
+// life before. A frozen or running server is killed first.
 func (s *Server) Rebuild(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*readyMax)
 	defer cancel()
@@ -235,7 +241,8 @@ func (s *Server) Rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.populate(data), s.reopen()); err != nil {
+	s.lives++
+	if err := errors.Join(s.populate(data), s.letGo(), s.configure(slices.Index(s.fleet.Servers, s), s.fleet.spec)); err != nil {
 		return err
 	}
 	if err := s.boot(ctx); err != nil {
@@ -244,12 +251,14 @@ func (s *Server) Rebuild(ctx context.Context) error {
 	return s.setPasswords(ctx, s.fleet.Users)
 }
 
-// reopen finds the short way to the data directory anew, for the one before stands on a removed one.
-func (s *Server) reopen() error {
+// letGo closes the short way to a data directory that was removed; configure finds the new one's.
+func (s *Server) letGo() error {
 	if s.openData == nil {
 		return nil
 	}
-	return errors.Join(s.openData.Close(), s.shorten())
+	err := s.openData.Close()
+	s.openData, s.shortData = nil, ""
+	return err
 }
 
 func (s *Server) takeTurn(ctx context.Context) (release func(), err error) {
