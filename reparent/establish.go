@@ -27,7 +27,8 @@ func (op Operation) sealed(base gtid.Set, reached topology.ServerSet) Operation 
 }
 
 // markCommands writes the term marker. While it waits for its acknowledgements nobody else can write:
-// read_only is still on. Whoever can become an acker meanwhile attaches in parallel.
+// read_only is still on. Where the attached ackers do not suffice, or did not answer at the first try, whoever
+// else can become one attaches in parallel; otherwise that waits until the gap is over.
 func (op Operation) markCommands() []Command {
 	mark := op.command(Mark, op.To, op.Timing.Mark)
 	mark.Decision, mark.Acks = *op.Decision, op.Ruleset.AcksNeeded(op.To)
@@ -70,11 +71,17 @@ func (op Operation) latecomers() topology.ServerSet {
 	return all.Minus(op.attached()).Without(op.To)
 }
 
-// hurried are the latecomers that attach while the marker waits. The old primary is among them only when
-// the marker cannot do without it: until then it is kept as it is, for it may have to be opened again.
+// hurried are the latecomers that attach while the marker waits: none at first where the attached ackers
+// suffice, for the gap is no time for what can wait. The old primary is among them only when the marker
+// cannot do without it: until then it is kept as it is, for it may have to be opened again.
 func (op Operation) hurried() topology.ServerSet {
 	late := op.latecomers()
-	if op.Kind == KindPlanned && op.Tries == 0 && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)) {
+	switch {
+	case op.Kind == KindAdoption || op.Tries > 0:
+		return late
+	case op.Ruleset.CanComplete(op.To, op.attached()):
+		return topology.ServerSet{}
+	case op.Kind == KindPlanned && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)):
 		return late.Without(op.From)
 	}
 	return late

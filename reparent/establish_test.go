@@ -175,3 +175,31 @@ func TestAnAdoptionOfAHealthyClusterTouchesNobodyButThePrimary(t *testing.T) {
 		t.Errorf("%v", verbs)
 	}
 }
+
+func TestWhoIsNotNeededAttachesAfterTheGap(t *testing.T) {
+	w := newWorld(1, "A", "B", "C", "D")
+	w.servers["A"].crash()
+	op := w.emergency()
+	e := &elector{world: w, name: "elector-1"}
+	op = op.Apply(e.send(op, op.Next()), w.now())
+	results := e.send(op, op.Next())
+	for i, c := range op.Next().Commands {
+		if c.Server == "D" {
+			results[i] = Result{Outcome: Unknown, Reason: ReasonAbandoned}
+		}
+	}
+	op = op.Apply(results, w.now())
+	asked := func(op Operation) bool {
+		return slices.ContainsFunc(op.Next().Commands, func(c Command) bool { return c.Server == "D" })
+	}
+	if op.Phase != PhaseMarking || asked(op) {
+		t.Errorf("%s: C acknowledges, and yet %v", op.Phase, op.Next().Commands)
+	}
+	results = make([]Result, len(op.Next().Commands))
+	for i := range results {
+		results[i] = Result{Outcome: Unknown, Reason: ReasonDeadline}
+	}
+	if again := op.Apply(results, w.now()); !asked(again) {
+		t.Errorf("C did not acknowledge, and D is not asked: %v", again.Next().Commands)
+	}
+}
