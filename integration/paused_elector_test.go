@@ -57,8 +57,7 @@ func TestElectorThatWakesUpAfterItsSuccessorActedChangesNothing(t *testing.T) {
 			sleeper.wake(t)
 			c.awaitAcks(client, 20)
 			if row.kind == reparent.KindEmergency {
-				c.restart(old)
-				c.awaitSettled(old)
+				c.bringBack(old)
 			}
 			sleeper.finish(t)
 			c.awaitAcks(client, 20)

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,12 @@ func TestFailoverWithTooFewAckersIsBlockedAndTouchesNothing(t *testing.T) {
 	f := c.awaitFinding(topology.WouldBlock, "")
 	t.Log(f.Message)
 	c.kill(old)
+	c.await("replicas that have read and applied what the primary had sent", func(v orchestrator.View) bool {
+		return !slices.ContainsFunc(c.members(old, lost), func(a topology.Address) bool {
+			o := v.Snapshot.Server(a)
+			return !o.OK() || !o.Unapplied().IsEmpty() || o.Replication.Receiver != topology.ThreadConnecting
+		})
+	})
 	before, sent := c.states(c.members(old, lost)...), len(c.plane.sent.all())
 	v := c.await("a blocked cluster that says why", func(v orchestrator.View) bool {
 		return v.State == topology.StateBlocked && v.Obstacle != nil
@@ -43,9 +50,8 @@ func TestFailoverWithTooFewAckersIsBlockedAndTouchesNothing(t *testing.T) {
 	c.restart(lost)
 	c.awaitNewPrimary(old)
 	c.awaitAcks(client, 30)
-	c.restart(old)
-	c.awaitSettled(old)
-	t.Log(c.nothingLost(client, c.quarantined()...))
+	c.bringBack(old)
+	t.Log(c.nothingLost(client))
 }
 
 func TestSecondFailureInsideTheWindowIsRefusedUntilAcknowledged(t *testing.T) {
@@ -55,8 +61,7 @@ func TestSecondFailureInsideTheWindowIsRefusedUntilAcknowledged(t *testing.T) {
 	c.awaitAcks(client, 20)
 	c.kill(first)
 	second := c.awaitNewPrimary(first).Primary
-	c.restart(first)
-	c.awaitSettled(first)
+	c.bringBack(first)
 	c.awaitAcks(client, 20)
 	changes := len(c.recoveries())
 	c.kill(second)
@@ -76,9 +81,8 @@ func TestSecondFailureInsideTheWindowIsRefusedUntilAcknowledged(t *testing.T) {
 	c.acknowledge()
 	c.awaitNewPrimary(second)
 	c.awaitAcks(client, 20)
-	c.restart(second)
-	c.awaitSettled(second)
-	t.Log(c.nothingLost(client, c.quarantined()...))
+	c.bringBack(second)
+	t.Log(c.nothingLost(client))
 }
 
 // A primary that proved itself and is certainly gone is no sign of flapping.
@@ -92,8 +96,7 @@ func TestProvenPrimaryThatIsCertainlyGoneIsReplacedInsideTheWindow(t *testing.T)
 	c.awaitAcks(client, 20)
 	c.kill(first)
 	second := c.awaitNewPrimary(first).Primary
-	c.restart(first)
-	c.awaitSettled(first)
+	c.bringBack(first)
 	c.awaitAcks(client, 20)
 	c.awaitRounds(3)
 	c.kill(second)
@@ -101,7 +104,6 @@ func TestProvenPrimaryThatIsCertainlyGoneIsReplacedInsideTheWindow(t *testing.T)
 	if op := c.recoveries()[0]; !v.Window.Open || !strings.Contains(op.Clearance, "inside a window") || op.Kind != reparent.KindEmergency {
 		t.Errorf("the window was not open, so nothing was tested: %+v, %s", v.Window, op.Clearance)
 	}
-	c.restart(second)
-	c.awaitSettled(second)
-	t.Log(c.nothingLost(client, c.quarantined()...))
+	c.bringBack(second)
+	t.Log(c.nothingLost(client))
 }
