@@ -6,6 +6,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -380,7 +381,8 @@ func TestFactsAboutSessions(t *testing.T) {
 }
 
 func errno(err error) int {
-	if answer, ok := err.(*mysql.MySQLError); ok {
+	var answer *mysql.MySQLError
+	if errors.As(err, &answer) {
 		return int(answer.Number)
 	}
 	return 0

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -80,7 +79,7 @@ func (p *path) carry(from, to net.Conn) {
 	for {
 		n, err := from.Read(buffer)
 		<-p.passable()
-		if _, failed := to.Write(buffer[:n]); failed != nil || err == io.EOF || err != nil {
+		if _, failed := to.Write(buffer[:n]); failed != nil || err != nil {
 			return
 		}
 	}

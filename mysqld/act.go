@@ -264,10 +264,11 @@ func (l *link) queryAll(ctx context.Context, statements string, args ...any) (al
 func fetch(rows driver.Rows) (all []row, err error) {
 	values := make([]driver.Value, len(rows.Columns()))
 	for {
-		switch err := rows.Next(values); err {
-		case nil:
+		err := rows.Next(values)
+		switch {
+		case err == nil:
 			all = append(all, cells(values))
-		case io.EOF:
+		case errors.Is(err, io.EOF):
 			return all, nil
 		default:
 			return nil, err

@@ -64,7 +64,8 @@ func learn(ctx context.Context, q queryer) (facts, error) {
 			return f, err
 		}
 	}
-	return f, f.settle(ctx, q)
+	err := f.settle(ctx, q)
+	return f, err
 }
 
 func (f *facts) learnVersion(ctx context.Context, q queryer) error {

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
@@ -138,17 +137,7 @@ func (l *link) query(ctx context.Context, statement string, args ...any) ([]row,
 
 func collect(rows driver.Rows) (all []row, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	values := make([]driver.Value, len(rows.Columns()))
-	for {
-		switch err := rows.Next(values); err {
-		case nil:
-			all = append(all, cells(values))
-		case io.EOF:
-			return all, nil
-		default:
-			return nil, err
-		}
-	}
+	return fetch(rows)
 }
 
 // cells copies values out of the driver's buffer.

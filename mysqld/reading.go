@@ -233,7 +233,7 @@ func (r *reading) set(c cell) gtid.Set {
 
 func (r *reading) failed(err error) {
 	if err != nil && r.err == nil {
-		r.err = fmt.Errorf("%w: it answered with a %v", errRefusedByUs, err)
+		r.err = fmt.Errorf("%w: it answered with a %w", errRefusedByUs, err)
 	}
 }
 
