@@ -152,6 +152,7 @@ func serves(v orchestrator.View) bool {
 // survive a failure.
 func (c *cluster) awaitHealthy() orchestrator.View {
 	c.t.Helper()
+	c.awaitRounds(2) // the view of a round that began before the call proves nothing
 	return c.await("a healthy cluster", func(v orchestrator.View) bool {
 		return serves(v) && v.Snapshot.Reached().Len() == len(v.Ruleset.Members) &&
 			!slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code != topology.WouldBlock })
@@ -345,7 +346,8 @@ func (c *cluster) write(writers int) *workload.Client {
 	}
 	client, err := workload.Start(c.t.Context(), workload.Settings{
 		Addresses: addresses, User: c.fleet.Users.App.Name, Password: c.fleet.Users.App.Password, Writers: writers,
-		Timeout: time.Second, // a server that was frozen holds a writer no longer
+		Timeout: time.Second,          // a server that was frozen holds a writer no longer
+		Pause:   2 * time.Millisecond, // what is written here has to be caught up with by servers that were rebuilt
 	})
 	if err != nil {
 		c.t.Fatal(err)

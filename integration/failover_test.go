@@ -56,17 +56,25 @@ func (c *cluster) bringBack(a topology.Address) {
 	if errant {
 		c.t.Logf("rebuilt: %s", f.Message)
 		c.rebuild(a)
+		return
 	}
+	c.catchUp(a, c.view())
 }
 
 // rebuild throws a server's data away and waits until it has got all of the primary's again.
 func (c *cluster) rebuild(a topology.Address) {
 	c.t.Helper()
 	v := c.view()
-	all := v.Snapshot.Server(v.Primary).Executed
 	if err := c.server(a).Rebuild(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
+	c.catchUp(a, v)
+}
+
+// catchUp waits until a server follows and has all that the primary had at the time of the view.
+func (c *cluster) catchUp(a topology.Address, then orchestrator.View) {
+	c.t.Helper()
+	all := then.Snapshot.Server(then.Primary).Executed
 	c.await(string(a)+" as a replica that has caught up", func(v orchestrator.View) bool {
 		o := v.Snapshot.Server(a)
 		return serves(v) && o.Executed.Contains(all) && v.Roles[a] == topology.RoleReplica && o.Replication.Receiver == topology.ThreadOn

@@ -104,7 +104,6 @@ func TestWritableReplicaIsReportedAndClosed(t *testing.T) {
 		return e.Server == replica && e.Finding.Code == topology.WritableReplica && e.Finding.Severity == topology.SeverityCritical
 	})
 	t.Log(e.Text)
-	c.awaitRounds(2) // an event is told before the view that shows it
 	c.awaitHealthy()
 	c.onlyPrimaryIsWritable()
 }
