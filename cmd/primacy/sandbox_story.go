@@ -66,6 +66,10 @@ var scenarios = []string{"kill-primary", "freeze-primary", "planned", "demo"}
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
 
+// writePause is what a client rests between two writes: as fast as they can, four clients write more than a
+// replica on the same disk can apply, and what would be measured is its backlog.
+const writePause = 10 * time.Millisecond
+
 func (s *story) startWriting(ctx context.Context) error {
 	var addresses []string
 	for _, server := range s.fleet.Servers {
@@ -75,7 +79,7 @@ func (s *story) startWriting(ctx context.Context) error {
 		return err
 	}
 	app := s.fleet.Users.App
-	client, err := workload.Start(ctx, workload.Settings{Addresses: addresses, User: app.Name, Password: app.Password, Writers: 4})
+	client, err := workload.Start(ctx, workload.Settings{Addresses: addresses, User: app.Name, Password: app.Password, Writers: 4, Pause: writePause})
 	if err != nil {
 		return err
 	}
@@ -265,7 +269,10 @@ func (s *story) planned(ctx context.Context, to topology.Address) error {
 		return err
 	}
 	if op.State != reparent.StateSucceeded {
-		s.say("It did not succeed: %s", op.Obstacle.Message)
+		s.say("It did not succeed: it is %s in phase %s", op.State, op.Phase)
+		if op.Obstacle != nil {
+			s.say("  %s", op.Obstacle.Message)
+		}
 		return errStory
 	}
 	after, err := s.await(ctx, "the new primary", func(v orchestrator.View) bool { return serving(v) && v.Term > before.Term })
