@@ -347,7 +347,7 @@ func (c *cluster) write(writers int) *workload.Client {
 	client, err := workload.Start(c.t.Context(), workload.Settings{
 		Addresses: addresses, User: c.fleet.Users.App.Name, Password: c.fleet.Users.App.Password, Writers: writers,
 		Timeout: time.Second,          // a server that was frozen holds a writer no longer
-		Pause:   2 * time.Millisecond, // what is written here has to be caught up with by servers that were rebuilt
+		Pause:   5 * time.Millisecond, // what is written here has to be caught up with by servers that were rebuilt
 	})
 	if err != nil {
 		c.t.Fatal(err)
