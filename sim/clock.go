@@ -1,0 +1,449 @@
+package sim
+
+import (
+	"container/heap"
+	"context"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
+)
+
+// epoch is when every simulated world begins, by a clock that is right.
+var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// clock is virtual time and all that is to happen in it. One thing happens at a time, in an order that follows from the
+// seed alone: by time, and at the same time in the order in which it was arranged.
+type clock struct {
+	now     time.Duration // since epoch
+	rand    *rand.Rand
+	queue   events
+	serial  uint64
+	current *task // the task that runs now; nil while an event does
+}
+
+func newClock(seed uint64) *clock {
+	return &clock{rand: rand.New(rand.NewPCG(seed, 0x5072696d616379))}
+}
+
+// event is something that will happen at a time.
+type event struct {
+	at     time.Duration
+	serial uint64
+	do     func() // nil when it was called off
+}
+
+// cancel calls an event off; one that has happened already, or nil, is no mistake.
+func (e *event) cancel() {
+	if e != nil {
+		e.do = nil
+	}
+}
+
+type events []*event
+
+func (q events) Len() int { return len(q) }
+func (q events) Less(i, j int) bool {
+	return q[i].at < q[j].at || (q[i].at == q[j].at && q[i].serial < q[j].serial)
+}
+func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *events) Push(x any)   { *q = append(*q, x.(*event)) }
+func (q *events) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	return last
+}
+
+// after arranges for do to happen after d. It runs outside of any task and must not wait.
+func (c *clock) after(d time.Duration, do func()) *event {
+	e := &event{at: c.now + max(d, 0), serial: c.serial, do: do}
+	c.serial++
+	heap.Push(&c.queue, e)
+	return e
+}
+
+// runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.
+func (c *clock) runUntil(end time.Duration, stop func() bool) {
+	for len(c.queue) > 0 && c.queue[0].at <= end {
+		e := heap.Pop(&c.queue).(*event)
+		if e.do == nil {
+			continue
+		}
+		c.now = e.at
+		do := e.do
+		e.do = nil
+		do()
+		if stop != nil && stop() {
+			return
+		}
+	}
+	c.now = max(c.now, end)
+}
+
+// between draws a duration, both ends included.
+func (c *clock) between(low, high time.Duration) time.Duration {
+	if high <= low {
+		return low
+	}
+	return low + time.Duration(c.rand.Int64N(int64(high-low)+1))
+}
+
+// chance draws whether something that happens with probability p happens.
+func (c *clock) chance(p float64) bool { return c.rand.Float64() < p }
+
+// task is a line of work that can wait: a coroutine. It belongs to a process, with which it ends.
+type task struct {
+	process *process
+	yield   func(struct{}) bool
+	next    func() (struct{}, bool)
+	stop    func()
+	parked  bool // it waits in park
+	due     bool // a wake is arranged already
+	ended   bool
+}
+
+// unwound is what a task that is killed panics with, so that it stops wherever it waits.
+type unwound struct{}
+
+// process is what the tasks of one elector (or of one client) have in common: they are paused together, as by SIGSTOP or
+// a long collection of garbage, and killed together.
+type process struct {
+	clock  *clock
+	name   string
+	skew   time.Duration // of its clock
+	paused bool
+	dead   bool
+	tasks  []*task
+	asleep []*task // would run now, but the process is paused
+}
+
+func (c *clock) newProcess(name string) *process { return &process{clock: c, name: name} }
+
+// spawn starts a task now, after what is happening has happened.
+func (p *process) spawn(work func()) *task {
+	t := &task{process: p}
+	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		defer func() {
+			t.ended = true
+			if r := recover(); r != nil {
+				if _, killed := r.(unwound); !killed {
+					panic(r)
+				}
+			}
+		}()
+		work()
+	})
+	p.tasks = append(p.tasks, t)
+	t.parked = true
+	p.wake(t)
+	return t
+}
+
+// wake lets a parked task go on, now, or when its process is no longer paused.
+func (p *process) wake(t *task) {
+	if p.dead || t.ended || t.due || !t.parked {
+		return
+	}
+	t.due = true
+	p.clock.after(0, func() { p.resume(t) })
+}
+
+func (p *process) resume(t *task) {
+	switch {
+	case p.dead || t.ended:
+	case p.paused:
+		p.asleep = append(p.asleep, t)
+	default:
+		t.due, t.parked = false, false
+		before := p.clock.current
+		p.clock.current = t
+		t.next()
+		p.clock.current = before
+		if t.ended {
+			p.forget(t)
+		}
+	}
+}
+
+func (p *process) forget(t *task) {
+	for i, x := range p.tasks {
+		if x == t {
+			p.tasks = append(p.tasks[:i], p.tasks[i+1:]...)
+			return
+		}
+	}
+}
+
+// pause stops all tasks where they are; time goes on without them.
+func (p *process) pause() { p.paused = true }
+
+// thaw lets a paused process go on.
+func (p *process) thaw() {
+	p.paused = false
+	asleep := p.asleep
+	p.asleep = nil
+	for _, t := range asleep {
+		t.due = false
+		p.wake(t)
+	}
+}
+
+// kill ends the process at once: none of its tasks does anything more.
+func (p *process) kill() {
+	if p.dead {
+		return
+	}
+	p.dead = true
+	tasks := p.tasks
+	p.tasks, p.asleep = nil, nil
+	before := p.clock.current
+	for _, t := range tasks {
+		if t != before {
+			p.clock.current = t
+			t.stop()
+		}
+	}
+	p.clock.current = before
+}
+
+// enter is the first thing that every call into the world does: a task of a killed process, which still runs what it
+// deferred, has no more effect on anything.
+func (c *clock) enter() {
+	if c.current != nil && c.current.process.dead {
+		panic(unwound{})
+	}
+}
+
+// park gives way until wake. Only the task itself calls it. A task whose process was killed never returns from it.
+func (c *clock) park() {
+	t := c.current
+	if t == nil {
+		panic("sim: something that is no task tried to wait")
+	}
+	if t.process.dead {
+		panic(unwound{})
+	}
+	t.parked = true
+	if !t.yield(struct{}{}) || t.process.dead {
+		panic(unwound{})
+	}
+}
+
+// sleep lets a task wait for d.
+func (c *clock) sleep(d time.Duration) {
+	t := c.current
+	over := false
+	c.after(d, func() { over = true; t.process.wake(t) })
+	for !over {
+		c.park()
+	}
+}
+
+// promise is an answer that is not there yet.
+type promise[T any] struct {
+	clock  *clock
+	value  T
+	kept   bool
+	waiter *task
+}
+
+func newPromise[T any](c *clock) *promise[T] { return &promise[T]{clock: c} }
+
+// keep gives the answer; only the first counts.
+func (p *promise[T]) keep(value T) {
+	if p.kept {
+		return
+	}
+	p.value, p.kept = value, true
+	if p.waiter != nil {
+		p.waiter.process.wake(p.waiter)
+	}
+}
+
+// await waits for the answer, until ctx ends or d is over (negative: for ever); false when it did not come.
+func (p *promise[T]) await(ctx context.Context, d time.Duration) (T, bool) {
+	p.clock.waitFor(ctx, d, func() bool { return p.kept }, func(t *task) { p.waiter = t })
+	return p.value, p.kept
+}
+
+// waitFor parks the current task until ready, the end of d or that of ctx. It is woken by whoever was handed the task.
+func (c *clock) waitFor(ctx context.Context, d time.Duration, ready func() bool, hand func(*task)) {
+	if ready() || d == 0 || ctx.Err() != nil {
+		return
+	}
+	t, over := c.current, false
+	var timer *event
+	if d > 0 {
+		timer = c.after(d, func() { over = true; t.process.wake(t) })
+	}
+	leave := ended(ctx).attend(t)
+	hand(t)
+	for !ready() && !over && ctx.Err() == nil {
+		c.park()
+	}
+	hand(nil)
+	leave()
+	timer.cancel()
+}
+
+// bell implements orchestrator.Bell.
+type bell struct {
+	clock  *clock
+	rung   bool
+	waiter *task
+}
+
+func (b *bell) Ring() {
+	b.rung = true
+	if b.waiter != nil {
+		b.waiter.process.wake(b.waiter)
+	}
+}
+
+func (b *bell) Wait(ctx context.Context, atMost time.Duration) bool {
+	b.clock.waitFor(ctx, atMost, func() bool { return b.rung }, func(t *task) { b.waiter = t })
+	rung := b.rung
+	b.rung = false
+	return rung
+}
+
+// group implements orchestrator.Tasks.
+type group struct {
+	process *process
+	running int
+	idle    bell
+}
+
+func (g *group) Go(work func()) {
+	g.running++
+	g.process.spawn(func() {
+		work()
+		g.running--
+		g.idle.Ring()
+	})
+}
+
+func (g *group) Wait() {
+	for g.running > 0 {
+		g.idle.Wait(context.Background(), -1)
+	}
+}
+
+var _ orchestrator.Runtime = (*process)(nil)
+
+// Now implements orchestrator.Runtime: the time by the clock of this process, which may be wrong.
+func (p *process) Now() time.Time { return epoch.Add(p.clock.now + p.skew) }
+
+// NewBell implements orchestrator.Runtime.
+func (p *process) NewBell() orchestrator.Bell { return &bell{clock: p.clock} }
+
+// NewTasks implements orchestrator.Runtime.
+func (p *process) NewTasks() orchestrator.Tasks {
+	return &group{process: p, idle: bell{clock: p.clock}}
+}
+
+// Within implements orchestrator.Runtime.
+func (p *process) Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	in := p.clock.newLife(ctx)
+	timer := p.clock.after(d, func() { in.end(context.DeadlineExceeded) })
+	return in, func() { timer.cancel(); in.end(context.Canceled) }
+}
+
+// life is a context in virtual time. Nothing runs beside it: who waits for its end is woken by it.
+type life struct {
+	clock    *clock
+	parent   *life
+	children []*life
+	waiters  []*task
+	err      error
+	done     chan struct{}
+}
+
+// newLife is a context that ends with its parent, which is another life or one that never ends.
+func (c *clock) newLife(parent context.Context) *life {
+	l := &life{clock: c}
+	if p := ended(parent); p != nil {
+		l.parent = p
+		if l.err = p.err; l.err == nil {
+			p.children = append(p.children, l)
+		}
+	}
+	return l
+}
+
+// ended is the life behind a context; nil for one that never ends.
+func ended(ctx context.Context) *life {
+	l, _ := ctx.(*life)
+	return l
+}
+
+// end ends the life and all that depend on it.
+func (l *life) end(err error) {
+	if l.err != nil {
+		return
+	}
+	l.err = err
+	if l.done != nil {
+		close(l.done)
+	}
+	if l.parent != nil {
+		l.parent.leaveChild(l)
+	}
+	for _, t := range l.waiters {
+		t.process.wake(t)
+	}
+	children := l.children
+	l.children = nil
+	for _, child := range children {
+		child.end(err)
+	}
+}
+
+func (l *life) leaveChild(child *life) {
+	for i, x := range l.children {
+		if x == child {
+			l.children = append(l.children[:i], l.children[i+1:]...)
+			return
+		}
+	}
+}
+
+// attend has a task woken at the end; what it returns takes that back.
+func (l *life) attend(t *task) (leave func()) {
+	if l == nil {
+		return func() {}
+	}
+	l.waiters = append(l.waiters, t)
+	return func() {
+		for i, x := range l.waiters {
+			if x == t {
+				l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// Deadline implements context.Context. Virtual time is nobody else's business.
+func (l *life) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (l *life) Done() <-chan struct{} {
+	if l.done == nil {
+		l.done = make(chan struct{})
+		if l.err != nil {
+			close(l.done)
+		}
+	}
+	return l.done
+}
+
+// Err implements context.Context.
+func (l *life) Err() error { return l.err }
+
+// Value implements context.Context.
+func (l *life) Value(any) any { return nil }
