@@ -91,7 +91,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	}
 	p.stream = orchestrator.NewStream(log)
 	p.orch = orchestrator.New(orchestrator.Settings{
-		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Now: time.Now, Log: log,
+		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}},
 	}, servers, p.store.Seam(), p.stream)
 	run, cancel := context.WithCancel(context.Background())

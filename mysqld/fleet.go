@@ -62,7 +62,6 @@ var _ orchestrator.Fleet = (*Fleet)(nil)
 // Fleet is the real servers: it implements orchestrator.Fleet.
 type Fleet struct {
 	settings Settings
-	signals  chan orchestrator.Signal
 
 	// ctx ends with Close; running counts the goroutines that end with it.
 	ctx     context.Context
@@ -73,6 +72,7 @@ type Fleet struct {
 	tickets tls.ClientSessionCache // of servers whose certificate is not checked
 
 	mu       sync.Mutex
+	tell     func(orchestrator.Signal) // who hears of broken connections; nil for nobody
 	clusters map[string][]topology.Address
 	keepers  map[topology.Address]*keeper
 }
@@ -82,7 +82,6 @@ func NewFleet(settings Settings) *Fleet {
 	ctx, end := context.WithCancel(context.Background())
 	return &Fleet{
 		settings: settings.withDefaults(),
-		signals:  make(chan orchestrator.Signal, signalRoom),
 		tickets:  tls.NewLRUClientSessionCache(0),
 		ctx:      ctx,
 		end:      end,

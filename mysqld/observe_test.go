@@ -20,6 +20,8 @@ type world struct {
 	*testing.T
 	local *local.Fleet
 	fleet *mysqld.Fleet
+	// signals are those of fleet that nobody has looked at.
+	signals chan orchestrator.Signal
 }
 
 // newWorld starts servers. It fails where there is no mysqld: scripts/mysql.sh gets one.
@@ -36,9 +38,17 @@ func newWorld(t *testing.T, spec local.Spec) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = fleet.Close() })
-	w := &world{T: t, local: fleet}
+	w := &world{T: t, local: fleet, signals: make(chan orchestrator.Signal, 64)}
 	w.fleet = w.watching(w.settings())
+	w.fleet.Signals(w.heard)
 	return w
+}
+
+func (w *world) heard(s orchestrator.Signal) {
+	select {
+	case w.signals <- s:
+	default:
+	}
 }
 
 func (w *world) settings() mysqld.Settings {
@@ -141,7 +151,7 @@ func (w *world) signalled(i int, within time.Duration) orchestrator.Signal {
 	timeout := time.After(within)
 	for {
 		select {
-		case s := <-w.fleet.Signals():
+		case s := <-w.signals:
 			if s.Server == w.server(i) {
 				return s
 			}

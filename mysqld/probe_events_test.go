@@ -77,7 +77,7 @@ func TestAFrozenServerIsSilentAndAThawIsASignal(t *testing.T) {
 			t.Errorf("failing since %s, first failure %s", o.FailingSince, first.At)
 		}
 	}
-	drain(w.fleet)
+	w.drain()
 	if err := server.Thaw(); err != nil {
 		t.Fatal(err)
 	}
@@ -262,10 +262,10 @@ func TestASessionThatAProbeLeftBehindIsEnded(t *testing.T) {
 	w.eventuallyConnections(primary, 1)
 }
 
-func drain(f *mysqld.Fleet) {
+func (w *world) drain() {
 	for {
 		select {
-		case <-f.Signals():
+		case <-w.signals:
 		default:
 			return
 		}

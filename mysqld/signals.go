@@ -7,19 +7,23 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// signalRoom is how many signals may wait. A full channel already says "probe now"; more is dropped.
-const signalRoom = 64
-
 // Signals implements orchestrator.Fleet.
-func (f *Fleet) Signals() <-chan orchestrator.Signal { return f.signals }
+func (f *Fleet) Signals(tell func(orchestrator.Signal)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell = tell
+}
 
 // signal tells every cluster that watches the server that something happened to its kept connection.
 // It never waits.
 func (f *Fleet) signal(server topology.Address, at time.Time) {
+	f.mu.Lock()
+	tell := f.tell
+	f.mu.Unlock()
+	if tell == nil {
+		return
+	}
 	for _, cluster := range f.clustersOf(server) {
-		select {
-		case f.signals <- orchestrator.Signal{Cluster: cluster, Server: server, At: at}:
-		default:
-		}
+		tell(orchestrator.Signal{Cluster: cluster, Server: server, At: at})
 	}
 }

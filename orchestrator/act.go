@@ -41,7 +41,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	case unrecorded:
 		c.adopt(ctx, adopt, now)
 	default:
-		c.repair(ctx, now)
+		c.repair(now)
 	}
 }
 
@@ -60,7 +60,7 @@ func (c *cluster) retake(ctx context.Context, now time.Time) {
 	if err != nil || d == nil {
 		return
 	}
-	c.begin(ctx, reparent.TakeOver(*d, c.sessionTerm, c.o.settings.Elector, c.firstSight(ctx), now))
+	c.begin(reparent.TakeOver(*d, c.sessionTerm, c.o.settings.Elector, c.firstSight(ctx), now))
 }
 
 // keepRecord notes what must outlive this process: which processes were seen, and how the new primary
@@ -158,12 +158,12 @@ func (c *cluster) launch(ctx context.Context, request antiflap.Request, in repar
 		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
 		return
 	}
-	c.begin(ctx, op)
+	c.begin(op)
 }
 
 // operation draws the term and makes the operation that acts under it.
 func (c *cluster) operation(ctx context.Context, clearance antiflap.Clearance, in reparent.Intent, make maker) (reparent.Operation, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
 	term, err := c.drawTerm(ctx, c.lease, max(c.sessionTerm, c.lineage.highestTerm()))
 	if err != nil {
@@ -171,7 +171,7 @@ func (c *cluster) operation(ctx context.Context, clearance antiflap.Clearance, i
 	}
 	c.sessionTerm = term
 	in.Term, in.ID = term, operationID(c.name, term)
-	return make(clearance, in, c.o.settings.Now()), nil
+	return make(clearance, in, c.now()), nil
 }
 
 // clear asks anti-flapping with the brake as it is in the store, and counts the change there in the same
@@ -196,7 +196,7 @@ func (c *cluster) clear(ctx context.Context, request antiflap.Request) (antiflap
 func (c *cluster) updateBrake(ctx context.Context, edit func(antiflap.Fleet) antiflap.Fleet) {
 	err := c.editBrake(ctx, func(f antiflap.Fleet) (antiflap.Fleet, error) { return edit(f), nil })
 	if err != nil {
-		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("save the fleet brake: %v", err)})
+		c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("save the fleet brake: %v", err)})
 	}
 }
 
@@ -204,7 +204,7 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 	if c.lease == nil {
 		return ErrNotLeading
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
 	return c.lease.Update(ctx, brakeKey, func(old []byte) ([]byte, error) {
 		var f antiflap.Fleet
@@ -213,7 +213,7 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 				return nil, fmt.Errorf("read stored document %s: %w", brakeKey, err)
 			}
 		}
-		edited, err := edit(f.Rebased(c.o.settings.Now()))
+		edited, err := edit(f.Rebased(c.now()))
 		if err != nil {
 			return nil, err
 		}
@@ -246,7 +246,7 @@ type mend struct {
 const repairBackoffMax = time.Minute
 
 // repair sets replication right, off the loop, with back-off for each server.
-func (c *cluster) repair(ctx context.Context, now time.Time) {
+func (c *cluster) repair(now time.Time) {
 	if c.repairing {
 		return
 	}
@@ -262,17 +262,12 @@ func (c *cluster) repair(ctx context.Context, now time.Time) {
 	c.repairing = true
 	lease := c.lease
 	c.workers.Go(func() {
-		held, cancel := whileHeld(ctx, lease)
-		defer cancel()
-		results := c.o.fleet.Do(held, Batch{Commands: due})
+		results := c.o.fleet.Do(lease.Context(), Batch{Commands: due})
 		var all []mend
 		for i, r := range results {
 			all = append(all, mend{due[i], r})
 		}
-		select {
-		case c.mended <- all:
-		case <-ctx.Done():
-		}
+		c.inbox.mend(all)
 	})
 }
 
@@ -291,5 +286,5 @@ func (c *cluster) repaired(all []mend, now time.Time) {
 		c.repairs[m.command.Server] = a
 		c.o.events.Tell(Event{Kind: EventRepair, At: now, Cluster: c.name, Server: m.command.Server, Text: text})
 	}
-	c.alarm(now)
+	c.alarm()
 }

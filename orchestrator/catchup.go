@@ -22,7 +22,7 @@ const journalTimeout = 5 * time.Second
 // catchUp takes the record over from the servers' journals, which are the authority. It only ever adds
 // what is proven by a decision whose hash is intact and whose marker a server shows.
 func (c *cluster) catchUp(ctx context.Context, now time.Time) {
-	reading, cancel := context.WithTimeout(ctx, journalTimeout)
+	reading, cancel := c.runtime().Within(ctx, journalTimeout)
 	defer cancel()
 	decisions, err := c.journals(reading)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *cluster) saveLineage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
 	return c.lease.Put(ctx, d)
 }

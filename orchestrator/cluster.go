@@ -22,13 +22,9 @@ type cluster struct {
 	// discovered: the ruleset's members were found from a seed, and may lack some that were down.
 	discovered bool
 
-	alarms  chan time.Time             // a kept connection broke: probe at once
-	probed  chan round                 // what the prober saw
-	asked   chan func(context.Context) // work from callers, run by the loop under its own context
-	gained  chan gain                  // the lock, with what was on record
-	settled chan settled               // an operation has ended
-	mended  chan []mend                // repairs have ended
-	pace    chan time.Duration         // to the prober: how long to wait before the next round
+	inbox  *inbox
+	alarms Bell // a kept connection broke: probe at once
+	paced  Bell // to the prober: its round was looked at
 
 	record       record
 	lineage      lineage
@@ -45,15 +41,16 @@ type cluster struct {
 	repairs      map[topology.Address]attempts
 	repairing    bool
 	busy         bool
-	children     sync.WaitGroup // prober and contender
-	workers      sync.WaitGroup // operations and repairs
-	settledAt    time.Time      // when the last operation ended
-	readAt       time.Time      // when a standby last read what is on record
+	children     Tasks     // prober and contender
+	workers      Tasks     // operations and repairs
+	settledAt    time.Time // when the last operation ended
+	readAt       time.Time // when a standby last read what is on record
 
 	mu        sync.Mutex
 	published View
 	running   *reparent.Operation
 	elector   string
+	pace      time.Duration // the pause before the next round of probes
 }
 
 type round struct {
@@ -72,10 +69,10 @@ type gain struct {
 }
 
 func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
+	r := o.settings.Runtime
 	c := &cluster{
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
-		alarms: make(chan time.Time, 1), probed: make(chan round), asked: make(chan func(context.Context)),
-		gained: make(chan gain), settled: make(chan settled), mended: make(chan []mend), pace: make(chan time.Duration, 1),
+		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
 		lastSeen: map[topology.Address]topology.Observation{}, repairs: map[topology.Address]attempts{},
 	}
@@ -83,13 +80,12 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 	return c
 }
 
+func (c *cluster) runtime() Runtime { return c.o.settings.Runtime }
+
+func (c *cluster) now() time.Time { return c.runtime().Now() }
+
 // alarm asks for a round of probes now; several alarms are one.
-func (c *cluster) alarm(at time.Time) {
-	select {
-	case c.alarms <- at:
-	default:
-	}
-}
+func (c *cluster) alarm() { c.alarms.Ring() }
 
 // run is the loop. It ends with ctx, after the operation under way has been brought to a point where it
 // can be taken over.
@@ -97,25 +93,35 @@ func (c *cluster) run(ctx context.Context) {
 	c.children.Go(func() { c.probe(ctx) })
 	c.children.Go(func() { c.contend(ctx) })
 	defer c.stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case r := <-c.probed:
-			c.round(ctx, r)
-		case g := <-c.gains():
-			c.lead(ctx, g)
-		case <-c.leaseDone():
-			c.follow("the lock was lost")
-		case s := <-c.settled:
-			c.settle(ctx, s)
-		case done := <-c.mended:
-			c.repaired(done, c.o.settings.Now())
-		case work := <-c.asked:
-			work(ctx)
-			c.publish(c.snapshot.At)
+	for ctx.Err() == nil {
+		if !c.next(ctx) {
+			c.inbox.bell.Wait(ctx, forever)
 		}
 	}
+}
+
+// next does one thing that has come in; false when there was none.
+func (c *cluster) next(ctx context.Context) bool {
+	m := c.inbox.take(!c.busy && !c.repairing)
+	switch {
+	case m.settled != nil:
+		c.settle(ctx, *m.settled)
+	case m.mended != nil:
+		c.repaired(m.mended, c.now())
+	case m.lost != nil:
+		c.lost(m.lost)
+	case m.gained != nil:
+		c.lead(ctx, *m.gained)
+	case m.probed != nil:
+		c.round(ctx, *m.probed)
+	case m.asked != nil:
+		m.asked.work(ctx)
+		m.asked.done.Ring()
+		c.publish(c.snapshot.At)
+	default:
+		return false
+	}
+	return true
 }
 
 // stop waits for everything that the loop started, and only then gives the lock back: what still runs
@@ -128,15 +134,6 @@ func (c *cluster) stop() {
 	}
 }
 
-// gains is where a gained lock comes in: not before an operation that ran under the lock before has
-// noticed that it is gone.
-func (c *cluster) gains() <-chan gain {
-	if c.busy || c.repairing {
-		return nil
-	}
-	return c.gained
-}
-
 // round takes in what the prober saw. A round that began before the last operation ended shows servers in
 // the middle of it, and nothing may be concluded from that.
 func (c *cluster) round(ctx context.Context, r round) {
@@ -146,13 +143,13 @@ func (c *cluster) round(ctx context.Context, r round) {
 	}
 	c.standBy(ctx, r.began)
 	c.observe(r)
-	c.act(ctx, c.o.settings.Now())
+	c.act(ctx, c.now())
 	c.publish(r.began)
 }
 
 // look probes once more, from within the loop: for what must not rest on the last round.
 func (c *cluster) look(ctx context.Context) {
-	r := round{began: c.o.settings.Now()}
+	r := round{began: c.now()}
 	r.servers = c.o.fleet.Observe(ctx, c.name)
 	c.observe(r)
 }
@@ -160,50 +157,29 @@ func (c *cluster) look(ctx context.Context) {
 // do runs work in the loop and waits for it. The work gets the loop's context: what it begins goes on
 // when the request that asked for it is over.
 func (c *cluster) do(ctx context.Context, work func(context.Context)) error {
-	done := make(chan struct{})
-	select {
-	case c.asked <- func(loop context.Context) { work(loop); close(done) }:
-	case <-ctx.Done():
+	r := &request{work: work, done: c.runtime().NewBell()}
+	c.inbox.ask(r)
+	if r.done.Wait(ctx, forever) {
+		return nil
+	}
+	if c.inbox.withdraw(r) {
 		return fmt.Errorf("%w: %w", errStopped, ctx.Err())
 	}
-	<-done
+	r.done.Wait(context.WithoutCancel(ctx), forever)
 	return nil
 }
 
 // probe observes round after round: at the configured interval, at once when a connection breaks, and
 // without pause while the loop is unsure about the primary.
 func (c *cluster) probe(ctx context.Context) {
-	var wait time.Duration
-	for {
-		r := round{began: c.o.settings.Now()}
+	for ctx.Err() == nil {
+		r := round{began: c.now()}
 		r.servers = c.o.fleet.Observe(ctx, c.name)
-		select {
-		case c.probed <- r:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case wait = <-c.pace:
-		case <-ctx.Done():
-			return
-		}
-		if !c.pause(ctx, wait) {
-			return
+		c.inbox.probe(r)
+		if c.paced.Wait(ctx, forever) {
+			c.alarms.Wait(ctx, c.rest())
 		}
 	}
-}
-
-// pause is false when ctx ended.
-func (c *cluster) pause(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c.alarms:
-	case <-ctx.Done():
-		return false
-	}
-	return true
 }
 
 // urgentInterval is the pause between rounds while it is open whether the primary is dead: its ackers
@@ -217,15 +193,22 @@ func (c *cluster) setPace() {
 			wait = urgentInterval
 		}
 	}
-	select {
-	case c.pace <- wait:
-	default:
-	}
+	c.mu.Lock()
+	c.pace = wait
+	c.mu.Unlock()
+	c.paced.Ring()
+}
+
+// rest is how long the prober pauses before its next round.
+func (c *cluster) rest() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pace
 }
 
 // observe folds a round of probes into what is known, and analyzes it.
 func (c *cluster) observe(r round) {
-	now := c.o.settings.Now()
+	now := c.now()
 	for _, o := range r.servers {
 		if o.OK() {
 			c.lastSeen[o.Address] = o
@@ -308,7 +291,7 @@ func (c *cluster) tellDifferences(before, after []topology.Finding, now time.Tim
 
 // publish makes what the loop believes visible to readers.
 func (c *cluster) publish(at time.Time) {
-	now := c.o.settings.Now()
+	now := c.now()
 	v := View{
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
 		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Window: c.record.Antiflap.Window(now),

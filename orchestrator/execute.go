@@ -28,18 +28,15 @@ type execution struct {
 }
 
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
-func (c *cluster) begin(ctx context.Context, op reparent.Operation) {
+func (c *cluster) begin(op reparent.Operation) {
 	c.busy, c.snapshot.Reparenting = true, true
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)
 	c.tellBegun(op)
 	x := execution{c: c, lease: c.lease, lineage: c.lineage}
 	c.workers.Go(func() {
-		final := x.drive(ctx, op)
-		select {
-		case c.settled <- settled{op: final, lineage: x.lineage.with(final)}:
-		case <-ctx.Done():
-		}
+		final := x.drive(op)
+		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final)})
 	})
 }
 
@@ -63,12 +60,11 @@ func (c *cluster) tellStage(op reparent.Operation, s reparent.Stage) {
 // drive does what the operation says, step by step. The lease is asked before each step; when it is
 // gone, or the store cannot take what must be on record first, the operation is left as it is, for
 // whoever holds the lock next.
-func (x *execution) drive(ctx context.Context, op reparent.Operation) reparent.Operation {
-	ctx, cancel := whileHeld(ctx, x.lease)
-	defer cancel()
+func (x *execution) drive(op reparent.Operation) reparent.Operation {
+	ctx := x.lease.Context() // what is under way on servers is given up with the lock: somebody else may be acting already
 	x.journal = newJournal(x)
 	defer x.journal.close()
-	now := x.c.o.settings.Now
+	now := x.c.now
 	for op.Running() {
 		if !x.lease.Held(now()) || ctx.Err() != nil {
 			return op
@@ -85,20 +81,6 @@ func (x *execution) drive(ctx context.Context, op reparent.Operation) reparent.O
 	return op
 }
 
-// whileHeld is a context that ends with the lease: what is under way on servers then is given up, for
-// somebody else may be acting already.
-func whileHeld(ctx context.Context, l Lease) (context.Context, context.CancelFunc) {
-	bounded, cancel := context.WithCancel(ctx)
-	go func() {
-		defer cancel()
-		select {
-		case <-l.Done():
-		case <-bounded.Done():
-		}
-	}()
-	return bounded, cancel
-}
-
 func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {
 	if !step.SaveFirst {
 		x.journal.push(op)
@@ -108,7 +90,7 @@ func (x *execution) prepare(ctx context.Context, op reparent.Operation, step rep
 		x.tellUnsaved(op, err)
 		return err
 	}
-	if !x.lease.Held(x.c.o.settings.Now()) {
+	if !x.lease.Held(x.c.now()) {
 		return ErrNotLeading
 	}
 	return nil
@@ -116,7 +98,7 @@ func (x *execution) prepare(ctx context.Context, op reparent.Operation, step rep
 
 func (x *execution) tellUnsaved(op reparent.Operation, err error) {
 	x.c.o.events.Tell(Event{
-		Kind: EventStore, At: x.c.o.settings.Now(), Cluster: x.c.name, RecoveryID: op.ID,
+		Kind: EventStore, At: x.c.now(), Cluster: x.c.name, RecoveryID: op.ID,
 		Text: fmt.Sprintf("operation %s could not be saved and waits for whoever holds the lock next: %v", op.ID, err),
 	})
 }
@@ -149,37 +131,59 @@ func (x *execution) logCommands(op reparent.Operation, results []reparent.Result
 
 // journal saves an operation off the critical path; ensure waits where something must be on record.
 type journal struct {
-	x      *execution
-	pushed chan reparent.Operation
-	owner  sync.WaitGroup
+	x     *execution
+	owner Tasks
+	work  Bell // something was pushed, or the end has come
+	tried Bell // an attempt was made
 
-	mu    sync.Mutex
-	saved reparent.Operation
-	tried chan struct{} // closed and replaced after each attempt
-	err   error
+	mu     sync.Mutex
+	pushed *reparent.Operation // waits to be saved
+	closed bool
+	saved  reparent.Operation
+	tries  int
+	err    error // of the last attempt
 }
 
 func newJournal(x *execution) *journal {
-	j := &journal{x: x, pushed: make(chan reparent.Operation, 1), tried: make(chan struct{})}
+	r := x.c.runtime()
+	j := &journal{x: x, owner: r.NewTasks(), work: r.NewBell(), tried: r.NewBell()}
 	j.owner.Go(j.run)
 	return j
 }
 
 func (j *journal) run() {
-	for op := range j.pushed {
-		err := j.save(op)
-		j.mu.Lock()
-		if j.err = err; err == nil {
-			j.saved = op
+	for {
+		op, closed := j.take()
+		switch {
+		case op != nil:
+			j.note(*op, j.save(*op))
+		case closed:
+			return
+		default:
+			j.work.Wait(context.Background(), forever)
 		}
-		close(j.tried)
-		j.tried = make(chan struct{})
-		j.mu.Unlock()
 	}
 }
 
+func (j *journal) take() (op *reparent.Operation, closed bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	op, j.pushed = j.pushed, nil
+	return op, j.closed
+}
+
+func (j *journal) note(op reparent.Operation, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.tries++
+	if j.err = err; err == nil {
+		j.saved = op
+	}
+	j.tried.Ring()
+}
+
 func (j *journal) save(op reparent.Operation) error {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := j.x.c.runtime().Within(context.Background(), storeTimeout)
 	defer cancel()
 	first, err := operationDocument(op)
 	second, err2 := j.x.lineage.with(op).document()
@@ -189,13 +193,12 @@ func (j *journal) save(op reparent.Operation) error {
 	return j.x.lease.Put(ctx, first, second)
 }
 
-// push replaces what waits to be saved. Only the operation's goroutine calls it.
+// push replaces what waits to be saved. Only the operation's task calls it.
 func (j *journal) push(op reparent.Operation) {
-	select {
-	case <-j.pushed:
-	default:
-	}
-	j.pushed <- op
+	j.mu.Lock()
+	j.pushed = &op
+	j.mu.Unlock()
+	j.work.Ring()
 }
 
 // ensure returns once what must be on record is: at once when an earlier save covers it.
@@ -203,34 +206,25 @@ func (j *journal) ensure(ctx context.Context, op reparent.Operation) error {
 	if j.covers(op) {
 		return nil
 	}
-	tried := j.attempt()
+	before, _ := j.attempts()
 	j.push(op)
 	for !j.covers(op) {
-		select {
-		case <-tried:
-		case <-j.x.lease.Done():
-			return ErrNotLeading
-		case <-ctx.Done():
-			return ctx.Err()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrNotLeading, ctx.Err())
 		}
-		if err := j.failure(); err != nil {
+		if tries, err := j.attempts(); tries > before && err != nil {
 			return err
 		}
-		tried = j.attempt()
+		j.tried.Wait(ctx, forever)
 	}
 	return nil
 }
 
-func (j *journal) attempt() chan struct{} {
+// attempts is how often it was tried to save, and what came of the last time.
+func (j *journal) attempts() (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.tried
-}
-
-func (j *journal) failure() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.err
+	return j.tries, j.err
 }
 
 // covers tells whether what is saved suffices: the same decision under way, or the very end of it.
@@ -241,19 +235,22 @@ func (j *journal) covers(op reparent.Operation) bool {
 }
 
 func (j *journal) close() {
-	close(j.pushed)
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.work.Ring()
 	j.owner.Wait()
 }
 
 // settle takes over what an operation left.
 func (c *cluster) settle(ctx context.Context, s settled) {
-	now := c.o.settings.Now()
+	now := c.now()
 	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
 	c.lineage = s.lineage
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)
-	c.alarm(now)
+	c.alarm()
 	c.publish(c.snapshot.At)
 }
 
@@ -313,7 +310,7 @@ func changeOf(op reparent.Operation) antiflap.Change {
 
 func (c *cluster) saveRecord(ctx context.Context) {
 	if err := c.save(ctx); err != nil && !errors.Is(err, ErrNotLeading) {
-		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("save the record of cluster %s: %v", c.name, err)})
+		c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("save the record of cluster %s: %v", c.name, err)})
 	}
 }
 

@@ -17,9 +17,9 @@ type Fleet interface {
 	// Observe probes the servers of a cluster now, all at once, and returns what each said, in the order
 	// of Watch. It returns within the probe timeout even when none answers.
 	Observe(ctx context.Context, cluster string) []topology.Observation
-	// Signals carries the address of a server whose kept connection broke, the moment it does, so that
-	// the loop probes its cluster at once instead of at the next tick.
-	Signals() <-chan Signal
+	// Signals says whom to tell of a server whose kept connection broke, the moment it does, so that the loop probes
+	// its cluster at once instead of at the next tick. tell never blocks.
+	Signals(tell func(Signal))
 	// Do runs the commands of one step: those to different servers in parallel, those to one server in
 	// order and only as long as each is a Yes. Results come back in the order of the commands.
 	Do(ctx context.Context, batch Batch) []reparent.Result

@@ -18,6 +18,7 @@ const storeTimeout = 3 * time.Second
 // contend holds the cluster's lock, loads what is on record each time it is gained, and tries again
 // whenever it is lost, until ctx ends. A lock that was handed to the loop is given back by the loop.
 func (c *cluster) contend(ctx context.Context) {
+	idle := c.runtime().NewBell()
 	for ctx.Err() == nil {
 		lease, err := c.o.store.Acquire(ctx, c.name)
 		if err != nil {
@@ -30,15 +31,10 @@ func (c *cluster) contend(ctx context.Context) {
 			c.giveBack(lease)
 			continue
 		}
-		select {
-		case c.gained <- g:
-		case <-ctx.Done():
+		c.inbox.gain(g)
+		idle.Wait(lease.Context(), forever)
+		if c.inbox.lose(lease) {
 			c.giveBack(lease)
-			return
-		}
-		select {
-		case <-lease.Done():
-		case <-ctx.Done():
 		}
 	}
 }
@@ -53,7 +49,7 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 		return
 	}
 	c.readAt = now
-	ctx, cancel := context.WithTimeout(ctx, standByInterval/2)
+	ctx, cancel := c.runtime().Within(ctx, standByInterval/2)
 	defer cancel()
 	holder, err := c.o.store.Holder(ctx, c.name)
 	if err != nil {
@@ -73,20 +69,15 @@ func (c *cluster) storeFailed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: err.Error()})
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: err.Error()})
+	c.runtime().NewBell().Wait(ctx, time.Second)
 }
 
 func (c *cluster) giveBack(l Lease) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	ctx, cancel := c.runtime().Within(context.Background(), storeTimeout)
 	defer cancel()
 	if err := l.Release(ctx); err != nil {
-		c.o.events.Tell(Event{Kind: EventStore, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("release the lock of cluster %s: %v", c.name, err)})
+		c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("release the lock of cluster %s: %v", c.name, err)})
 	}
 }
 
@@ -94,7 +85,7 @@ func (c *cluster) giveBack(l Lease) {
 // term is above every one that the servers show, so a store that was restored from an old backup does
 // not hand out a used one.
 func (c *cluster) takeStock(ctx context.Context, lease Lease) (gain, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*storeTimeout)
+	ctx, cancel := c.runtime().Within(ctx, 3*storeTimeout)
 	defer cancel()
 	r, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
 	if err != nil {
@@ -157,16 +148,9 @@ func (c *cluster) drawTerm(ctx context.Context, lease Lease, above uint32) (uint
 // maxTerm is what fits into a marker's UUID.
 const maxTerm = 1<<32 - 1
 
-func (c *cluster) leaseDone() <-chan struct{} {
-	if c.lease == nil {
-		return nil
-	}
-	return c.lease.Done()
-}
-
 // lead begins to act for the cluster, first of all by taking over what was left unfinished.
 func (c *cluster) lead(ctx context.Context, g gain) {
-	now := c.o.settings.Now()
+	now := c.now()
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.seed()
 	c.reconfigure(ctx)
@@ -174,7 +158,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.named(c.o.settings.Elector)
 	c.o.events.Tell(Event{Kind: EventLeading, At: now, Cluster: c.name, Text: fmt.Sprintf("this elector acts for cluster %s", c.name)})
 	if g.unfinished != nil && g.unfinished.Running() {
-		c.begin(ctx, reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
+		c.begin(reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
 	}
 	c.publish(c.snapshot.At)
 }
@@ -204,7 +188,7 @@ func (c *cluster) reconfigure(ctx context.Context) {
 		return
 	}
 	c.o.events.Tell(Event{
-		Kind: EventOperator, At: c.o.settings.Now(), Cluster: c.name, By: "configuration",
+		Kind: EventOperator, At: c.now(), Cluster: c.name, By: "configuration",
 		Text: fmt.Sprintf("ruleset %d of cluster %s is on record: %s with %d acks, %s", wanted.Number, c.name, wanted.Policy.Kind, wanted.Policy.Acks, wanted.Servers()),
 	})
 }
@@ -230,11 +214,18 @@ func (c *cluster) named(elector string) {
 	c.elector = elector
 }
 
+// lost takes in that a lock is gone; it may be one that the loop has already given up.
+func (c *cluster) lost(l Lease) {
+	if c.lease == l {
+		c.follow("the lock was lost")
+	}
+}
+
 // follow stops acting. An operation under way notices by itself: each of its steps asks the lease.
 func (c *cluster) follow(why string) {
 	c.lease = nil
 	c.named("")
-	c.o.events.Tell(Event{Kind: EventNotLeading, At: c.o.settings.Now(), Cluster: c.name, Text: fmt.Sprintf("this elector no longer acts for cluster %s: %s", c.name, why)})
+	c.o.events.Tell(Event{Kind: EventNotLeading, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("this elector no longer acts for cluster %s: %s", c.name, why)})
 	c.publish(c.snapshot.At)
 }
 
@@ -247,7 +238,7 @@ func (c *cluster) save(ctx context.Context, more ...Document) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
 	return c.lease.Put(ctx, append(more, d)...)
 }

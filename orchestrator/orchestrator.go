@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -25,9 +24,9 @@ type Settings struct {
 	Timing        reparent.Timing
 	ProbeInterval time.Duration // default 250 ms
 	Automation    bool          // for clusters whose switch nobody touched
-	// Now is the time; the core never asks for it otherwise.
-	Now func() time.Time
-	Log *slog.Logger
+	// Runtime tells the time and waits; Process when nil.
+	Runtime Runtime
+	Log     *slog.Logger
 }
 
 // ClusterSettings is one cluster as configured.
@@ -53,6 +52,9 @@ func New(settings Settings, fleet Fleet, store Store, events *Stream) *Orchestra
 	if settings.ProbeInterval <= 0 {
 		settings.ProbeInterval = 250 * time.Millisecond
 	}
+	if settings.Runtime == nil {
+		settings.Runtime = Process{}
+	}
 	if settings.Timing == (reparent.Timing{}) {
 		settings.Timing = reparent.DefaultTiming()
 	}
@@ -65,28 +67,22 @@ func New(settings Settings, fleet Fleet, store Store, events *Stream) *Orchestra
 	return o
 }
 
-// Run observes and acts until ctx ends; every goroutine it started has ended when it returns.
+// Run observes and acts until ctx ends; everything that it started has ended when it returns.
 func (o *Orchestrator) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for _, c := range o.clusters {
-		o.fleet.Watch(c.name, c.ruleset.Servers().List())
+	o.fleet.Signals(o.signal)
+	running := o.settings.Runtime.NewTasks()
+	for _, name := range o.names {
+		c := o.clusters[name]
+		o.fleet.Watch(name, c.ruleset.Servers().List())
 		running.Go(func() { c.run(ctx) })
 	}
-	running.Go(func() { o.dispatch(ctx) })
 	running.Wait()
 }
 
-// dispatch hands each broken connection to its cluster, which probes at once.
-func (o *Orchestrator) dispatch(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case s := <-o.fleet.Signals():
-			if c := o.clusters[s.Cluster]; c != nil {
-				c.alarm(s.At)
-			}
-		}
+// signal hands a broken connection to its cluster, which probes at once.
+func (o *Orchestrator) signal(s Signal) {
+	if c := o.clusters[s.Cluster]; c != nil {
+		c.alarm()
 	}
 }
 

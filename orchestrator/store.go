@@ -30,8 +30,9 @@ type Document struct {
 type Lease interface {
 	// Held tells, by the local monotonic clock alone, whether the lock is certainly still ours.
 	Held(now time.Time) bool
-	// Done is closed when the lock is lost, at the latest when Held turns false.
-	Done() <-chan struct{}
+	// Context ends when the lock is lost, at the latest when Held turns false, and with the context that Acquire got.
+	// What is done under the lock is done under it.
+	Context() context.Context
 	// Put writes documents, all or none.
 	Put(ctx context.Context, docs ...Document) error
 	// Update changes a document that several clusters share, again when somebody else was faster.

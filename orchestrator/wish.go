@@ -17,7 +17,7 @@ func (c *cluster) wish(ctx context.Context, w Wish) (Answer, error) {
 	}
 	var answer Answer
 	var failed error
-	err := c.do(ctx, func(loop context.Context) { answer, failed = c.grant(loop, w, c.o.settings.Now()) })
+	err := c.do(ctx, func(loop context.Context) { answer, failed = c.grant(loop, w, c.now()) })
 	if err != nil {
 		return Answer{}, err
 	}
@@ -76,7 +76,7 @@ func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, err
 	if !op.Running() {
 		return Answer{Operation: op}, &BlockedError{Obstacle: *op.Obstacle}
 	}
-	c.begin(ctx, op)
+	c.begin(op)
 	return Answer{Operation: op}, nil
 }
 
@@ -147,7 +147,7 @@ func (c *cluster) change(ctx context.Context, text, by string, edit func(now tim
 	var window antiflap.Window
 	var failed error
 	err := c.do(ctx, func(loop context.Context) {
-		now := c.o.settings.Now()
+		now := c.now()
 		before := c.record
 		edit(now)
 		if failed = c.save(loop); failed != nil {

@@ -146,7 +146,7 @@ func authorities(file string) (*x509.CertPool, error) {
 
 func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
 	settings := orchestrator.Settings{
-		Elector: c.Node, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Now: time.Now, Log: log,
+		Elector: c.Node, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
 		Limits: topology.Limits{
 			SilentAfter: c.Detection.SilentAfter, StuckAfter: c.Detection.StuckAfter,
 			LagMax: c.Detection.LagMax, IsolatedShare: c.Detection.IsolatedShare,
