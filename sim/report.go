@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Options say what is simulated. What they leave out is drawn from the seed.
+type Options struct {
+	// Cluster is the cluster with its policy and the settings of its electors; nil draws one.
+	Cluster *Cluster
+	// Electors is how many there are; 0 draws it.
+	Electors int
+	// Length is how long clients write and things go wrong; default 45 s. Then all faults are mended, and the world has
+	// to become whole.
+	Length time.Duration
+	// Kinds are the faults that may be drawn; nil is all of them.
+	Kinds []Kind
+	// Only keeps, of the faults that the seed draws, those with these numbers; nil keeps all.
+	Only []int
+	// Trace records what happens, for people to read.
+	Trace bool
+}
+
+// Cluster is what is known of a cluster before its life begins.
+type Cluster struct {
+	Ruleset       topology.Ruleset
+	Limits        topology.Limits
+	Antiflap      antiflap.Settings
+	Timing        reparent.Timing
+	ProbeInterval time.Duration
+}
+
+// Invariant names a promise that every moment of every lifetime is checked against.
+type Invariant string
+
+// The invariants.
+const (
+	NothingLost       Invariant = "nothing_lost"        // no acknowledged row is missing from the final history
+	OneCompleter      Invariant = "one_completer"       // per term one server completes writes, and none of an older term
+	EverywhereOrGone  Invariant = "everywhere_or_gone"  // after reconciliation a transaction is on all servers or on none
+	NoVanishingRead   Invariant = "no_vanishing_read"   // what a reader of the primary saw stays
+	AntiflapObeyed    Invariant = "antiflap_obeyed"     // no automatic change inside a window that nothing lifts
+	FencedStaysOut    Invariant = "fenced_stays_out"    // no session of an older term changes a server after a newer one came
+	LeaseObeyed       Invariant = "lease_obeyed"        // nothing is written to the store under a lost lock; no term twice
+	Progress          Invariant = "progress"            // after the faults stop, writes complete within the published time
+	NothingLeftBehind Invariant = "nothing_left_behind" // and no server is left stopped, or writable by mistake
+	NoCrash           Invariant = "no_crash"            // the control plane does not crash
+)
+
+// Violation is a promise that was broken.
+type Violation struct {
+	Invariant Invariant
+	At        time.Duration
+	Text      string
+}
+
+// String is the violation in a line.
+func (v Violation) String() string {
+	return fmt.Sprintf("%s at %s: %s", v.Invariant, v.At.Round(time.Microsecond), v.Text)
+}
+
+// Entry is one line of a trace.
+type Entry struct {
+	At   time.Duration
+	Who  string
+	Text string
+}
+
+// String is the entry in a line.
+func (e Entry) String() string {
+	return fmt.Sprintf("%12.6fs  %-10s %s", e.At.Seconds(), e.Who, e.Text)
+}
+
+// Report is what came of a lifetime.
+type Report struct {
+	Seed       uint64
+	Ruleset    topology.Ruleset
+	Electors   int
+	Faults     []Fault // those that happened
+	Violations []Violation
+	Trace      []Entry
+	// Digest is the same whenever the same seed and options are run with the same program.
+	Digest  uint64
+	Virtual time.Duration // how long the world lived
+	// Changes are the changes of the primary that were established, Attempts the operations that were begun.
+	Changes, Attempts int
+	// Writes are what clients asked for, Answered those that got OK, Unprotected those answered though the policy was not
+	// met, through a fault that MySQL cannot be kept from.
+	Writes, Answered, Unprotected int
+}
+
+// Failed tells whether a promise was broken.
+func (r Report) Failed() bool { return len(r.Violations) > 0 }
+
+// Text is the report for people: what was simulated, what went wrong in it, and what was broken.
+func (r Report) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d servers, %s with %d acks, %d electors, %s of virtual time\n", r.Seed, len(r.Ruleset.Members),
+		r.Ruleset.Policy.Kind, r.Ruleset.Policy.Acks, r.Electors, r.Virtual.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d changes of the primary in %d attempts, %d of %d writes answered\n", r.Changes, r.Attempts, r.Answered, r.Writes)
+	for _, f := range r.Faults {
+		fmt.Fprintf(&b, "  fault %s\n", f)
+	}
+	for _, v := range r.Violations {
+		fmt.Fprintf(&b, "  BROKEN %s\n", v)
+	}
+	return b.String()
+}
