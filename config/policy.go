@@ -158,9 +158,7 @@ func (c *check) satisfiable(path string, cluster Cluster) {
 	case d.Policy == policyZones && d.Zones > len(zones):
 		c.refuse(at+".zones", "%d zones wanted but the servers are in %d (%s); lower zones or add servers in other ones", d.Zones, len(zones), strings.Join(zones, ", "))
 	default:
-		if err := ruleset(cluster).Validate(); err != nil {
-			c.refuse(at, "%v; lower acks, or add servers in other zones", err)
-		}
+		c.expressible(at, cluster)
 	}
 }
 

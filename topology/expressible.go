@@ -40,18 +40,19 @@ func (r Ruleset) expression(primary Address) Expression {
 	e.Spread = r.spread(primary)
 	e.Exact = e.Spread.Len() >= e.Acks
 	if !e.Exact {
-		e.Crowd, _ = r.Insufficient(primary, e.Acks-1)
+		e.Crowd, _ = r.Insufficient(primary, e.Ackers, e.Acks-1)
 	}
 	return e
 }
 
-// Insufficient finds a set of so many ackers whose acknowledgements make MySQL answer the client
-// although the policy is not satisfied; false when any so many do.
+// Insufficient finds a counterexample to "any so many of these servers will do": a set of that size after
+// whose acknowledgements MySQL, if these were the enabled ackers, would answer the client although the
+// policy is not satisfied. False when there is none.
 //
 // A policy sees of a set no more than its size and its zones, and grows with both. So among the sets of
 // one size the one that fills as few zones as possible is the first to fail, and no other needs asking.
-func (r Ruleset) Insufficient(primary Address, acks int) (ServerSet, bool) {
-	ackers := r.crowded(primary)
+func (r Ruleset) Insufficient(primary Address, among ServerSet, acks int) (ServerSet, bool) {
+	ackers := r.crowded(primary, among)
 	if acks > len(ackers) {
 		return ServerSet{}, false
 	}
@@ -62,7 +63,7 @@ func (r Ruleset) Insufficient(primary Address, acks int) (ServerSet, bool) {
 // spread is a smallest set of ackers that satisfies the policy; empty when none is needed or none does. It takes the
 // next server of each zone in turn, so that it fills as many zones as a set of its size can.
 func (r Ruleset) spread(primary Address) ServerSet {
-	ackers := r.crowded(primary)
+	ackers := r.crowded(primary, r.Ackers(primary))
 	turn := map[Address]int{}
 	seen := map[string]int{}
 	for _, a := range ackers {
@@ -79,18 +80,19 @@ func (r Ruleset) spread(primary Address) ServerSet {
 	return ServerSet{}
 }
 
-// crowded are the ackers with those of the fullest zone first.
-func (r Ruleset) crowded(primary Address) []Address {
-	ackers := r.Ackers(primary).List()
+// crowded puts the servers of the primary's own zone first, which add no zone, and then those of the fullest.
+func (r Ruleset) crowded(primary Address, among ServerSet) []Address {
+	servers, home := among.Without(primary).List(), r.zoneOf(primary)
 	inhabitants := map[string]int{}
-	for _, a := range ackers {
+	for _, a := range servers {
 		inhabitants[r.zoneOf(a)]++
 	}
-	slices.SortStableFunc(ackers, func(a, b Address) int {
+	inhabitants[home] = len(servers) + 1
+	slices.SortStableFunc(servers, func(a, b Address) int {
 		zoneA, zoneB := r.zoneOf(a), r.zoneOf(b)
 		return cmp.Or(cmp.Compare(inhabitants[zoneB], inhabitants[zoneA]), cmp.Compare(zoneA, zoneB))
 	})
-	return ackers
+	return servers
 }
 
 func (r Ruleset) zoneOf(a Address) string {

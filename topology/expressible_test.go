@@ -13,22 +13,28 @@ func TestInsufficientFindsASetExactlyWhenThereIsOne(t *testing.T) {
 	checked := 0
 	for r := range rulesets {
 		for _, m := range r.Members {
-			all := subsets(r.Ackers(m.Address))
-			for acks := range r.Ackers(m.Address).Len() + 1 {
-				checked++
-				is := slices.ContainsFunc(all, func(s topology.ServerSet) bool { return s.Len() == acks && !r.Durable(m.Address, s) })
-				found, insufficient := r.Insufficient(m.Address, acks)
-				if insufficient != is {
-					t.Fatalf("%s: %s with %d acks: %t with %s, and there is one: %t", described(r), m.Address, acks, insufficient, found, is)
-				}
-				if is && (found.Len() != acks || r.Durable(m.Address, found) || !r.Ackers(m.Address).Contains(found)) {
-					t.Fatalf("%s: %s is no counterexample of %d acks while %s leads", described(r), found, acks, m.Address)
+			for _, among := range []topology.ServerSet{r.Ackers(m.Address), r.Servers().Without(m.Address)} {
+				for acks := range among.Len() + 1 {
+					checked++
+					insufficientOrNot(t, r, m.Address, among, acks)
 				}
 			}
 		}
 	}
-	if checked < 5000 {
+	if checked < 10000 {
 		t.Fatalf("only %d cases", checked)
+	}
+}
+
+func insufficientOrNot(t *testing.T, r topology.Ruleset, primary topology.Address, among topology.ServerSet, acks int) {
+	t.Helper()
+	is := slices.ContainsFunc(subsets(among), func(s topology.ServerSet) bool { return s.Len() == acks && !r.Durable(primary, s) })
+	found, insufficient := r.Insufficient(primary, among, acks)
+	if insufficient != is {
+		t.Fatalf("%s: %d of %s while %s leads: %t with %s, and there is one: %t", described(r), acks, among, primary, insufficient, found, is)
+	}
+	if is && (found.Len() != acks || r.Durable(primary, found) || !among.Contains(found)) {
+		t.Fatalf("%s: %s is no counterexample of %d acks while %s leads", described(r), found, acks, primary)
 	}
 }
 
@@ -42,7 +48,7 @@ func TestAnExpressionIsExactOrNamesWhatItCostsAndWhy(t *testing.T) {
 			if e.Acks != r.AcksNeeded(e.Primary) || !e.Ackers.Equal(r.Ackers(e.Primary)) {
 				t.Fatalf("%s: %+v is not what MySQL is told", described(r), e)
 			}
-			if lax, found := r.Insufficient(e.Primary, e.Acks); found {
+			if lax, found := r.Insufficient(e.Primary, e.Ackers, e.Acks); found {
 				t.Fatalf("%s: MySQL answers with %s while %s leads", described(r), lax, e.Primary)
 			}
 			if !fewest(r, e) {
