@@ -1,0 +1,281 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// place is somebody in the network: a server, an elector, a client, the store.
+type place int
+
+// network carries messages between places. Each way between two places is up or cut on its own. Nobody is told of a cut:
+// what is sent into it waits, as TCP does, until the way is mended or the connection is given up.
+type network struct {
+	clock  *clock
+	names  []string
+	links  [][]way // [from][to]
+	off    []bool  // hosts without power
+	pipes  []*pipe // with something that waits
+	told   []func(from, to place)
+	fast   time.Duration // the least that a message takes
+	slow   time.Duration // the most, on a link that nothing ails
+	losses float64       // share of datagrams that are lost on links that are up
+}
+
+// way leads from one place to another.
+type way struct {
+	cut    bool
+	since  time.Duration // of the cut
+	slower time.Duration // added to each message
+}
+
+// newNetwork is a network of nobody, in which a message takes a tenth to half of a millisecond.
+func newNetwork(c *clock) *network {
+	return &network{clock: c, fast: 100 * time.Microsecond, slow: 500 * time.Microsecond}
+}
+
+// join adds a place.
+func (n *network) join(name string) place {
+	n.names = append(n.names, name)
+	n.off = append(n.off, false)
+	for i := range n.links {
+		n.links[i] = append(n.links[i], way{})
+	}
+	n.links = append(n.links, make([]way, len(n.names)))
+	return place(len(n.names) - 1)
+}
+
+// name is what the place was called when it joined.
+func (n *network) name(p place) string { return n.names[p] }
+
+// whenChanged has somebody told of each way that is cut or mended, and again when a cut has lasted for firstFlight.
+func (n *network) whenChanged(tell func(from, to place)) { n.told = append(n.told, tell) }
+
+func (n *network) changed(from, to place) {
+	for _, tell := range n.told {
+		tell(from, to)
+	}
+}
+
+// cut makes one way a black hole.
+func (n *network) cut(from, to place) {
+	l := &n.links[from][to]
+	if l.cut || from == to {
+		return
+	}
+	l.cut, l.since = true, n.clock.now
+	n.changed(from, to)
+	n.clock.after(firstFlight, func() { n.changed(from, to) })
+}
+
+// cutBoth makes both ways between two places black holes.
+func (n *network) cutBoth(a, b place) {
+	n.cut(a, b)
+	n.cut(b, a)
+}
+
+// heal mends one way; what waited on connections is sent again.
+func (n *network) heal(from, to place) {
+	l := &n.links[from][to]
+	if !l.cut {
+		return
+	}
+	l.cut = false
+	n.changed(from, to)
+	n.flush()
+}
+
+// healBoth mends both ways between two places.
+func (n *network) healBoth(a, b place) {
+	n.heal(a, b)
+	n.heal(b, a)
+}
+
+// isolate cuts a place off from all others.
+func (n *network) isolate(p place) {
+	for other := range n.names {
+		n.cutBoth(p, place(other))
+	}
+}
+
+// rejoin mends all ways from and to a place.
+func (n *network) rejoin(p place) {
+	for other := range n.names {
+		n.healBoth(p, place(other))
+	}
+}
+
+// healAll mends everything; hosts without power stay so.
+func (n *network) healAll() {
+	for from := range n.links {
+		for to := range n.links[from] {
+			n.links[from][to].slower = 0
+			n.heal(place(from), place(to))
+		}
+	}
+}
+
+// slowDown makes every message on one way take so much longer; 0 ends it.
+func (n *network) slowDown(from, to place, by time.Duration) { n.links[from][to].slower = by }
+
+// powerOff and powerOn are the host of a place; without power it is silent in all directions.
+func (n *network) powerOff(p place) {
+	n.off[p] = true
+	for other := range n.names {
+		n.changed(p, place(other))
+	}
+}
+
+func (n *network) powerOn(p place) {
+	n.off[p] = false
+	for other := range n.names {
+		n.changed(p, place(other))
+	}
+	n.flush()
+}
+
+// up tells whether what one place sends now arrives at the other.
+func (n *network) up(from, to place) bool {
+	return !n.links[from][to].cut && !n.off[from] && !n.off[to]
+}
+
+// firstFlight is how long a connection goes on one way after the other way was cut: until its sender, which gets no
+// acknowledgements of packets any more, stops sending.
+const firstFlight = 700 * time.Millisecond
+
+// flows tells whether data passes now on a connection, in one direction.
+func (n *network) flows(from, to place) bool {
+	if !n.up(from, to) {
+		return false
+	}
+	back := &n.links[to][from]
+	return !back.cut || n.clock.now-back.since < firstFlight
+}
+
+// delay draws how long a message takes.
+func (n *network) delay(from, to place) time.Duration {
+	if from == to {
+		return 0
+	}
+	return n.clock.between(n.fast, n.slow) + n.links[from][to].slower
+}
+
+// send carries one message outside of any connection: nothing tells the sender when it is lost, and a later one may
+// come first.
+func (n *network) send(from, to place, do func()) {
+	if !n.up(from, to) || n.losses > 0 && n.clock.chance(n.losses) {
+		return
+	}
+	n.clock.after(n.delay(from, to), do)
+}
+
+// pipe is a connection between two places: in each direction what is sent arrives in order, or not at all when the
+// receiving end has been closed.
+type pipe struct {
+	net  *network
+	ends [2]end
+}
+
+// end is one side of a pipe.
+type end struct {
+	at     place
+	last   time.Duration // when the newest message to here arrives
+	held   []func()      // messages to here that a cut holds up
+	closed bool
+	gone   func() // told once when the other side has closed
+}
+
+// open makes a pipe. gone is called when the other side closes, after all that it sent before; nil for nobody.
+func (n *network) open(from, to place, goneAtFrom, goneAtTo func()) *pipe {
+	return &pipe{net: n, ends: [2]end{{at: from, gone: goneAtFrom}, {at: to, gone: goneAtTo}}}
+}
+
+// The two ends of a pipe: who opened it, and who was called.
+const (
+	caller = 0
+	callee = 1
+)
+
+// send carries a message to one end.
+func (p *pipe) send(to int, do func()) {
+	e, from := &p.ends[to], p.ends[1-to].at
+	if e.closed || p.ends[1-to].closed {
+		return
+	}
+	p.carry(e, from, do)
+}
+
+func (p *pipe) carry(e *end, from place, do func()) {
+	if len(e.held) > 0 || !p.net.flows(from, e.at) {
+		if len(e.held) == 0 && len(p.ends[1].held)+len(p.ends[0].held) == 0 {
+			p.net.pipes = append(p.net.pipes, p)
+		}
+		e.held = append(e.held, do)
+		return
+	}
+	p.arrange(e, p.net.delay(from, e.at), do)
+}
+
+func (p *pipe) arrange(e *end, delay time.Duration, do func()) {
+	now := p.net.clock.now
+	e.last = max(e.last, now+delay)
+	p.net.clock.after(e.last-now, func() {
+		if !e.closed {
+			do()
+		}
+	})
+}
+
+// close ends the connection from one side. Nothing arrives there any more; the other side hears of it after all that was
+// sent to it before, and not at all while the way is cut.
+func (p *pipe) close(by int) {
+	e, other := &p.ends[by], &p.ends[1-by]
+	if e.closed {
+		return
+	}
+	e.closed, e.held = true, nil
+	if other.closed || other.gone == nil {
+		return
+	}
+	p.carry(other, e.at, func() {
+		gone := other.gone
+		other.gone = nil
+		if gone != nil {
+			gone()
+		}
+	})
+}
+
+// flush sends again what waited for ways that are up now.
+func (n *network) flush() {
+	waiting := n.pipes
+	n.pipes = nil
+	for _, p := range waiting {
+		for to := range p.ends {
+			p.release(to)
+		}
+		if len(p.ends[0].held)+len(p.ends[1].held) > 0 {
+			n.pipes = append(n.pipes, p)
+		}
+	}
+}
+
+// release sends what one end waits for. A sender tries again at intervals that grow, so this takes a moment.
+func (p *pipe) release(to int) {
+	e, from := &p.ends[to], p.ends[1-to].at
+	if len(e.held) == 0 || !p.net.flows(from, e.at) {
+		return
+	}
+	held, again := e.held, p.net.clock.between(0, 300*time.Millisecond)
+	e.held = nil
+	for _, do := range held {
+		p.arrange(e, again+p.net.delay(from, e.at), do)
+	}
+}
+
+// holds tells whether something is on hold between two places, for tests.
+func (n *network) holds(a, b place) bool {
+	return slices.ContainsFunc(n.pipes, func(p *pipe) bool {
+		return p.ends[0].at == a && p.ends[1].at == b || p.ends[0].at == b && p.ends[1].at == a
+	})
+}

@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
+)
+
+// hosts are all servers of a world with what they share.
+type hosts struct {
+	clock   *clock
+	network *network
+	all     []*server
+	rows    map[int64]*transaction // by row: the last transaction that wrote it; older ones follow in twin
+	nextID  uint32                 // the next server_id that nobody has had
+
+	// completed, when set, is told of each client's commit at the moment at which a server completes it: it becomes
+	// visible there, and the client, if it is still there, will be told OK. acked is how many acknowledgements it had.
+	completed func(s *server, t *transaction, acked int)
+	// happened, when set, is told of each event worth a line in a trace.
+	happened func(s *server, what string, t *transaction)
+}
+
+// transaction is what a binary log holds. It is the same value on all servers.
+type transaction struct {
+	gtid      gtid.GTID
+	row       int64              // what a client wrote; 0 for none
+	decision  *topology.Decision // of a term marker: the journal's row
+	journal   bool               // it creates the journal table
+	origin    uint32             // server_id that wrote it
+	committed time.Duration      // original commit time
+	size      time.Duration      // how long it takes to apply on top of the usual
+	twin      *transaction       // another one that writes the same row
+}
+
+// options are what a server's option file says: they hold from its start on, unless something else is persisted.
+type options struct {
+	SuperReadOnly    bool // and read_only
+	Offline          bool
+	SkipReplicaStart bool
+	RelayLogRecovery bool
+	SemiSyncSource   bool
+	SemiSyncReplica  bool
+	Acks             int
+	Timeout          time.Duration // of semi-sync; topology.TimeoutInfinite and more is for ever
+	NoJournal        bool          // the table _primacy.journal does not exist yet
+
+	Version     string
+	NetTimeout  time.Duration // replica_net_timeout
+	RetryPeriod time.Duration // SOURCE_CONNECT_RETRY
+	Heartbeat   time.Duration // SOURCE_HEARTBEAT_PERIOD
+	// ReplicasExempt tells whether the replication account has CONNECTION_ADMIN, so that offline_mode spares it.
+	ReplicasExempt bool
+	// LoseRelayLogs is a server that does not sync its relay logs: a loss of power takes what is not applied.
+	LoseRelayLogs bool
+}
+
+// healthyOptions are those of a server that is set up as Primacy wants it, without semi-sync on either side at start.
+func healthyOptions() options {
+	return options{
+		SuperReadOnly: true, SkipReplicaStart: true, Acks: 1, Timeout: timeoutMax, Version: "9.7.4",
+		NetTimeout: 4 * time.Second, RetryPeriod: time.Second, Heartbeat: 500 * time.Millisecond,
+	}
+}
+
+// timeoutMax is the longest rpl_semi_sync_source_timeout that MySQL takes.
+const timeoutMax = (1<<32 - 1) * time.Millisecond
+
+// server is one mysqld on its host.
+type server struct {
+	hosts   *hosts
+	clock   *clock
+	address topology.Address
+	place   place
+	number  int // in hosts.all
+	options options
+
+	// What lives as long as the data directory.
+	uuid     gtid.UUID
+	serverID uint32
+	stored   persisted
+	log      binlog
+	done     history // gtid_executed: what is committed in the engine
+	purged   gtid.Set
+	decided  []*topology.Decision // rows of the journal, in the order in which they were committed
+	journal  bool
+	channel  *channel // nil without a source
+	wiped    int      // how many data directories there were before
+
+	// What lives as long as the process.
+	state       state
+	life        int
+	incarnation string
+	started     time.Duration
+	waiting     []func() // what a frozen process will do when it goes on
+
+	readOnly, superReadOnly, offline bool
+	skipReplicaStart                 bool // as this process was started
+	semi                             semiSync
+	commits                          []*commit // in the binary log and not completed, in its order
+	closing                          *closing  // SET super_read_only, while it waits
+	blocked                          []func()  // commits that wait for the global read lock
+	guests                           []*guest
+	nextGuest                        int64
+	locks                            []namedLock
+	dumps                            []*dump
+	awaited                          []*awaited // WAIT_FOR_EXECUTED_GTID_SET
+	disk                             disk
+}
+
+// state is what the process does.
+type state int
+
+const (
+	dead state = iota
+	booting
+	running
+	frozen // by SIGSTOP; its host answers in its place as far as the kernel does
+)
+
+// newHosts is a world without servers.
+func newHosts(c *clock, n *network) *hosts {
+	h := &hosts{clock: c, network: n, rows: map[int64]*transaction{}, nextID: 1}
+	n.whenChanged(h.linkChanged)
+	return h
+}
+
+// at finds a server by its address; nil for an unknown one.
+func (h *hosts) at(a topology.Address) *server {
+	for _, s := range h.all {
+		if s.address == a {
+			return s
+		}
+	}
+	return nil
+}
