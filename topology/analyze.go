@@ -18,18 +18,22 @@ import (
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
 	q := inquire(s, h, l, now)
 	var found []Finding
-	for _, ask := range []func() []Finding{
-		q.records, q.unreachedPrimary, q.servingPrimary, q.ackWaits, q.sourceSide, q.ackers,
-		q.writableServers, q.stalePrimaries, q.unreachedServers, q.channels, q.errants,
-		q.rules, q.settings, q.grants, q.identities, q.isolation,
-	} {
-		found = append(found, ask()...)
+	for _, ask := range questions {
+		found = append(found, ask(q)...)
 	}
 	found = append(found, q.readiness(found)...)
 	return q.settled(q.restrained(found), previous)
 }
 
-// inquiry is everything that one analysis looks at.
+// questions are asked of every cluster, each on its own.
+var questions = []func(*inquiry) []Finding{
+	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
+	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
+	(*inquiry).errants, (*inquiry).rules, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
+}
+
+// inquiry is everything that one analysis looks at. What several questions need is worked out once, for most rounds of
+// probes find nothing and should cost next to nothing; observations are pointed to, since they are large.
 type inquiry struct {
 	s   Snapshot
 	h   History
@@ -42,39 +46,53 @@ type inquiry struct {
 	// writable server; empty when neither exists.
 	leader     Address
 	leaderUUID gtid.UUID
-	p          Observation           // the leader's probe
-	errant     map[Address]gtid.Set  // see errants
-	replaced   bool                  // another server answers at the leader's address
-	ahead      map[Address]Marker    // servers that hold a marker later than the current leadership's
-	recorded   map[Marker]Leadership // markers that some record names
+	p          *Observation         // the leader's probe
+	errant     map[Address]gtid.Set // see errants
+	replaced   bool                 // another server answers at the leader's address
+	ahead      map[Address]Marker   // servers that hold a marker later than the current leadership's
+
+	members  []*Observation // of all servers of the ruleset, in its order
+	replicas []*Observation // the members other than the leader, in the same order
+	servers  ServerSet      // the members' addresses
+	ackers   ServerSet      // whose acknowledgement counts for the leader
+	needed   int            // how many acknowledgements a commit of the leader has to wait for
 }
 
-func inquire(s Snapshot, h History, l Limits, now time.Time) inquiry {
+func inquire(s Snapshot, h History, l Limits, now time.Time) *inquiry {
 	l = l.filled()
-	q := inquiry{s: s.fresh(now, 2*l.SilentAfter), h: h, l: l, now: now}
+	q := &inquiry{s: s.fresh(now, 2*l.SilentAfter), h: h, l: l, now: now, servers: s.Ruleset.Servers()}
+	q.members = q.observed()
 	q.lead, q.led = h.Current()
 	q.leader, q.leaderUUID = q.lead.Primary, q.lead.PrimaryUUID
 	if !q.led {
 		q.leader, q.leaderUUID = q.onlyWritable()
 	}
-	q.p = q.s.Server(q.leader)
-	q.replaced = q.p.OK() && q.leaderUUID != gtid.UUID{} && q.p.UUID != q.leaderUUID
-	q.recorded, q.ahead = q.recordedMarkers(), q.aheadOfRecord()
+	q.p, q.replicas = q.server(q.leader), q.others()
+	q.ackers, q.needed = s.Ruleset.Ackers(q.leader), s.Ruleset.AcksNeeded(q.leader)
+	q.replaced = q.p.Reach.OK() && q.leaderUUID != gtid.UUID{} && q.p.UUID != q.leaderUUID
+	q.ahead = q.aheadOfRecord()
 	q.errant = q.errantSets()
 	return q
 }
 
-// fresh turns observations that are too old to say anything into unprobed servers.
+// fresh turns observations that are too old to say anything into unprobed servers. The caller's stay as they are.
 func (s Snapshot) fresh(now time.Time, limit time.Duration) Snapshot {
 	if s.At.IsZero() {
 		s.At = now
 	}
-	s.Servers = slices.Clone(s.Servers)
-	for i, o := range s.Servers {
-		if o.At.IsZero() {
+	given := s.Servers
+	for i := range given {
+		at := given[i].At
+		if !at.IsZero() && now.Sub(at) <= limit {
+			continue
+		}
+		if &given[0] == &s.Servers[0] {
+			s.Servers = slices.Clone(given)
+		}
+		if at.IsZero() {
 			s.Servers[i].At = s.At
-		} else if now.Sub(o.At) > limit {
-			s.Servers[i] = Observation{Address: o.Address, At: o.At}
+		} else {
+			s.Servers[i] = Observation{Address: given[i].Address, At: at}
 		}
 	}
 	return s
@@ -105,32 +123,37 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// replicas are the members other than the leader, in the order of the ruleset.
-func (q inquiry) replicas() []Observation {
-	var all []Observation
-	for _, m := range q.s.Ruleset.Members {
-		if m.Address != q.leader {
-			all = append(all, q.s.Server(m.Address))
+// observed finds the observation of each member.
+func (q *inquiry) observed() []*Observation {
+	all := make([]*Observation, len(q.s.Ruleset.Members))
+	for i := range all {
+		all[i] = q.server(q.s.Ruleset.Members[i].Address)
+	}
+	return all
+}
+
+// server finds an observation; an address that was never probed gives ReachUnknown.
+func (q *inquiry) server(a Address) *Observation {
+	if i := q.s.place(a); i >= 0 {
+		return &q.s.Servers[i]
+	}
+	return &Observation{Address: a}
+}
+
+// others are the members besides the leader.
+func (q *inquiry) others() []*Observation {
+	all := make([]*Observation, 0, len(q.members))
+	for _, o := range q.members {
+		if o.Address != q.leader {
+			all = append(all, o)
 		}
 	}
 	return all
 }
 
-// members are all servers of the ruleset, in its order.
-func (q inquiry) members() []Observation {
-	all := make([]Observation, len(q.s.Ruleset.Members))
-	for i, m := range q.s.Ruleset.Members {
-		all[i] = q.s.Server(m.Address)
-	}
-	return all
-}
-
-// reached are the members that answered.
-func (q inquiry) reached() ServerSet { return q.s.Reached().And(q.s.Ruleset.Servers()) }
-
 // follows tells whether a server's channel leads to the primary. A source that goes by a name which is no member's is
 // recognised by its server_uuid; under the name of another member an old server_uuid proves nothing.
-func (q inquiry) follows(o Observation) bool {
+func (q *inquiry) follows(o *Observation) bool {
 	r := o.Replication
 	if r == nil || q.leader == "" {
 		return false
@@ -138,33 +161,40 @@ func (q inquiry) follows(o Observation) bool {
 	if r.Source == q.leader {
 		return true
 	}
-	return !q.s.Ruleset.Servers().Has(r.Source) && r.SourceUUID == q.leaderUUID && r.SourceUUID != gtid.UUID{}
+	return !q.servers.Has(r.Source) && r.SourceUUID == q.leaderUUID && r.SourceUUID != gtid.UUID{}
 }
 
-// needed is how many acknowledgements a commit of the leader has to wait for.
-func (q inquiry) needed() int { return q.s.Ruleset.AcksNeeded(q.leader) }
-
 // settled puts the findings in order and gives each its beginning.
-func (q inquiry) settled(found, previous []Finding) []Finding {
-	type key struct {
-		code   Code
-		server Address
-	}
-	began := map[key]time.Time{}
-	for _, f := range previous {
-		began[key{f.Code, f.Server}] = f.Since
-	}
-	for i, f := range found {
+func (q *inquiry) settled(found, previous []Finding) []Finding {
+	for i := range found {
 		found[i].Since = q.now
-		if since := began[key{f.Code, f.Server}]; !since.IsZero() {
+		if since := began(&found[i], previous); !since.IsZero() {
 			found[i].Since = since
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Severity.rank(), b.Severity.rank()),
-			cmp.Compare(a.Code.rank(), b.Code.rank()), cmp.Compare(a.Server, b.Server))
-	})
+	slices.SortStableFunc(found, inOrder)
 	return found
+}
+
+// began says since when a finding has held by the last analysis; zero when it is new.
+func began(f *Finding, previous []Finding) time.Time {
+	for i := len(previous) - 1; i >= 0; i-- {
+		if p := &previous[i]; p.Server == f.Server && p.Code == f.Code {
+			return p.Since
+		}
+	}
+	return time.Time{}
+}
+
+// inOrder puts the worst first.
+func inOrder(a, b Finding) int {
+	if c := cmp.Compare(a.Severity.rank(), b.Severity.rank()); c != 0 {
+		return c
+	}
+	if a.Code != b.Code {
+		return cmp.Compare(a.Code.rank(), b.Code.rank())
+	}
+	return cmp.Compare(a.Server, b.Server)
 }
 
 func (s Severity) rank() int {

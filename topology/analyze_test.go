@@ -163,6 +163,19 @@ func TestWorstComesFirstAndTheOrderOfProbesDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestTheSameClusterIsAlwaysJudgedInTheSameWords asks so often that an order which a map gives away would show.
+func TestTheSameClusterIsAlwaysJudgedInTheSameWords(t *testing.T) {
+	for _, row := range troubles {
+		s, h := row.fires.Snapshot(), row.fires.History()
+		want := topology.Analyze(s, h, topologytest.Limits, topologytest.Now, nil)
+		for range 200 {
+			if got := topology.Analyze(s, h, topologytest.Limits, topologytest.Now, nil); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s: %+v, and before %+v", row.name, got, want)
+			}
+		}
+	}
+}
+
 func TestAFindingKeepsItsBeginning(t *testing.T) {
 	b, began := cluster().Stopped("B", "C"), topologytest.Now.Add(-time.Hour)
 	first := topology.Analyze(b.Snapshot(), b.History(), topologytest.Limits, began, nil)

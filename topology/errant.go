@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/primacydb/primacy/gtid"
 )
@@ -20,57 +21,64 @@ import (
 // Such a P has restarted and is judged as unverified.
 // When P replicates from a server outside the cluster it does gain foreign UUIDs; then only those of members count.
 // When P was never seen its executed set is unknown, and nothing is claimed.
-func (q inquiry) errantSets() map[Address]gtid.Set {
-	all := map[Address]gtid.Set{}
-	history, known := q.history()
-	if !known {
-		return all
+func (q *inquiry) errantSets() map[Address]gtid.Set {
+	seen := q.primarySeen()
+	if seen == nil {
+		return nil
 	}
-	for _, o := range q.replicas() {
-		if _, ahead := q.ahead[o.Address]; !o.OK() || ahead {
+	var all map[Address]gtid.Set
+	history, mayBeErrant := q.history(seen), q.mayBeErrant(seen)
+	for _, o := range q.replicas {
+		if _, ahead := q.ahead[o.Address]; !o.Reach.OK() || ahead {
 			continue
 		}
-		if errant := o.Position().Subtract(history).Only(q.mayBeErrant()); !errant.IsEmpty() {
+		if errant := o.Position().Subtract(history).Only(mayBeErrant); !errant.IsEmpty() {
+			if all == nil {
+				all = map[Address]gtid.Set{}
+			}
 			all[o.Address] = errant
 		}
 	}
 	return all
 }
 
-// history is what is known to be in the chosen history; false when the primary was never seen.
-func (q inquiry) history() (gtid.Set, bool) {
-	seen, ok := q.p, q.p.OK()
+// primarySeen is the latest answer of the leader; nil when it was never seen.
+func (q *inquiry) primarySeen() *Observation {
+	seen, ok := q.p, q.p.Reach.OK()
 	if !ok {
-		seen, ok = q.h.LastSeen[q.leader]
+		last, known := q.h.LastSeen[q.leader]
+		seen, ok = &last, known
 	}
 	if !ok || q.leader == "" || seen.UUID != q.leaderUUID {
-		return gtid.Set{}, false
+		return nil
 	}
+	return seen
+}
+
+// history is what is known to be in the chosen history.
+func (q *inquiry) history(seen *Observation) gtid.Set {
 	if !q.led {
-		return seen.Executed, true
+		return seen.Executed
 	}
-	return seen.Executed.Union(q.lead.Base).Union(q.lead.Marker().Set()), true
+	return seen.Executed.Union(q.lead.Base).Union(q.lead.Marker().Set())
 }
 
 // mayBeErrant leaves out what the primary itself writes and what it takes over from outside the cluster.
-func (q inquiry) mayBeErrant() func(gtid.Source) bool {
-	seen := q.p
-	if !seen.OK() {
-		seen = q.h.LastSeen[q.leader]
-	}
+func (q *inquiry) mayBeErrant(seen *Observation) func(gtid.Source) bool {
 	if seen.Replication == nil || seen.Replication.Receiver == ThreadOff {
 		return func(s gtid.Source) bool { return s.UUID != q.leaderUUID }
 	}
-	members := map[gtid.UUID]bool{}
-	for _, o := range q.members() {
-		members[o.UUID] = o.OK()
-	}
-	return func(s gtid.Source) bool { return s.UUID != q.leaderUUID && members[s.UUID] }
+	return func(s gtid.Source) bool { return s.UUID != q.leaderUUID && q.isMember(s.UUID) }
 }
 
-func (q inquiry) errants() []Finding {
+// isMember tells whether a reached member has this server_uuid.
+func (q *inquiry) isMember(u gtid.UUID) bool {
+	return slices.ContainsFunc(q.members, func(o *Observation) bool { return o.Reach.OK() && o.UUID == u })
+}
+
+func (q *inquiry) errants() []Finding {
 	var found []Finding
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		errant, ok := q.errant[o.Address]
 		if !ok {
 			continue
@@ -86,7 +94,7 @@ func (q inquiry) errants() []Finding {
 }
 
 // errantEvidence says where each stream of errant transactions comes from.
-func (q inquiry) errantEvidence(o Observation, errant gtid.Set) []Evidence {
+func (q *inquiry) errantEvidence(o *Observation, errant gtid.Set) []Evidence {
 	var all []Evidence
 	for _, u := range errant.UUIDs() {
 		part := errant.Only(func(s gtid.Source) bool { return s.UUID == u })
@@ -96,12 +104,12 @@ func (q inquiry) errantEvidence(o Observation, errant gtid.Set) []Evidence {
 }
 
 // author names who writes under a UUID.
-func (q inquiry) author(u gtid.UUID) string {
+func (q *inquiry) author(u gtid.UUID) string {
 	if m, ok := MarkerOf(u); ok {
 		return "an elector as the marker of " + m.String()
 	}
-	for _, o := range q.members() {
-		if o.OK() && o.UUID == u {
+	for _, o := range q.members {
+		if o.Reach.OK() && o.UUID == u {
 			return string(o.Address)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 
 // identities reports members that share an identity. Two with one server_uuid write different transactions under the
 // same GTIDs and replace each other as replicas; two with one server_id skip each other's transactions.
-func (q inquiry) identities() []Finding {
+func (q *inquiry) identities() []Finding {
 	var found []Finding
-	members := q.members()
+	members := q.members
 	for i, o := range members {
 		for _, earlier := range members[:i] {
 			if shared := sharedIdentity(earlier, o); shared != "" {
@@ -27,9 +27,9 @@ func (q inquiry) identities() []Finding {
 	return found
 }
 
-func sharedIdentity(a, b Observation) string {
+func sharedIdentity(a, b *Observation) string {
 	switch {
-	case !a.OK() || !b.OK():
+	case !a.Reach.OK() || !b.Reach.OK():
 		return ""
 	case a.UUID == b.UUID && a.UUID != gtid.UUID{}:
 		return "server_uuid " + a.UUID.String()

@@ -10,7 +10,7 @@ import (
 )
 
 // records compares what is on record about the leadership with what the servers show of it.
-func (q inquiry) records() []Finding {
+func (q *inquiry) records() []Finding {
 	unknown, unsettled := q.unrecordedMarkers(), q.unsettledMarkers()
 	switch {
 	case len(unknown) > 0:
@@ -23,42 +23,50 @@ func (q inquiry) records() []Finding {
 	return nil
 }
 
-func (q inquiry) recordedMarkers() map[Marker]Leadership {
-	all := map[Marker]Leadership{}
-	for _, l := range q.h.Leaderships {
-		all[l.Marker()] = l
+// recordOf finds the leadership that a marker stands for; nil when no record names it.
+func (q *inquiry) recordOf(m Marker) *Leadership {
+	for i := len(q.h.Leaderships) - 1; i >= 0; i-- {
+		if q.h.Leaderships[i].Marker() == m {
+			return &q.h.Leaderships[i]
+		}
 	}
-	return all
+	return nil
 }
 
 // aheadOfRecord finds the reached servers that have heard of a term after the current one, or of another leadership
-// that claims the same term.
-func (q inquiry) aheadOfRecord() map[Address]Marker {
-	ahead := map[Address]Marker{}
-	for _, o := range q.members() {
-		if !o.OK() {
+// that claims the same term; nil, as a rule.
+func (q *inquiry) aheadOfRecord() map[Address]Marker {
+	var ahead map[Address]Marker
+	current := q.lead.Marker()
+	for _, o := range q.members {
+		if !o.Reach.OK() {
 			continue
 		}
-		for _, m := range Markers(o.Position()) {
-			if !q.led || m.Term > q.lead.Term || m.Term == q.lead.Term && m != q.lead.Marker() {
-				ahead[o.Address] = m
+		for s := range o.Position().Sources() {
+			m, ok := MarkerOf(s.UUID)
+			if !ok || q.led && (m.Term < current.Term || m == current) {
+				continue
 			}
+			if ahead == nil {
+				ahead = map[Address]Marker{}
+			}
+			ahead[o.Address] = m
 		}
 	}
 	return ahead
 }
 
 // unrecordedMarkers are the servers whose latest leadership no record names.
-func (q inquiry) unrecordedMarkers() []Address {
-	return q.aheadWhere(func(m Marker) bool { _, known := q.recorded[m]; return !known })
+func (q *inquiry) unrecordedMarkers() []Address {
+	return q.aheadWhere(func(m Marker) bool { return q.recordOf(m) == nil })
 }
 
 // unsettledMarkers are the servers whose latest leadership is a recorded intent of unknown outcome.
-func (q inquiry) unsettledMarkers() []Address {
-	return q.aheadWhere(func(m Marker) bool { _, known := q.recorded[m]; return known })
+func (q *inquiry) unsettledMarkers() []Address {
+	return q.aheadWhere(func(m Marker) bool { return q.recordOf(m) != nil })
 }
 
-func (q inquiry) aheadWhere(keep func(Marker) bool) []Address {
+func (q *inquiry) aheadWhere(keep func(Marker) bool) []Address {
 	var all []Address
 	for _, a := range slices.Sorted(maps.Keys(q.ahead)) {
 		if keep(q.ahead[a]) {
@@ -68,15 +76,15 @@ func (q inquiry) aheadWhere(keep func(Marker) bool) []Address {
 	return all
 }
 
-func (q inquiry) markerEvidence(servers []Address) []Evidence {
+func (q *inquiry) markerEvidence(servers []Address) []Evidence {
 	var all []Evidence
 	for _, a := range servers {
-		all = append(all, q.saw(q.s.Server(a), "holds the marker of %s", q.ahead[a]))
+		all = append(all, q.saw(q.server(a), "holds the marker of %s", q.ahead[a]))
 	}
 	return all
 }
 
-func (q inquiry) storeBehind(servers []Address) Finding {
+func (q *inquiry) storeBehind(servers []Address) Finding {
 	record := "no leadership is on record"
 	if q.led {
 		record = fmt.Sprintf("the latest established leadership on record is term %d of %s", q.lead.Term, q.lead.Primary)
@@ -89,8 +97,8 @@ func (q inquiry) storeBehind(servers []Address) Finding {
 	}
 }
 
-func (q inquiry) leadershipUnsettled(servers []Address) Finding {
-	l := q.recorded[q.ahead[servers[0]]]
+func (q *inquiry) leadershipUnsettled(servers []Address) Finding {
+	l := q.recordOf(q.ahead[servers[0]])
 	return Finding{
 		Code: LeadershipUnsettled, Severity: SeverityCritical, Server: l.Primary, Remedy: RemedyEmergency, Evidence: q.markerEvidence(servers),
 		Message: fmt.Sprintf("a change to %s under term %d was begun and its outcome is not on record, but %s %s its marker: it has to be finished",
@@ -98,19 +106,24 @@ func (q inquiry) leadershipUnsettled(servers []Address) Finding {
 	}
 }
 
+// writable are the members on which ordinary clients can write.
+func (q *inquiry) writable() ServerSet {
+	return q.s.where(func(o *Observation) bool { return o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }).And(q.servers)
+}
+
 // onlyWritable is the one writable member of a cluster, with its identity.
-func (q inquiry) onlyWritable() (Address, gtid.UUID) {
-	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+func (q *inquiry) onlyWritable() (Address, gtid.UUID) {
+	writable := q.writable()
 	if writable.Len() != 1 {
 		return "", gtid.UUID{}
 	}
-	a := writable.List()[0]
-	return a, q.s.Server(a).UUID
+	a := writable.members[0]
+	return a, q.server(a).UUID
 }
 
 // unadopted judges a cluster without a record by what its servers show.
-func (q inquiry) unadopted() Finding {
-	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+func (q *inquiry) unadopted() Finding {
+	writable := q.writable()
 	switch writable.Len() {
 	case 0:
 		return q.noPrimary()
@@ -124,7 +137,7 @@ func (q inquiry) unadopted() Finding {
 	}
 }
 
-func (q inquiry) noPrimary() Finding {
+func (q *inquiry) noPrimary() Finding {
 	f := Finding{
 		Code: NoPrimary, Severity: SeverityCritical, Message: "no leadership is on record and no server is writable",
 		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable and the cluster is adopted, or let `primacy emergency` choose by what the servers hold",
@@ -132,8 +145,8 @@ func (q inquiry) noPrimary() Finding {
 	if q.s.Reached().Len() < len(q.s.Ruleset.Members) {
 		f.WhyNot = "the primary may be among the servers that are not reached: make nothing writable before they are"
 	}
-	for _, o := range q.members() {
-		if o.OK() {
+	for _, o := range q.members {
+		if o.Reach.OK() {
 			f.Evidence = append(f.Evidence, q.saw(o, "is read-only%s", offlineText(o)))
 		} else {
 			f.Evidence = append(f.Evidence, q.saw(o, "%s", reachText(o)))
@@ -142,29 +155,29 @@ func (q inquiry) noPrimary() Finding {
 	return f
 }
 
-func offlineText(o Observation) string {
+func offlineText(o *Observation) string {
 	if o.OfflineMode {
 		return " and in offline mode"
 	}
 	return ""
 }
 
-func (q inquiry) writableEvidence(writable ServerSet) []Evidence {
+func (q *inquiry) writableEvidence(writable ServerSet) []Evidence {
 	var all []Evidence
-	for _, a := range writable.List() {
-		all = append(all, q.saw(q.s.Server(a), "is writable"))
+	for _, a := range writable.members {
+		all = append(all, q.saw(q.server(a), "is writable"))
 	}
 	return all
 }
 
 // notAdopted offers adoption of a cluster that has one writable server which all the others follow.
-func (q inquiry) notAdopted() Finding {
+func (q *inquiry) notAdopted() Finding {
 	f := Finding{
 		Code: NotAdopted, Severity: SeverityInfo, Server: q.leader, Remedy: RemedyAdopt,
 		Evidence: []Evidence{q.saw(q.p, "is writable")},
 		Message:  fmt.Sprintf("%s leads, but no term is on record yet", q.leader),
 	}
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		if reason := q.notFollowing(o); reason != "" {
 			f.Severity, f.Remedy = SeverityWarning, RemedyNone
 			f.WhyNot = cmp.Or(f.WhyNot, fmt.Sprintf("not adopted before the cluster is healthy: %s %s", o.Address, reason))
@@ -175,9 +188,9 @@ func (q inquiry) notAdopted() Finding {
 }
 
 // notFollowing says why a server is not a plain replica of the leader; empty when it is.
-func (q inquiry) notFollowing(o Observation) string {
+func (q *inquiry) notFollowing(o *Observation) string {
 	switch {
-	case !o.OK():
+	case !o.Reach.OK():
 		return "is not reached: " + reachText(o)
 	case o.Replication == nil:
 		return "does not replicate"
@@ -192,9 +205,9 @@ func (q inquiry) notFollowing(o Observation) string {
 }
 
 // writableServers reports whoever is writable besides the primary.
-func (q inquiry) writableServers() []Finding {
+func (q *inquiry) writableServers() []Finding {
 	var found []Finding
-	writable := q.s.where(Observation.Writable).And(q.s.Ruleset.Servers())
+	writable := q.writable()
 	if q.led && writable.Len() > 1 {
 		found = append(found, Finding{
 			Code: TwoWritable, Severity: SeverityCritical, Evidence: q.writableEvidence(writable),
@@ -202,15 +215,15 @@ func (q inquiry) writableServers() []Finding {
 			WhyNot:  "settled server by server: see their own findings",
 		})
 	}
-	for _, o := range q.replicas() {
-		if o.OK() && q.leader != "" && !o.SuperReadOnly && !q.isStale(o) {
+	for _, o := range q.replicas {
+		if o.Reach.OK() && q.leader != "" && !o.SuperReadOnly && !q.isStale(o) {
 			found = append(found, q.writableReplica(o))
 		}
 	}
 	return found
 }
 
-func (q inquiry) writableReplica(o Observation) Finding {
+func (q *inquiry) writableReplica(o *Observation) Finding {
 	f := Finding{Code: WritableReplica, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s is writable although %s leads: what is written there will be errant", o.Address, q.leader),
 		Evidence: []Evidence{q.saw(o, "read_only and super_read_only are OFF")}}
@@ -223,15 +236,15 @@ func (q inquiry) writableReplica(o Observation) Finding {
 }
 
 // isStale tells whether a server that led in an earlier term still, or again, behaves like a primary.
-func (q inquiry) isStale(o Observation) bool {
-	if !q.led || !o.OK() || o.Address == q.leader || o.UUID == q.leaderUUID || !q.hasLed(o) {
+func (q *inquiry) isStale(o *Observation) bool {
+	if !q.led || !o.Reach.OK() || o.Address == q.leader || o.UUID == q.leaderUUID || !q.hasLed(o) {
 		return false
 	}
 	return !o.ReadOnly || o.SemiSync.SourceEnabled || !q.follows(o)
 }
 
 // hasLed tells whether a server led by record, or may have: a recorded intent counts.
-func (q inquiry) hasLed(o Observation) bool {
+func (q *inquiry) hasLed(o *Observation) bool {
 	if o.UUID == (gtid.UUID{}) {
 		return false
 	}
@@ -239,9 +252,9 @@ func (q inquiry) hasLed(o Observation) bool {
 		slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool { return l.PrimaryUUID == o.UUID })
 }
 
-func (q inquiry) stalePrimaries() []Finding {
+func (q *inquiry) stalePrimaries() []Finding {
 	var found []Finding
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		if q.isStale(o) {
 			found = append(found, q.stalePrimary(o))
 		}
@@ -249,7 +262,7 @@ func (q inquiry) stalePrimaries() []Finding {
 	return found
 }
 
-func (q inquiry) stalePrimary(o Observation) Finding {
+func (q *inquiry) stalePrimary(o *Observation) Finding {
 	f := Finding{
 		Code: StalePrimary, Severity: SeverityWarning, Server: o.Address, Remedy: RemedyReconcile,
 		Message: fmt.Sprintf("%s led before and has not joined %s, the primary of term %d", o.Address, q.leader, q.lead.Term),

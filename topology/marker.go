@@ -46,8 +46,8 @@ func MarkerOf(u gtid.UUID) (Marker, bool) {
 // Markers lists the term markers in a position, lowest term first.
 func Markers(position gtid.Set) []Marker {
 	var found []Marker
-	for _, u := range position.UUIDs() {
-		if m, ok := MarkerOf(u); ok {
+	for s := range position.Sources() {
+		if m, ok := MarkerOf(s.UUID); ok && (len(found) == 0 || found[len(found)-1] != m) {
 			found = append(found, m)
 		}
 	}
@@ -56,9 +56,12 @@ func Markers(position gtid.Set) []Marker {
 
 // HighestMarker is the latest leadership that a position knows of; false when it knows none.
 func HighestMarker(position gtid.Set) (Marker, bool) {
-	all := Markers(position)
-	if len(all) == 0 {
-		return Marker{}, false
+	var highest Marker
+	found := false
+	for s := range position.Sources() {
+		if m, ok := MarkerOf(s.UUID); ok {
+			highest, found = m, true
+		}
 	}
-	return all[len(all)-1], true
+	return highest, found
 }

@@ -28,6 +28,9 @@ const (
 	ReachUnresolved Reach = "unresolved"
 )
 
+// OK tells whether the probe was answered.
+func (r Reach) OK() bool { return r == ReachOK }
+
 // Gone tells whether the process is certainly not serving: refused, not merely silent.
 func (r Reach) Gone() bool { return r == ReachRefused }
 
@@ -173,7 +176,7 @@ type Observation struct {
 }
 
 // OK tells whether the probe was answered.
-func (o Observation) OK() bool { return o.Reach == ReachOK }
+func (o Observation) OK() bool { return o.Reach.OK() }
 
 // Position is executed ∪ received; never use one without the other, for the received set forgets its
 // past at each restart or reset.
@@ -186,7 +189,7 @@ func (o Observation) Term() uint32 {
 }
 
 // Writable tells whether ordinary clients can write.
-func (o Observation) Writable() bool { return o.OK() && !o.ReadOnly && !o.OfflineMode }
+func (o Observation) Writable() bool { return o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }
 
 // Unapplied is what was received and not executed yet.
 func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

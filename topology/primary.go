@@ -9,7 +9,7 @@ import (
 
 // unreachedPrimary judges an established primary that our probes do not reach. Its ackers are the witnesses:
 // whoever still hears it stops the failover, whoever lost it confirms the failure.
-func (q inquiry) unreachedPrimary() []Finding {
+func (q *inquiry) unreachedPrimary() []Finding {
 	if !q.led {
 		return nil
 	}
@@ -40,7 +40,7 @@ type tally struct {
 	others                       []Evidence // electors that reach it
 }
 
-func (q inquiry) tally() tally {
+func (q *inquiry) tally() tally {
 	t := tally{others: q.reachedByOthers()}
 	for _, w := range q.witnesses() {
 		switch w.says {
@@ -67,7 +67,7 @@ func (q inquiry) tally() tally {
 // buffer, which can be seconds after a kill -9. It shows by what it lacks: while it has not got to where a witness is
 // that lost the primary, nothing of what it receives needs a primary that lives. Only a process that is gone by the
 // word of its own host is judged like that; a primary that is merely silent to us keeps every one who hears it.
-func (q inquiry) withoutDrainers(group []witness, t tally) (rest, none []witness) {
+func (q *inquiry) withoutDrainers(group []witness, t tally) (rest, none []witness) {
 	none = t.none
 	for _, w := range group {
 		ahead, lacks := q.aheadOf(w, t.lost)
@@ -83,7 +83,7 @@ func (q inquiry) withoutDrainers(group []witness, t tally) (rest, none []witness
 }
 
 // aheadOf finds the witness that holds most of the primary's transactions that another one lacks.
-func (q inquiry) aheadOf(w witness, lost []witness) (ahead Address, lacks uint64) {
+func (q *inquiry) aheadOf(w witness, lost []witness) (ahead Address, lacks uint64) {
 	for _, l := range lost {
 		written := l.Position().Only(func(s gtid.Source) bool { return s.UUID == q.leaderUUID })
 		if n := written.Subtract(w.Position()).Count(); n > lacks {
@@ -99,7 +99,7 @@ func (t tally) lives() bool { return len(t.hears)+len(t.others) > 0 }
 // lost it. Without any such acker (all stopped by hand, or none reached) the refusal must last as long as a silence
 // would have to: it is first-hand and certain, but a supervisor may be restarting the process this very moment.
 // A connection that was merely cut needs a witness.
-func (q inquiry) isDead(t tally) bool {
+func (q *inquiry) isDead(t tally) bool {
 	if len(t.unsettled) > 0 {
 		return false
 	}
@@ -116,7 +116,7 @@ func (q inquiry) isDead(t tally) bool {
 // isFrozen is the slow path: nothing came back for SilentAfter, neither to us nor to any acker that could tell. When
 // none can tell, the primary has failed only if so many ackers were seen not to receive that it cannot complete a
 // write; else the unreached ones may hear it, and we may be the broken part.
-func (q inquiry) isFrozen(t tally) bool {
+func (q *inquiry) isFrozen(t tally) bool {
 	if len(t.unsettled) > 0 || q.failingFor() < q.l.SilentAfter {
 		return false
 	}
@@ -124,15 +124,15 @@ func (q inquiry) isFrozen(t tally) bool {
 }
 
 // maybeReceiving are the ackers that were not seen idle: unreached, or with their receiver connected to the primary.
-func (q inquiry) maybeReceiving() ServerSet {
-	return q.s.Ruleset.Ackers(q.leader).Where(func(a Address) bool {
-		o := q.s.Server(a)
-		return !o.OK() || q.follows(o) && o.Replication.Receiver != ThreadOff
+func (q *inquiry) maybeReceiving() ServerSet {
+	return q.ackers.Where(func(a Address) bool {
+		o := q.server(a)
+		return !o.Reach.OK() || q.follows(o) && o.Replication.Receiver != ThreadOff
 	})
 }
 
 // evidence tells first what our probe saw, then what each witness says, then the other electors.
-func (q inquiry) evidence(t tally) []Evidence {
+func (q *inquiry) evidence(t tally) []Evidence {
 	all := []Evidence{q.saw(q.p, "%s for %s", reachText(q.p), span(q.failingFor()))}
 	all = append(all, q.lastSeen(q.leader)...)
 	for _, group := range [][]witness{t.hears, t.lost, t.unsettled, t.none} {
@@ -145,17 +145,17 @@ func (q inquiry) evidence(t tally) []Evidence {
 }
 
 // silentWitnesses says which ackers could not be asked.
-func (q inquiry) silentWitnesses() []Evidence {
+func (q *inquiry) silentWitnesses() []Evidence {
 	var all []Evidence
-	for _, a := range q.s.Ruleset.Ackers(q.leader).Minus(q.reached()).List() {
-		o := q.s.Server(a)
+	for _, a := range q.ackers.Minus(q.s.Reached()).members {
+		o := q.server(a)
 		all = append(all, q.saw(o, "cannot testify: %s", reachText(o)))
 	}
 	return all
 }
 
 // reachText says how a probe ended.
-func reachText(o Observation) string {
+func reachText(o *Observation) string {
 	switch o.Reach {
 	case ReachOK:
 		return "answers"
@@ -174,7 +174,7 @@ func reachText(o Observation) string {
 	return "not probed lately"
 }
 
-func (q inquiry) primaryDead(t tally) Finding {
+func (q *inquiry) primaryDead(t tally) Finding {
 	f := Finding{
 		Code: PrimaryDead, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency,
 		Certain: q.p.Reach.Gone(), Evidence: q.evidence(t),
@@ -190,7 +190,7 @@ func (q inquiry) primaryDead(t tally) Finding {
 	return f
 }
 
-func (q inquiry) primaryFrozen(t tally) Finding {
+func (q *inquiry) primaryFrozen(t tally) Finding {
 	f := Finding{
 		Code: PrimaryFrozen, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency, Evidence: q.evidence(t),
 		Message: fmt.Sprintf("%s is silent, and %s lost it too", q.leader, witnessNames(t.lost)),
@@ -201,7 +201,7 @@ func (q inquiry) primaryFrozen(t tally) Finding {
 	return f
 }
 
-func (q inquiry) unreachableByUs(t tally) Finding {
+func (q *inquiry) unreachableByUs(t tally) Finding {
 	f := Finding{
 		Code: PrimaryUnreachableByUs, Severity: SeverityWarning, Server: q.leader, Evidence: q.evidence(t),
 		Message: fmt.Sprintf("%s does not answer this elector, but it lives", q.leader),
@@ -216,7 +216,7 @@ func (q inquiry) unreachableByUs(t tally) Finding {
 	f.WhyNot = "no failover: " + strings.Join(reasons, "; ") + ". Mend the network between this elector and " + string(q.leader)
 	if maybe := t.possibleAckers(q); !q.s.Ruleset.CanComplete(q.leader, maybe) {
 		f.Severity = SeverityCritical
-		f.Message += fmt.Sprintf("; yet its writes wait, for %s and %d must", mayAcknowledge(maybe), q.needed())
+		f.Message += fmt.Sprintf("; yet its writes wait, for %s and %d must", mayAcknowledge(maybe), q.needed)
 	}
 	return f
 }
@@ -229,7 +229,7 @@ func mayAcknowledge(maybe ServerSet) string {
 }
 
 // possibleAckers are those that may be connected: all but the ones seen to have lost the primary or to be stopped.
-func (t tally) possibleAckers(q inquiry) ServerSet {
+func (t tally) possibleAckers(q *inquiry) ServerSet {
 	maybe := q.maybeReceiving()
 	for _, w := range t.lost {
 		maybe = maybe.Without(w.Address)
@@ -237,7 +237,7 @@ func (t tally) possibleAckers(q inquiry) ServerSet {
 	return maybe
 }
 
-func (q inquiry) primarySuspect(t tally) Finding {
+func (q *inquiry) primarySuspect(t tally) Finding {
 	return Finding{
 		Code: PrimarySuspect, Severity: SeverityWarning, Server: q.leader, Evidence: q.evidence(t),
 		Message: fmt.Sprintf("%s does not answer; whether it has failed is not settled yet", q.leader),
@@ -245,7 +245,7 @@ func (q inquiry) primarySuspect(t tally) Finding {
 	}
 }
 
-func (q inquiry) unsettledReason(t tally) string {
+func (q *inquiry) unsettledReason(t tally) string {
 	switch {
 	case len(t.unsettled) > 0:
 		return string(t.unsettled[0].Address) + " " + t.unsettled[0].words
@@ -258,14 +258,14 @@ func (q inquiry) unsettledReason(t tally) string {
 	return "no replica that follows it can be asked"
 }
 
-func (q inquiry) witnessLack(t tally) string {
+func (q *inquiry) witnessLack(t tally) string {
 	if len(t.lost) > 0 {
 		return "a refused connection"
 	}
 	return "a witness"
 }
 
-func (q inquiry) primaryDenied() Finding {
+func (q *inquiry) primaryDenied() Finding {
 	return Finding{
 		Code: PrimaryDenied, Severity: SeverityWarning, Server: q.leader,
 		Evidence: append([]Evidence{q.saw(q.p, "%s", reachText(q.p))}, q.lastSeen(q.leader)...),
@@ -274,7 +274,7 @@ func (q inquiry) primaryDenied() Finding {
 	}
 }
 
-func (q inquiry) primaryUnprobed() Finding {
+func (q *inquiry) primaryUnprobed() Finding {
 	return Finding{
 		Code: PrimarySuspect, Severity: SeverityWarning, Server: q.leader, Evidence: q.lastSeen(q.leader),
 		Message: fmt.Sprintf("%s has not been probed lately", q.leader),

@@ -7,7 +7,7 @@ import (
 
 // readiness asks what would happen if the primary died now, or what stands in the way when it has. It is the same
 // question that a reparent asks first, so that nobody learns the answer during an outage.
-func (q inquiry) readiness(found []Finding) []Finding {
+func (q *inquiry) readiness(found []Finding) []Finding {
 	if !q.led || q.s.Reparenting {
 		return nil
 	}
@@ -22,7 +22,7 @@ func (q inquiry) readiness(found []Finding) []Finding {
 		f.Severity = SeverityCritical
 		f.Message = fmt.Sprintf("the failover of %s is blocked: %s", q.leader, strings.Join(lacks, "; "))
 	}
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		if reason := q.unfit(o); reason != "" {
 			f.Evidence = append(f.Evidence, q.saw(o, "%s", reason))
 		}
@@ -46,14 +46,14 @@ func primaryFailed(found []Finding) bool {
 
 // revocationLacks says which of the servers that may be leading could not be stopped. A leader that answers can be
 // stopped on the server itself; another one only by freezing so many ackers that it cannot complete.
-func (q inquiry) revocationLacks(failed bool) []string {
+func (q *inquiry) revocationLacks(failed bool) []string {
 	var lacks []string
 	for _, l := range q.h.Leaderships {
 		if l.Term < q.lead.Term {
 			continue
 		}
-		here := q.s.Server(l.Primary)
-		answers := here.OK() && here.UUID == l.PrimaryUUID
+		here := q.server(l.Primary)
+		answers := here.Reach.OK() && here.UUID == l.PrimaryUUID
 		if answers && (failed || l.Primary != q.leader) {
 			continue
 		}
@@ -65,11 +65,11 @@ func (q inquiry) revocationLacks(failed bool) []string {
 }
 
 // acksOf is how many acknowledgements a leader waits for: what it was seen to do where that is less than the rule.
-func (q inquiry) acksOf(l Leadership) int {
+func (q *inquiry) acksOf(l Leadership) int {
 	needed := q.s.Ruleset.AcksNeeded(l.Primary)
-	o := q.s.Server(l.Primary)
+	o := q.server(l.Primary)
 	switch {
-	case !o.OK() || o.UUID != l.PrimaryUUID:
+	case !o.Reach.OK() || o.UUID != l.PrimaryUUID:
 		return needed
 	case !o.SemiSync.SourceEnabled || !o.SemiSync.SourceActive:
 		return 0
@@ -77,9 +77,9 @@ func (q inquiry) acksOf(l Leadership) int {
 	return min(needed, o.SemiSync.Acks)
 }
 
-func (q inquiry) revocationLack(leader Address, acks int) string {
+func (q *inquiry) revocationLack(leader Address, acks int) string {
 	r := q.s.Ruleset
-	frozen := q.reached().Without(leader)
+	frozen := q.s.Reached().Without(leader)
 	switch {
 	case r.Policy.Kind == PolicyNone && r.Policy.AllowUnfenced:
 		return ""
@@ -95,7 +95,7 @@ func (q inquiry) revocationLack(leader Address, acks int) string {
 }
 
 // establishmentLacks says why none of the other servers could become primary; nothing when one could.
-func (q inquiry) establishmentLacks() []string {
+func (q *inquiry) establishmentLacks() []string {
 	var lacks []string
 	for _, m := range q.s.Ruleset.Members {
 		if m.Address == q.leader || m.Promotion == PromotionNever {
@@ -113,12 +113,12 @@ func (q inquiry) establishmentLacks() []string {
 	return lacks
 }
 
-func (q inquiry) establishmentLack(candidate Address) string {
-	if reason := q.unfit(q.s.Server(candidate)); reason != "" {
+func (q *inquiry) establishmentLack(candidate Address) string {
+	if reason := q.unfit(q.server(candidate)); reason != "" {
 		return fmt.Sprintf("%s %s", candidate, reason)
 	}
 	r := q.s.Ruleset
-	attachable := r.Ackers(candidate).Where(func(a Address) bool { return a != q.leader && q.unfit(q.s.Server(a)) == "" })
+	attachable := r.Ackers(candidate).Where(func(a Address) bool { return a != q.leader && q.unfit(q.server(a)) == "" })
 	if r.CanComplete(candidate, attachable) {
 		return ""
 	}
@@ -127,10 +127,10 @@ func (q inquiry) establishmentLack(candidate Address) string {
 }
 
 // unfit says why a server could neither lead nor follow a new primary right now; empty when it could.
-func (q inquiry) unfit(o Observation) string {
+func (q *inquiry) unfit(o *Observation) string {
 	r := o.Replication
 	switch {
-	case !o.OK():
+	case !o.Reach.OK():
 		return "is not reached: " + reachText(o)
 	case q.s.Maintenance.Has(o.Address):
 		return "is in maintenance"
@@ -140,7 +140,7 @@ func (q inquiry) unfit(o Observation) string {
 		return "does not replicate"
 	case r.Applier != ThreadOn:
 		return "does not apply" + errnoText(r.ApplierErrno)
-	case q.needed() > 0 && !o.SemiSync.Installed:
+	case q.needed > 0 && !o.SemiSync.Installed:
 		return "lacks the semi-sync plugins"
 	}
 	return ""

@@ -8,13 +8,13 @@ import (
 )
 
 // channels judges the replication of each reached server other than the leader, and of the leader itself.
-func (q inquiry) channels() []Finding {
+func (q *inquiry) channels() []Finding {
 	if q.leader == "" {
 		return nil
 	}
 	found := q.followingPrimary()
-	for _, o := range q.replicas() {
-		if o.OK() && !q.isStale(o) {
+	for _, o := range q.replicas {
+		if o.Reach.OK() && !q.isStale(o) {
 			found = append(found, q.channel(o)...)
 		}
 	}
@@ -22,9 +22,9 @@ func (q inquiry) channels() []Finding {
 }
 
 // followingPrimary reports a primary that receives from another member: a circle.
-func (q inquiry) followingPrimary() []Finding {
+func (q *inquiry) followingPrimary() []Finding {
 	r := q.p.Replication
-	if !q.leads() || r == nil || r.Receiver == ThreadOff || !q.s.Ruleset.Servers().Has(r.Source) {
+	if !q.leads() || r == nil || r.Receiver == ThreadOff || !q.servers.Has(r.Source) {
 		return nil
 	}
 	return []Finding{{
@@ -34,7 +34,7 @@ func (q inquiry) followingPrimary() []Finding {
 	}}
 }
 
-func (q inquiry) channel(o Observation) []Finding {
+func (q *inquiry) channel(o *Observation) []Finding {
 	if o.Replication == nil {
 		return []Finding{q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel")}
 	}
@@ -51,7 +51,7 @@ func (q inquiry) channel(o Observation) []Finding {
 
 // onChannel makes a finding about a replica. Nothing is started on a server that holds errant transactions: it would
 // replicate without an error and stay different.
-func (q inquiry) onChannel(o Observation, code Code, severity Severity, remedy Remedy, message, fact string) Finding {
+func (q *inquiry) onChannel(o *Observation, code Code, severity Severity, remedy Remedy, message, fact string) Finding {
 	f := Finding{
 		Code: code, Severity: severity, Server: o.Address, Remedy: remedy,
 		Message: string(o.Address) + " " + message, Evidence: []Evidence{q.saw(o, "%s", fact)},
@@ -64,17 +64,18 @@ func (q inquiry) onChannel(o Observation, code Code, severity Severity, remedy R
 
 // receiver judges the receiver of a server that has the right source. While the primary is not reached a receiver that
 // cannot connect is a witness against it, not a trouble of its own.
-func (q inquiry) receiver(o Observation) []Finding {
+func (q *inquiry) receiver(o *Observation) []Finding {
 	r := o.Replication
-	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
-	primaryFails := !q.p.OK() && networkErrno(r.ReceiverErrno)
-	switch {
-	case r.Receiver == ThreadOn, primaryFails:
+	primaryFails := !q.p.Reach.OK() && networkErrno(r.ReceiverErrno)
+	if r.Receiver == ThreadOn || primaryFails {
 		return nil
+	}
+	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
+	switch {
 	case r.ReceiverErrno != 0:
 		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, RemedyNone,
 			fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
-	case r.Receiver == ThreadConnecting && q.p.OK():
+	case r.Receiver == ThreadConnecting && q.p.Reach.OK():
 		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", q.leader), fact)}
 	case r.Receiver == ThreadOff:
 		return []Finding{q.onChannel(o, ReceiverStopped, SeverityWarning, RemedyReconcile,
@@ -85,7 +86,7 @@ func (q inquiry) receiver(o Observation) []Finding {
 
 // purged tells whether a server that does not receive needs transactions which the primary has purged. One that
 // receives right now lacks nothing; its own set is merely older than the primary's.
-func (q inquiry) purged(o Observation) []Finding {
+func (q *inquiry) purged(o *Observation) []Finding {
 	if !q.leads() || q.follows(o) && o.Replication.Receiver == ThreadOn {
 		return nil
 	}
@@ -104,21 +105,24 @@ func (q inquiry) purged(o Observation) []Finding {
 }
 
 // holders are the other replicas that executed what a server lacks and have not purged it.
-func (q inquiry) holders(lacks Address, lacking gtid.Set) []Address {
+func (q *inquiry) holders(lacks Address, lacking gtid.Set) []Address {
 	var all []Address
-	for _, o := range q.replicas() {
-		if o.OK() && o.Address != lacks && o.Executed.Contains(lacking) && !o.Purged.Intersects(lacking) {
+	for _, o := range q.replicas {
+		if o.Reach.OK() && o.Address != lacks && o.Executed.Contains(lacking) && !o.Purged.Intersects(lacking) {
 			all = append(all, o.Address)
 		}
 	}
 	return all
 }
 
-func (q inquiry) applier(o Observation) []Finding {
+func (q *inquiry) applier(o *Observation) []Finding {
 	r := o.Replication
+	if r.Applier == ThreadOn {
+		return q.lagging(o)
+	}
 	fact := fmt.Sprintf("its applier is %s%s", r.Applier, errnoText(r.ApplierErrno))
 	switch {
-	case r.ApplierErrno != 0 && r.Applier != ThreadOn:
+	case r.ApplierErrno != 0:
 		remedy := RemedyNone
 		if transientApplierErrno(r.ApplierErrno) {
 			remedy = RemedyReconcile
@@ -132,7 +136,7 @@ func (q inquiry) applier(o Observation) []Finding {
 }
 
 // lagging leaves out the delay that was asked for.
-func (q inquiry) lagging(o Observation) []Finding {
+func (q *inquiry) lagging(o *Observation) []Finding {
 	delay := time.Duration(o.Replication.ApplierDelayed) * time.Second
 	lag := o.Replication.Lag - delay
 	if lag <= q.l.LagMax {
@@ -144,9 +148,9 @@ func (q inquiry) lagging(o Observation) []Finding {
 }
 
 // unreachedServers reports members, other than an established primary, that do not answer.
-func (q inquiry) unreachedServers() []Finding {
+func (q *inquiry) unreachedServers() []Finding {
 	var found []Finding
-	for _, o := range q.members() {
+	for _, o := range q.members {
 		if q.led && o.Address == q.leader {
 			continue
 		}
@@ -155,12 +159,14 @@ func (q inquiry) unreachedServers() []Finding {
 	return found
 }
 
-func (q inquiry) unreached(o Observation) []Finding {
+func (q *inquiry) unreached(o *Observation) []Finding {
+	if o.Reach.OK() {
+		return nil
+	}
 	f := Finding{Code: ServerUnreachable, Severity: SeverityWarning, Server: o.Address,
 		Evidence: append([]Evidence{q.saw(o, "%s", reachText(o))}, q.lastSeen(o.Address)...)}
 	switch o.Reach {
 	case ReachOK:
-		return nil
 	case ReachDenied:
 		f.Code = ServerDenied
 		f.Message = fmt.Sprintf("%s refuses our login%s: %s", o.Address, errnoText(o.Errno), loginAdvice(o.Errno))

@@ -9,7 +9,7 @@ import (
 const watchedMin = 3
 
 // isolation tells whether this elector is the broken part: it has lost too many of all the servers that it watches.
-func (q inquiry) isolation() []Finding {
+func (q *inquiry) isolation() []Finding {
 	lost, watched := q.lost()
 	if !q.isIsolated() {
 		return nil
@@ -25,7 +25,7 @@ func (q inquiry) isolation() []Finding {
 // isIsolated asks for the configured share of a fleet. An elector that watches this one cluster only is isolated when
 // it has lost all of it: short of that the reached servers testify, and whoever reaches too few to revoke or establish
 // is blocked by that anyway.
-func (q inquiry) isIsolated() bool {
+func (q *inquiry) isIsolated() bool {
 	lost, watched := q.lost()
 	if watched < watchedMin {
 		return false
@@ -36,20 +36,20 @@ func (q inquiry) isIsolated() bool {
 	return lost == watched
 }
 
-func (q inquiry) watchesOthers() bool { return q.s.OthersWatched > len(q.s.Servers) }
+func (q *inquiry) watchesOthers() bool { return q.s.OthersWatched > len(q.s.Servers) }
 
 // lost counts the servers that do not answer. Of a single cluster those count from which nothing comes back at all: a
 // host that refuses a connection shows that our network works.
-func (q inquiry) lost() (lost, watched int) {
+func (q *inquiry) lost() (lost, watched int) {
 	if q.watchesOthers() {
 		return q.s.OthersLost, q.s.OthersWatched
 	}
-	mute := q.s.where(func(o Observation) bool { return o.Reach == ReachSilent || o.Reach == ReachUnresolved })
+	mute := q.s.where(func(o *Observation) bool { return o.Reach == ReachSilent || o.Reach == ReachUnresolved })
 	return mute.Len(), len(q.s.Servers)
 }
 
 // restrained withdraws remedies that must not be applied now, and says why at each finding.
-func (q inquiry) restrained(found []Finding) []Finding {
+func (q *inquiry) restrained(found []Finding) []Finding {
 	isolated := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == ElectorIsolated })
 	behind := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == StoreBehind })
 	serves := q.leads() && !primaryFailed(found)
@@ -80,7 +80,7 @@ func (q inquiry) restrained(found []Finding) []Finding {
 }
 
 // maintained makes a finding about a server that an operator keeps out a mere note.
-func (q inquiry) maintained(f Finding) Finding {
+func (q *inquiry) maintained(f Finding) Finding {
 	if f.Server == "" || !q.s.Maintenance.Has(f.Server) {
 		return f
 	}
@@ -119,9 +119,9 @@ func (f Finding) without(reason string) Finding {
 
 // sharesIdentity tells whether a server under another address shows the leader's server_uuid. What fences it could
 // fence the leader.
-func (q inquiry) sharesIdentity(a Address) bool {
-	o := q.s.Server(a)
-	return a != q.leader && o.OK() && o.UUID == q.leaderUUID
+func (q *inquiry) sharesIdentity(a Address) bool {
+	o := q.server(a)
+	return a != q.leader && o.Reach.OK() && o.UUID == q.leaderUUID
 }
 
 // towardsPrimary are the findings whose remedy attaches something to the primary. While it fails that would at best be

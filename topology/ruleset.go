@@ -79,16 +79,17 @@ func (r Ruleset) Servers() ServerSet {
 	for i, m := range r.Members {
 		all[i] = m.Address
 	}
-	return Servers(all...)
+	return ordered(all)
 }
 
 // Member finds a member by address.
 func (r Ruleset) Member(a Address) (Member, bool) {
-	i := slices.IndexFunc(r.Members, func(m Member) bool { return m.Address == a })
-	if i < 0 {
-		return Member{}, false
+	for i := range r.Members {
+		if r.Members[i].Address == a {
+			return r.Members[i], true
+		}
 	}
-	return r.Members[i], true
+	return Member{}, false
 }
 
 // Durable is the one question that everything else is derived from: does a transaction that the
@@ -140,14 +141,14 @@ func (r Ruleset) AcksNeeded(primary Address) int {
 // acksThatSpanZones applies the pigeonhole principle: n-1 zones besides the primary's are sure to be
 // among any k ackers once k exceeds what the n-2 fullest zones can hold.
 func (r Ruleset) acksThatSpanZones(primary Address) int {
-	perZone := map[string]int{}
-	for _, a := range r.abroad(primary).List() {
-		m, _ := r.Member(a)
-		perZone[m.Zone]++
-	}
-	sizes := make([]int, 0, len(perZone))
-	for _, n := range perZone {
-		sizes = append(sizes, n)
+	zones := r.zonesOf(r.abroad(primary))
+	slices.Sort(zones)
+	var sizes []int
+	for i, zone := range zones {
+		if i == 0 || zones[i-1] != zone {
+			sizes = append(sizes, 0)
+		}
+		sizes[len(sizes)-1]++
 	}
 	slices.SortFunc(sizes, func(a, b int) int { return b - a })
 	needed := 1
@@ -155,6 +156,16 @@ func (r Ruleset) acksThatSpanZones(primary Address) int {
 		needed += sizes[i]
 	}
 	return needed
+}
+
+// zonesOf lists the zone of each server.
+func (r Ruleset) zonesOf(s ServerSet) []string {
+	zones := make([]string, s.Len())
+	for i, a := range s.members {
+		m, _ := r.Member(a)
+		zones[i] = m.Zone
+	}
+	return zones
 }
 
 // CanComplete tells whether a primary with these servers as its only possible ackers could still
@@ -217,12 +228,9 @@ func (r Ruleset) abroad(primary Address) ServerSet {
 }
 
 func (r Ruleset) zones(s ServerSet) int {
-	seen := map[string]bool{}
-	for _, a := range s.List() {
-		m, _ := r.Member(a)
-		seen[m.Zone] = true
-	}
-	return len(seen)
+	zones := r.zonesOf(s)
+	slices.Sort(zones)
+	return len(slices.Compact(zones))
 }
 
 // Validate refuses a ruleset that no primary could satisfy, or that MySQL cannot express, with a

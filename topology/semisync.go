@@ -7,20 +7,20 @@ import (
 
 // leads tells whether the leader answers and really is the one that should lead: only then do its readings say
 // anything about the cluster.
-func (q inquiry) leads() bool { return q.leader != "" && q.p.OK() && !q.replaced }
+func (q *inquiry) leads() bool { return q.leader != "" && q.p.Reach.OK() && !q.replaced }
 
 // lacksAckers tells whether fewer replicas are attached than a commit has to wait for, by what the server really does.
-func (q inquiry) lacksAckers() bool {
+func (q *inquiry) lacksAckers() bool {
 	semi := q.p.SemiSync
 	return semi.SourceEnabled && semi.SourceActive && semi.Clients < semi.Acks
 }
 
 // waitsForAcks tells whether commits hang, or would, because acknowledgements do not come.
-func (q inquiry) waitsForAcks() bool { return q.p.SemiSync.Waiters > 0 || q.lacksAckers() }
+func (q *inquiry) waitsForAcks() bool { return q.p.SemiSync.Waiters > 0 || q.lacksAckers() }
 
 // ackWaits reports writes that cannot complete for want of acknowledgements. A new primary would need as many, so this
 // is no reason for a failover; what is missing is named instead.
-func (q inquiry) ackWaits() []Finding {
+func (q *inquiry) ackWaits() []Finding {
 	if !q.leads() {
 		return nil
 	}
@@ -36,15 +36,15 @@ func (q inquiry) ackWaits() []Finding {
 	return nil
 }
 
-func (q inquiry) poisoned() Finding {
+func (q *inquiry) poisoned() Finding {
 	return Finding{
 		Code: SemiSyncBlocked, Severity: SeverityCritical, Server: q.leader, Evidence: q.waitEvidence(),
 		Message: fmt.Sprintf("%s waits for %d acknowledgements, which revokes it: a leadership change left it so", q.leader, PoisonAcks),
-		WhyNot:  fmt.Sprintf("the change has to be finished or undone; by hand: SET GLOBAL rpl_semi_sync_source_wait_for_replica_count=%d", q.needed()),
+		WhyNot:  fmt.Sprintf("the change has to be finished or undone; by hand: SET GLOBAL rpl_semi_sync_source_wait_for_replica_count=%d", q.needed),
 	}
 }
 
-func (q inquiry) tooFewAckers() Finding {
+func (q *inquiry) tooFewAckers() Finding {
 	semi := q.p.SemiSync
 	f := Finding{
 		Code: SemiSyncBlocked, Severity: SeverityCritical, Server: q.leader, Evidence: q.waitEvidence(),
@@ -52,8 +52,8 @@ func (q inquiry) tooFewAckers() Finding {
 		WhyNot:  "no failover: another primary would need as many acknowledgements",
 	}
 	var missing []string
-	for _, a := range q.s.Ruleset.Ackers(q.leader).List() {
-		if reason := q.notAcking(q.s.Server(a)); reason != "" {
+	for _, a := range q.ackers.members {
+		if reason := q.notAcking(q.server(a)); reason != "" {
 			missing = append(missing, string(a)+" "+reason)
 		}
 	}
@@ -63,7 +63,7 @@ func (q inquiry) tooFewAckers() Finding {
 	return f
 }
 
-func (q inquiry) acksOverdue() Finding {
+func (q *inquiry) acksOverdue() Finding {
 	semi, stall := q.p.SemiSync, q.p.Stall
 	return Finding{
 		Code: SemiSyncBlocked, Severity: SeverityCritical, Server: q.leader, Evidence: q.waitEvidence(),
@@ -74,15 +74,15 @@ func (q inquiry) acksOverdue() Finding {
 	}
 }
 
-func (q inquiry) waitEvidence() []Evidence {
+func (q *inquiry) waitEvidence() []Evidence {
 	semi, stall := q.p.SemiSync, q.p.Stall
 	all := []Evidence{q.saw(q.p, "%s attached, %d needed, %s", plural(semi.Clients, "semi-sync replica is", "semi-sync replicas are"),
 		semi.Acks, plural(semi.Waiters, "session waits", "sessions wait"))}
 	if stall.OldestWaiter != "" {
 		all = append(all, q.saw(q.p, "the oldest is %s, waiting for %s", stall.OldestWaiter, span(stall.OldestAckWait)))
 	}
-	for _, a := range q.s.Ruleset.Ackers(q.leader).List() {
-		if o := q.s.Server(a); q.notAcking(o) != "" {
+	for _, a := range q.ackers.members {
+		if o := q.server(a); q.notAcking(o) != "" {
 			all = append(all, q.saw(o, "%s", q.notAcking(o)))
 		}
 	}
@@ -90,10 +90,10 @@ func (q inquiry) waitEvidence() []Evidence {
 }
 
 // notAcking says why a member that may ack does not; empty when nothing speaks against it.
-func (q inquiry) notAcking(o Observation) string {
+func (q *inquiry) notAcking(o *Observation) string {
 	r := o.Replication
 	switch {
-	case !o.OK():
+	case !o.Reach.OK():
 		return "is not reached: " + reachText(o)
 	case r == nil:
 		return "does not replicate"
@@ -112,8 +112,8 @@ func (q inquiry) notAcking(o Observation) string {
 }
 
 // sourceSide reports a primary whose commits do not wait as the durability policy wants.
-func (q inquiry) sourceSide() []Finding {
-	if !q.leads() || q.needed() == 0 {
+func (q *inquiry) sourceSide() []Finding {
+	if !q.leads() || q.needed == 0 {
 		return nil
 	}
 	semi := q.p.SemiSync
@@ -134,7 +134,7 @@ func (q inquiry) sourceSide() []Finding {
 	return []Finding{f}
 }
 
-func (q inquiry) async() Finding {
+func (q *inquiry) async() Finding {
 	f := Finding{
 		Code: SemiSyncAsync, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s answers clients without waiting for acknowledgements: its source side of semi-sync is off. What it commits now can be lost", q.leader),
@@ -152,8 +152,8 @@ func (q inquiry) async() Finding {
 
 // sourceSettings lists each setting with the loss that it permits and the statement that mends it. The count of
 // acknowledgements is a breach of the policy right now, and so it is critical; the others take a further failure.
-func (q inquiry) sourceSettings() (wrong []string, severity Severity) {
-	semi, needed := q.p.SemiSync, q.needed()
+func (q *inquiry) sourceSettings() (wrong []string, severity Severity) {
+	semi, needed := q.p.SemiSync, q.needed
 	severity = SeverityWarning
 	if semi.Acks != needed && semi.Acks != PoisonAcks {
 		wrong = append(wrong, fmt.Sprintf("it waits for %s and the policy needs %d (SET GLOBAL rpl_semi_sync_source_wait_for_replica_count=%d)",
@@ -174,17 +174,16 @@ func (q inquiry) sourceSettings() (wrong []string, severity Severity) {
 	return wrong, severity
 }
 
-// ackers reports members whose acknowledgement should count and does not, and the reverse.
-func (q inquiry) ackers() []Finding {
-	if !q.leads() || q.needed() == 0 {
+// acking reports members whose acknowledgement should count and does not, and the reverse.
+func (q *inquiry) acking() []Finding {
+	if !q.leads() || q.needed == 0 {
 		return nil
 	}
 	var found []Finding
-	eligible := q.s.Ruleset.Ackers(q.leader)
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		switch {
-		case !o.OK() || !q.follows(o):
-		case eligible.Has(o.Address):
+		case !o.Reach.OK() || !q.follows(o):
+		case q.ackers.Has(o.Address):
 			found = append(found, q.idleAcker(o)...)
 		case o.SemiSync.ReplicaEnabled:
 			found = append(found, q.strayAcker(o))
@@ -193,7 +192,7 @@ func (q inquiry) ackers() []Finding {
 	return append(found, q.strangers()...)
 }
 
-func (q inquiry) idleAcker(o Observation) []Finding {
+func (q *inquiry) idleAcker(o *Observation) []Finding {
 	f := Finding{Code: AckerDisabled, Severity: SeverityWarning, Server: o.Address, Remedy: RemedyReconcile}
 	switch {
 	case !o.SemiSync.ReplicaEnabled:
@@ -209,7 +208,7 @@ func (q inquiry) idleAcker(o Observation) []Finding {
 }
 
 // strayAcker is a member that MySQL counts although the policy does not: any k acknowledgements answer the client.
-func (q inquiry) strayAcker(o Observation) Finding {
+func (q *inquiry) strayAcker(o *Observation) Finding {
 	return Finding{
 		Code: UnknownAcker, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
 		Message: fmt.Sprintf("%s acknowledges transactions of %s although its acknowledgement must not count under policy %s: "+
@@ -220,10 +219,10 @@ func (q inquiry) strayAcker(o Observation) Finding {
 
 // strangers are semi-sync clients that no member can be. Members that are unreached, or that may be connecting, are
 // counted as attached, so that no moment between two probes makes a member look like a stranger.
-func (q inquiry) strangers() []Finding {
+func (q *inquiry) strangers() []Finding {
 	members := 0
-	for _, o := range q.replicas() {
-		if !o.OK() || q.follows(o) && o.SemiSync.ReplicaEnabled && o.Replication.Receiver != ThreadOff {
+	for _, o := range q.replicas {
+		if !o.Reach.OK() || q.follows(o) && o.SemiSync.ReplicaEnabled && o.Replication.Receiver != ThreadOff {
 			members++
 		}
 	}

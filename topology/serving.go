@@ -3,8 +3,8 @@ package topology
 import "fmt"
 
 // servingPrimary judges an established primary that answers.
-func (q inquiry) servingPrimary() []Finding {
-	if !q.led || !q.p.OK() {
+func (q *inquiry) servingPrimary() []Finding {
+	if !q.led || !q.p.Reach.OK() {
 		return nil
 	}
 	switch {
@@ -24,11 +24,11 @@ func (q inquiry) servingPrimary() []Finding {
 }
 
 // restarted tells whether another process of the primary's server answers than the one that was established.
-func (q inquiry) restarted() bool {
+func (q *inquiry) restarted() bool {
 	return q.led && q.p.Incarnation != "" && q.lead.Incarnation != "" && q.p.Incarnation != q.lead.Incarnation
 }
 
-func (q inquiry) restartEvidence() []Evidence {
+func (q *inquiry) restartEvidence() []Evidence {
 	if !q.restarted() {
 		return nil
 	}
@@ -37,15 +37,15 @@ func (q inquiry) restartEvidence() []Evidence {
 
 // primaryReplaced is a server with another server_uuid at the primary's address: a wiped data directory, or a moved
 // address. The established primary may live on elsewhere, and then a replica may still hear it.
-func (q inquiry) primaryReplaced() Finding {
+func (q *inquiry) primaryReplaced() Finding {
 	f := Finding{
 		Code: PrimaryReplaced, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency, Certain: true,
 		Message:  fmt.Sprintf("at %s answers a server with server_uuid %s, but the established primary is %s", q.leader, q.p.UUID, q.leaderUUID),
 		Evidence: []Evidence{q.saw(q.p, "server_uuid is %s, %s executed", q.p.UUID, transactions(q.p.Executed))},
 	}
-	for _, o := range q.replicas() {
+	for _, o := range q.replicas {
 		r := o.Replication
-		if o.OK() && r != nil && r.SourceUUID == q.leaderUUID && r.Receiver == ThreadOn &&
+		if o.Reach.OK() && r != nil && r.SourceUUID == q.leaderUUID && r.Receiver == ThreadOn &&
 			r.HeartbeatAge >= 0 && r.HeartbeatAge <= q.heartbeatLimit(*r) {
 			f.Remedy, f.Certain = RemedyNone, false
 			f.WhyNot = fmt.Sprintf("no failover: %s still receives from the established primary, so it lives at another address", o.Address)
@@ -57,7 +57,7 @@ func (q inquiry) primaryReplaced() Finding {
 
 // primaryReadOnly is an established primary that is closed: restarted under its boot settings, or demoted by hand. A
 // new term opens it, or another server, after verification.
-func (q inquiry) primaryReadOnly() Finding {
+func (q *inquiry) primaryReadOnly() Finding {
 	f := Finding{
 		Code: PrimaryReadOnly, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency, Evidence: q.restartEvidence(),
 		Message: fmt.Sprintf("%s is the established primary and is read-only: no client can write", q.leader),
@@ -86,12 +86,12 @@ func onOff(b bool) string {
 // primaryUnverified is a primary that came back writable. MySQL completes un-acknowledged transactions when it
 // recovers, and semi-sync may be off since: nobody has checked that ackers hold what it now shows its clients. Under a
 // policy that promises nothing there is nothing to check.
-func (q inquiry) primaryUnverified() Finding {
+func (q *inquiry) primaryUnverified() Finding {
 	f := Finding{
 		Code: PrimaryUnverified, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency, Evidence: q.restartEvidence(),
 		Message: fmt.Sprintf("%s restarted and takes writes without verification: it may show transactions that no acker holds", q.leader),
 	}
-	if q.needed() == 0 {
+	if q.needed == 0 {
 		f.Severity, f.Remedy = SeverityInfo, RemedyNone
 		f.Message = fmt.Sprintf("%s restarted since it was established", q.leader)
 		f.WhyNot = "the durability policy asks for no acknowledgement, so there is nothing to verify"
@@ -101,7 +101,7 @@ func (q inquiry) primaryUnverified() Finding {
 
 // isStuck tells whether commits hang in the storage engine or the binary log. Commits that queue behind one that waits
 // for acknowledgements look the same; that is another trouble, and a new primary would have it too.
-func (q inquiry) isStuck() bool {
+func (q *inquiry) isStuck() bool {
 	stall := q.p.Stall
 	if stall.DiskFull {
 		return true
@@ -109,7 +109,7 @@ func (q inquiry) isStuck() bool {
 	return stall.Committing > 0 && stall.OldestCommit >= q.l.StuckAfter && !q.waitsForAcks()
 }
 
-func (q inquiry) primaryStuck() Finding {
+func (q *inquiry) primaryStuck() Finding {
 	stall := q.p.Stall
 	f := Finding{
 		Code: PrimaryStuck, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyEmergency,

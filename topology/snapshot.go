@@ -61,8 +61,8 @@ type History struct {
 // Current is the latest established leadership; false when there is none.
 func (h History) Current() (Leadership, bool) {
 	for i := len(h.Leaderships) - 1; i >= 0; i-- {
-		if h.Leaderships[i].Established() {
-			return h.Leaderships[i], true
+		if l := &h.Leaderships[i]; !l.EstablishedAt.IsZero() {
+			return *l, true
 		}
 	}
 	return Leadership{}, false
@@ -96,25 +96,36 @@ type Snapshot struct {
 
 // Server finds an observation; an address that was never probed gives ReachUnknown.
 func (s Snapshot) Server(a Address) Observation {
-	for _, o := range s.Servers {
-		if o.Address == a {
-			return o
-		}
+	if i := s.place(a); i >= 0 {
+		return s.Servers[i]
 	}
 	return Observation{Address: a}
 }
 
-// Reached is the set of servers that answered their last probe.
-func (s Snapshot) Reached() ServerSet {
-	return s.where(Observation.OK)
-}
-
-func (s Snapshot) where(keep func(Observation) bool) ServerSet {
-	var kept []Address
-	for _, o := range s.Servers {
-		if keep(o) {
-			kept = append(kept, o.Address)
+// place is where an observation stands; negative when the address was never probed.
+func (s *Snapshot) place(a Address) int {
+	for i := range s.Servers {
+		if s.Servers[i].Address == a {
+			return i
 		}
 	}
-	return Servers(kept...)
+	return -1
+}
+
+// Reached is the set of servers that answered their last probe.
+func (s Snapshot) Reached() ServerSet {
+	return s.where(func(o *Observation) bool { return o.Reach.OK() })
+}
+
+func (s *Snapshot) where(keep func(*Observation) bool) ServerSet {
+	var kept []Address
+	for i := range s.Servers {
+		if keep(&s.Servers[i]) {
+			if kept == nil {
+				kept = make([]Address, 0, len(s.Servers)-i)
+			}
+			kept = append(kept, s.Servers[i].Address)
+		}
+	}
+	return ordered(kept)
 }

@@ -34,7 +34,7 @@ func (r Ruleset) Succeeds(next Ruleset) string {
 }
 
 // rules reports a configured ruleset that is not in force.
-func (q inquiry) rules() []Finding {
+func (q *inquiry) rules() []Finding {
 	if q.s.RulesRefused == "" {
 		return nil
 	}

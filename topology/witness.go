@@ -22,7 +22,7 @@ const (
 
 // witness is a reached replica of the primary with its testimony.
 type witness struct {
-	Observation
+	*Observation
 	says  testimony
 	words string
 }
@@ -30,11 +30,10 @@ type witness struct {
 // witnesses are the reached ackers that follow the primary. Under a policy without ackers every follower is one.
 //
 // Only ackers count where there are any: a primary that is heard by other replicas alone cannot complete a write.
-func (q inquiry) witnesses() []witness {
-	ackers := q.s.Ruleset.Ackers(q.leader)
+func (q *inquiry) witnesses() []witness {
 	var all []witness
-	for _, o := range q.replicas() {
-		if o.OK() && q.follows(o) && (ackers.IsEmpty() || ackers.Has(o.Address)) {
+	for _, o := range q.replicas {
+		if o.Reach.OK() && q.follows(o) && (q.ackers.IsEmpty() || q.ackers.Has(o.Address)) {
 			says, words := q.testimony(o)
 			all = append(all, witness{o, says, words})
 		}
@@ -42,7 +41,7 @@ func (q inquiry) witnesses() []witness {
 	return all
 }
 
-func (q inquiry) testimony(o Observation) (testimony, string) {
+func (q *inquiry) testimony(o *Observation) (testimony, string) {
 	r := o.Replication
 	switch r.Receiver {
 	case ThreadOn:
@@ -71,7 +70,7 @@ const drainShare = 4
 // heartbeat judges a receiver that is on. Let F be when our probes began to fail and T when the replica last heard of
 // the primary. T later than F (and a margin for buffers) proves that the primary outlived our connection. T too long
 // ago, as measured when the replica was asked, proves that the replica lost it too. Between the two nothing is proven.
-func (q inquiry) heartbeat(o Observation) (testimony, string) {
+func (q *inquiry) heartbeat(o *Observation) (testimony, string) {
 	r := o.Replication
 	if r.HeartbeatAge < 0 {
 		return testimonyUnsettled, "has its receiver on and knows of no heartbeat"
@@ -88,12 +87,12 @@ func (q inquiry) heartbeat(o Observation) (testimony, string) {
 }
 
 // heartbeatLimit is how old a heartbeat may be. One that is due every 30 s is not missed after 2 s.
-func (q inquiry) heartbeatLimit(r Replication) time.Duration {
+func (q *inquiry) heartbeatLimit(r Replication) time.Duration {
 	return max(q.l.SilentAfter, 2*r.HeartbeatEvery)
 }
 
 // failingSince is when probes of the primary began to fail.
-func (q inquiry) failingSince() time.Time {
+func (q *inquiry) failingSince() time.Time {
 	if q.p.FailingSince.IsZero() {
 		return q.p.At
 	}
@@ -101,13 +100,13 @@ func (q inquiry) failingSince() time.Time {
 }
 
 // failingFor is how long probes of the primary have been seen to fail: until the last one was given up, not until now.
-func (q inquiry) failingFor() time.Duration {
+func (q *inquiry) failingFor() time.Duration {
 	return max(q.p.At.Add(q.p.Latency).Sub(q.failingSince()), 0)
 }
 
 // reachedByOthers are fresh words of other electors that the primary answers them. A word's time is by another clock:
 // one from the future is as worthless as an old one, for it would stay fresh as long as that clock is wrong.
-func (q inquiry) reachedByOthers() []Evidence {
+func (q *inquiry) reachedByOthers() []Evidence {
 	var all []Evidence
 	for _, w := range q.s.Words {
 		age := q.now.Sub(w.At)

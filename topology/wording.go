@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,18 +13,18 @@ import (
 const byProbe = "probe"
 
 // saw is a fact from our own probe of a server.
-func (q inquiry) saw(o Observation, fact string, values ...any) Evidence {
+func (q *inquiry) saw(o *Observation, fact string, values ...any) Evidence {
 	return Evidence{Server: o.Address, By: byProbe, Fact: fmt.Sprintf(fact, values...) + ", probed " + q.ago(o.At), At: o.At}
 }
 
 // said is a fact about one server that another one reported when it was probed.
-func (q inquiry) said(about Address, reporter Observation, fact string, values ...any) Evidence {
+func (q *inquiry) said(about Address, reporter *Observation, fact string, values ...any) Evidence {
 	return Evidence{Server: about, By: string(reporter.Address),
 		Fact: fmt.Sprintf(fact, values...) + ", asked " + q.ago(reporter.At), At: reporter.At}
 }
 
 // lastSeen quotes the last answered probe of a server; nothing when there was none.
-func (q inquiry) lastSeen(a Address) []Evidence {
+func (q *inquiry) lastSeen(a Address) []Evidence {
 	seen, ok := q.h.LastSeen[a]
 	if !ok || seen.At.IsZero() {
 		return nil
@@ -31,23 +32,25 @@ func (q inquiry) lastSeen(a Address) []Evidence {
 	return []Evidence{{Server: a, By: byProbe, Fact: "last answered " + q.ago(seen.At), At: seen.At}}
 }
 
-func (q inquiry) ago(t time.Time) string { return span(q.now.Sub(t)) + " ago" }
+func (q *inquiry) ago(t time.Time) string { return span(q.now.Sub(t)) + " ago" }
 
 // span writes a duration as one reads it aloud: 0.4 s, 12 s, 3 min, 5 h, 2 days.
 func span(d time.Duration) string {
 	d = max(d, 0)
 	switch {
 	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return rounded(d.Seconds(), 1) + " s"
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
+		return rounded(d.Seconds(), 0) + " s"
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%.0f min", d.Minutes())
+		return rounded(d.Minutes(), 0) + " min"
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%.0f h", d.Hours())
+		return rounded(d.Hours(), 0) + " h"
 	}
-	return fmt.Sprintf("%.0f days", d.Hours()/24)
+	return rounded(d.Hours()/24, 0) + " days"
 }
+
+func rounded(x float64, digits int) string { return strconv.FormatFloat(x, 'f', digits, 64) }
 
 // named joins names: "B", "B and C", "B, C and D".
 func named(names []Address) string { return joinedAddresses(names, "and") }
