@@ -134,7 +134,7 @@ func (s *mysqld) receive() bool {
 			continue
 		}
 		s.received, s.relay, moved = s.received.Union(gtid.Of(g)), append(s.relay, g), true
-		if s.semiReplica && p.semiSource {
+		if s.semiReplica && p.semiSource && !s.world.muted[[2]topology.Address{s.name, p.name}] {
 			p.acknowledge(s.name, place)
 		}
 	}
@@ -157,6 +157,17 @@ func (s *mysqld) crash() {
 	for i := range s.waiting {
 		s.waiting[i].client = false
 	}
+}
+
+// shutDown ends the process in order: whoever waits for acknowledgements is told OK (E6).
+func (s *mysqld) shutDown() {
+	for _, w := range s.waiting {
+		s.complete(w.gtid, false)
+		if w.client {
+			s.world.forced = s.world.forced.Union(gtid.Of(w.gtid))
+		}
+	}
+	s.waiting, s.up = nil, false
 }
 
 // restart completes what waited, without telling anybody.

@@ -73,7 +73,9 @@ func (w *world) happenings() happens {
 		"cut off":            func(h happening) { w.cut = w.cut.With(h.server.name) },
 		"reconnect":          func(h happening) { w.cut = w.cut.Without(h.server.name) },
 		"part":               func(h happening) { w.apart[[2]topology.Address{h.server.name, h.source.name}] = true },
-		"join":               func(happening) { w.apart = map[[2]topology.Address]bool{} },
+		"mute":               func(h happening) { w.muted[[2]topology.Address{h.server.name, h.source.name}] = true },
+		"shut down":          func(h happening) { h.server.shutDown() },
+		"join":               func(happening) { clear(w.apart); clear(w.muted) },
 		"taken over":         func(h happening) { h.server.owner = uint32(h.number) },
 		"give up":            func(happening) { w.lossAccepted = true },
 	}
@@ -127,7 +129,7 @@ func (w *World) Look(a topology.Address) (topology.Observation, error) {
 }
 
 // Answered are the transactions whose client was told OK.
-func (w *World) Answered() (gtid.Set, error) { return w.world.answered, nil }
+func (w *World) Answered() (gtid.Set, error) { return w.world.answered.Union(w.world.forced), nil }
 
 // Broken are the claims that did not hold.
 func (w *World) Broken() []string { return slices.Clone(w.world.broken) }

@@ -21,6 +21,8 @@ type world struct {
 	cut topology.ServerSet
 	// apart are pairs of servers between which no replication flows.
 	apart map[[2]topology.Address]bool
+	// muted are pairs of a replica and a source where transactions arrive and acknowledgements do not.
+	muted map[[2]topology.Address]bool
 	clock time.Time
 	term  uint32
 
@@ -31,6 +33,7 @@ type world struct {
 	maintenance topology.ServerSet
 
 	answered gtid.Set // whose client got OK
+	forced   gtid.Set // whose client got OK because its server was shut down in order (E6): no claim is made on it
 	names    map[string]gtid.GTID
 	// lossAccepted and split switch off the claims that a scenario gives up on purpose.
 	lossAccepted bool
@@ -45,7 +48,7 @@ func newWorld(acks int, names ...topology.Address) *world {
 // worldOf is a cluster whose first member leads term 1, with one transaction and the marker everywhere.
 func worldOf(r topology.Ruleset) *world {
 	w := &world{
-		ruleset: r, servers: map[topology.Address]*mysqld{}, apart: map[[2]topology.Address]bool{},
+		ruleset: r, servers: map[topology.Address]*mysqld{}, apart: map[[2]topology.Address]bool{}, muted: map[[2]topology.Address]bool{},
 		clock: topologytest.Now, lastSeen: map[topology.Address]topology.Observation{}, names: map[string]gtid.GTID{},
 	}
 	for i, m := range r.Members {
@@ -63,7 +66,7 @@ func worldOf(r topology.Ruleset) *world {
 func unadopted(r topology.Ruleset) *world {
 	adopted := worldOf(r)
 	w := &world{
-		ruleset: r, servers: adopted.servers, apart: adopted.apart, clock: adopted.clock,
+		ruleset: r, servers: adopted.servers, apart: adopted.apart, muted: adopted.muted, clock: adopted.clock,
 		lastSeen: map[topology.Address]topology.Observation{}, names: map[string]gtid.GTID{},
 	}
 	for _, s := range w.all() {

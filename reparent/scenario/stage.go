@@ -127,7 +127,7 @@ const (
 	Join       Kind = "join"       // without a server: everybody can receive from everybody, and be heard
 	TakenOver  Kind = "taken over" // an elector of term Term has a session on it
 	GiveUpLoss Kind = "give up"    // without a server: an operator accepts that answered writes are lost
-	Payload    Kind = "payload"    // without a server: no commit gets through on whoever leads from now on, and on its successors
+	Payload    Kind = "payload"    // without a server: clients go on trying a transaction with which no commit gets through any more on whoever leads
 )
 
 // Order is a command with what goes wrong with it.
