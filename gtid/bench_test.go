@@ -228,3 +228,30 @@ func BenchmarkString(b *testing.B) {
 		compare(b, n, func() { sinkText = ours.String() }, func() { sinkText = theirs.String() })
 	}
 }
+
+// BenchmarkSmall asks of two servers of a fleet that was led by three, one a
+// little behind the other: what an analysis asks again and again.
+func BenchmarkSmall(b *testing.B) {
+	const before = idA + ":1-1000," + idB + ":1-77," + idB + ":backup:1-4,7072696d-0000-0001-1234-123456789abc:1"
+	ahead, behind := MustParse(before), MustParse(strings.Replace(before, "1000", "990", 1))
+	for name, ask := range map[string]func(){
+		"Contain":        func() { sinkBool = ahead.Contains(behind) },
+		"Union":          func() { sinkSet = behind.Union(ahead) },
+		"Subtract":       func() { sinkSet = behind.Subtract(ahead) },
+		"SubtractLeaves": func() { sinkSet = ahead.Subtract(behind) },
+		"Intersect":      func() { sinkSet = ahead.Intersect(behind) },
+		"Only":           func() { sinkSet = ahead.Only(func(Source) bool { return true }) },
+		"OnlyNone":       func() { sinkSet = ahead.Only(func(Source) bool { return false }) },
+		"OnlyOne":        func() { sinkSet = ahead.Only(func(s Source) bool { return s.UUID[0] == 0x70 }) },
+		"Of":             func() { sinkSet = Of(GTID{UUID: UUID{7}, Number: 1}) },
+		"String":         func() { sinkText = ahead.String() },
+		"Parse":          func() { sinkSet, _ = Parse(before) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				ask()
+			}
+		})
+	}
+}

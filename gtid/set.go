@@ -222,11 +222,11 @@ func (s Set) Union(t Set) Set {
 	if s.IsEmpty() {
 		return t
 	}
-	out := make([]stream, 0, max(len(s.streams), len(t.streams)))
+	r := result{ours: s.streams, theirs: t.streams, room: max(len(s.streams), len(t.streams))}
 	for p := range pairs(s.streams, t.streams) {
-		out = append(out, stream{p.source, unite(p.ours, p.theirs)})
+		r.add(stream{p.source, unite(p.ours, p.theirs)})
 	}
-	return Set{out}
+	return r.set()
 }
 
 // Subtract returns the GTIDs of s that are not in t, as the server's
@@ -235,13 +235,13 @@ func (s Set) Subtract(t Set) Set {
 	if s.IsEmpty() || t.IsEmpty() {
 		return s
 	}
-	var out []stream
+	r := result{ours: s.streams}
 	for p := range pairs(s.streams, t.streams) {
 		if left := without(p.ours, p.theirs); len(left) > 0 {
-			out = append(out, stream{p.source, left})
+			r.add(stream{p.source, left})
 		}
 	}
-	return Set{out}
+	return r.set()
 }
 
 // Intersect returns the GTIDs that are in both sets.
@@ -249,13 +249,64 @@ func (s Set) Intersect(t Set) Set {
 	if s.same(t) {
 		return s
 	}
-	var out []stream
+	r := result{ours: s.streams, theirs: t.streams}
 	for p := range pairs(s.streams, t.streams) {
 		if both := common(p.ours, p.theirs); len(both) > 0 {
-			out = append(out, stream{p.source, both})
+			r.add(stream{p.source, both})
 		}
 	}
-	return Set{out}
+	return r.set()
+}
+
+// result collects the streams of a set that is made of two others. Sets of one
+// fleet mostly contain each other, and then the answer is one of them: as long
+// as it begins like an operand it is that operand's memory.
+type result struct {
+	ours, theirs []stream // the operands; nil once the result is not like them
+	n            int      // how many streams it has
+	own          []stream // the result, once it is like neither
+	room         int      // how many streams it will have at least, if that is known
+}
+
+func (r *result) add(next stream) {
+	if r.own == nil {
+		begun := r.begun()
+		r.ours, r.theirs = goesOn(r.ours, r.n, next), goesOn(r.theirs, r.n, next)
+		if r.ours == nil && r.theirs == nil {
+			r.own = append(make([]stream, 0, max(r.room, r.n+1)), begun...)
+		}
+	}
+	if r.own != nil {
+		r.own = append(r.own, next)
+	}
+	r.n++
+}
+
+// goesOn returns the operand if what follows its first n streams is the next
+// one of the result.
+func goesOn(operand []stream, n int, next stream) []stream {
+	if n < len(operand) && operand[n].source == next.source && equal(operand[n].spans, next.spans) {
+		return operand
+	}
+	return nil
+}
+
+// begun is the result as long as it is like an operand.
+func (r *result) begun() []stream {
+	if r.ours != nil {
+		return r.ours[:r.n:r.n]
+	}
+	return r.theirs[:r.n:r.n]
+}
+
+func (r *result) set() Set {
+	if r.n == 0 {
+		return Set{}
+	}
+	if r.own == nil {
+		return Set{r.begun()}
+	}
+	return Set{r.own}
 }
 
 // pair is what two sets have of one source; one side may have nothing.
@@ -339,13 +390,13 @@ func (s Set) UUIDs() []UUID {
 
 // Only returns the part of the set whose sources keep accepts.
 func (s Set) Only(keep func(Source) bool) Set {
-	var kept []stream
+	r := result{ours: s.streams}
 	for _, stream := range s.streams {
 		if keep(stream.source) {
-			kept = append(kept, stream)
+			r.add(stream)
 		}
 	}
-	return Set{kept}
+	return r.set()
 }
 
 // Next returns the lowest number above all that the set has of a source: 1 for

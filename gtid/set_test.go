@@ -210,3 +210,40 @@ func TestManyGoroutinesMayUseOneSet(t *testing.T) {
 	}
 	readers.Wait()
 }
+
+// TestAnAnswerThatIsAnOperandTakesNoMemory is what lets an analysis ask as often
+// as it likes: servers of one fleet hold the same, or the one all of the other.
+func TestAnAnswerThatIsAnOperandTakesNoMemory(t *testing.T) {
+	const text = idA + ":1-1000," + idB + ":1-77," + idB + ":backup:1-4,7072696d-0000-0001-1234-123456789abc:1"
+	ahead, again := MustParse(text), MustParse(text)
+	behind, apart := MustParse(strings.Replace(text, "1000", "990", 1)), MustParse("99999999-3333-3333-3333-333333333333:5")
+	rows := map[string]struct {
+		ask  func() Set
+		want Set
+	}{
+		"union with the same":        {func() Set { return ahead.Union(again) }, ahead},
+		"union with less":            {func() Set { return ahead.Union(behind) }, ahead},
+		"union with more":            {func() Set { return behind.Union(ahead) }, ahead},
+		"subtract all":               {func() Set { return behind.Subtract(ahead) }, Set{}},
+		"subtract what is not there": {func() Set { return ahead.Subtract(apart) }, ahead},
+		"intersect with more":        {func() Set { return behind.Intersect(ahead) }, behind},
+		"intersect with less":        {func() Set { return ahead.Intersect(behind) }, behind},
+		"nothing in common":          {func() Set { return ahead.Intersect(apart) }, Set{}},
+		"only all":                   {func() Set { return ahead.Only(func(Source) bool { return true }) }, ahead},
+		"only none":                  {func() Set { return ahead.Only(func(Source) bool { return false }) }, Set{}},
+		"only the first": {func() Set { return ahead.Only(func(s Source) bool { return s.UUID == ahead.streams[0].source.UUID }) },
+			MustParse(idA + ":1-1000")},
+	}
+	for name, row := range rows {
+		var got Set
+		if n := testing.AllocsPerRun(10, func() { got = row.ask() }); n > 0 {
+			t.Errorf("%s takes memory %g times", name, n)
+		}
+		if !got.Equal(row.want) || got.IsEmpty() != (got.streams == nil) {
+			t.Errorf("%s: %s, not %s", name, got, row.want)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { sinkBool = ahead.Contains(behind) && ahead.Equal(again) && !ahead.Intersects(apart) }); n > 0 {
+		t.Errorf("to compare takes memory %g times", n)
+	}
+}

@@ -30,8 +30,8 @@ func (s Set) print() []byte {
 
 // size is at least the length of the text.
 func (s stream) size() int {
-	highest := s.spans[len(s.spans)-1].last
-	digits := len(span{highest, highest}.append(nil))
+	var room [20]byte // has every int64
+	digits := len(strconv.AppendInt(room[:0], s.spans[len(s.spans)-1].last, 10))
 	return uuidLength + len(",:") + len(s.source.Tag) + len(s.spans)*(len(":-")+2*digits)
 }
 
