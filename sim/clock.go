@@ -20,7 +20,8 @@ type clock struct {
 	rand    *rand.Rand
 	queue   events
 	serial  uint64
-	current *task // the task that runs now; nil while an event does
+	current *task  // the task that runs now; nil while an event does
+	digest  uint64 // of all that happened: the same for the same world
 }
 
 func newClock(seed uint64) *clock {
@@ -73,6 +74,7 @@ func (c *clock) runUntil(end time.Duration, stop func() bool) {
 			continue
 		}
 		c.now = e.at
+		c.digest = (c.digest^uint64(e.at)^e.serial)*0x100000001b3 + 1
 		do := e.do
 		e.do = nil
 		do()

@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// client writes rows, one after the other, and reads. It asks the electors who is primary, as a router does, and goes by
+// what it knew before when none answers. It notes what it was told: OK, an error, or nothing.
+type client struct {
+	world   *world
+	name    string
+	place   place
+	process *process
+	chance  *rand.Rand
+	every   time.Duration // between two writes
+	server  topology.Address
+	wire    *wire
+	rows    int64
+	base    int64
+}
+
+// patienceOfClients is how long a client waits for an answer before it gives up and connects again.
+const patienceOfClients = 5 * time.Second
+
+func (w *world) connect(name string, chance *rand.Rand) *client {
+	c := &client{world: w, name: name, place: w.network.join(name), process: w.clock.newProcess(name)}
+	c.chance = rand.New(rand.NewPCG(chance.Uint64(), chance.Uint64()))
+	c.every = []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second}[c.chance.IntN(3)]
+	c.base = int64(len(w.clients)+1) << 32
+	c.process.spawn(c.work)
+	return c
+}
+
+func (c *client) work() {
+	w := c.world
+	for {
+		w.clock.sleep(c.every/2 + time.Duration(c.chance.Int64N(int64(c.every))))
+		if !c.connected() {
+			continue
+		}
+		c.rows++
+		row := c.base + c.rows
+		w.report.Writes++
+		began := w.clock.now
+		err, heard := c.ask(func(on *guest, done func(error)) { on.server.write(on, row, done) })
+		switch {
+		case !heard:
+			w.tell(c.name, "row %d on %s: no answer in %s", c.rows, c.server, w.clock.now-began)
+			c.hangUp()
+		case err == nil:
+			w.report.Answered++
+			w.judge.told(c, row)
+			c.read()
+		default:
+			w.tell(c.name, "row %d on %s: %v", c.rows, c.server, err)
+			c.hangUp()
+		}
+	}
+}
+
+// read looks at the newest row of any client that is visible where this one is connected.
+func (c *client) read() {
+	w := c.world
+	row := w.judge.newest(c.chance)
+	visible := false
+	err, heard := c.ask(func(on *guest, done func(error)) {
+		visible = on.server.hasRow(row) && !on.server.readOnly
+		done(nil)
+	})
+	if heard && err == nil && visible {
+		w.judge.seen(c, row)
+	}
+}
+
+// ask runs a statement; false when no answer came in time.
+func (c *client) ask(statement func(on *guest, done func(error))) (error, bool) {
+	answer := newPromise[error](c.world.clock)
+	c.wire.run(statement, answer.keep)
+	return answer.await(context.Background(), patienceOfClients)
+}
+
+func (c *client) hangUp() {
+	if c.wire != nil {
+		c.wire.close()
+	}
+	c.wire = nil
+}
+
+// connected connects when there is need.
+func (c *client) connected() bool {
+	if c.wire.alive() {
+		return true
+	}
+	c.hangUp()
+	c.server = c.choose()
+	up := newPromise[error](c.world.clock)
+	c.wire = c.world.hosts.dial(c.place, c.server, accountApp, announcement{}, up.keep)
+	err, heard := up.await(context.Background(), time.Second)
+	if !heard || err != nil {
+		c.hangUp()
+	}
+	return heard && err == nil
+}
+
+// choose asks a random elector who is primary; now and then, and when none runs, it tries any server.
+func (c *client) choose() topology.Address {
+	w := c.world
+	if e := w.electors[c.chance.IntN(len(w.electors))]; c.chance.IntN(4) > 0 && e.alive() {
+		if v := e.view(); v.Primary != "" {
+			return v.Primary
+		}
+	}
+	return w.hosts.all[c.chance.IntN(len(w.hosts.all))].address
+}
+
+// person is the operator: slow, but does what the runbook says. Windows are acknowledged, quarantined servers rebuilt.
+type person struct {
+	world   *world
+	process *process
+	since   map[topology.Address]time.Duration // since when a server wants rebuilding
+	refused time.Duration                      // since when an automatic change is refused; negative when none is
+}
+
+// patience of an operator, before an acknowledgement and before a server is rebuilt.
+const personLooks = 2 * time.Second
+
+func (w *world) employ() *person {
+	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, refused: -1}
+	p.process.spawn(p.work)
+	return p
+}
+
+func (p *person) work() {
+	for {
+		p.world.clock.sleep(personLooks)
+		e := p.world.actor()
+		if e == nil {
+			continue
+		}
+		v := e.view()
+		if v.Running == nil {
+			p.acknowledge(e, v.Refusal != "" && v.Window.Open)
+			p.rebuild(e)
+		}
+	}
+}
+
+func (p *person) acknowledge(e *elector, refused bool) {
+	now := p.world.clock.now
+	switch {
+	case !refused:
+		p.refused = -1
+	case p.refused < 0:
+		p.refused = now
+	case now-p.refused > 3*personLooks:
+		p.refused = -1
+		p.world.acknowledge(e)
+	}
+}
+
+func (w *world) acknowledge(e *elector) {
+	w.judge.acknowledged()
+	ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
+	defer cancel()
+	_, err := e.loop.Acknowledge(ctx, clusterName, "operator", "looked at it")
+	w.tell("operator", "acknowledges: %v", err)
+}
+
+// rebuild clones what Primacy leaves to a person: quarantined servers, and such as lack what their source has purged.
+// The order is that of the runbook: only under an established primary that takes writes, one server at a time.
+func (p *person) rebuild(e *elector) {
+	w := p.world
+	v := e.view()
+	donor := w.hosts.at(v.Primary)
+	if v.Primary == "" || donor == nil || donor.state != running || donor.readOnly {
+		clear(p.since)
+		return
+	}
+	for _, m := range v.Ruleset.Members {
+		s := w.hosts.at(m.Address)
+		if m.Address == v.Primary || s == nil || s.state != running || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
+			delete(p.since, m.Address)
+			continue
+		}
+		since, known := p.since[m.Address]
+		if !known {
+			p.since[m.Address] = w.clock.now
+		} else if w.clock.now-since > 2*personLooks {
+			delete(p.since, m.Address)
+			w.tell("operator", "rebuilds %s from %s", m.Address, v.Primary)
+			s.clone(v.Primary, func(err error) { w.tell("operator", "%s is rebuilt: %v", s.address, err) })
+			return
+		}
+	}
+}
+
+func wantsRebuilding(r topology.ServerRole, findings []topology.Finding, a topology.Address) bool {
+	if r == topology.RoleQuarantined {
+		return true
+	}
+	for _, f := range findings {
+		if f.Server == a && (f.Code == topology.PurgedOnSource || f.Code == topology.Errant) {
+			return true
+		}
+	}
+	return false
+}

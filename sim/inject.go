@@ -1,0 +1,474 @@
+package sim
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// waiting is a fault whose time has come and which waits for a number of commands, or calls to the store, to be sent.
+type waiting struct {
+	fault Fault
+	count int // commands or calls that there were when its time came
+}
+
+// undoing is how a fault is mended, when its time is over or that of all faults is.
+type undoing struct {
+	undo func()
+	done bool
+}
+
+// arrangeFaults draws the faults and sets their times.
+func (w *world) arrangeFaults(seed uint64) {
+	kinds := w.options.Kinds
+	if kinds == nil {
+		kinds = Kinds()
+	}
+	for _, f := range drawFaults(draws(seed, forFaults), kinds, w.options.Length) {
+		if w.options.Only != nil && !slices.Contains(w.options.Only, f.Number) {
+			continue
+		}
+		w.clock.after(f.At, func() { w.due(f) })
+	}
+}
+
+// due is when a fault's time has come.
+func (w *world) due(f Fault) {
+	switch {
+	case f.Step > 0:
+		w.steps = append(w.steps, waiting{f, w.commands})
+	case f.Step < 0:
+		w.steps = append(w.steps, waiting{f, w.calls})
+	default:
+		w.inject(f)
+	}
+}
+
+// commandSent counts what electors send to servers, so that faults fall between any two of them.
+func (w *world) commandSent() {
+	w.commands++
+	w.sent(func(x waiting) bool { return x.fault.Step > 0 && w.commands-x.count >= x.fault.Step })
+}
+
+// called counts calls to the store.
+func (w *world) called() {
+	w.calls++
+	w.sent(func(x waiting) bool { return x.fault.Step < 0 && w.calls-x.count >= -x.fault.Step })
+}
+
+func (w *world) sent(ready func(waiting) bool) {
+	for i := 0; i < len(w.steps); i++ {
+		if x := w.steps[i]; ready(x) {
+			w.steps = slices.Delete(w.steps, i, i+1)
+			i--
+			w.clock.after(0, func() { w.inject(x.fault) })
+		}
+	}
+}
+
+// mend ends the time of faults: everything that was broken is mended, now.
+func (w *world) mend() {
+	w.mended, w.steps = true, nil
+	w.tell("world", "all faults are mended")
+	for _, u := range w.undo {
+		u.end()
+	}
+	w.undo = nil
+	w.network.healAll()
+	for _, s := range w.hosts.all {
+		s.healDisk()
+		if s.state == dead {
+			s.boot()
+		}
+	}
+}
+
+func (u *undoing) end() {
+	if !u.done {
+		u.done = true
+		u.undo()
+	}
+}
+
+// later has a fault mended after its time.
+func (w *world) later(d time.Duration, undo func()) {
+	u := &undoing{undo: undo}
+	w.undo = append(w.undo, u)
+	w.clock.after(d, u.end)
+}
+
+// inject makes a fault happen.
+func (w *world) inject(f Fault) {
+	if w.mended {
+		return
+	}
+	happened := false
+	switch f.Kind {
+	case Crash, Shutdown, HostDown, Freeze, DiskStall, DiskFull, SlowApplier, StopApplier, StopReceiver, Errant, Wipe, Purge, HugeWrite,
+		Fallback, OpenByHand, CloseByHand:
+		happened = w.harm(f, w.victim(f))
+	case CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink:
+		happened = w.separate(f, w.victim(f))
+	case KillElector, StopElector, PauseElector, CutStore, LoseReply, EndLease:
+		happened = w.disturb(f, w.struck(f))
+	case StopStore, OldStore, EmptyStore:
+		happened = w.forget(f)
+	case WishPlanned, WishEmergency, Acknowledge, Maintain:
+		happened = w.wish(f)
+	case Reconfigure:
+		happened = w.reconfigure(f)
+	}
+	if happened {
+		w.report.Faults = append(w.report.Faults, f)
+	}
+}
+
+// victim is the server that a fault meets.
+func (w *world) victim(f Fault) *server {
+	if p := w.primary(); f.Target == OnPrimary && p != nil {
+		return p
+	}
+	return w.hosts.all[f.Server%len(w.hosts.all)]
+}
+
+// struck is the elector that a fault meets.
+func (w *world) struck(f Fault) *elector {
+	if a := w.actor(); f.Target == OnActor && a != nil {
+		return a
+	}
+	return w.electors[f.Server%len(w.electors)]
+}
+
+// harm is what befalls one server. It is false when the fault means nothing there now, or would destroy more copies than
+// the policy promises to survive.
+func (w *world) harm(f Fault, s *server) bool {
+	if s.state != running {
+		return false
+	}
+	w.tell("fault", "%s on %s for %s", f.Kind, s.address, f.For)
+	switch f.Kind {
+	case Crash:
+		if s.options.RelayLogRecovery && !w.mayLose(s) {
+			return false
+		}
+		s.kill()
+		w.later(f.For, func() { w.boot(s) })
+	case Shutdown:
+		if s.options.RelayLogRecovery && !w.mayLose(s) {
+			return false
+		}
+		w.judge.excuse(w.clock.now + 10*time.Second) // waiting commits are answered (E6)
+		s.shutDown()
+		w.later(f.For, func() { w.boot(s) })
+	case HostDown:
+		if (s.options.LoseRelayLogs || s.options.RelayLogRecovery) && !w.mayLose(s) {
+			return false
+		}
+		s.powerOff()
+		w.later(f.For, func() { s.powerOn(); w.boot(s) })
+	case Freeze:
+		s.freeze()
+		w.later(f.For, func() {
+			if s.state == frozen {
+				s.thaw()
+			}
+		})
+	case DiskStall:
+		s.stallDisk()
+		w.later(f.For, s.healDisk)
+	case DiskFull:
+		s.fillDisk()
+		w.later(f.For, s.healDisk)
+	case SlowApplier:
+		s.slowApplier(f.For / 10)
+		w.later(f.For, func() { s.slowApplier(0) })
+	case StopApplier:
+		w.byHand(s, func(on *guest, done func(error)) { s.stopApplier(on, done) })
+		w.later(f.For, func() { w.byHand(s, func(_ *guest, done func(error)) { done(s.startApplier()) }) })
+	case StopReceiver:
+		w.byHand(s, func(on *guest, done func(error)) { s.stopReceiver(on, done) })
+	case Errant:
+		if !s.readOnly {
+			return false
+		}
+		_, err := s.errant(w.row(), true)
+		return err == nil
+	case Wipe:
+		if !w.mayLose(s) {
+			return false
+		}
+		s.wipe()
+		w.later(f.For, func() { w.boot(s) })
+	case Purge:
+		s.purgeBinlogs()
+	case HugeWrite:
+		if s.readOnly {
+			return false
+		}
+		w.byHand(s, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
+	case Fallback:
+		s.setTimeout(500 * time.Millisecond)
+		w.judge.excuse(w.clock.now + f.For + 30*time.Second)
+		w.later(f.For, func() { s.setTimeout(timeoutMax) })
+	case OpenByHand:
+		if !s.readOnly {
+			return false
+		}
+		w.judge.excuse(w.clock.now + f.For + 20*time.Second)
+		s.setReadOnlyOff()
+		w.later(f.For, func() {})
+	case CloseByHand:
+		if s.readOnly {
+			return false
+		}
+		w.byHand(s, func(on *guest, done func(error)) { s.closeForWrites(on, time.Minute, done) })
+	}
+	return true
+}
+
+// row is one that no client writes.
+func (w *world) row() int64 {
+	w.spareRow++
+	return 1<<50 + w.spareRow
+}
+
+// byHand runs a statement of somebody at the server's own console.
+func (w *world) byHand(s *server, statement func(on *guest, done func(error))) {
+	if s.state != running {
+		return
+	}
+	link := (*wire)(nil)
+	link = w.hosts.dial(s.place, s.address, accountRoot, announcement{}, func(err error) {
+		if err == nil {
+			link.run(statement, func(error) { link.close() })
+		}
+	})
+}
+
+// boot starts a server that is down.
+func (w *world) boot(s *server) {
+	if s.state == dead {
+		w.tell("fault", "%s is started", s.address)
+		s.boot()
+	}
+}
+
+// mayLose tells whether a copy may be destroyed: as long as fewer servers than the policy wants acknowledgements have
+// lost theirs and not got it back, nothing that was promised may be lost by it.
+func (w *world) mayLose(s *server) bool {
+	if w.judge.fewest == 0 {
+		return true
+	}
+	lost := 0
+	kept := w.damaged[:0]
+	for _, d := range w.damaged {
+		if d.server == s || d.server.state == running && d.server.executed().Contains(d.held) {
+			continue // it has everything again, or is lost once more
+		}
+		kept = append(kept, d)
+		lost++
+	}
+	w.damaged = kept
+	if lost >= w.judge.fewest {
+		return false
+	}
+	w.damaged = append(w.damaged, damage{s, w.judge.promised})
+	return true
+}
+
+// damage is a server that lost its copy, and what it has to hold again before it counts as one.
+type damage struct {
+	server *server
+	held   gtid.Set
+}
+
+// separate is what befalls the network.
+func (w *world) separate(f Fault, s *server) bool {
+	n, e := w.network, w.struck(f)
+	other := w.hosts.all[f.Other%len(w.hosts.all)]
+	w.tell("fault", "%s on %s and %s (%s) for %s", f.Kind, s.address, other.address, e.name, f.For)
+	switch f.Kind {
+	case CutPair:
+		n.cutBoth(s.place, other.place)
+		w.later(f.For, func() { n.healBoth(s.place, other.place) })
+	case CutOneWay:
+		n.cut(s.place, other.place)
+		w.later(f.For, func() { n.heal(s.place, other.place) })
+	case Isolate:
+		n.isolate(s.place)
+		w.later(f.For, func() { n.rejoin(s.place) })
+	case Split:
+		w.split(f, true)
+		w.later(f.For, func() { w.split(f, false) })
+	case Blind:
+		n.cutBoth(e.place, s.place)
+		w.later(f.For, func() { n.healBoth(e.place, s.place) })
+	case BlindAll:
+		for _, x := range w.hosts.all {
+			n.cutBoth(e.place, x.place)
+			w.later(f.For, func() { n.healBoth(e.place, x.place) })
+		}
+	case BlindOneWay:
+		n.cut(s.place, e.place)
+		w.later(f.For, func() { n.heal(s.place, e.place) })
+	case SlowLink:
+		by := min(f.For/20, 800*time.Millisecond)
+		n.slowDown(s.place, other.place, by)
+		n.slowDown(e.place, s.place, by)
+		w.later(f.For, func() { n.slowDown(s.place, other.place, 0); n.slowDown(e.place, s.place, 0) })
+	}
+	return true
+}
+
+// split cuts the world in two by the bits of the fault's numbers, or mends that.
+func (w *world) split(f Fault, cut bool) {
+	var halves [2][]place
+	side := func(i int) int { return (f.Server*7 + f.Other + i*(1+f.Server)) >> 1 & 1 }
+	for i, s := range w.hosts.all {
+		halves[side(i)] = append(halves[side(i)], s.place)
+	}
+	for i, e := range w.electors {
+		halves[side(i+3)] = append(halves[side(i+3)], e.place)
+	}
+	for _, a := range halves[0] {
+		for _, b := range halves[1] {
+			if cut {
+				w.network.cutBoth(a, b)
+			} else {
+				w.network.healBoth(a, b)
+			}
+		}
+	}
+}
+
+// disturb is what befalls one elector.
+func (w *world) disturb(f Fault, e *elector) bool {
+	if !e.alive() {
+		return false
+	}
+	w.tell("fault", "%s on %s for %s", f.Kind, e.name, f.For)
+	p := e.process
+	switch f.Kind {
+	case KillElector:
+		e.kill()
+		w.later(f.For, e.start)
+	case StopElector:
+		e.life.end(context.Canceled)
+		w.later(max(f.For, 3*time.Second), func() { e.kill(); e.start() })
+	case PauseElector:
+		p.pause()
+		w.later(3*f.For, p.thaw)
+	case CutStore:
+		w.store.cut(p, true)
+		w.later(f.For, func() { w.store.cut(p, false) })
+	case LoseReply:
+		w.store.loseReplies(p, true)
+		w.later(min(f.For, time.Second), func() { w.store.loseReplies(p, false) })
+	case EndLease:
+		w.store.endLeases(p)
+	}
+	return true
+}
+
+// forget is what befalls the store.
+func (w *world) forget(f Fault) bool {
+	w.tell("fault", "%s for %s", f.Kind, f.For)
+	switch f.Kind {
+	case StopStore:
+		w.store.stop(true)
+		w.later(f.For, func() { w.store.stop(false) })
+	case OldStore:
+		w.store.restore(f.For)
+	case EmptyStore:
+		w.store.empty()
+	}
+	return true
+}
+
+// wish is what an operator asks for.
+func (w *world) wish(f Fault) bool {
+	e := w.actor()
+	if e == nil {
+		return false
+	}
+	s := w.hosts.all[f.Server%len(w.hosts.all)]
+	asked := orchestrator.Wish{Cluster: clusterName, Kind: reparent.KindPlanned, By: "operator", Reason: "a test"}
+	if f.Kind == WishEmergency {
+		asked.Kind = reparent.KindEmergency
+	}
+	if f.Other%2 == 0 {
+		asked.To = s.address
+	}
+	w.person.process.spawn(func() {
+		ctx, cancel := w.person.process.Within(context.Background(), 10*time.Second)
+		defer cancel()
+		switch f.Kind {
+		case WishPlanned, WishEmergency:
+			_, err := e.loop.Reparent(ctx, asked)
+			w.tell("operator", "asks for a %s change to %q: %v", asked.Kind, asked.To, err)
+		case Acknowledge:
+			w.acknowledge(e)
+		case Maintain:
+			err := e.loop.SetMaintenance(ctx, clusterName, s.address, true, "operator", "work")
+			w.tell("operator", "takes %s out: %v", s.address, err)
+		}
+	})
+	if f.Kind == Maintain {
+		w.later(f.For, func() { w.takeBack(s.address) })
+	}
+	return true
+}
+
+// takeBack ends maintenance, however often it takes to reach an elector that acts.
+func (w *world) takeBack(a topology.Address) {
+	w.person.process.spawn(func() {
+		for {
+			if e := w.actor(); e != nil {
+				ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
+				err := e.loop.SetMaintenance(ctx, clusterName, a, false, "operator", "done")
+				cancel()
+				if err == nil {
+					return
+				}
+			}
+			w.clock.sleep(time.Second)
+		}
+	})
+}
+
+// reconfigure starts the electors again, one after the other, with a ruleset that may follow the one before by itself.
+func (w *world) reconfigure(f Fault) bool {
+	rules := w.ruleset
+	switch f.Server % 3 {
+	case 0:
+		if rules.Policy.Acks > 1 {
+			rules.Policy.Acks--
+		}
+	case 1:
+		rules.Policy.Acks++
+	case 2:
+		rules.Members = slices.Clone(rules.Members)
+		m := &rules.Members[f.Other%len(rules.Members)]
+		m.Promotion = []topology.Promotion{topology.PromotionPrefer, topology.PromotionNever, ""}[f.Server%3]
+	}
+	if rules.Validate() != nil {
+		return false
+	}
+	w.tell("fault", "%s: %s with %d acks", f.Kind, rules.Policy.Kind, rules.Policy.Acks)
+	w.ruleset = rules
+	w.judge.fewest = min(w.judge.fewest, leastAcks(rules))
+	for i, e := range w.electors {
+		w.clock.after(time.Duration(i)*f.For, func() {
+			if !w.mended && e.alive() {
+				e.kill()
+				e.start()
+			}
+		})
+	}
+	return true
+}

@@ -1,0 +1,315 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// judge knows everything that happens in a world, and holds it against what Primacy promises.
+type judge struct {
+	world *world
+
+	completions map[int64]completion // by row: what a server completed for a client
+	promised    gtid.Set             // answered with OK, and durable by the policy: must never be lost
+	last        [2]int64             // rows that were answered lately
+	read        []int64              // rows that a reader of an open primary saw
+	readOf      map[int64]bool
+	answeredAt  time.Duration // when a promised write was answered last
+
+	completers map[uint32]gtid.UUID // by term: who completed writes under it
+	latest     uint32               // the highest term under which a write was completed
+
+	// excused says until when answers without acknowledgements are not ours to prevent: somebody set a finite timeout,
+	// opened a replica, or had MySQL stop in order with commits waiting.
+	excused time.Duration
+	// lossy is set once more copies were destroyed than the policy tolerates, by an operator's word.
+	fewest int // the least number of acks that any ruleset of this world wants
+
+	changes      []change
+	acknowledges time.Duration // when an operator last lifted a window; negative for never
+}
+
+// completion is a client's commit at the moment at which its server completed it.
+type completion struct {
+	gtid   gtid.GTID
+	server topology.Address
+	uuid   gtid.UUID
+	term   uint32 // the highest that the server had executed
+	latest uint32 // the highest under which anybody had completed a write by then
+	acks   int
+}
+
+// change is a change of the primary that reached establishment.
+type change struct {
+	at   time.Duration
+	term uint32
+	kind reparent.Kind
+	to   topology.Address
+	life int // of the new primary's process
+}
+
+func newJudge(w *world) *judge {
+	j := &judge{
+		world: w, completions: map[int64]completion{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{},
+		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
+	}
+	w.hosts.completed = j.completed
+	if w.options.Trace {
+		w.hosts.happened = func(s *server, what string, t *transaction) {
+			if t != nil {
+				w.tell(string(s.address), "%s %s", what, t.gtid)
+			} else {
+				w.tell(string(s.address), "%s", what)
+			}
+		}
+	}
+	return j
+}
+
+func leastAcks(r topology.Ruleset) int {
+	fewest := len(r.Members)
+	for _, m := range r.Members {
+		fewest = min(fewest, r.AcksNeeded(m.Address))
+	}
+	return fewest
+}
+
+// completed notes what a server completes.
+func (j *judge) completed(s *server, t *transaction, acks int) {
+	if t.row == 0 {
+		return
+	}
+	m, _ := topology.HighestMarker(s.executed())
+	j.completions[t.row] = completion{gtid: t.gtid, server: s.address, uuid: s.uuid, term: m.Term, latest: j.latest, acks: acks}
+}
+
+// told takes in that a client heard OK.
+func (j *judge) told(c *client, row int64) {
+	w := j.world
+	done, known := j.completions[row]
+	if !known {
+		w.violated(NothingLost, "%s was told OK for row %d, which no server completed", c.name, row)
+		return
+	}
+	w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
+	if done.acks < j.fewest {
+		w.report.Unprotected++
+		if w.clock.now > j.excused {
+			w.violated(NothingLost, "%s answered OK for %s with %d acks", done.server, done.gtid, done.acks)
+		}
+		return
+	}
+	if j.fewest == 0 {
+		return
+	}
+	j.one(done)
+	j.promised = j.promised.Union(gtid.Of(done.gtid))
+	j.answeredAt = w.clock.now
+	j.last[row&1] = row
+}
+
+// one claims that one server completes writes in a term, and none of an earlier term once a later one has.
+func (j *judge) one(done completion) {
+	if done.term < done.latest {
+		j.world.violated(OneCompleter, "%s completed %s under term %d after one was completed under term %d", done.server, done.gtid, done.term, done.latest)
+	}
+	if by, known := j.completers[done.term]; known && by != done.uuid {
+		j.world.violated(OneCompleter, "term %d: both %s and %s completed writes", done.term, by, done.server)
+	}
+	j.completers[done.term] = done.uuid
+	j.latest = max(j.latest, done.term)
+}
+
+// newest is a row that was answered lately.
+func (j *judge) newest(r *rand.Rand) int64 { return j.last[r.IntN(2)] }
+
+// seen takes in what a reader of an open server saw.
+func (j *judge) seen(_ *client, row int64) {
+	if row != 0 && !j.readOf[row] {
+		j.readOf[row] = true
+		j.read = append(j.read, row)
+	}
+}
+
+// opens claims that whoever is opened for writes holds all that was promised.
+func (j *judge) opens(s *server) {
+	if lost := j.promised.Subtract(s.position()); !lost.IsEmpty() {
+		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
+	}
+}
+
+// excuse notes that until then plus a while answers without acknowledgements are not Primacy's to prevent.
+func (j *judge) excuse(until time.Duration) { j.excused = max(j.excused, until) }
+
+// acknowledged notes that an operator lifts the window.
+func (j *judge) acknowledged() { j.acknowledges = j.world.clock.now }
+
+// event hears what an elector tells.
+func (j *judge) event(e *elector, ev orchestrator.Event) {
+	w := j.world
+	switch ev.Kind {
+	case orchestrator.EventProbed:
+		return
+	case orchestrator.EventRecoveryStarted:
+		w.report.Attempts++
+	case orchestrator.EventRecoveryFinished:
+		if ev.Recovery != nil && !ev.Recovery.Established.IsZero() {
+			j.changed(*ev.Recovery)
+		}
+	case orchestrator.EventFindingOpened, orchestrator.EventFindingClosed, orchestrator.EventRecoveryStage, orchestrator.EventRefused,
+		orchestrator.EventRepair, orchestrator.EventLeading, orchestrator.EventNotLeading, orchestrator.EventPrimaryChanged,
+		orchestrator.EventOperator, orchestrator.EventStore:
+	}
+	w.tell(e.name, "%s: %s", ev.Kind, ev.Text)
+}
+
+// changed takes in a change that was established.
+func (j *judge) changed(op reparent.Operation) {
+	w := j.world
+	to := w.hosts.at(op.To)
+	if op.Kind != reparent.KindAdoption {
+		w.report.Changes++
+	}
+	j.opens(to)
+	now := change{at: w.clock.now, term: op.Term, kind: op.Kind, to: op.To, life: to.life}
+	if op.Automatic && op.Kind == reparent.KindEmergency && len(j.changes) > 0 {
+		j.window(j.changes[len(j.changes)-1], now)
+	}
+	j.changes = append(j.changes, now)
+}
+
+// window claims that an automatic change kept to the anti-flapping window that the one before it opened, unless
+// something lifted it. What may lift it is judged here by what really happened, and generously.
+func (j *judge) window(before, now change) {
+	s := j.world.cluster.Antiflap
+	if before.kind != reparent.KindEmergency || before.term == now.term || now.at-before.at >= s.Window {
+		return
+	}
+	led := j.world.hosts.at(before.to)
+	gone := led.state != running || led.life != before.life
+	served := j.answeredAt >= before.at
+	lifted := j.acknowledges >= before.at
+	if lifted || served && (gone && s.ReplaceGonePrimary || now.at-before.at >= s.ProvenAfter) {
+		return
+	}
+	j.world.violated(AntiflapObeyed, "term %d was established %s after term %d, inside a window of %s that nothing lifted",
+		now.term, now.at-before.at, before.term, s.Window)
+}
+
+// atTheEnd looks at a world that had time to become whole.
+func (j *judge) atTheEnd() {
+	w := j.world
+	p := j.final()
+	if p == nil {
+		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.options.Length, w.state())
+		return
+	}
+	if j.answeredAt < w.options.Length && j.fewest > 0 {
+		w.violated(Progress, "no write was answered in %s after all faults were mended: %s", w.clock.now-w.options.Length, w.state())
+	}
+	if lost := j.promised.Subtract(p.executed()); !lost.IsEmpty() {
+		w.violated(NothingLost, "%s leads at the end without %s, which clients were told is committed", p.address, lost)
+	}
+	for _, row := range j.read {
+		if !p.hasRow(row) {
+			w.violated(NoVanishingRead, "row %d was read on an open primary and is not in the final history", row&0xffffffff)
+		}
+	}
+	for _, s := range w.members() {
+		j.joined(s, p)
+	}
+}
+
+// final is the server that is open at the end; nil unless it is one.
+func (j *judge) final() *server {
+	var open *server
+	for _, s := range j.world.members() {
+		if s.state == running && !s.readOnly && !s.offline {
+			if open != nil {
+				j.world.violated(NothingLeftBehind, "%s and %s both take writes at the end", open.address, s.address)
+				return nil
+			}
+			open = s
+		}
+	}
+	return open
+}
+
+// joined claims that a server has found its place: it holds what the primary holds, follows it, and takes no writes.
+func (j *judge) joined(s, p *server) {
+	w := j.world
+	switch {
+	case s == p:
+	case s.state != running:
+		w.violated(NothingLeftBehind, "%s does not run at the end", s.address)
+	case !s.executed().Equal(p.executed()):
+		extra, missing := s.executed().Subtract(p.executed()), p.executed().Subtract(s.executed())
+		w.violated(EverywhereOrGone, "at the end %s has [%s] that the primary %s lacks, and lacks [%s]: %s", s.address, extra, p.address, missing, w.state())
+	default:
+		if why := amiss(s, p); why != "" {
+			w.violated(NothingLeftBehind, "%s at the end: %s", s.address, why)
+		}
+	}
+}
+
+// amiss says what is wrong with a replica.
+func amiss(s, p *server) string {
+	receiver, _ := s.receiver()
+	applier, _ := s.applier()
+	o := s.observe(epoch)
+	switch {
+	case !s.superReadOnly:
+		return "it is no primary and not super_read_only"
+	case s.offline:
+		return "it is offline"
+	case receiver != topology.ThreadOn:
+		return fmt.Sprintf("its receiver is %s", receiver)
+	case applier != topology.ThreadOn:
+		return fmt.Sprintf("its applier is %s", applier)
+	case o.Replication.Source != p.address:
+		return fmt.Sprintf("it follows %s and not %s", o.Replication.Source, p.address)
+	}
+	return ""
+}
+
+// whole tells whether there is nothing left to wait for.
+func (w *world) whole() bool {
+	e := w.actor()
+	if e == nil || w.judge.answeredAt < w.options.Length+time.Second && w.judge.fewest > 0 {
+		return false
+	}
+	v := e.view()
+	p := w.hosts.at(v.Primary)
+	if v.Running != nil || v.Primary == "" || p == nil || p.readOnly || p.offline || p.state != running {
+		return false
+	}
+	for _, s := range w.members() {
+		if s != p && (s.state != running || amiss(s, p) != "" || !p.executed().Union(p.position()).Contains(s.executed())) {
+			return false
+		}
+	}
+	return true
+}
+
+// state is the world in a line, for people who wonder why it is not whole.
+func (w *world) state() string {
+	text := ""
+	if e := w.actor(); e == nil {
+		text = "no elector acts"
+	} else {
+		v := e.view()
+		text = fmt.Sprintf("%s acts: %s, primary %s, refusal %q", e.name, v.State, v.Primary, v.Refusal)
+		for _, f := range v.Findings {
+			if f.Severity != topology.SeverityInfo {
+				text += fmt.Sprintf("; %s: %s", f.Code, f.Message)
+			}
+		}
+	}
+	return text
+}

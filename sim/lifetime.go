@@ -1,0 +1,330 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// clusterName is what the one cluster of a world is called.
+const clusterName = "shop"
+
+// lengthDefault is how long things go wrong, graceMax how long the world then gets to become whole. The latter is the
+// published time within which writes complete again; it includes what a person needs to lift a window and to rebuild
+// quarantined servers as the runbook says.
+const (
+	lengthDefault = 45 * time.Second
+	graceMax      = 90 * time.Second
+)
+
+// world is everything that is simulated in one lifetime.
+type world struct {
+	options  Options
+	clock    *clock
+	network  *network
+	hosts    *hosts
+	store    *vault
+	cluster  Cluster
+	ruleset  topology.Ruleset // as the configuration says now
+	electors []*elector
+	clients  []*client
+	person   *person
+	judge    *judge
+	faults   []Fault
+	undo     []*undoing
+	steps    []waiting // faults that wait for commands or calls
+	commands int       // sent to servers by electors
+	calls    int       // to the store
+	mended   bool      // the time of faults is over
+	damaged  []damage  // servers that lost what they held
+	spareRow int64
+	report   Report
+}
+
+// Live simulates one lifetime. The same seed and options give the same one, on any machine.
+func Live(seed uint64, o Options) Report {
+	w := newWorld(seed, o)
+	w.live()
+	return w.report
+}
+
+// draws are the streams of chance of a world. Each purpose has its own, so that leaving a fault out changes what
+// follows from it and nothing else.
+func draws(seed uint64, purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, purpose)) }
+
+const (
+	forShape uint64 = iota + 1
+	forFaults
+	forClients
+)
+
+func newWorld(seed uint64, o Options) *world {
+	if o.Length <= 0 {
+		o.Length = lengthDefault
+	}
+	c := newClock(seed)
+	n := newNetwork(c)
+	w := &world{options: o, clock: c, network: n, hosts: newHosts(c, n)}
+	shape := draws(seed, forShape)
+	w.cluster = drawCluster(shape, o.Cluster)
+	w.ruleset = w.cluster.Ruleset
+	w.judge = newJudge(w)
+	w.settle(shape)
+	w.people(shape, seed)
+	w.arrangeFaults(seed)
+	w.report = Report{Seed: seed, Ruleset: w.cluster.Ruleset, Electors: len(w.electors)}
+	return w
+}
+
+// drawCluster draws what the configuration would say. Everything drawn is drawn in any case, so that a given cluster
+// leaves the other draws as they are.
+func drawCluster(r *rand.Rand, given *Cluster) Cluster {
+	n := []int{3, 3, 3, 4, 5, 5, 5, 6, 7}[r.IntN(9)]
+	c := Cluster{
+		Ruleset:       drawRuleset(r, n),
+		ProbeInterval: []time.Duration{250 * time.Millisecond, time.Second, time.Second, 2 * time.Second}[r.IntN(4)],
+	}
+	c.Antiflap.Window = []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(4)]
+	c.Antiflap.ProvenAfter = []time.Duration{500 * time.Millisecond, 2 * time.Second, 10 * time.Second}[r.IntN(3)]
+	c.Antiflap.WindowMax = time.Minute
+	c.Antiflap.ReplaceGonePrimary = r.IntN(4) > 0
+	c.Antiflap.FleetChangesMax = 100
+	if given != nil {
+		return *given
+	}
+	return c
+}
+
+func drawRuleset(r *rand.Rand, n int) topology.Ruleset {
+	rules := topology.Ruleset{Number: 1, Policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1 + r.IntN(max(1, n/2))}}
+	for i := range n {
+		m := topology.Member{Address: topology.Address(rune('A' + i)), Zone: string(rune('x' + i%3))}
+		switch r.IntN(8) {
+		case 0:
+			m.Promotion = topology.PromotionPrefer
+		case 1:
+			m.Promotion = topology.PromotionNever
+		case 2:
+			m.Promotion = topology.PromotionAvoid
+		}
+		if i < 2 && m.Promotion == topology.PromotionNever {
+			m.Promotion = ""
+		}
+		rules.Members = append(rules.Members, m)
+	}
+	if r.IntN(5) == 0 {
+		zoned := rules
+		zoned.Policy = topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}
+		if zoned.Validate() == nil {
+			return zoned
+		}
+	}
+	return rules
+}
+
+// settle builds the cluster as somebody set it up who never heard of Primacy: the first server is the primary.
+func (w *world) settle(r *rand.Rand) {
+	var first *server
+	offline, exempt := r.IntN(4) == 0, r.IntN(2) == 0
+	for i, m := range w.ruleset.Members {
+		o := healthyOptions()
+		o.Offline, o.ReplicasExempt = offline && r.IntN(1) == 0, exempt
+		o.SkipReplicaStart = r.IntN(3) > 0
+		o.RelayLogRecovery = r.IntN(6) == 0
+		o.LoseRelayLogs = r.IntN(6) == 0
+		s := w.hosts.add(m.Address, o)
+		if i == 0 {
+			first = s
+		}
+	}
+	acks, ackers := w.ruleset.AcksNeeded(first.address), w.ruleset.Ackers(first.address)
+	for _, m := range w.ruleset.Members[1:] {
+		w.hosts.at(m.Address).follows(first.address, ackers.Has(m.Address))
+	}
+	first.setReadOnlyOff()
+	first.setAcks(max(1, acks))
+	if acks > 0 {
+		first.enableSource()
+	}
+}
+
+// people are electors, clients and the operator.
+func (w *world) people(r *rand.Rand, seed uint64) {
+	electors := []int{1, 1, 2, 3}[r.IntN(4)]
+	if w.options.Electors > 0 {
+		electors = w.options.Electors
+	}
+	w.store = newVault(w.clock)
+	for i := range electors {
+		w.electors = append(w.electors, w.hire(fmt.Sprintf("elector-%d", i+1), r))
+	}
+	for _, e := range w.electors {
+		e.start()
+	}
+	chance := draws(seed, forClients)
+	for i := range 1 + r.IntN(2) {
+		w.clients = append(w.clients, w.connect(fmt.Sprintf("client-%d", i+1), chance))
+	}
+	w.person = w.employ()
+}
+
+// live lets the world live to its end: faults, mending, and becoming whole.
+func (w *world) live() {
+	defer w.bury()
+	w.clock.runUntil(w.options.Length, w.broken)
+	if w.broken() {
+		return
+	}
+	w.mend()
+	end := w.clock.now + graceMax
+	for w.clock.now < end && !w.broken() {
+		w.clock.runUntil(min(end, w.clock.now+time.Second), w.broken)
+		if w.whole() {
+			break
+		}
+	}
+	w.rest()
+}
+
+// rest stops the clients and lets replication catch up; then the end can be looked at.
+func (w *world) rest() {
+	for _, c := range w.clients {
+		c.process.kill()
+	}
+	w.clock.runUntil(w.clock.now+3*time.Second, w.broken)
+	if !w.broken() {
+		w.judge.atTheEnd()
+	}
+}
+
+// broken tells whether there is no point in going on.
+func (w *world) broken() bool { return len(w.report.Violations) > 0 }
+
+// bury ends all tasks: none outlives its world. A crash of the control plane is a violation like others.
+func (w *world) bury() {
+	if r := recover(); r != nil {
+		w.violated(NoCrash, "%v", r)
+		if w.options.Trace {
+			panic(r)
+		}
+	}
+	for _, e := range w.electors {
+		e.process.kill()
+	}
+	for _, c := range w.clients {
+		c.process.kill()
+	}
+	w.person.process.kill()
+	w.report.Virtual, w.report.Digest = w.clock.now, w.clock.digest
+}
+
+func (w *world) violated(i Invariant, format string, values ...any) {
+	v := Violation{Invariant: i, At: w.clock.now, Text: fmt.Sprintf(format, values...)}
+	w.report.Violations = append(w.report.Violations, v)
+	w.tell("invariant", "BROKEN: %s", v)
+}
+
+// tell adds a line to the trace; its arguments are put together only when there is one.
+func (w *world) tell(who, format string, values ...any) {
+	if w.options.Trace {
+		w.report.Trace = append(w.report.Trace, Entry{At: w.clock.now, Who: who, Text: fmt.Sprintf(format, values...)})
+	}
+}
+
+// elector is one node of the control plane: a process that may die and be started again.
+type elector struct {
+	world   *world
+	name    string
+	place   place
+	skew    time.Duration
+	process *process
+	life    *life
+	loop    *orchestrator.Orchestrator
+	fleet   *fleet
+	lives   int
+	// paused counts what holds it up.
+	blind topology.ServerSet
+}
+
+// hire adds an elector. Its clock may be an hour off: nothing may depend on it.
+func (w *world) hire(name string, r *rand.Rand) *elector {
+	e := &elector{world: w, name: name, place: w.network.join(name)}
+	if r.IntN(4) == 0 {
+		e.skew = time.Duration(r.IntN(7200)-3600) * time.Second
+	}
+	return e
+}
+
+// start begins a life of the elector.
+func (e *elector) start() {
+	w := e.world
+	e.lives++
+	e.process = w.clock.newProcess(e.name)
+	e.process.skew = e.skew
+	e.life = w.clock.newLife(context.Background())
+	e.fleet = newFleet(e.process, w.hosts, e.place, e.name)
+	e.fleet.sending = func(server topology.Address, verb reparent.Verb, statement int) {
+		w.tell(e.name, "%s %s (%d)", server, verb, statement)
+		w.commandSent()
+	}
+	settings := orchestrator.Settings{
+		Elector: e.name, Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: w.ruleset}},
+		Limits: w.cluster.Limits, Antiflap: w.cluster.Antiflap, Timing: w.cluster.Timing, ProbeInterval: w.cluster.ProbeInterval,
+		Automation: true, Runtime: e.process,
+	}
+	told := func(ev orchestrator.Event) { w.judge.event(e, ev) }
+	e.loop = orchestrator.New(settings, e.fleet, w.store.connect(e.process), orchestrator.NewStream(nil, told))
+	loop, life := e.loop, e.life
+	e.process.spawn(func() { loop.Run(life) })
+	w.tell(e.name, "starts")
+}
+
+// alive tells whether the elector runs and is not paused.
+func (e *elector) alive() bool { return !e.process.dead && !e.process.paused }
+
+// kill is kill -9.
+func (e *elector) kill() {
+	e.process.kill()
+	e.fleet.close()
+	e.world.tell(e.name, "is killed")
+}
+
+// view is what the elector believes of the cluster.
+func (e *elector) view() orchestrator.View {
+	v, _ := e.loop.Cluster(clusterName)
+	return v
+}
+
+// actor is the elector that acts now; nil when none does.
+func (w *world) actor() *elector {
+	for _, e := range w.electors {
+		if e.alive() && e.view().Leading {
+			return e
+		}
+	}
+	return nil
+}
+
+// primary is the server at which writes complete now, as far as an outsider can see; nil when there is none.
+func (w *world) primary() *server {
+	for _, s := range w.hosts.all {
+		if s.state == running && !s.readOnly && !s.offline {
+			return s
+		}
+	}
+	return nil
+}
+
+// members are the servers of the configured ruleset.
+func (w *world) members() []*server {
+	return slices.DeleteFunc(slices.Clone(w.hosts.all), func(s *server) bool {
+		_, in := w.ruleset.Member(s.address)
+		return !in
+	})
+}
