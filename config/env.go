@@ -67,7 +67,7 @@ func (v variable) unknown(k *key) []Problem {
 			names = append(names, variableName(at.path))
 		}
 	})
-	near, ok := nearest(v.name, names)
+	near, ok := Nearest(v.name, names)
 	if !ok || distance(v.name, near) > 2 {
 		return nil
 	}

@@ -2,9 +2,9 @@ package config
 
 import "strings"
 
-// nearest finds the word that was probably meant: the one with the fewest letters to change, if those are few for its
+// Nearest finds the word that was probably meant: the one with the fewest letters to change, if those are few for its
 // length. Case, hyphens and underscores do not count, so probeInterval finds probe_interval.
-func nearest(word string, known []string) (string, bool) {
+func Nearest(word string, known []string) (string, bool) {
 	best, fewest := "", len(word)
 	for _, k := range known {
 		if d := distance(bare(word), bare(k)); d < fewest {

@@ -151,7 +151,7 @@ func (c *check) unknown(k *key, f field, path string) {
 		return
 	}
 	c.at[path] = &node{line: f.line, variable: f.value.variable}
-	near, ok := nearest(f.name, k.names())
+	near, ok := Nearest(f.name, k.names())
 	homes := c.schema.elsewhere(f.name)
 	switch {
 	case ok && (distance(bare(f.name), bare(near)) <= 1 || len(homes) == 0):
@@ -267,7 +267,7 @@ func (c *check) word(k *key, n *node, path string) any {
 		return n.text
 	}
 	known := strings.Join(k.oneOf, ", ")
-	if near, ok := nearest(n.text, k.oneOf); ok {
+	if near, ok := Nearest(n.text, k.oneOf); ok {
 		c.spoil(path, "%q is not known; the nearest is %s (known: %s)", n.text, near, known)
 	} else {
 		c.spoil(path, "%q is not known; use one of %s", n.text, known)

@@ -53,6 +53,14 @@ const (
 	NoCrash           Invariant = "no_crash"            // the control plane does not crash
 )
 
+// Invariants lists all invariants.
+func Invariants() []Invariant {
+	return []Invariant{
+		NothingLost, OneCompleter, EverywhereOrGone, NoVanishingRead, AntiflapObeyed, FencedStaysOut, LeaseObeyed, Progress,
+		NothingLeftBehind, NoCrash,
+	}
+}
+
 // Violation is a promise that was broken.
 type Violation struct {
 	Invariant Invariant
