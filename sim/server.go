@@ -15,23 +15,31 @@ type hosts struct {
 	rows    map[int64]*transaction // by row: the last transaction that wrote it; older ones follow in twin
 	nextID  uint32                 // the next server_id that nobody has had
 
-	// completed, when set, is told of each client's commit at the moment at which a server completes it: it becomes
-	// visible there, and the client, if it is still there, will be told OK. acked is how many acknowledgements it had.
-	completed func(s *server, t *transaction, acked int)
+	// completed, when set, is told of each commit at the moment at which a running server completes it and it becomes
+	// visible there.
+	completed func(s *server, t *transaction, c completion)
 	// happened, when set, is told of each event worth a line in a trace.
 	happened func(s *server, what string, t *transaction)
 }
 
+// completion says how a commit came to its end.
+type completion struct {
+	acks    int  // acknowledgements that it had
+	told    bool // a client is there, and will hear OK
+	applier bool // the transaction is another server's
+}
+
 // transaction is what a binary log holds. It is the same value on all servers.
 type transaction struct {
-	gtid      gtid.GTID
-	row       int64              // what a client wrote; 0 for none
-	decision  *topology.Decision // of a term marker: the journal's row
-	journal   bool               // it creates the journal table
-	origin    uint32             // server_id that wrote it
-	committed time.Duration      // original commit time
-	size      time.Duration      // how long it takes to apply on top of the usual
-	twin      *transaction       // another one that writes the same row
+	gtid       gtid.GTID
+	row        int64              // what a client wrote; 0 for none
+	decision   *topology.Decision // of a term marker: the journal's row
+	journal    bool               // it creates the journal table
+	origin     uint32             // server_id that wrote it
+	committed  time.Duration      // original commit time
+	size       time.Duration      // how long it takes to apply on top of the usual
+	twin       *transaction       // another one that writes the same row
+	registered bool               // its row is known
 }
 
 // options are what a server's option file says: they hold from its start on, unless something else is persisted.
@@ -85,8 +93,9 @@ type server struct {
 	purged   gtid.Set
 	decided  []*topology.Decision // rows of the journal, in the order in which they were committed
 	journal  bool
-	channel  *channel // nil without a source
-	wiped    int      // how many data directories there were before
+	channel  *channel       // nil without a source
+	torn     []*transaction // in the binary log when the process ended, and not committed in the engine
+	wiped    int            // how many data directories there were before
 
 	// What lives as long as the process.
 	state       state
@@ -98,9 +107,12 @@ type server struct {
 	readOnly, superReadOnly, offline bool
 	skipReplicaStart                 bool // as this process was started
 	semi                             semiSync
-	commits                          []*commit // in the binary log and not completed, in its order
-	closing                          *closing  // SET super_read_only, while it waits
-	blocked                          []func()  // commits that wait for the global read lock
+	commits                          []*commit   // in the binary log and not completed, in its order
+	inFlight                         int         // commits that have begun and not ended
+	marking                          []gtid.GTID // of markers among them
+	nextNumber                       int64       // lowest number of our own that may be free
+	closings                         []*closing  // SET super_read_only, while it waits
+	blocked                          []*blocked  // writes that wait for the global read lock
 	guests                           []*guest
 	nextGuest                        int64
 	locks                            []namedLock
@@ -113,10 +125,10 @@ type server struct {
 type state int
 
 const (
-	dead state = iota
-	booting
-	running
-	frozen // by SIGSTOP; its host answers in its place as far as the kernel does
+	processDead state = iota
+	processBooting
+	processUp
+	processFrozen // by SIGSTOP; its host answers in its place as far as the kernel does
 )
 
 // newHosts is a world without servers.

@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
+)
+
+// dump is the thread of a source that feeds one replica.
+type dump struct {
+	pipe     *pipe // the replica is its caller
+	replica  *server
+	receiver *receiver
+	uuid     gtid.UUID
+	serverID uint32
+	semi     bool
+	exclude  gtid.Set // what the replica held when it connected; it is skipped
+	place    int      // of the next transaction to send
+}
+
+// accept answers a replica that connects: with a dump of the binary log, or with why not.
+func (s *server) accept(d *dump) {
+	refuse := func(errno mysqlError) {
+		d.pipe.send(caller, func() { d.receiver.refused(d.pipe, errno) })
+		d.pipe.close(callee)
+	}
+	switch {
+	case s.offline && !s.options.ReplicasExempt:
+		refuse(errOffline)
+	case s.uuid == d.uuid || s.serverID == d.serverID:
+		refuse(errSameServer)
+	case s.lacksHistory(d.exclude):
+		refuse(errNoSource)
+	default:
+		s.feed(d)
+	}
+}
+
+// lacksHistory tells whether the source cannot bring a replica up to date: it has purged what the replica needs, or the
+// replica holds transactions of the source's own that the source knows nothing of.
+func (s *server) lacksHistory(held gtid.Set) bool {
+	if !held.Contains(s.purged) {
+		return true
+	}
+	ours := held.Only(func(source gtid.Source) bool { return source.UUID == s.uuid })
+	if s.done.all().Contains(ours) {
+		return false
+	}
+	for i := range ours.Intervals() {
+		for n := i.First; n <= i.Last; n++ {
+			if g := (gtid.GTID{UUID: s.uuid, Number: n}); !s.done.has(g) && !s.waits(g) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// feed begins a dump. An older one of the same replica is ended.
+func (s *server) feed(d *dump) {
+	for _, old := range slices.Clone(s.dumps) {
+		if old.uuid == d.uuid {
+			s.cutDump(old)
+		}
+	}
+	d.place = s.log.from
+	s.dumps = append(s.dumps, d)
+	life := s.life
+	d.pipe.ends[callee].gone = func() { s.inTurn(life, func() { s.replicaLeft(d) }) }
+	d.pipe.send(caller, func() { d.receiver.connected(d) })
+	s.sendTo(d)
+}
+
+// pump sends what is new to all replicas.
+func (s *server) pump() {
+	for _, d := range s.dumps {
+		s.sendTo(d)
+	}
+}
+
+// sendTo sends a replica all that it lacks, as one message. What it held when it connected is skipped, so no
+// acknowledgement of that ever comes.
+func (s *server) sendTo(d *dump) {
+	batch, last := s.log.since(d.place), -1
+	for i := len(batch) - 1; i >= 0 && last < 0; i-- {
+		if !d.exclude.Has(batch[i].gtid) {
+			last = d.place + i
+		}
+	}
+	d.place = s.log.end()
+	if last < 0 {
+		return
+	}
+	wanted := s.semi.source
+	d.pipe.send(caller, func() { d.receiver.arrived(d, batch, last, wanted) })
+}
+
+// goneAfter bounds how long a dump thread takes to notice that its replica has left; so long it counts as a client.
+const goneAfter = time.Second
+
+func (s *server) replicaLeft(d *dump) {
+	s.later(s.clock.between(goneAfter/2, goneAfter), func() { s.cutDump(d) })
+}
+
+// cutDump ends a dump from the source's side.
+func (s *server) cutDump(d *dump) {
+	i := slices.Index(s.dumps, d)
+	if i < 0 {
+		return
+	}
+	s.dumps = slices.Delete(s.dumps, i, i+1)
+	d.pipe.close(callee)
+	s.checkClients()
+}
+
+// replicas are the addresses of those that replicate from here.
+func (s *server) replicas() []topology.Address {
+	var all []topology.Address
+	for _, d := range s.dumps {
+		all = append(all, d.replica.address)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// linkChanged has receivers judge anew whether they hear their source.
+func (h *hosts) linkChanged(from, to place) {
+	for _, s := range h.all {
+		if c := s.channel; c != nil && c.receiver.dump != nil && (s.place == to || s.place == from) {
+			c.receiver.listen()
+		}
+	}
+}
+
+// sourceChanged is the same when a process stops or goes on.
+func (h *hosts) sourceChanged(source *server) {
+	for _, s := range h.all {
+		if c := s.channel; c != nil && c.receiver.dump != nil && c.receiver.source == source {
+			c.receiver.listen()
+		}
+	}
+}

@@ -1,0 +1,330 @@
+package sim
+
+import (
+	"time"
+)
+
+// receiverState is how far a receiver thread is.
+type receiverState int
+
+const (
+	receiverOff     receiverState = iota
+	receiverTrying                // a connect is under way: STOP waits for its end
+	receiverPausing               // between two attempts
+	receiverOn
+)
+
+// receiver is the thread that fetches a source's binary log into the relay log.
+type receiver struct {
+	channel *channel
+	state   receiverState
+	errno   int
+	semi    bool // it acknowledges: the replica side was on when it started
+	source  *server
+	pipe    *pipe
+	dump    *dump
+	timer   *event        // of the connect, the pause, or the silence of the source
+	stopped []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
+	unsaved []func()      // what arrived while the disk was stuck
+	heard   time.Duration // when something was last heard of the source, as of the last look; never
+	beats   time.Duration // heartbeats come at multiples of the interval after this
+	flowing bool          // they do come
+}
+
+// startReceiver is START REPLICA IO_THREAD.
+func (s *server) startReceiver() error {
+	if s.channel == nil {
+		return errNotConfigured
+	}
+	r := &s.channel.receiver
+	if r.state != receiverOff {
+		return nil
+	}
+	r.errno, r.semi = 0, s.semi.replica
+	r.try()
+	return nil
+}
+
+// try connects: a login of a few round trips, then the request for a dump with all that is held.
+func (r *receiver) try() {
+	s := r.channel.server
+	r.state, r.source = receiverTrying, s.hosts.at(r.channel.source)
+	if r.source == nil {
+		r.pause(int(errNoConnection))
+		return
+	}
+	p := s.hosts.network.open(s.place, r.source.place, nil, nil)
+	life := s.life
+	p.ends[caller].gone = func() { s.inTurn(life, func() { r.brokeOff(p) }) }
+	r.pipe = p
+	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, errNoConnection) })
+	p.send(callee, func() { r.reach(p) })
+}
+
+// reach is the connection at the source's host.
+func (r *receiver) reach(p *pipe) {
+	s, source := r.channel.server, r.source
+	if source.refuses() {
+		p.send(caller, func() { r.refused(p, errNoConnection) })
+		return
+	}
+	source.inTurn(source.life, func() {
+		source.later(source.clock.between(2*time.Millisecond, 8*time.Millisecond), func() {
+			p.send(caller, func() { s.inTurn(s.life, func() { r.request(p) }) })
+		})
+	})
+}
+
+// request asks for the dump.
+func (r *receiver) request(p *pipe) {
+	if r.pipe != p || r.state != receiverTrying {
+		return
+	}
+	s, source := r.channel.server, r.source
+	d := &dump{pipe: p, replica: s, receiver: r, uuid: s.uuid, serverID: s.serverID, semi: r.semi, exclude: s.position()}
+	p.send(callee, func() { source.inTurn(source.life, func() { source.accept(d) }) })
+}
+
+// connected is the source's consent.
+func (r *receiver) connected(d *dump) {
+	s := r.channel.server
+	s.inTurn(s.life, func() {
+		if r.pipe != d.pipe || r.state != receiverTrying {
+			return
+		}
+		r.timer.cancel()
+		r.state, r.dump, r.errno = receiverOn, d, 0
+		r.beats, r.flowing = s.clock.now, true
+		if r.endStop() {
+			return
+		}
+		r.listen()
+	})
+}
+
+// refused is an attempt that failed.
+func (r *receiver) refused(p *pipe, errno mysqlError) {
+	s := r.channel.server
+	s.inTurn(s.life, func() {
+		if r.pipe != p || r.state != receiverTrying {
+			return
+		}
+		r.hangUp()
+		switch {
+		case r.endStop():
+		case errno == errNoSource || errno == errSameServer:
+			r.state, r.errno = receiverOff, int(errno)
+			s.tell("receiver gives up", nil)
+		default:
+			r.pause(int(errno))
+		}
+	})
+}
+
+// pause waits before the next attempt.
+func (r *receiver) pause(errno int) {
+	s := r.channel.server
+	r.state, r.errno = receiverPausing, errno
+	r.timer = s.later(s.options.RetryPeriod, func() {
+		if r.state == receiverPausing {
+			r.try()
+		}
+	})
+}
+
+// brokeOff is the end of a connection that was reset.
+func (r *receiver) brokeOff(p *pipe) {
+	if r.pipe != p || r.state == receiverOff {
+		return
+	}
+	trying := r.state == receiverTrying
+	r.hear()
+	r.hangUp()
+	switch {
+	case r.endStop():
+	case trying:
+		r.pause(int(errNoConnection))
+	default:
+		r.again()
+	}
+}
+
+// again tries at once after a connection was lost.
+func (r *receiver) again() {
+	r.try()
+	r.errno = int(errLostSource)
+}
+
+func (r *receiver) hangUp() {
+	r.timer.cancel()
+	if r.pipe != nil {
+		r.pipe.close(caller)
+	}
+	r.pipe, r.dump, r.timer, r.flowing, r.unsaved = nil, nil, nil, false, nil
+}
+
+// stopReceiver is STOP REPLICA IO_THREAD: a few milliseconds, but for a connect that hangs, which nothing ends but its
+// own timeout (E15), and for a relay log that a stuck disk does not take.
+func (s *server) stopReceiver(on *guest, done func(error)) {
+	if s.channel == nil {
+		done(errNotConfigured)
+		return
+	}
+	r := &s.channel.receiver
+	ended := func() { done(nil) }
+	on.doing = stopping
+	switch {
+	case r.state == receiverOff:
+		done(nil)
+	case r.state == receiverTrying:
+		r.stopped = append(r.stopped, ended)
+	case len(r.unsaved) > 0:
+		s.disk.queue = append(s.disk.queue, func() { s.stopReceiver(on, done) })
+	default:
+		s.later(s.clock.between(2*time.Millisecond, 20*time.Millisecond), func() { r.halt(on, done) })
+	}
+}
+
+// halt is the end of the thread, unless a connect has begun or the disk got stuck meanwhile.
+func (r *receiver) halt(on *guest, done func(error)) {
+	s := r.channel.server
+	if s.channel != r.channel || r.state == receiverTrying || len(r.unsaved) > 0 {
+		s.stopReceiver(on, done)
+		return
+	}
+	r.hear()
+	r.hangUp()
+	r.state = receiverOff
+	done(nil)
+}
+
+// endStop ends the thread for those who waited for it.
+func (r *receiver) endStop() bool {
+	if len(r.stopped) == 0 {
+		return false
+	}
+	r.hear()
+	r.hangUp()
+	r.state = receiverOff
+	waiting := r.stopped
+	r.stopped = nil
+	for _, tell := range waiting {
+		tell()
+	}
+	return true
+}
+
+// acknowledges tells whether the receiver is connected as one that acknowledges.
+func (r *receiver) acknowledges() bool { return r.state == receiverOn && r.semi }
+
+// arrived is a batch of transactions at the replica's host.
+func (r *receiver) arrived(d *dump, batch []*transaction, last int, wanted bool) {
+	s := r.channel.server
+	if s.state == processUp && len(r.unsaved) == 0 && !s.disk.stuck() {
+		r.store(d, batch, last, wanted)
+		return
+	}
+	s.inTurn(s.life, func() {
+		if r.dump != d {
+			return
+		}
+		if len(r.unsaved) == 0 && !s.disk.stuck() {
+			r.store(d, batch, last, wanted)
+			return
+		}
+		r.unsaved = append(r.unsaved, func() { r.store(d, batch, last, wanted) })
+		if len(r.unsaved) == 1 {
+			r.listen()
+			s.onDisk(0, r.save)
+		}
+	})
+}
+
+// save writes what waited for the disk.
+func (r *receiver) save() {
+	unsaved := r.unsaved
+	r.unsaved = nil
+	for _, store := range unsaved {
+		store()
+	}
+	r.listen()
+}
+
+// store writes transactions to the relay log and acknowledges the last one that was sent.
+func (r *receiver) store(d *dump, batch []*transaction, last int, wanted bool) {
+	if r.dump != d {
+		return
+	}
+	c := r.channel
+	for _, t := range batch {
+		if t.origin == c.server.serverID || c.holds(t.gtid) {
+			continue // its own it takes for old, whoever sends it
+		}
+		c.got.add(t.gtid)
+		c.relay = append(c.relay, t)
+	}
+	r.heard, r.beats = c.server.clock.now, c.server.clock.now
+	if wanted && r.semi {
+		source, id := r.source, d.serverID
+		life := source.life
+		d.pipe.send(callee, func() { source.inTurn(life, func() { source.acknowledge(id, last) }) })
+	}
+	c.applier.kick()
+}
+
+// listen judges whether the source is heard. While it is, heartbeats need no events; when it falls silent, the receiver
+// gives up after replica_net_timeout.
+func (r *receiver) listen() {
+	if r.dump == nil {
+		return
+	}
+	s := r.channel.server
+	flows := r.source.state == processUp && len(r.unsaved) == 0 && s.hosts.network.flows(r.source.place, s.place)
+	if flows == r.flowing {
+		return
+	}
+	r.hear()
+	r.flowing = flows
+	if flows {
+		r.timer.cancel()
+		r.beats = s.clock.now
+		return
+	}
+	if len(r.unsaved) > 0 {
+		return // it is the disk that it waits for
+	}
+	d := r.dump
+	r.timer = s.later(r.lastSign()+s.options.NetTimeout-s.clock.now, func() { r.silent(d) })
+}
+
+// silent is replica_net_timeout without a word.
+func (r *receiver) silent(d *dump) {
+	if r.dump != d || r.flowing {
+		return
+	}
+	r.hangUp()
+	r.again()
+}
+
+// lastSign is when the source was last heard or, before its first heartbeat, when it accepted.
+func (r *receiver) lastSign() time.Duration { return max(r.heard, r.beats) }
+
+// hear notes the heartbeats that have come since the last look.
+func (r *receiver) hear() {
+	every := r.channel.server.options.Heartbeat
+	if !r.flowing || every <= 0 {
+		return
+	}
+	if n := (r.channel.server.clock.now - r.beats) / every; n > 0 {
+		r.heard = r.beats + n*every
+	}
+}
+
+// heartbeatAge is how long ago the source was heard; negative when it never was.
+func (r *receiver) heartbeatAge() time.Duration {
+	r.hear()
+	if r.heard < 0 {
+		return never
+	}
+	return r.channel.server.clock.now - r.heard
+}

@@ -1,0 +1,366 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
+)
+
+// The numbers of MySQL's errors that servers answer with, beside those that fleets know.
+const (
+	errDuplicateRow mysqlError = 1062
+	errNoTable      mysqlError = 1146
+	errOffline      mysqlError = 3032
+	errNoSource     mysqlError = 13114 // the source cannot send what is asked for
+	errSameServer   mysqlError = 13117 // source and replica have one identity
+	errNoConnection mysqlError = 2003
+	errLostSource   mysqlError = 2013
+)
+
+// errAwaitTimeout is WAIT_FOR_EXECUTED_GTID_SET that returned 1: the time is over.
+var errAwaitTimeout = errors.New("not executed in time")
+
+// commit is a transaction from its place in the binary log to its end.
+type commit struct {
+	*transaction
+	place int
+	since time.Duration // in the binary log
+	guest *guest        // nil for the applier and for local work
+	done  func(error)
+}
+
+// write is a client's insert of a row.
+func (s *server) write(on *guest, row int64, done func(error)) { s.writeHuge(on, row, 0, done) }
+
+// writeHuge is one that takes long to apply elsewhere.
+func (s *server) writeHuge(on *guest, row int64, size time.Duration, done func(error)) {
+	s.execute(on, &transaction{row: row, size: size}, done)
+}
+
+// mark inserts a decision into the journal under its marker's GTID. A marker that is committed here is skipped; one that
+// another session is committing is waited for.
+func (s *server) mark(on *guest, d topology.Decision, done func(error)) {
+	s.execute(on, &transaction{gtid: d.Marker().GTID(), decision: &d}, done)
+}
+
+// createJournal makes the table where it is missing.
+func (s *server) createJournal(on *guest, done func(error)) {
+	if s.journal {
+		done(nil)
+		return
+	}
+	s.execute(on, &transaction{journal: true}, done)
+}
+
+// errant is a write by somebody local, root, that no protocol knows of; force switches super_read_only off for it.
+func (s *server) errant(row int64, force bool) (*transaction, error) {
+	if s.state != processUp || s.closed() && !force || len(s.closings) > 0 || s.disk.stuck() {
+		return nil, errReadOnlyOption
+	}
+	t := &transaction{row: row, origin: s.serverID, committed: s.clock.now}
+	s.inFlight++
+	s.flush(&commit{transaction: t, done: func(error) {}})
+	return t, nil
+}
+
+// closed tells whether super_read_only is in force: a SET that still waits is not.
+func (s *server) closed() bool { return s.superReadOnly && len(s.closings) == 0 }
+
+// execute runs a transaction of a session, up to its commit.
+func (s *server) execute(on *guest, t *transaction, done func(error)) {
+	switch {
+	case s.closed(), s.readOnly && on.who == accountApp:
+		done(errReadOnlyOption)
+	case len(s.closings) > 0:
+		s.block(on, func() { s.execute(on, t, done) }, done)
+	case t.decision != nil && s.done.has(t.gtid):
+		done(nil)
+	case t.decision != nil && s.owned(t.gtid.UUID):
+		s.awaitExecuted(on, gtid.Of(t.gtid), forEver, done)
+	default:
+		if err := s.conflict(t); err != nil {
+			done(err)
+			return
+		}
+		t.origin, t.committed = s.serverID, s.clock.now
+		s.enter(&commit{transaction: t, guest: on, done: done})
+	}
+}
+
+// forEver is longer than any world lasts.
+const forEver = 1000 * time.Hour
+
+// conflict is why the engine refuses a transaction.
+func (s *server) conflict(t *transaction) error {
+	if t.decision != nil && !s.journal {
+		return errNoTable
+	}
+	if t.row != 0 {
+		for other := s.hosts.rows[t.row]; other != nil; other = other.twin {
+			if other != t && s.done.has(other.gtid) {
+				return errDuplicateRow
+			}
+		}
+	}
+	return nil
+}
+
+// enter begins a commit: from here on nothing ends it but the end of the process.
+func (s *server) enter(c *commit) {
+	s.inFlight++
+	c.since = s.clock.now
+	if c.guest != nil {
+		c.guest.doing, c.guest.commit = committing, c
+	}
+	if c.decision != nil {
+		s.marking = append(s.marking, c.gtid)
+	}
+	s.onDisk(s.syncTime(), func() { s.flush(c) })
+}
+
+// flush writes a transaction to the binary log, from where replicas get it at once, and has it wait for their
+// acknowledgements before the engine commits it.
+func (s *server) flush(c *commit) {
+	if c.gtid == (gtid.GTID{}) {
+		c.gtid = s.nextGTID()
+	}
+	c.place, c.since = s.log.end(), s.clock.now
+	s.log.entries = append(s.log.entries, c.transaction)
+	s.register(c.transaction)
+	if s.semi.source && s.semi.active || len(s.commits) > 0 {
+		s.await(c)
+	} else {
+		s.unacknowledged()
+		s.complete(c, 0)
+	}
+	s.pump()
+}
+
+// register makes a row known to readers, once.
+func (s *server) register(t *transaction) {
+	if t.row == 0 || t.registered {
+		return
+	}
+	t.registered = true
+	t.twin = s.hosts.rows[t.row]
+	s.hosts.rows[t.row] = t
+}
+
+// nextGTID is the lowest number of our own that is free.
+func (s *server) nextGTID() gtid.GTID {
+	g := gtid.GTID{UUID: s.uuid, Number: s.nextNumber}
+	for s.done.has(g) || s.waits(g) {
+		g.Number++
+	}
+	s.nextNumber = g.Number + 1
+	return g
+}
+
+func (s *server) waits(g gtid.GTID) bool {
+	return slices.ContainsFunc(s.commits, func(c *commit) bool { return c.gtid == g })
+}
+
+// owned tells whether a commit of this UUID is under way (gtid_owned).
+func (s *server) owned(u gtid.UUID) bool {
+	return slices.ContainsFunc(s.commits, func(c *commit) bool { return c.gtid.UUID == u }) ||
+		slices.ContainsFunc(s.marking, func(g gtid.GTID) bool { return g.UUID == u })
+}
+
+// await queues a commit behind those that wait for acknowledgements already. Only the first counts as waiting.
+func (s *server) await(c *commit) {
+	s.commits = append(s.commits, c)
+	s.showHead()
+	if t := s.semi.timeout; t < topology.TimeoutInfinite {
+		s.later(t, func() { s.waitedTooLong(c) })
+	}
+}
+
+func (s *server) showHead() {
+	if len(s.commits) > 0 && s.commits[0].guest != nil {
+		s.commits[0].guest.doing = waitingForAck
+	}
+}
+
+// complete commits in the engine, after which everybody sees it, and tells the client.
+func (s *server) complete(c *commit, acks int) {
+	s.engine(c.transaction)
+	s.inFlight--
+	if c.decision != nil {
+		s.marking = slices.DeleteFunc(s.marking, func(g gtid.GTID) bool { return g == c.gtid })
+	}
+	if s.hosts.completed != nil {
+		s.hosts.completed(s, c.transaction, completion{acks: acks, told: c.guest != nil && !c.guest.killed && !c.guest.left, applier: c.origin != s.serverID})
+	}
+	if c.guest != nil {
+		c.guest.commit = nil
+	}
+	c.done(nil)
+	s.executedMore()
+}
+
+// engine makes a transaction part of the data.
+func (s *server) engine(t *transaction) {
+	s.done.add(t.gtid)
+	s.journal = s.journal || t.journal
+	if t.decision != nil {
+		s.decided = append(s.decided, t.decision)
+	}
+}
+
+// executedMore lets go on what waits for commits to end.
+func (s *server) executedMore() {
+	if len(s.awaited) > 0 {
+		s.keepPromises()
+	}
+	if s.inFlight == 0 && len(s.closings) > 0 {
+		s.closeNow()
+	}
+}
+
+// closing is SET super_read_only=ON while it waits for the commits that are under way.
+type closing struct {
+	guest *guest
+	done  func(error)
+	timer *event
+}
+
+// closeForWrites is SET super_read_only = ON. It waits for the commits that are under way, and new ones queue behind it;
+// it gives up with 1205 after lockWait, or with 1317 when it is killed, and leaves nothing behind then. While it waits
+// super_read_only reads 1 and read_only 0, unless that was on before.
+func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(error)) {
+	if s.closed() {
+		done(nil)
+		return
+	}
+	if s.inFlight == 0 {
+		s.readOnly, s.superReadOnly = true, true
+		done(nil)
+		return
+	}
+	c := &closing{guest: on, done: done}
+	s.superReadOnly = s.superReadOnly || !s.readOnly
+	s.closings = append(s.closings, c)
+	on.doing = closingWrites
+	on.cancel = func(err error) { s.giveUpClosing(c, err) }
+	c.timer = s.later(lockWait, func() { s.giveUpClosing(c, errLockWaitTimeout) })
+}
+
+func (s *server) giveUpClosing(c *closing, err error) {
+	c.timer.cancel()
+	s.closings = slices.DeleteFunc(s.closings, func(o *closing) bool { return o == c })
+	if len(s.closings) == 0 {
+		s.superReadOnly = false
+		s.unblock()
+	}
+	c.done(err)
+}
+
+// closeNow grants the lock to all who wait for it.
+func (s *server) closeNow() {
+	granted := s.closings
+	s.closings = nil
+	s.readOnly, s.superReadOnly = true, true
+	for _, c := range granted {
+		c.timer.cancel()
+		c.done(nil)
+	}
+	s.unblock()
+}
+
+// blocked is a write that waits for the global read lock.
+type blocked struct {
+	again func()
+}
+
+// block queues a session's write behind SET super_read_only; KILL ends it.
+func (s *server) block(on *guest, again func(), done func(error)) {
+	b := &blocked{again}
+	s.blocked = append(s.blocked, b)
+	on.doing = querying
+	on.cancel = func(err error) {
+		s.blocked = slices.DeleteFunc(s.blocked, func(o *blocked) bool { return o == b })
+		done(err)
+	}
+	b.again = func() { on.cancel = nil; again() }
+}
+
+func (s *server) unblock() {
+	all := s.blocked
+	s.blocked = nil
+	for _, b := range all {
+		b.again()
+	}
+}
+
+// setReadOnlyOff is SET read_only = OFF, which takes super_read_only along.
+func (s *server) setReadOnlyOff() { s.readOnly, s.superReadOnly = false, false }
+
+// setSuperReadOnlyOff is SET super_read_only = OFF.
+func (s *server) setSuperReadOnlyOff() { s.superReadOnly = false }
+
+// setOffline is SET offline_mode. ON cuts clients, whose commits go on without them, and replicas unless their account
+// is exempt.
+func (s *server) setOffline(on bool) {
+	s.offline = on
+	if !on {
+		return
+	}
+	for _, g := range slices.Clone(s.guests) {
+		if g.who == accountApp && !g.killed {
+			g.end()
+		}
+	}
+	if !s.options.ReplicasExempt {
+		for _, d := range slices.Clone(s.dumps) {
+			s.cutDump(d)
+		}
+	}
+}
+
+// awaited is WAIT_FOR_EXECUTED_GTID_SET.
+type awaited struct {
+	set   gtid.Set
+	done  func(error)
+	timer *event
+}
+
+// awaitExecuted waits until a set is executed; errAwaitTimeout when the time is over.
+func (s *server) awaitExecuted(on *guest, set gtid.Set, atMost time.Duration, done func(error)) {
+	if s.done.all().Contains(set) {
+		done(nil)
+		return
+	}
+	a := &awaited{set: set, done: done}
+	s.awaited = append(s.awaited, a)
+	on.doing = querying
+	on.cancel = func(err error) { s.endAwaited(a, err) }
+	a.timer = s.later(atMost, func() { s.endAwaited(a, errAwaitTimeout) })
+}
+
+func (s *server) endAwaited(a *awaited, err error) {
+	a.timer.cancel()
+	s.awaited = slices.DeleteFunc(s.awaited, func(o *awaited) bool { return o == a })
+	a.done(err)
+}
+
+func (s *server) keepPromises() {
+	executed := s.done.all()
+	for _, a := range slices.Clone(s.awaited) {
+		if executed.Contains(a.set) {
+			s.endAwaited(a, nil)
+		}
+	}
+}
+
+// hasRow tells whether readers see a row.
+func (s *server) hasRow(row int64) bool {
+	for t := s.hosts.rows[row]; t != nil; t = t.twin {
+		if s.done.has(t.gtid) {
+			return true
+		}
+	}
+	return false
+}

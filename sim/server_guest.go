@@ -1,0 +1,273 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// account is what a session may do.
+type account int
+
+const (
+	accountApp     account = iota // no CONNECTION_ADMIN: cut by offline_mode, refused by read_only
+	accountPrimacy                // CONNECTION_ADMIN and SYSTEM_VARIABLES_ADMIN: refused by super_read_only only
+	accountRoot                   // SYSTEM_USER as well: out of reach of KILL by the others
+)
+
+// announcement is what a connection says of itself in its attributes; zero for ordinary clients.
+type announcement struct {
+	cluster, elector, process string
+	term                      uint32
+	duty                      string
+}
+
+// guest is a session on a server.
+type guest struct {
+	server *server
+	id     int64
+	who    account
+	says   announcement
+	wire   *wire
+	doing  doing
+	commit *commit     // its transaction, from the commit on
+	cancel func(error) // ends the statement that it runs; nil while nothing can
+	killed bool        // it is still listed while its statement cannot be ended
+	left   bool        // its client closed the connection
+}
+
+// doing is what the process list shows of a session.
+type doing int
+
+const (
+	idle          doing = iota
+	querying            // a statement that KILL ends
+	waitingForAck       // "Waiting for semi-sync ACK": nothing ends it (E2)
+	committing          // "waiting for handler commit": behind one that waits for acks, or for the disk
+	stopping            // STOP REPLICA that hangs: nothing ends it (E15)
+	closingWrites       // SET super_read_only that waits for the global read lock; KILL ends and undoes it
+)
+
+// wire is a connection to a server as its client holds it.
+type wire struct {
+	pipe    *pipe
+	guest   *guest // the server's side of it, once it is there; only to be handed to statements
+	broke   error  // why it ended; nil while it stands
+	onBreak func() // told once when it ends from the other side
+	then    func(error)
+}
+
+// dial opens a connection. then is called with errConnRefused, errConnReset, a mysqlError (3032, offline) or nil, and
+// never when the other side is silent: whoever waits no longer closes the wire.
+func (h *hosts) dial(from place, to topology.Address, who account, says announcement, then func(error)) *wire {
+	w := &wire{then: then}
+	s := h.at(to)
+	w.pipe = h.network.open(from, s.place, func() { w.lost(errConnReset) }, func() { s.inTurn(s.life, w.clientLeft) })
+	w.pipe.send(callee, func() {
+		if s.refuses() {
+			w.pipe.send(caller, func() { w.lost(errConnRefused) })
+			return
+		}
+		s.inTurn(s.life, func() { s.welcome(w, who, says) })
+	})
+	return w
+}
+
+// refuses tells whether the host says that nobody listens.
+func (s *server) refuses() bool { return s.state == processDead || s.state == processBooting }
+
+func (s *server) welcome(w *wire, who account, says announcement) {
+	if s.offline && who == accountApp {
+		w.pipe.send(caller, func() { w.lost(errOffline) })
+		w.pipe.close(callee)
+		return
+	}
+	s.nextGuest++
+	w.guest = &guest{server: s, id: s.nextGuest, who: who, says: says, wire: w}
+	s.guests = append(s.guests, w.guest)
+	w.pipe.send(caller, w.ok)
+}
+
+// lost is the end of a connection that its client did not ask for.
+func (w *wire) lost(err error) {
+	if w.broke != nil {
+		return
+	}
+	w.broke = err
+	w.pipe.close(caller)
+	then, told := w.then, w.onBreak
+	w.then, w.onBreak = nil, nil
+	if then != nil {
+		then(err)
+	}
+	if told != nil {
+		told()
+	}
+}
+
+func (w *wire) answered(err error) {
+	then := w.then
+	w.then = nil
+	if then != nil {
+		then(err)
+	}
+}
+
+// alive tells whether nothing has ended the connection, as far as its client knows; a nil wire is not alive.
+func (w *wire) alive() bool { return w != nil && w.broke == nil }
+
+// close hangs up. Nothing is told to the client any more; a statement that runs goes on.
+func (w *wire) close() {
+	if w == nil || w.broke != nil {
+		return
+	}
+	w.broke, w.then, w.onBreak = errConnReset, nil, nil
+	w.pipe.close(caller)
+}
+
+// run sends a statement, one at a time on a connection. It is carried out when it arrives, and calls done exactly once,
+// at once or later. then is called with its error when the answer is back, or with why the connection broke, and then
+// nobody knows. What the statement reads it leaves in variables of its caller, who may look at them when then was called
+// with nil.
+func (w *wire) run(statement func(on *guest, done func(error)), then func(error)) {
+	if w.broke != nil {
+		then(w.broke)
+		return
+	}
+	w.then = then
+	g := w.guest
+	w.pipe.send(callee, func() { g.server.inTurn(g.server.life, func() { g.carryOut(statement) }) })
+}
+
+func (g *guest) carryOut(statement func(on *guest, done func(error))) {
+	if g.wire.pipe.ends[callee].closed {
+		return
+	}
+	g.doing = querying
+	life := g.server.life
+	statement(g, func(err error) {
+		if g.server.life == life {
+			g.finished(err)
+		}
+	})
+}
+
+// finished is the end of a statement.
+func (g *guest) finished(err error) {
+	g.doing, g.cancel = idle, nil
+	if g.killed || g.left {
+		g.remove()
+		return
+	}
+	w := g.wire
+	if err == nil { // which is mostly so
+		w.pipe.send(caller, w.ok)
+		return
+	}
+	w.pipe.send(caller, func() { w.answered(err) })
+}
+
+func (w *wire) ok() { w.answered(nil) }
+
+// clientLeft is what a server notices of a client that hung up: nothing, before the statement has ended.
+func (w *wire) clientLeft() {
+	g := w.guest
+	if g == nil {
+		return
+	}
+	g.left = true
+	if g.doing == idle {
+		g.remove()
+	}
+}
+
+// connected tells whether the session is in the process list.
+func (g *guest) connected() bool { return g != nil && slices.Contains(g.server.guests, g) }
+
+// remove takes the session out of the process list, with its named locks.
+func (g *guest) remove() {
+	s := g.server
+	g.wire.pipe.close(callee)
+	s.guests = slices.DeleteFunc(s.guests, func(o *guest) bool { return o == g })
+	s.locks = slices.DeleteFunc(s.locks, func(l namedLock) bool { return l.holder == g })
+}
+
+// end cuts the session. What it runs is ended where that is possible.
+func (g *guest) end() {
+	g.killed = true
+	g.wire.pipe.close(callee)
+	switch {
+	case g.cancel != nil:
+		g.cancel(errQueryInterrupted)
+	case g.doing == idle:
+		g.remove()
+	}
+}
+
+// sessions are those in the process list, by id.
+func (s *server) sessions() []*guest { return s.guests }
+
+func (s *server) guest(id int64) *guest {
+	for _, g := range s.guests {
+		if g.id == id {
+			return g
+		}
+	}
+	return nil
+}
+
+// killSession is KILL: 1094 for an unknown session, 1095 for one that is out of reach.
+func (s *server) killSession(id int64, by *guest) error {
+	g := s.guest(id)
+	switch {
+	case g == nil:
+		return errNoSuchThread
+	case g.who == accountRoot && by.who != accountRoot:
+		return errNotOwnerOfThread
+	case !g.killed:
+		g.end()
+	}
+	return nil
+}
+
+// killQuery is KILL QUERY.
+func (s *server) killQuery(id int64) error {
+	g := s.guest(id)
+	if g == nil {
+		return errNoSuchThread
+	}
+	if g.cancel != nil {
+		g.cancel(errQueryInterrupted)
+	}
+	return nil
+}
+
+// namedLock is one of GET_LOCK.
+type namedLock struct {
+	name   string
+	holder *guest
+}
+
+// getLock is GET_LOCK(name, 0).
+func (s *server) getLock(g *guest, name string) bool {
+	holder := s.lockHolder(name)
+	if holder == nil {
+		s.locks = append(s.locks, namedLock{name, g})
+	}
+	return holder == nil || holder == g
+}
+
+// releaseLock is RELEASE_LOCK.
+func (s *server) releaseLock(g *guest, name string) {
+	s.locks = slices.DeleteFunc(s.locks, func(l namedLock) bool { return l.holder == g && l.name == name })
+}
+
+// lockHolder is IS_USED_LOCK; nil for nobody.
+func (s *server) lockHolder(name string) *guest {
+	for _, l := range s.locks {
+		if l.name == name {
+			return l.holder
+		}
+	}
+	return nil
+}
