@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/api/hooks"
