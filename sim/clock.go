@@ -119,7 +119,8 @@ type process struct {
 	paused bool
 	dead   bool
 	tasks  []*task
-	asleep []*task // would run now, but the process is paused
+	asleep []*task  // would run now, but the process is paused
+	held   []func() // what arrived meanwhile
 }
 
 func (c *clock) newProcess(name string) *process { return &process{clock: c, name: name} }
@@ -186,11 +187,25 @@ func (p *process) pause() { p.paused = true }
 // thaw lets a paused process go on.
 func (p *process) thaw() {
 	p.paused = false
-	asleep := p.asleep
-	p.asleep = nil
+	held, asleep := p.held, p.asleep
+	p.held, p.asleep = nil, nil
+	for _, do := range held {
+		p.clock.after(0, func() { p.deliver(do) })
+	}
 	for _, t := range asleep {
 		t.due = false
 		p.wake(t)
+	}
+}
+
+// deliver hands the process something that arrived from outside: now, or when it is no longer paused. It must not wait.
+func (p *process) deliver(do func()) {
+	switch {
+	case p.dead:
+	case p.paused:
+		p.held = append(p.held, do)
+	default:
+		do()
 	}
 }
 
@@ -201,7 +216,7 @@ func (p *process) kill() {
 	}
 	p.dead = true
 	tasks := p.tasks
-	p.tasks, p.asleep = nil, nil
+	p.tasks, p.asleep, p.held = nil, nil, nil
 	before := p.clock.current
 	for _, t := range tasks {
 		if t != before {
