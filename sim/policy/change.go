@@ -1,0 +1,225 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// rules is a ruleset with what follows from it for each primary.
+type rules struct {
+	topology.Ruleset
+	servers set
+	told    [serversMax]regime
+	// accepted are, for each primary that is lost, the sets of frozen servers with which an elector that goes by this
+	// ruleset alone moves leadership on. It is the least that an elector can know; seeing more makes it stricter.
+	accepted [serversMax]family
+}
+
+// valid are the rulesets over some servers that Validate lets through. Of servers that are not the first ones it asks
+// those: in the same order under other names, each gets the verdict of its counterpart.
+func (c *checker) valid(servers set) []*rules {
+	if known, done := c.rulesets[servers]; done {
+		return known
+	}
+	var all []*rules
+	if lowest := first(servers.len()); servers == lowest {
+		for r := range rulesets(servers) {
+			if r.Validate() == nil {
+				all = append(all, c.rulesOf(r))
+			}
+		}
+	} else {
+		for _, r := range c.valid(lowest) {
+			all = append(all, r.over(servers))
+		}
+	}
+	c.rulesets[servers] = all
+	return all
+}
+
+func (c *checker) rulesOf(r topology.Ruleset) *rules {
+	all := &rules{Ruleset: r, servers: numbered(r.Servers())}
+	for primary := range all.servers.each {
+		all.told[primary] = c.judge.told(r, primary)
+	}
+	for primary := range all.servers.each {
+		all.accepted[primary] = c.accepts(r, primary, all.told)
+	}
+	return all
+}
+
+// over gives the rules of the first servers to others, in the same order.
+func (r *rules) over(servers set) *rules {
+	renamed := &rules{Ruleset: r.Ruleset, servers: servers}
+	renamed.Members = nil
+	for i := range servers.each {
+		m := r.Members[len(renamed.Members)]
+		m.Address = name(i)
+		renamed.Members = append(renamed.Members, m)
+		primary := len(renamed.Members) - 1
+		renamed.told[i] = regime{r.told[primary].enabled.over(servers), r.told[primary].acks}
+		for s := range r.servers.subsets() {
+			if r.accepted[primary].has(s) {
+				renamed.accepted[i] = renamed.accepted[i].with(s.over(servers))
+			}
+		}
+	}
+	return renamed
+}
+
+func (c *checker) accepts(r topology.Ruleset, primary int, runs [serversMax]regime) family {
+	elector := c.judge.elector(moment{rules: r, led: []int{primary}, runs: runs, writer: primary, wanted: -1, blind: true})
+	var all family
+	for frozen := range numbered(r.Servers()).minus(one(primary)).subsets() {
+		c.report.Subsets++
+		if elector.verdict(outcome{frozen: frozen}).accepted {
+			all = all.with(frozen)
+		}
+	}
+	return all
+}
+
+// loss is how a change of the rules loses a transaction.
+type loss struct {
+	primary int
+	stage   stage
+	frozen  set // accepted by the ruleset on record
+	under   regime
+}
+
+func (l loss) String() string {
+	text := fmt.Sprintf("while %s leads, %s; the next elector freezes %s and moves leadership on", name(l.primary), l.stage, l.frozen)
+	if l.under.acks == 0 {
+		return fmt.Sprintf("%s, and %s goes on answering clients without asking anybody", text, name(l.primary))
+	}
+	return fmt.Sprintf("%s, and what was acknowledged by %s (%s) is on none of them", text, set(l.under.missedBy(l.frozen)), l.under)
+}
+
+// loses finds what goes wrong in a change, whoever leads meanwhile; false when nothing does. A primary that the new
+// ruleset does not have is left out: it has to give up leadership first.
+func (c *checker) loses(old, next *rules, order []move) (loss, bool) {
+	for primary := range (old.servers & next.servers).each {
+		all, _ := stages(order, old.told[primary], next.told[primary])
+		for _, s := range all {
+			c.report.Stages++
+			if l, found := c.losesAt(s, old, next, primary); found {
+				return l, true
+			}
+		}
+	}
+	return loss{}, false
+}
+
+func (c *checker) losesAt(s stage, old, next *rules, primary int) (loss, bool) {
+	by := old
+	if s.recorded {
+		by = next
+	}
+	for _, under := range s.before {
+		if missed := by.accepted[primary] &^ c.met(under); missed != 0 && !by.Policy.AllowUnfenced {
+			return loss{primary, s, missed.any(), under}, true
+		}
+	}
+	return loss{}, false
+}
+
+func (c *checker) met(r regime) family {
+	known, done := c.meets[r]
+	if !done {
+		known = r.met()
+		c.meets[r] = known
+	}
+	return known
+}
+
+// checkChange asks of one change of the rules: if the real code lets it through, does every step keep every promise; if
+// it refuses, would it have lost something; and does the order with a barrier keep every promise, whatever changes.
+func (c *checker) checkChange(old, next *rules) {
+	row := c.row(kindOf(old.Ruleset, next.Ruleset))
+	refused := c.judge.succeeds(old.Ruleset, next.Ruleset)
+	simply, loses := c.loses(old, next, c.judge.order(false))
+	switch {
+	case refused != "":
+		row.refused(old, next, refused, simply, loses)
+	case loses:
+		c.violated("Changed", old.Ruleset, "to %s: %s", described(next.Ruleset), simply)
+		fallthrough
+	default:
+		row.Accepted++
+	}
+	if guarded, loses := c.loses(old, next, c.judge.order(true)); loses {
+		c.violated("Changed", old.Ruleset, "to %s, with a barrier: %s", described(next.Ruleset), guarded)
+	}
+}
+
+// row finds what was counted of a kind of change.
+func (c *checker) row(kind string) *Change {
+	i := slices.IndexFunc(c.report.Changes, func(k Change) bool { return k.Kind == kind })
+	if i < 0 {
+		i = len(c.report.Changes)
+		c.report.Changes = append(c.report.Changes, Change{Kind: kind})
+	}
+	return &c.report.Changes[i]
+}
+
+// refused counts a change that the real code does not let through, with the loss that shows why. One that acknowledged
+// transactions get lost by is a better example than one that lets two servers lead.
+func (k *Change) refused(old, next *rules, why string, l loss, loses bool) {
+	k.Refused++
+	change := func() string { return fmt.Sprintf("%s, to %s", described(old.Ruleset), described(next.Ruleset)) }
+	if !loses {
+		k.Harmless++
+		if k.Stricter == "" {
+			k.Stricter = fmt.Sprintf("%s: %s", change(), why)
+		}
+		return
+	}
+	if k.Loss == "" || k.uncertain && l.under.acks > 0 {
+		k.Loss, k.uncertain = fmt.Sprintf("%s, recorded at once: %s", change(), l), l.under.acks == 0
+	}
+}
+
+// kindOf names what a change changes; more than one thing is "several at once".
+func kindOf(old, next topology.Ruleset) string {
+	kind, kinds := "nothing", 0
+	note := func(changed bool, what string) {
+		if changed {
+			kind, kinds = what, kinds+1
+		}
+	}
+	before, after := numbered(old.Servers()), numbered(next.Servers())
+	note(after.minus(before) != 0, "member added")
+	note(before.minus(after) != 0, "member removed")
+	note(old.Policy.Kind != next.Policy.Kind, "policy changed")
+	note(old.Policy.AllowUnfenced != next.Policy.AllowUnfenced, "allow_unfenced changed")
+	note(old.Policy.Kind == next.Policy.Kind && next.Policy.Acks > old.Policy.Acks, "acks up")
+	note(old.Policy.Kind == next.Policy.Kind && next.Policy.Acks < old.Policy.Acks, "acks down")
+	note(old.Policy.Kind == next.Policy.Kind && next.Policy.Zones > old.Policy.Zones, "zones up")
+	note(old.Policy.Kind == next.Policy.Kind && next.Policy.Zones < old.Policy.Zones, "zones down")
+	note(rezoned(old, next), "servers in other zones")
+	note(repromoted(old, next), "promotion changed")
+	if kinds > 1 {
+		return "several at once"
+	}
+	return kind
+}
+
+// rezoned tells whether two servers of both rulesets share a zone in one of them and not in the other.
+func rezoned(old, next topology.Ruleset) bool {
+	both := numbered(old.Servers()) & numbered(next.Servers())
+	for i := range both.each {
+		if readsZones(old.Policy) && readsZones(next.Policy) && zoneOf(old, i)&both != zoneOf(next, i)&both {
+			return true
+		}
+	}
+	return false
+}
+
+func repromoted(old, next topology.Ruleset) bool {
+	return slices.ContainsFunc(old.Members, func(m topology.Member) bool {
+		now, member := next.Member(m.Address)
+		return member && now.Promotion != m.Promotion
+	})
+}
