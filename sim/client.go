@@ -176,13 +176,13 @@ func (p *person) rebuild(e *elector) {
 	w := p.world
 	v := e.view()
 	donor := w.hosts.at(v.Primary)
-	if v.Primary == "" || donor == nil || donor.state != running || donor.readOnly {
+	if v.Primary == "" || donor == nil || donor.state != processUp || donor.readOnly {
 		clear(p.since)
 		return
 	}
 	for _, m := range v.Ruleset.Members {
 		s := w.hosts.at(m.Address)
-		if m.Address == v.Primary || s == nil || s.state != running || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
+		if m.Address == v.Primary || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
 			delete(p.since, m.Address)
 			continue
 		}

@@ -82,7 +82,7 @@ func (w *world) mend() {
 	w.network.healAll()
 	for _, s := range w.hosts.all {
 		s.healDisk()
-		if s.state == dead {
+		if s.state == processDead {
 			s.boot()
 		}
 	}
@@ -147,7 +147,7 @@ func (w *world) struck(f Fault) *elector {
 // harm is what befalls one server. It is false when the fault means nothing there now, or would destroy more copies than
 // the policy promises to survive.
 func (w *world) harm(f Fault, s *server) bool {
-	if s.state != running {
+	if s.state != processUp {
 		return false
 	}
 	w.tell("fault", "%s on %s for %s", f.Kind, s.address, f.For)
@@ -174,7 +174,7 @@ func (w *world) harm(f Fault, s *server) bool {
 	case Freeze:
 		s.freeze()
 		w.later(f.For, func() {
-			if s.state == frozen {
+			if s.state == processFrozen {
 				s.thaw()
 			}
 		})
@@ -239,7 +239,7 @@ func (w *world) row() int64 {
 
 // byHand runs a statement of somebody at the server's own console.
 func (w *world) byHand(s *server, statement func(on *guest, done func(error))) {
-	if s.state != running {
+	if s.state != processUp {
 		return
 	}
 	link := (*wire)(nil)
@@ -252,7 +252,7 @@ func (w *world) byHand(s *server, statement func(on *guest, done func(error))) {
 
 // boot starts a server that is down.
 func (w *world) boot(s *server) {
-	if s.state == dead {
+	if s.state == processDead {
 		w.tell("fault", "%s is started", s.address)
 		s.boot()
 	}
@@ -267,7 +267,7 @@ func (w *world) mayLose(s *server) bool {
 	lost := 0
 	kept := w.damaged[:0]
 	for _, d := range w.damaged {
-		if d.server == s || d.server.state == running && d.server.executed().Contains(d.held) {
+		if d.server == s || d.server.state == processUp && d.server.executed().Contains(d.held) {
 			continue // it has everything again, or is lost once more
 		}
 		kept = append(kept, d)

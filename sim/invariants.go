@@ -15,10 +15,10 @@ import (
 type judge struct {
 	world *world
 
-	completions map[int64]completion // by row: what a server completed for a client
-	promised    gtid.Set             // answered with OK, and durable by the policy: must never be lost
-	last        [2]int64             // rows that were answered lately
-	read        []int64              // rows that a reader of an open primary saw
+	completions map[int64]completedWrite // by row: what a server completed for a client
+	promised    gtid.Set                 // answered with OK, and durable by the policy: must never be lost
+	last        [2]int64                 // rows that were answered lately
+	read        []int64                  // rows that a reader of an open primary saw
 	readOf      map[int64]bool
 	answeredAt  time.Duration // when a promised write was answered last
 
@@ -35,8 +35,8 @@ type judge struct {
 	acknowledges time.Duration // when an operator last lifted a window; negative for never
 }
 
-// completion is a client's commit at the moment at which its server completed it.
-type completion struct {
+// completedWrite is a client's commit at the moment at which its server completed it.
+type completedWrite struct {
 	gtid   gtid.GTID
 	server topology.Address
 	uuid   gtid.UUID
@@ -56,7 +56,7 @@ type change struct {
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: map[int64]completion{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{},
+		world: w, completions: map[int64]completedWrite{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{},
 		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed = j.completed
@@ -86,7 +86,7 @@ func (j *judge) completed(s *server, t *transaction, acks int) {
 		return
 	}
 	m, _ := topology.HighestMarker(s.executed())
-	j.completions[t.row] = completion{gtid: t.gtid, server: s.address, uuid: s.uuid, term: m.Term, latest: j.latest, acks: acks}
+	j.completions[t.row] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: m.Term, latest: j.latest, acks: acks}
 }
 
 // told takes in that a client heard OK.
@@ -115,7 +115,7 @@ func (j *judge) told(c *client, row int64) {
 }
 
 // one claims that one server completes writes in a term, and none of an earlier term once a later one has.
-func (j *judge) one(done completion) {
+func (j *judge) one(done completedWrite) {
 	if done.term < done.latest {
 		j.world.violated(OneCompleter, "%s completed %s under term %d after one was completed under term %d", done.server, done.gtid, done.term, done.latest)
 	}
@@ -192,7 +192,7 @@ func (j *judge) window(before, now change) {
 		return
 	}
 	led := j.world.hosts.at(before.to)
-	gone := led.state != running || led.life != before.life
+	gone := led.state != processUp || led.life != before.life
 	served := j.answeredAt >= before.at
 	lifted := j.acknowledges >= before.at
 	if lifted || served && (gone && s.ReplaceGonePrimary || now.at-before.at >= s.ProvenAfter) {
@@ -230,7 +230,7 @@ func (j *judge) atTheEnd() {
 func (j *judge) final() *server {
 	var open *server
 	for _, s := range j.world.members() {
-		if s.state == running && !s.readOnly && !s.offline {
+		if s.state == processUp && !s.readOnly && !s.offline {
 			if open != nil {
 				j.world.violated(NothingLeftBehind, "%s and %s both take writes at the end", open.address, s.address)
 				return nil
@@ -246,7 +246,7 @@ func (j *judge) joined(s, p *server) {
 	w := j.world
 	switch {
 	case s == p:
-	case s.state != running:
+	case s.state != processUp:
 		w.violated(NothingLeftBehind, "%s does not run at the end", s.address)
 	case !s.executed().Equal(p.executed()):
 		extra, missing := s.executed().Subtract(p.executed()), p.executed().Subtract(s.executed())
@@ -286,11 +286,11 @@ func (w *world) whole() bool {
 	}
 	v := e.view()
 	p := w.hosts.at(v.Primary)
-	if v.Running != nil || v.Primary == "" || p == nil || p.readOnly || p.offline || p.state != running {
+	if v.Running != nil || v.Primary == "" || p == nil || p.readOnly || p.offline || p.state != processUp {
 		return false
 	}
 	for _, s := range w.members() {
-		if s != p && (s.state != running || amiss(s, p) != "" || !p.executed().Union(p.position()).Contains(s.executed())) {
+		if s != p && (s.state != processUp || amiss(s, p) != "" || !p.executed().Union(p.position()).Contains(s.executed())) {
 			return false
 		}
 	}

@@ -314,7 +314,7 @@ func (w *world) actor() *elector {
 // primary is the server at which writes complete now, as far as an outsider can see; nil when there is none.
 func (w *world) primary() *server {
 	for _, s := range w.hosts.all {
-		if s.state == running && !s.readOnly && !s.offline {
+		if s.state == processUp && !s.readOnly && !s.offline {
 			return s
 		}
 	}
