@@ -75,7 +75,11 @@ func firstPatience(ctx context.Context) time.Duration {
 	return max(time.Until(deadline)/10, retryPause)
 }
 
+// attempt sends nothing once ctx has ended: etcd might do what nobody waits for any more.
 func attempt(ctx context.Context, patience time.Duration, try func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return try(ctx)

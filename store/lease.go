@@ -23,8 +23,9 @@ type Lease struct {
 	claim claim
 	token int64
 
-	ctx context.Context // ends when the lock is lost or released, with the reason as its cause
-	end context.CancelCauseFunc
+	ctx  context.Context // ends when the lock is lost or released, with the reason as its cause
+	end  context.CancelCauseFunc
+	work context.Context // what Context returns; Acquire sets it
 
 	writing chan struct{} // held during a write; guards what follows
 	fence   int64         // revision of the fence, or unknown
@@ -52,9 +53,33 @@ func (l *Lease) Held(now time.Time) bool {
 // Deadline is until when the lock is held if nothing more is heard from etcd.
 func (l *Lease) Deadline() time.Time { return l.claim.session.until() }
 
-// Done is closed when the lock is lost, because its deadline has passed or because etcd says so, whichever comes
-// first, and when it is released.
-func (l *Lease) Done() <-chan struct{} { return l.ctx.Done() }
+// Context is the one for whatever is done because the lock is held. It carries the values of the context that Acquire got. It ends
+// when the lock is lost, because its deadline has passed or because etcd says so, whichever comes first; when it is
+// released; and with the context that Acquire got, of which the lock itself does not take notice: it is still held, can
+// be written through with another context, and waits to be released. The cause says which of these it was.
+func (l *Lease) Context() context.Context { return l.work }
+
+// under is a context that ends with the lock, in the same moment, and soon after caller.
+func under(lock, caller context.Context) context.Context {
+	work, end := context.WithCancelCause(valued{lock, caller})
+	stop := context.AfterFunc(caller, func() { end(context.Cause(caller)) })
+	context.AfterFunc(lock, func() { stop() })
+	return work
+}
+
+// valued has the values of another context beside its own.
+type valued struct {
+	context.Context
+	more context.Context
+}
+
+// Value asks its own context first, since that is where package context looks for what to end it with.
+func (v valued) Value(key any) any {
+	if value := v.Context.Value(key); value != nil {
+		return value
+	}
+	return v.more.Value(key)
+}
 
 // Token grows with each holder of the same lock.
 func (l *Lease) Token() int64 { return l.token }

@@ -202,6 +202,103 @@ func TestARevokedSessionEndsAllItsLocksAndTheNextAcquireBeginsAnother(t *testing
 	})
 }
 
+type nameKey struct{}
+
+func TestWhatIsDoneUnderALockEndsWithIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		end   func(*Lease)
+		cause error
+	}{
+		{"the session is lost", func(l *Lease) { l.claim.session.lose(context.DeadlineExceeded) }, context.DeadlineExceeded},
+		{"etcd refuses a write", func(l *Lease) { _ = l.lost() }, errDisowned},
+		{"the lock is released", func(l *Lease) { _ = l.Release(t.Context()) }, errReleased},
+	} {
+		s := open(t, Settings{Dir: t.TempDir()})
+		l, err := s.Acquire(context.WithValue(t.Context(), nameKey{}, "loop"), "shop")
+		must(t, err)
+		below, cancel := context.WithCancel(l.Context())
+		defer cancel()
+		if l.Context().Err() != nil || l.Context().Value(nameKey{}) != "loop" {
+			t.Fatalf("%s: ended before: %v, value %v", c.name, l.Context().Err(), l.Context().Value(nameKey{}))
+		}
+		c.end(l) // whoever asks in the same moment gets the same answer from all of them
+		if l.Held(time.Now()) || l.Context().Err() == nil || below.Err() == nil {
+			t.Errorf("%s: held %v, context %v, one below it %v", c.name, l.Held(time.Now()), l.Context().Err(), below.Err())
+		}
+		if got := context.Cause(below); !errors.Is(got, c.cause) {
+			t.Errorf("%s: the cause is %v, want %v", c.name, got, c.cause)
+		}
+	}
+}
+
+func TestALockOutlivesTheContextOfItsAcquisitionUntilItIsReleased(t *testing.T) {
+	t.Parallel()
+	s := open(t, Settings{Dir: t.TempDir()})
+	stopping := errors.New("the loop is stopped")
+	ctx, cancel := context.WithCancelCause(context.WithValue(t.Context(), nameKey{}, "loop"))
+	l, err := s.Acquire(ctx, "shop")
+	must(t, err)
+	cancel(stopping)
+	awaitDone(t, l, time.Second)
+	mustFail(t, context.Cause(l.Context()), stopping)
+
+	last := context.WithoutCancel(l.Context())
+	if !l.Held(time.Now()) || last.Value(nameKey{}) != "loop" {
+		t.Fatalf("held %v, value %v", l.Held(time.Now()), last.Value(nameKey{}))
+	}
+	must(t, l.Put(last, doc("d", "what was under way")))
+	_, err = l.NextTerm(last, 0)
+	must(t, err)
+	mustFail(t, l.Put(l.Context(), doc("d", "too late")), context.Canceled)
+	must(t, l.Release(last))
+	must(t, acquire(t, s, "shop").Release(t.Context()))
+	mustFail(t, l.Put(last, doc("d", "much too late")), ErrLost)
+	if got := value(t, s, "d"); got != "what was under way" {
+		t.Errorf("document says %q", got)
+	}
+}
+
+func TestALeaseThatEndedLeavesNothingAtTheContextOfItsAcquisition(t *testing.T) {
+	caller := &counted{Context: t.Context()}
+	lock, end := context.WithCancelCause(t.Context())
+	work := under(lock, caller)
+	if caller.hooks != 1 || work.Err() != nil {
+		t.Fatalf("%d hooks, work ended: %v", caller.hooks, work.Err())
+	}
+	end(errReleased)
+	eventually(t, "the hook is taken back", func() bool {
+		caller.mu.Lock()
+		defer caller.mu.Unlock()
+		return caller.hooks == 0
+	})
+}
+
+// counted is a context that counts who is to be called at its end.
+type counted struct {
+	context.Context
+	mu    sync.Mutex
+	hooks int
+}
+
+// Value hides that there is a context of package context below, which would be used without AfterFunc.
+func (c *counted) Value(any) any { return nil }
+
+// AfterFunc is what context.AfterFunc uses where it is there.
+func (c *counted) AfterFunc(f func()) func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hooks++
+	stop := context.AfterFunc(c.Context, f)
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.hooks--
+		return stop()
+	}
+}
+
 func TestHundredsOfLocksAreLostTakenAgainAndClosedTogether(t *testing.T) {
 	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {

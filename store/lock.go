@@ -33,11 +33,13 @@ func (s *Store) newClaim(name string, now *session) claim {
 }
 
 // Acquire takes the lock of one cluster. It waits while another holds it, another call on this Store included, and
-// while etcd does not answer; it fails when ctx ends, or at once when etcd refuses, as for want of permission.
+// while etcd does not answer; it fails when ctx ends, or at once when etcd refuses, as for want of permission. The
+// lease's Context ends with ctx too.
 func (s *Store) Acquire(ctx context.Context, name string) (*Lease, error) {
 	if name == "" {
 		return nil, errors.New("acquire a lock: the name is empty")
 	}
+	caller := ctx
 	ctx, cancel := within(ctx, s.ctx)
 	defer cancel()
 	what := "acquire the lock of " + name
@@ -45,6 +47,7 @@ func (s *Store) Acquire(ctx context.Context, name string) (*Lease, error) {
 		lease, err := s.contend(ctx, name)
 		switch {
 		case err == nil:
+			lease.work = under(lease.ctx, caller)
 			return lease, nil
 		case errors.Is(err, errHeld) && ctx.Err() != nil && s.ctx.Err() == nil:
 			return nil, fmt.Errorf("%s: %w", what, err)

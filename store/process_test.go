@@ -229,8 +229,8 @@ func mustFail(t testing.TB, err, want error) {
 
 func acquire(t testing.TB, s *Store, name string) *Lease {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context()) // it lives as long as the lease
+	defer time.AfterFunc(20*time.Second, cancel).Stop()
 	l, err := s.Acquire(ctx, name)
 	must(t, err)
 	return l
@@ -239,7 +239,7 @@ func acquire(t testing.TB, s *Store, name string) *Lease {
 func awaitDone(t testing.TB, l *Lease, atMost time.Duration) {
 	t.Helper()
 	select {
-	case <-l.Done():
+	case <-l.Context().Done():
 	case <-time.After(atMost):
 		t.Fatalf("the lease was not lost within %s", atMost)
 	}
