@@ -24,12 +24,12 @@ type undoing struct {
 }
 
 // arrangeFaults draws the faults and sets their times.
-func (w *world) arrangeFaults(seed uint64) {
+func (w *world) arrangeFaults() {
 	kinds := w.options.Kinds
 	if kinds == nil {
 		kinds = Kinds()
 	}
-	for _, f := range drawFaults(draws(seed, forFaults), kinds, w.options.Length) {
+	for _, f := range drawFaults(draws(w.report.Seed, forFaults), kinds, w.options.Length) {
 		if w.options.Only != nil && !slices.Contains(w.options.Only, f.Number) {
 			continue
 		}

@@ -207,11 +207,11 @@ func (j *judge) atTheEnd() {
 	w := j.world
 	p := j.final()
 	if p == nil {
-		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.options.Length, w.state())
+		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.mendAt, w.state())
 		return
 	}
-	if j.answeredAt < w.options.Length && j.fewest > 0 {
-		w.violated(Progress, "no write was answered in %s after all faults were mended: %s", w.clock.now-w.options.Length, w.state())
+	if j.answeredAt < w.mendAt && j.fewest > 0 {
+		w.violated(Progress, "no write was answered in %s after all faults were mended: %s", w.clock.now-w.mendAt, w.state())
 	}
 	if lost := j.promised.Subtract(p.executed()); !lost.IsEmpty() {
 		w.violated(NothingLost, "%s leads at the end without %s, which clients were told is committed", p.address, lost)
@@ -281,7 +281,7 @@ func amiss(s, p *server) string {
 // whole tells whether there is nothing left to wait for.
 func (w *world) whole() bool {
 	e := w.actor()
-	if e == nil || w.judge.answeredAt < w.options.Length+time.Second && w.judge.fewest > 0 {
+	if e == nil || w.judge.answeredAt < w.mendAt+time.Second && w.judge.fewest > 0 {
 		return false
 	}
 	v := e.view()

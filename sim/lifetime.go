@@ -21,6 +21,7 @@ const clusterName = "shop"
 const (
 	lengthDefault = 45 * time.Second
 	graceMax      = 90 * time.Second
+	adoptedWithin = 15 * time.Second
 )
 
 // world is everything that is simulated in one lifetime.
@@ -42,7 +43,8 @@ type world struct {
 	commands int       // sent to servers by electors
 	calls    int       // to the store
 	mended   bool      // the time of faults is over
-	damaged  []damage  // servers that lost what they held
+	mendAt   time.Duration
+	damaged  []damage // servers that lost what they held
 	spareRow int64
 	report   Report
 }
@@ -77,7 +79,6 @@ func newWorld(seed uint64, o Options) *world {
 	w.judge = newJudge(w)
 	w.settle(shape)
 	w.people(shape, seed)
-	w.arrangeFaults(seed)
 	w.report = Report{Seed: seed, Ruleset: w.cluster.Ruleset, Electors: len(w.electors)}
 	return w
 }
@@ -134,11 +135,12 @@ func (w *world) settle(r *rand.Rand) {
 	offline, exempt := r.IntN(4) == 0, r.IntN(2) == 0
 	for i, m := range w.ruleset.Members {
 		o := healthyOptions()
-		o.Offline, o.ReplicasExempt = offline && r.IntN(1) == 0, exempt
+		o.Offline, o.ReplicasExempt = offline, exempt
 		o.SkipReplicaStart = r.IntN(3) > 0
 		o.RelayLogRecovery = r.IntN(6) == 0
 		o.LoseRelayLogs = r.IntN(6) == 0
 		s := w.hosts.add(m.Address, o)
+		s.setOffline(false)
 		if i == 0 {
 			first = s
 		}
@@ -177,8 +179,12 @@ func (w *world) people(r *rand.Rand, seed uint64) {
 // live lets the world live to its end: faults, mending, and becoming whole.
 func (w *world) live() {
 	defer w.bury()
-	w.clock.runUntil(w.options.Length, w.broken)
-	if w.broken() {
+	if w.adopt(); w.broken() {
+		return
+	}
+	w.arrangeFaults()
+	w.mendAt = w.clock.now + w.options.Length
+	if w.clock.runUntil(w.mendAt, w.broken); w.broken() {
 		return
 	}
 	w.mend()
@@ -190,6 +196,15 @@ func (w *world) live() {
 		}
 	}
 	w.rest()
+}
+
+// adopt waits until the cluster's first term is on record: before that nothing is promised.
+func (w *world) adopt() {
+	adopted := func() bool { return w.judge.latest > 0 || len(w.judge.changes) > 0 && w.judge.fewest == 0 }
+	w.clock.runUntil(adoptedWithin, func() bool { return w.broken() || adopted() })
+	if !adopted() && !w.broken() {
+		w.violated(Progress, "the cluster was not adopted within %s: %s", adoptedWithin, w.state())
+	}
 }
 
 // rest stops the clients and lets replication catch up; then the end can be looked at.
