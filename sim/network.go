@@ -172,8 +172,9 @@ func (n *network) send(from, to place, do func()) {
 // pipe is a connection between two places: in each direction what is sent arrives in order, or not at all when the
 // receiving end has been closed.
 type pipe struct {
-	net  *network
-	ends [2]end
+	net     *network
+	ends    [2]end
+	reached bool // the first message got on its way
 }
 
 // end is one side of a pipe.
@@ -182,12 +183,12 @@ type end struct {
 	last   time.Duration // when the newest message to here arrives
 	held   []func()      // messages to here that a cut holds up
 	closed bool
-	gone   func() // told once when the other side has closed
+	gone   func() // told once when the other side has closed, after all that it sent before; nil for nobody
 }
 
-// open makes a pipe. gone is called when the other side closes, after all that it sent before; nil for nobody.
-func (n *network) open(from, to place, goneAtFrom, goneAtTo func()) *pipe {
-	return &pipe{net: n, ends: [2]end{{at: from, gone: goneAtFrom}, {at: to, gone: goneAtTo}}}
+// open makes a pipe, of which the other side knows nothing before the first message.
+func (n *network) open(from, to place) *pipe {
+	return &pipe{net: n, ends: [2]end{{at: from}, {at: to}}}
 }
 
 // The two ends of a pipe: who opened it, and who was called.
@@ -218,6 +219,7 @@ func (p *pipe) carry(e *end, from place, do func()) {
 
 func (p *pipe) arrange(e *end, delay time.Duration, do func()) {
 	now := p.net.clock.now
+	p.reached = true
 	e.last = max(e.last, now+delay)
 	p.net.clock.after(e.last-now, func() {
 		if !e.closed {
@@ -234,6 +236,9 @@ func (p *pipe) close(by int) {
 		return
 	}
 	e.closed, e.held = true, nil
+	if !p.reached {
+		other.closed, other.held = true, nil // a connect that was given up
+	}
 	if other.closed || other.gone == nil {
 		return
 	}

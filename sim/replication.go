@@ -37,7 +37,7 @@ func (c *channel) processEnded() {
 	if c.receiver.pipe != nil {
 		c.receiver.pipe.close(caller)
 	}
-	c.receiver = receiver{channel: c, heard: never}
+	c.receiver = receiver{channel: c, heard: never, sourceUUID: c.receiver.sourceUUID}
 	c.applier = applier{channel: c, ails: c.applier.ails}
 }
 
@@ -79,7 +79,7 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 		return errBothNotStopped
 	}
 	c.source, c.autoPosition = to, c.autoPosition || autoPosition
-	c.receiver.errno = 0
+	c.receiver.errno, c.receiver.sourceUUID = 0, gtid.UUID{}
 	if !c.applier.on {
 		c.relay = nil
 		c.forget()

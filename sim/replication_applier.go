@@ -142,7 +142,7 @@ func (a *applier) apply(n int) {
 		a.fail(int(err.(mysqlError)))
 	default:
 		s.inFlight++
-		s.flush(&commit{transaction: t, done: next})
+		s.flush(&commit{transaction: t, applied: true, done: next})
 	}
 }
 

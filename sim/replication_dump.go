@@ -13,11 +13,18 @@ type dump struct {
 	pipe     *pipe // the replica is its caller
 	replica  *server
 	receiver *receiver
+	semi     bool
+	exclude  gtid.Set  // what the replica held when it connected; it is skipped
+	place    int       // of the next transaction to send
+	life     int       // of the source's process
+	uuid     gtid.UUID // of the source
+	from     identity  // of the replica
+}
+
+// identity is what a server is known by.
+type identity struct {
 	uuid     gtid.UUID
 	serverID uint32
-	semi     bool
-	exclude  gtid.Set // what the replica held when it connected; it is skipped
-	place    int      // of the next transaction to send
 }
 
 // accept answers a replica that connects: with a dump of the binary log, or with why not.
@@ -29,7 +36,7 @@ func (s *server) accept(d *dump) {
 	switch {
 	case s.offline && !s.options.ReplicasExempt:
 		refuse(errOffline)
-	case s.uuid == d.uuid || s.serverID == d.serverID:
+	case s.uuid == d.from.uuid || s.serverID == d.from.serverID:
 		refuse(errSameServer)
 	case s.lacksHistory(d.exclude):
 		refuse(errNoSource)
@@ -45,12 +52,9 @@ func (s *server) lacksHistory(held gtid.Set) bool {
 		return true
 	}
 	ours := held.Only(func(source gtid.Source) bool { return source.UUID == s.uuid })
-	if s.done.all().Contains(ours) {
-		return false
-	}
-	for i := range ours.Intervals() {
+	for i := range ours.Subtract(s.done.all()).Intervals() {
 		for n := i.First; n <= i.Last; n++ {
-			if g := (gtid.GTID{UUID: s.uuid, Number: n}); !s.done.has(g) && !s.waits(g) {
+			if !s.waits(gtid.GTID{UUID: s.uuid, Number: n}) {
 				return true
 			}
 		}
@@ -61,14 +65,12 @@ func (s *server) lacksHistory(held gtid.Set) bool {
 // feed begins a dump. An older one of the same replica is ended.
 func (s *server) feed(d *dump) {
 	for _, old := range slices.Clone(s.dumps) {
-		if old.uuid == d.uuid {
+		if old.from.uuid == d.from.uuid {
 			s.cutDump(old)
 		}
 	}
-	d.place = s.log.from
+	d.place, d.life, d.uuid = s.log.from, s.life, s.uuid
 	s.dumps = append(s.dumps, d)
-	life := s.life
-	d.pipe.ends[callee].gone = func() { s.inTurn(life, func() { s.replicaLeft(d) }) }
 	d.pipe.send(caller, func() { d.receiver.connected(d) })
 	s.sendTo(d)
 }
@@ -100,8 +102,12 @@ func (s *server) sendTo(d *dump) {
 // goneAfter bounds how long a dump thread takes to notice that its replica has left; so long it counts as a client.
 const goneAfter = time.Second
 
-func (s *server) replicaLeft(d *dump) {
-	s.later(s.clock.between(goneAfter/2, goneAfter), func() { s.cutDump(d) })
+func (s *server) replicaLeft(p *pipe) {
+	for _, d := range s.dumps {
+		if d.pipe == p {
+			s.later(s.clock.between(goneAfter/2, goneAfter), func() { s.cutDump(d) })
+		}
+	}
 }
 
 // cutDump ends a dump from the source's side.

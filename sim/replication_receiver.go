@@ -2,6 +2,8 @@ package sim
 
 import (
 	"time"
+
+	"github.com/primacydb/primacy/gtid"
 )
 
 // receiverState is how far a receiver thread is.
@@ -16,19 +18,20 @@ const (
 
 // receiver is the thread that fetches a source's binary log into the relay log.
 type receiver struct {
-	channel *channel
-	state   receiverState
-	errno   int
-	semi    bool // it acknowledges: the replica side was on when it started
-	source  *server
-	pipe    *pipe
-	dump    *dump
-	timer   *event        // of the connect, the pause, or the silence of the source
-	stopped []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
-	unsaved []func()      // what arrived while the disk was stuck
-	heard   time.Duration // when something was last heard of the source, as of the last look; never
-	beats   time.Duration // heartbeats come at multiples of the interval after this
-	flowing bool          // they do come
+	channel    *channel
+	state      receiverState
+	errno      int
+	semi       bool // it acknowledges: the replica side was on when it started
+	source     *server
+	sourceUUID gtid.UUID // as of the last connection
+	pipe       *pipe
+	dump       *dump
+	timer      *event        // of the connect, the pause, or the silence of the source
+	stopped    []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
+	unsaved    []func()      // what arrived while the disk was stuck
+	heard      time.Duration // when something was last heard of the source, as of the last look; never
+	beats      time.Duration // heartbeats come at multiples of the interval after this
+	flowing    bool          // they do come
 }
 
 // startReceiver is START REPLICA IO_THREAD.
@@ -53,9 +56,9 @@ func (r *receiver) try() {
 		r.pause(int(errNoConnection))
 		return
 	}
-	p := s.hosts.network.open(s.place, r.source.place, nil, nil)
-	life := s.life
-	p.ends[caller].gone = func() { s.inTurn(life, func() { r.brokeOff(p) }) }
+	p, source := s.hosts.network.open(s.place, r.source.place), r.source
+	p.ends[caller].gone = func() { s.inTurn(s.life, func() { r.brokeOff(p) }) }
+	p.ends[callee].gone = func() { source.inTurn(source.life, func() { source.replicaLeft(p) }) }
 	r.pipe = p
 	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, errNoConnection) })
 	p.send(callee, func() { r.reach(p) })
@@ -81,7 +84,7 @@ func (r *receiver) request(p *pipe) {
 		return
 	}
 	s, source := r.channel.server, r.source
-	d := &dump{pipe: p, replica: s, receiver: r, uuid: s.uuid, serverID: s.serverID, semi: r.semi, exclude: s.position()}
+	d := &dump{pipe: p, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: r.semi, exclude: s.position()}
 	p.send(callee, func() { source.inTurn(source.life, func() { source.accept(d) }) })
 }
 
@@ -93,7 +96,7 @@ func (r *receiver) connected(d *dump) {
 			return
 		}
 		r.timer.cancel()
-		r.state, r.dump, r.errno = receiverOn, d, 0
+		r.state, r.dump, r.errno, r.sourceUUID = receiverOn, d, 0, d.uuid
 		r.beats, r.flowing = s.clock.now, true
 		if r.endStop() {
 			return
@@ -265,7 +268,7 @@ func (r *receiver) store(d *dump, batch []*transaction, last int, wanted bool) {
 	}
 	r.heard, r.beats = c.server.clock.now, c.server.clock.now
 	if wanted && r.semi {
-		source, id := r.source, d.serverID
+		source, id := r.source, d.from.serverID
 		life := source.life
 		d.pipe.send(callee, func() { source.inTurn(life, func() { source.acknowledge(id, last) }) })
 	}
@@ -279,7 +282,7 @@ func (r *receiver) listen() {
 		return
 	}
 	s := r.channel.server
-	flows := r.source.state == processUp && len(r.unsaved) == 0 && s.hosts.network.flows(r.source.place, s.place)
+	flows := r.source.state == processUp && r.source.life == r.dump.life && len(r.unsaved) == 0 && s.hosts.network.flows(r.source.place, s.place)
 	if flows == r.flowing {
 		return
 	}

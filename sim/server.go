@@ -15,18 +15,12 @@ type hosts struct {
 	rows    map[int64]*transaction // by row: the last transaction that wrote it; older ones follow in twin
 	nextID  uint32                 // the next server_id that nobody has had
 
-	// completed, when set, is told of each commit at the moment at which a running server completes it and it becomes
-	// visible there.
-	completed func(s *server, t *transaction, c completion)
+	// completed, when set, is told of each transaction that was written on a server at the moment at which that server,
+	// running, completes it: it becomes visible there and its client, if it is still there, will be told OK. acked is how
+	// many acknowledgements it had.
+	completed func(s *server, t *transaction, acked int)
 	// happened, when set, is told of each event worth a line in a trace.
 	happened func(s *server, what string, t *transaction)
-}
-
-// completion says how a commit came to its end.
-type completion struct {
-	acks    int  // acknowledgements that it had
-	told    bool // a client is there, and will hear OK
-	applier bool // the transaction is another server's
 }
 
 // transaction is what a binary log holds. It is the same value on all servers.

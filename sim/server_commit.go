@@ -26,10 +26,11 @@ var errAwaitTimeout = errors.New("not executed in time")
 // commit is a transaction from its place in the binary log to its end.
 type commit struct {
 	*transaction
-	place int
-	since time.Duration // in the binary log
-	guest *guest        // nil for the applier and for local work
-	done  func(error)
+	place   int
+	since   time.Duration // in the binary log
+	guest   *guest        // nil for the applier and for local work
+	applied bool          // it is the applier's
+	done    func(error)
 }
 
 // write is a client's insert of a row.
@@ -191,8 +192,8 @@ func (s *server) complete(c *commit, acks int) {
 	if c.decision != nil {
 		s.marking = slices.DeleteFunc(s.marking, func(g gtid.GTID) bool { return g == c.gtid })
 	}
-	if s.hosts.completed != nil {
-		s.hosts.completed(s, c.transaction, completion{acks: acks, told: c.guest != nil && !c.guest.killed && !c.guest.left, applier: c.origin != s.serverID})
+	if s.hosts.completed != nil && !c.applied {
+		s.hosts.completed(s, c.transaction, acks)
 	}
 	if c.guest != nil {
 		c.guest.commit = nil

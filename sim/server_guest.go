@@ -62,7 +62,9 @@ type wire struct {
 func (h *hosts) dial(from place, to topology.Address, who account, says announcement, then func(error)) *wire {
 	w := &wire{then: then}
 	s := h.at(to)
-	w.pipe = h.network.open(from, s.place, func() { w.lost(errConnReset) }, func() { s.inTurn(s.life, w.clientLeft) })
+	w.pipe = h.network.open(from, s.place)
+	w.pipe.ends[caller].gone = func() { w.lost(errConnReset) }
+	w.pipe.ends[callee].gone = func() { s.inTurn(s.life, w.clientLeft) }
 	w.pipe.send(callee, func() {
 		if s.refuses() {
 			w.pipe.send(caller, func() { w.lost(errConnRefused) })

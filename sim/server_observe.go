@@ -42,12 +42,9 @@ func (s *server) settings() topology.Settings {
 func (s *server) replication() *topology.Replication {
 	c := s.channel
 	r := &topology.Replication{
-		Source: c.source, User: "replica", AutoPosition: c.autoPosition,
+		Source: c.source, SourceUUID: c.receiver.sourceUUID, User: "replica", AutoPosition: c.autoPosition,
 		ApplierDelayed: int(c.applier.ails.delay / time.Second),
 		HeartbeatAge:   c.receiver.heartbeatAge(), HeartbeatEvery: s.options.Heartbeat, Lag: c.lag(),
-	}
-	if c.receiver.source != nil {
-		r.SourceUUID = c.receiver.source.uuid
 	}
 	r.Receiver, r.ReceiverErrno = s.receiver()
 	r.Applier, r.ApplierErrno = s.applier()
