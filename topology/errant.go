@@ -27,12 +27,16 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 		return nil
 	}
 	var all map[Address]gtid.Set
-	history, mayBeErrant := q.history(seen), q.mayBeErrant(seen)
+	mayBeErrant := q.mayBeErrant(seen)
 	for _, o := range q.replicas {
 		if _, ahead := q.ahead[o.Address]; !o.Reach.OK() || ahead {
 			continue
 		}
-		if errant := o.Position().Subtract(history).Only(mayBeErrant); !errant.IsEmpty() {
+		errant := o.Position().Subtract(seen.Executed).Only(mayBeErrant)
+		if q.led && !errant.IsEmpty() {
+			errant = errant.Subtract(q.lead.Base).Subtract(q.lead.Marker().Set())
+		}
+		if !errant.IsEmpty() {
 			if all == nil {
 				all = map[Address]gtid.Set{}
 			}
@@ -53,14 +57,6 @@ func (q *inquiry) primarySeen() *Observation {
 		return nil
 	}
 	return seen
-}
-
-// history is what is known to be in the chosen history.
-func (q *inquiry) history(seen *Observation) gtid.Set {
-	if !q.led {
-		return seen.Executed
-	}
-	return seen.Executed.Union(q.lead.Base).Union(q.lead.Marker().Set())
 }
 
 // mayBeErrant leaves out what the primary itself writes and what it takes over from outside the cluster.

@@ -67,6 +67,9 @@ func (q *inquiry) unsettledMarkers() []Address {
 }
 
 func (q *inquiry) aheadWhere(keep func(Marker) bool) []Address {
+	if len(q.ahead) == 0 {
+		return nil
+	}
 	var all []Address
 	for _, a := range slices.Sorted(maps.Keys(q.ahead)) {
 		if keep(q.ahead[a]) {

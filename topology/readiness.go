@@ -79,19 +79,21 @@ func (q *inquiry) acksOf(l Leadership) int {
 
 func (q *inquiry) revocationLack(leader Address, acks int) string {
 	r := q.s.Ruleset
-	frozen := q.s.Reached().Without(leader)
-	switch {
-	case r.Policy.Kind == PolicyNone && r.Policy.AllowUnfenced:
-		return ""
-	case r.Policy.Kind == PolicyNone:
+	if r.Policy.Kind == PolicyNone {
+		if r.Policy.AllowUnfenced {
+			return ""
+		}
 		return fmt.Sprintf("under policy none %s needs no acknowledgement, so nothing on the replicas can stop it: it takes a fencing hook, an operator's certificate or allow_unfenced", leader)
-	case acks == 0:
-		return fmt.Sprintf("%s does not wait for acknowledgements, so stopping its ackers would not stop it", leader)
-	case r.CanCompleteWith(leader, r.Ackers(leader).Minus(frozen), acks):
-		return fmt.Sprintf("%s could still complete writes with %s, which %s not reached: bring back %s", leader,
-			named(r.Ackers(leader).Minus(frozen).List()), does(r.Ackers(leader).Minus(frozen).Len(), "is", "are"), either(r.Unrevoked(leader, frozen, acks)))
 	}
-	return ""
+	if acks == 0 {
+		return fmt.Sprintf("%s does not wait for acknowledgements, so stopping its ackers would not stop it", leader)
+	}
+	loose := r.Ackers(leader).Where(func(a Address) bool { return !q.server(a).Reach.OK() })
+	if !r.CanCompleteWith(leader, loose, acks) {
+		return ""
+	}
+	return fmt.Sprintf("%s could still complete writes with %s, which %s not reached: bring back %s", leader,
+		named(loose.List()), does(loose.Len(), "is", "are"), either(r.Unrevoked(leader, q.s.Reached().Without(leader), acks)))
 }
 
 // establishmentLacks says why none of the other servers could become primary; nothing when one could.

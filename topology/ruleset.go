@@ -112,15 +112,34 @@ func (r Ruleset) Durable(primary Address, holders ServerSet) bool {
 // Ackers are the members whose acknowledgement may count for this primary: those on which the
 // replica side of semi-sync is to be enabled while it leads.
 func (r Ruleset) Ackers(primary Address) ServerSet {
+	var kept []Address
+	for i := range r.Members {
+		if a := r.Members[i].Address; r.mayAck(primary, a) {
+			if kept == nil {
+				kept = make([]Address, 0, len(r.Members)-i)
+			}
+			kept = append(kept, a)
+		}
+	}
+	return ordered(kept)
+}
+
+// mayAck tells whether a server is among the ackers of a primary.
+func (r Ruleset) mayAck(primary, a Address) bool {
+	m, isMember := r.Member(a)
+	if !isMember || a == primary {
+		return false
+	}
 	switch r.Policy.Kind {
 	case PolicyNone:
-		return ServerSet{}
+		return false
 	case PolicySemiSync:
-		return r.Servers().Without(primary)
+		return true
 	case PolicyCrossZone, PolicyZones:
-		return r.abroad(primary)
+		home, _ := r.Member(primary)
+		return m.Zone != home.Zone
 	}
-	return ServerSet{}
+	return false
 }
 
 // AcksNeeded is the count that MySQL is given (rpl_semi_sync_source_wait_for_replica_count). MySQL
@@ -178,7 +197,13 @@ func (r Ruleset) CanComplete(primary Address, available ServerSet) bool {
 // CanCompleteWith is CanComplete for a primary that is known to wait for fewer acks than the ruleset
 // wants: what MySQL really does counts, not what was meant.
 func (r Ruleset) CanCompleteWith(primary Address, available ServerSet, acks int) bool {
-	return available.And(r.Ackers(primary)).Len() >= acks
+	able := 0
+	for _, a := range available.members {
+		if r.mayAck(primary, a) {
+			able++
+		}
+	}
+	return able >= acks
 }
 
 // Unrevoked lists the minimal sets of further servers that would have to be frozen, besides those
