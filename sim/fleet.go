@@ -35,6 +35,7 @@ type fleet struct {
 	keepers []*keeper
 	tenures []*tenure
 	wires   []*wire // that are open or being opened
+	idle    []*round
 }
 
 var _ orchestrator.Fleet = (*fleet)(nil)

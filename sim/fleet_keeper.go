@@ -20,6 +20,8 @@ type keeper struct {
 	attempts int      // that came to nothing since the last login
 	lost     error    // what cut the last kept connection, until a new one stands
 	probes   []*probe // the first is under way, the others wait for it
+	reading  *reading // that is waited for
+	spare    *reading // one that can be used
 	left     bool
 }
 
@@ -36,19 +38,16 @@ const (
 	loginPatienceMax = 40 * time.Second
 )
 
-// probe is a question to one server, and what became of it.
+// probe is a question to one server.
 type probe struct {
-	*round
+	round  *round
 	keeper *keeper
+	into   *topology.Observation
 	begun  time.Duration // when it was asked for
 	at     time.Time     // the same by the elector's clock
-	sent   time.Duration
-	sentAt time.Time
 	phase  phase
 	kept   bool // it was asked on a connection that stood before
 	again  bool // it waits for a login that began after it, or for its second
-	into   *topology.Observation
-	seen   topology.Observation // as the server filled it in; it may come too late
 }
 
 // phase is how far a probe is.
@@ -61,33 +60,75 @@ const (
 	answered
 )
 
+// reading is one use of the probe's statement. It serves again once it was answered; one that nobody waits for any more
+// may still be filled in, by a server that was frozen, and is left alone.
+type reading struct {
+	keeper *keeper
+	probe  *probe
+	wire   *wire
+	sent   time.Duration
+	at     time.Time // when it was sent, by the elector's clock
+	seen   topology.Observation
+	err    error
+
+	ask     statement   // to be run on the server
+	arrive  func(error) // when the answer is there
+	deliver func()      // when the process takes it
+}
+
+func (k *keeper) newReading() *reading {
+	r := &reading{keeper: k}
+	r.ask = func(on *guest, done func(error)) { observe(on, r.at, &r.seen, done) }
+	r.arrive = func(err error) { r.err = err; k.fleet.process.deliver(r.deliver) }
+	r.deliver = func() { k.answer(r) }
+	return r
+}
+
 // round is probes that are asked for together.
 type round struct {
 	fleet   *fleet
 	waiter  *task
 	missing int
-	over    bool
+	probes  []probe
+
+	done func() bool
+	hand func(*task)
+}
+
+// newRound is one that nobody uses.
+func (f *fleet) newRound(size int) *round {
+	for i, r := range f.idle {
+		if len(r.probes) == size {
+			f.idle = append(f.idle[:i], f.idle[i+1:]...)
+			return r
+		}
+	}
+	r := &round{fleet: f, probes: make([]probe, size)}
+	r.done = func() bool { return r.missing == 0 }
+	r.hand = func(t *task) { r.waiter = t }
+	return r
 }
 
 // round probes servers, all at once, and returns what came of it when all have answered, and at the timeout at the
 // latest.
 func (f *fleet) round(ctx context.Context, servers []topology.Address) []topology.Observation {
-	r := &round{fleet: f, missing: len(servers)}
-	seen, probes := make([]topology.Observation, len(servers)), make([]probe, len(servers))
+	r, seen := f.newRound(len(servers)), make([]topology.Observation, len(servers))
+	r.missing = len(servers)
 	for i, server := range servers {
-		probes[i] = probe{round: r, keeper: f.keeper(server), into: &seen[i]}
-		probes[i].keeper.ask(&probes[i])
+		r.probes[i] = probe{round: r, keeper: f.keeper(server), into: &seen[i]}
+		r.probes[i].keeper.ask(&r.probes[i])
 	}
-	f.clock.waitFor(ctx, f.probeTimeout, func() bool { return r.missing == 0 }, func(t *task) { r.waiter = t })
+	f.clock.waitFor(ctx, f.probeTimeout, r.done, r.hand)
 	if r.missing > 0 {
 		why := context.DeadlineExceeded
 		if ctx.Err() != nil {
 			why = ctx.Err()
 		}
-		for i := range probes {
-			probes[i].giveUp(why)
+		for i := range r.probes {
+			r.probes[i].giveUp(why)
 		}
 	}
+	f.idle = append(f.idle, r)
 	return seen
 }
 
@@ -113,31 +154,37 @@ func (k *keeper) start(p *probe) {
 
 // read asks on the kept connection.
 func (k *keeper) read(p *probe) {
-	w := k.link
-	p.phase, p.sent, p.sentAt = asked, k.fleet.clock.now, k.fleet.process.Now()
-	w.run(func(on *guest, done func(error)) { observe(on, p.sentAt, &p.seen, done) }, func(err error) {
-		k.fleet.process.deliver(func() { k.answer(p, w, err) })
-	})
+	r := k.spare
+	if k.spare = nil; r == nil {
+		r = k.newReading()
+	}
+	p.phase, k.reading = asked, r
+	r.probe, r.wire, r.sent, r.at = p, k.link, k.fleet.clock.now, k.fleet.process.Now()
+	r.wire.run(r.ask, r.arrive)
 }
 
 // answer is what came back. A kept connection that turns out to be cut is no answer yet: the same probe asks who is there
 // now.
-func (k *keeper) answer(p *probe, w *wire, err error) {
-	switch {
-	case k.left || p.phase != asked:
-	case err == nil:
-		*p.into = p.seen
-		p.into.Address, p.into.At, p.into.Latency = k.server, p.sentAt, k.fleet.clock.now-p.sent
-		k.memory.learn(p.into)
-		k.finish(p)
-	default:
-		k.lose(w, err)
-		if p.kept {
-			k.start(p)
-			return
-		}
-		p.fail(err)
+func (k *keeper) answer(r *reading) {
+	if k.reading != r {
+		return
 	}
+	k.reading = nil
+	p := r.probe
+	if r.err == nil {
+		*p.into = r.seen
+		p.into.Address, p.into.At, p.into.Latency = k.server, r.at, k.fleet.clock.now-r.sent
+		k.memory.learn(p.into)
+		k.spare = r
+		k.finish(p)
+		return
+	}
+	k.lose(r.wire, r.err)
+	if p.kept {
+		k.start(p)
+		return
+	}
+	p.fail(r.err)
 }
 
 // fail ends a probe without a reading. Silence after a cut is still a cut: the peer's kernel told us that the process let
@@ -157,7 +204,7 @@ func (p *probe) giveUp(why error) {
 	k := p.keeper
 	if p.phase == asked { // the server may still be busy with the question
 		k.fleet.hangUp(k.link)
-		k.link = nil
+		k.link, k.reading = nil, nil
 		p.fail(why)
 		if k.link == nil && k.login == nil && !k.left {
 			k.startLogin()
@@ -179,9 +226,10 @@ func (k *keeper) finish(p *probe) {
 			break
 		}
 	}
-	p.missing--
-	if p.missing == 0 && p.waiter != nil {
-		p.waiter.process.wake(p.waiter)
+	r := p.round
+	r.missing--
+	if r.missing == 0 && r.waiter != nil {
+		r.waiter.process.wake(r.waiter)
 	}
 	if len(k.probes) > 0 && k.probes[0].phase == queued {
 		k.start(k.probes[0])
@@ -262,7 +310,7 @@ func (k *keeper) lose(w *wire, why error) {
 func (k *keeper) leave() {
 	k.left = true
 	k.fleet.hangUp(k.link)
-	k.link = nil
+	k.link, k.reading = nil, nil
 	if k.login != nil {
 		k.login.timer.cancel()
 		k.fleet.hangUp(k.login.wire)

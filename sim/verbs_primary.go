@@ -277,10 +277,10 @@ func (a *act) sourceOff(ctx *patience) error {
 	if err != nil || !now.SourceEnabled {
 		return err
 	}
-	return a.changeSlowly(ctx, nil, disableSource)
+	return a.changeSlowly(ctx, nil, disablesSource)
 }
 
-func disableSource(on *guest, done func(error)) { on.server.disableSource(on, done) }
+func disablesSource(on *guest, done func(error)) { on.server.disableSource(on, done) }
 
 // fencedOff reads the proof back.
 func (a *act) fencedOff(ctx *patience) (topology.Observation, error) {

@@ -21,7 +21,7 @@ func (a *act) freeze(ctx *patience) (topology.Observation, error) {
 		return topology.Observation{}, err
 	}
 	if before.exists {
-		if err := a.runAside(ctx, dutyStop, stopReceiver); err != nil {
+		if err := a.runAside(ctx, dutyStop, stopsReceiver); err != nil {
 			return topology.Observation{}, err
 		}
 	}
@@ -74,11 +74,11 @@ func (a *act) receiver(ctx *patience) (r receiverSight, err error) {
 }
 
 // The statements that start and stop replication.
-func stopReceiver(on *guest, done func(error))  { on.server.stopReceiver(on, done) }
-func startReceiver(on *guest, done func(error)) { done(on.server.startReceiver()) }
-func startApplier(on *guest, done func(error))  { done(on.server.startApplier()) }
+func stopsReceiver(on *guest, done func(error))  { on.server.stopReceiver(on, done) }
+func startsReceiver(on *guest, done func(error)) { done(on.server.startReceiver()) }
+func startsApplier(on *guest, done func(error))  { done(on.server.startApplier()) }
 
-func startReplica(on *guest, done func(error)) {
+func startsReplica(on *guest, done func(error)) {
 	err := on.server.startReceiver()
 	if err == nil {
 		err = on.server.startApplier()
@@ -118,9 +118,9 @@ func (a *act) resumption(ctx *patience, r *topology.Replication) (statement, err
 		return nil, err
 	}
 	if r.Applier == topology.ThreadOff && r.ApplierErrno == 0 && skipped {
-		return startReplica, nil
+		return startsReplica, nil
 	}
-	return startReceiver, nil
+	return startsReceiver, nil
 }
 
 func (a *act) receiverStarted(ctx *patience) (topology.Observation, error) {
@@ -216,7 +216,7 @@ func (a *act) follow(ctx *patience) (topology.Observation, error) {
 	if err := a.repoint(ctx, stopped); err != nil {
 		return stopped, err
 	}
-	if err := a.changeSlowly(ctx, append(a.strayed(), unfollowable), startReplica); err != nil {
+	if err := a.changeSlowly(ctx, append(a.strayed(), unfollowable), startsReplica); err != nil {
 		return stopped, err
 	}
 	started, err := a.receiverStarted(ctx)
@@ -261,7 +261,7 @@ func (a *act) stopReceiver(ctx *patience, o topology.Observation) (topology.Obse
 	if o.Replication == nil || o.Replication.Receiver == topology.ThreadOff {
 		return o, nil
 	}
-	if err := a.runAside(ctx, dutyStop, stopReceiver); err != nil {
+	if err := a.runAside(ctx, dutyStop, stopsReceiver); err != nil {
 		return o, err
 	}
 	stopped, err := a.standsStill(ctx)
@@ -291,7 +291,7 @@ func (a *act) repoint(ctx *patience, o topology.Observation) error {
 	case r.Applier == topology.ThreadOff && r.ApplierErrno != 0 && !o.Unapplied().IsEmpty():
 		return refuse(reparent.ReasonUnapplied, "%s: %s: its applier stopped with error %d", a.server, unapplied.detail, r.ApplierErrno)
 	case r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():
-		if err := a.changeSlowly(ctx, nil, startApplier); err != nil {
+		if err := a.changeSlowly(ctx, nil, startsApplier); err != nil {
 			return err
 		}
 	}
@@ -301,13 +301,13 @@ func (a *act) repoint(ctx *patience, o topology.Observation) error {
 // adoptAutoPosition is for a channel that somebody else set up by file and position. Auto-position needs both threads
 // stopped, and so everything applied.
 func (a *act) adoptAutoPosition(ctx *patience) error {
-	if err := a.changeSlowly(ctx, []guard{unapplied}, stopApplier); err != nil {
+	if err := a.changeSlowly(ctx, []guard{unapplied}, stopsApplier); err != nil {
 		return err
 	}
 	return a.changeSource(ctx, true)
 }
 
-func stopApplier(on *guest, done func(error)) { on.server.stopApplier(on, done) }
+func stopsApplier(on *guest, done func(error)) { on.server.stopApplier(on, done) }
 
 // changeSource names auto-position only for a channel that is new.
 func (a *act) changeSource(ctx *patience, autoPosition bool) error {
@@ -333,7 +333,7 @@ func (a *act) tidyReplica(ctx *patience, o topology.Observation) (topology.Obser
 			done(nil)
 			return
 		}
-		disableSource(on, func(err error) {
+		disablesSource(on, func(err error) {
 			if err == nil && offline {
 				on.server.setOffline(false)
 			}
@@ -401,16 +401,16 @@ func (a *act) detach(ctx *patience) (topology.Observation, error) {
 	case !before.Unapplied().IsEmpty():
 		return before, refuse(unapplied.reason, "%s: %s", a.server, unapplied.detail)
 	}
-	if err := a.runAside(ctx, dutyStop, stopReceiver); err != nil {
+	if err := a.runAside(ctx, dutyStop, stopsReceiver); err != nil {
 		return before, err
 	}
-	if err := a.changeSlowly(ctx, []guard{unapplied}, forgetSource); err != nil {
+	if err := a.changeSlowly(ctx, []guard{unapplied}, forgetsSource); err != nil {
 		return before, err
 	}
 	return a.observe(ctx)
 }
 
-func forgetSource(on *guest, done func(error)) {
+func forgetsSource(on *guest, done func(error)) {
 	on.server.stopApplier(on, func(err error) {
 		if err == nil {
 			err = on.server.resetReplica()

@@ -153,8 +153,8 @@ func (a *act) enableSource(ctx *patience) (topology.Observation, error) {
 	return topology.Observation{}, nil
 }
 
-// waiters guards against letting commits go that nobody acknowledged.
-var waiters = guard{
+// releasing guards against letting commits go that nobody acknowledged.
+var releasing = guard{
 	broken: func(s *server) bool { return s.semiSync().Waiters > 0 },
 	reason: reparent.ReasonWaiters,
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
@@ -165,7 +165,7 @@ func (a *act) disableSource(ctx *patience) (topology.Observation, error) {
 	if err != nil || !now.SourceEnabled {
 		return topology.Observation{}, err
 	}
-	return topology.Observation{}, a.changeSlowly(ctx, []guard{waiters}, disableSource)
+	return topology.Observation{}, a.changeSlowly(ctx, []guard{releasing}, disablesSource)
 }
 
 // awaitAckers polls: MySQL tells nobody when a replica connects. Ackers are counted also while the source side is off.
