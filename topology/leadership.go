@@ -11,12 +11,12 @@ import (
 
 // records compares what is on record about the leadership with what the servers show of it.
 func (q *inquiry) records() []Finding {
-	unknown, unsettled := q.unrecordedMarkers(), q.unsettledMarkers()
+	unknown, unsettled := q.unrecordedMarkers(), q.unsettled()
 	switch {
 	case len(unknown) > 0:
 		return []Finding{q.storeBehind(unknown)}
-	case len(unsettled) > 0:
-		return []Finding{q.leadershipUnsettled(unsettled)}
+	case unsettled != nil:
+		return []Finding{q.leadershipUnsettled(*unsettled)}
 	case !q.led:
 		return []Finding{q.unadopted()}
 	}
@@ -61,6 +61,20 @@ func (q *inquiry) unrecordedMarkers() []Address {
 	return q.aheadWhere(func(m Marker) bool { return q.recordOf(m) == nil })
 }
 
+// unsettled is the latest leadership on record that was begun after the established one and never ended. That nobody
+// shows its marker proves nothing: a marker that waits for acknowledgements is in the binary log and in no GTID set. nil
+// when there is none.
+func (q *inquiry) unsettled() *Leadership {
+	var last *Leadership
+	for i := range q.h.Leaderships {
+		l := &q.h.Leaderships[i]
+		if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) {
+			last = l
+		}
+	}
+	return last
+}
+
 // unsettledMarkers are the servers whose latest leadership is a recorded intent of unknown outcome.
 func (q *inquiry) unsettledMarkers() []Address {
 	return q.aheadWhere(func(m Marker) bool { return q.recordOf(m) != nil })
@@ -100,12 +114,16 @@ func (q *inquiry) storeBehind(servers []Address) Finding {
 	}
 }
 
-func (q *inquiry) leadershipUnsettled(servers []Address) Finding {
-	l := q.recordOf(q.ahead[servers[0]])
+func (q *inquiry) leadershipUnsettled(l Leadership) Finding {
+	shown := "nobody shows its marker, which proves nothing while it may wait for acknowledgements"
+	servers := q.unsettledMarkers()
+	if len(servers) > 0 {
+		shown = fmt.Sprintf("%s %s its marker", named(servers), does(len(servers), "holds", "hold"))
+	}
+	recorded := Evidence{By: "the record", At: l.DecidedAt, Fact: fmt.Sprintf("%s decided on %s for term %d, and no outcome is noted", l.Elector, l.Primary, l.Term)}
 	return Finding{
-		Code: LeadershipUnsettled, Severity: SeverityCritical, Server: l.Primary, Remedy: RemedyEmergency, Evidence: q.markerEvidence(servers),
-		Message: fmt.Sprintf("a change to %s under term %d was begun and its outcome is not on record, but %s %s its marker: it has to be finished",
-			l.Primary, l.Term, named(servers), does(len(servers), "holds", "hold")),
+		Code: LeadershipUnsettled, Severity: SeverityCritical, Server: l.Primary, Remedy: RemedyEmergency, Evidence: append(q.markerEvidence(servers), recorded),
+		Message: fmt.Sprintf("a change to %s under term %d was begun and its outcome is not on record, but %s: it has to be finished", l.Primary, l.Term, shown),
 	}
 }
 

@@ -62,7 +62,7 @@ func (q *inquiry) restrained(found []Finding) []Finding {
 			f = f.without("a leadership change is running")
 		case behind:
 			f = f.without("the record is older than what the servers know: see " + string(StoreBehind))
-		case len(q.ahead) > 0 && f.Remedy == RemedyReconcile:
+		case (len(q.ahead) > 0 || q.unsettled() != nil) && f.Remedy == RemedyReconcile:
 			f = f.without("a later term has to be settled first: see " + string(LeadershipUnsettled))
 		case !q.led && f.Remedy == RemedyReconcile:
 			f = f.without("the cluster is not adopted yet")
