@@ -97,14 +97,17 @@ func (l loss) String() string {
 	return fmt.Sprintf("%s, and what was acknowledged by %s (%s) is on none of them", text, set(l.under.missedBy(l.frozen)), l.under)
 }
 
-// loses finds what goes wrong in a change, whoever leads meanwhile; false when nothing does. A primary that the new
-// ruleset does not have is left out: it has to give up leadership first.
-func (c *checker) loses(old, next *rules, order []move) (loss, bool) {
+// loses finds what goes wrong in a change, whoever leads meanwhile, when electors accept what the given rule says;
+// false when nothing does. A primary that the new ruleset does not have is left out: it has to give up leadership first.
+func (c *checker) loses(old, next *rules, needsBarrier bool, accepts rule) (loss, bool) {
 	for primary := range (old.servers & next.servers).each {
-		all, _ := stages(order, old.told[primary], next.told[primary])
-		for _, s := range all {
+		for _, s := range c.stagesOf(needsBarrier, old.told[primary], next.told[primary]) {
 			c.report.Stages++
-			if l, found := c.losesAt(s, old, next, primary); found {
+			by := old
+			if s.recorded {
+				by = next
+			}
+			if l, found := c.losesAt(s, by, primary, accepts(by, primary)); found {
 				return l, true
 			}
 		}
@@ -112,18 +115,41 @@ func (c *checker) loses(old, next *rules, order []move) (loss, bool) {
 	return loss{}, false
 }
 
-func (c *checker) losesAt(s stage, old, next *rules, primary int) (loss, bool) {
-	by := old
-	if s.recorded {
-		by = next
+// passage is a change of what MySQL is told, in the one order or the other. There are few of them, and many rulesets.
+type passage struct {
+	old, next    regime
+	needsBarrier bool
+}
+
+func (c *checker) stagesOf(needsBarrier bool, old, next regime) []stage {
+	p := passage{old, next, needsBarrier}
+	if known, done := c.passages[p]; done {
+		return known
 	}
+	c.passages[p], _ = stages(c.judge.order(needsBarrier), old, next)
+	return c.passages[p]
+}
+
+// losesAt: what policy none has completed was promised to nobody, and allow_unfenced says so.
+func (c *checker) losesAt(s stage, by *rules, primary int, accepted family) (loss, bool) {
 	for _, under := range s.before {
-		if missed := by.accepted[primary] &^ c.met(under); missed != 0 && !by.Policy.AllowUnfenced {
+		missed := accepted &^ c.met(under)
+		if missed != 0 && !(by.Policy.AllowUnfenced && under.acks == 0) {
 			return loss{primary, s, missed.any(), under}, true
 		}
 	}
 	return loss{}, false
 }
+
+// rule says which sets of frozen servers an elector accepts that goes by a ruleset.
+type rule func(by *rules, primary int) family
+
+// judged is what the code under judgement accepts.
+func judged(by *rules, primary int) family { return by.accepted[primary] }
+
+// whateverRevokes is the most that it could accept: all that revokes, also where too few servers are left to lead.
+// In small clusters that is common, and what is not lost for that reason alone is lost in larger ones.
+func (c *checker) whateverRevokes(by *rules, primary int) family { return c.met(by.told[primary]) }
 
 func (c *checker) met(r regime) family {
 	known, done := c.meets[r]
@@ -138,19 +164,21 @@ func (c *checker) met(r regime) family {
 // it refuses, would it have lost something; and does the order with a barrier keep every promise, whatever changes.
 func (c *checker) checkChange(old, next *rules) {
 	row := c.row(kindOf(old.Ruleset, next.Ruleset))
-	refused := c.judge.succeeds(old.Ruleset, next.Ruleset)
-	simply, loses := c.loses(old, next, c.judge.order(false))
-	switch {
-	case refused != "":
-		row.refused(old, next, refused, simply, loses)
-	case loses:
-		c.violated("Changed", old.Ruleset, "to %s: %s", described(next.Ruleset), simply)
-		fallthrough
-	default:
-		row.Accepted++
+	if why := c.judge.succeeds(old.Ruleset, next.Ruleset); why != "" {
+		c.refused(row, old, next, why)
+	} else {
+		row.AtOnce++
+		c.keeps(old, next, false)
 	}
-	if guarded, loses := c.loses(old, next, c.judge.order(true)); loses {
-		c.violated("Changed", old.Ruleset, "to %s, with a barrier: %s", described(next.Ruleset), guarded)
+	c.keeps(old, next, true)
+}
+
+func (c *checker) keeps(old, next *rules, needsBarrier bool) {
+	for _, accepts := range []rule{judged, c.whateverRevokes} {
+		if l, loses := c.loses(old, next, needsBarrier, accepts); loses {
+			c.violated("Changed", old.Ruleset, "to %s: %s", described(next.Ruleset), l)
+			return
+		}
 	}
 }
 
@@ -164,21 +192,39 @@ func (c *checker) row(kind string) *Change {
 	return &c.report.Changes[i]
 }
 
-// refused counts a change that the real code does not let through, with the loss that shows why. One that acknowledged
-// transactions get lost by is a better example than one that lets two servers lead.
-func (k *Change) refused(old, next *rules, why string, l loss, loses bool) {
+// refused counts a change that the real code does not let through, with the loss that shows why.
+func (c *checker) refused(k *Change, old, next *rules, why string) {
 	k.Refused++
-	change := func() string { return fmt.Sprintf("%s, to %s", described(old.Ruleset), described(next.Ruleset)) }
-	if !loses {
+	l, happens := c.loses(old, next, false, judged)
+	loses := happens
+	if !happens {
+		l, loses = c.loses(old, next, false, c.whateverRevokes)
+	}
+	switch {
+	case happens:
+		k.Losing++
+	case !loses:
 		k.Harmless++
 		if k.Stricter == "" {
-			k.Stricter = fmt.Sprintf("%s: %s", change(), why)
+			k.Stricter = fmt.Sprintf("%s, to %s: %s", described(old.Ruleset), described(next.Ruleset), why)
 		}
 		return
 	}
-	if k.Loss == "" || k.uncertain && l.under.acks > 0 {
-		k.Loss, k.uncertain = fmt.Sprintf("%s, recorded at once: %s", change(), l), l.under.acks == 0
+	if merit := l.merit(happens); merit > k.merit {
+		k.Loss, k.merit = fmt.Sprintf("%s, to %s, recorded at once: %s", described(old.Ruleset), described(next.Ruleset), l), merit
 	}
+}
+
+// merit ranks examples: what the real code would do, then what is lost over who leads twice.
+func (l loss) merit(happens bool) int {
+	merit := 1
+	if happens {
+		merit += 2
+	}
+	if l.under.acks > 0 {
+		merit++
+	}
+	return merit
 }
 
 // kindOf names what a change changes; more than one thing is "several at once".

@@ -21,12 +21,13 @@ type checker struct {
 	violations map[string]int
 	rulesets   map[set][]*rules
 	meets      map[regime]family
+	passages   map[passage][]stage
 }
 
 func newChecker(j judge, n int) *checker {
 	return &checker{
 		judge: j, report: Report{Servers: n}, violations: map[string]int{},
-		rulesets: map[set][]*rules{}, meets: map[regime]family{},
+		rulesets: map[set][]*rules{}, meets: map[regime]family{}, passages: map[passage][]stage{},
 	}
 }
 
@@ -43,7 +44,8 @@ func check(j judge, n int, progress func(done, total int)) Report {
 	return c.report
 }
 
-// jobs are one for each ruleset: at rest, with each set of members that may never lead, and on its way to others.
+// jobs are three for each ruleset: as it stands, with each set of members that may never lead, and on its way to
+// others.
 func (c *checker) jobs(n int) []func() {
 	var all []func()
 	for size := 1; size <= n; size++ {
@@ -51,7 +53,11 @@ func (c *checker) jobs(n int) []func() {
 			all = append(all,
 				func() { c.checkRuleset(r) },
 				func() { c.checkPromotions(r) },
-				func() { c.checkChanges(r, n) })
+				func() {
+					for old, next := range c.changesOf(r, n) {
+						c.checkChange(old, next)
+					}
+				})
 		}
 	}
 	return all
@@ -68,22 +74,25 @@ func usable(all iter.Seq[topology.Ruleset]) iter.Seq[topology.Ruleset] {
 	}
 }
 
-// checkChanges tries every change to a ruleset over the same servers, one more, or one fewer.
-func (c *checker) checkChanges(r topology.Ruleset, n int) {
-	servers := numbered(r.Servers())
+// changesOf yields every change of a ruleset to one over the same servers, one more, or one fewer.
+func (c *checker) changesOf(r topology.Ruleset, n int) iter.Seq2[*rules, *rules] {
 	old := c.rulesOf(r)
-	to := []set{servers}
-	if servers.len() < n {
-		to = append(to, first(servers.len()+1))
+	to := []set{old.servers}
+	if old.servers.len() < n {
+		to = append(to, first(old.servers.len()+1))
 	}
-	for i := range servers.each {
-		if servers != one(i) {
-			to = append(to, servers.minus(one(i)))
+	for i := range old.servers.each {
+		if old.servers != one(i) {
+			to = append(to, old.servers.minus(one(i)))
 		}
 	}
-	for _, others := range to {
-		for _, next := range c.valid(others) {
-			c.checkChange(old, next)
+	return func(yield func(*rules, *rules) bool) {
+		for _, servers := range to {
+			for _, next := range c.valid(servers) {
+				if !yield(old, next) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (c *checker) checkPromotions(r topology.Ruleset) {
 			m.brief = true
 			c.checkMoment(m)
 		}
-		if len(r.Members) <= unusualMax {
+		if len(r.Members) <= thoroughMax {
 			c.checkChange(free, c.rulesOf(b))
 			c.checkChange(c.rulesOf(b), free)
 		}
@@ -77,14 +77,16 @@ func (c *checker) moments(r topology.Ruleset, primary int) iter.Seq[moment] {
 		wanted.wanted, wanted.brief = i, true
 		all = append(all, wanted)
 	}
-	if len(r.Members) <= unusualMax {
-		all = slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual), c.unsettled(usual), c.unrecorded(usual))
+	if len(r.Members) > thoroughMax {
+		usual.brief = true
+	} else {
+		all = slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual))
 	}
-	return slices.Values(all)
+	return slices.Values(slices.Concat(all, c.unsettled(usual), c.unrecorded(usual)))
 }
 
-// unusualMax is up to how many servers the moments are tried that take more than one thing to have gone wrong.
-const unusualMax = 4
+// thoroughMax is up to how many servers everything is tried at once that takes more than one thing to have gone wrong.
+const thoroughMax = 4
 
 // moment is the usual one: the primary is on record, was seen a moment ago, and served as it should.
 func (c *checker) moment(r topology.Ruleset, primary int) moment {
@@ -150,9 +152,7 @@ func (c *checker) checkMoment(m moment) {
 			}
 			c.report.Accepted++
 			c.checkVerdict(m, o, v)
-			if m.brief {
-				c.checkEstablished(m, o, v)
-			}
+			c.checkEstablished(m, o, v)
 		}
 		if m.brief {
 			return
@@ -168,7 +168,7 @@ func outcomes(m moment, holders set) iter.Seq[outcome] {
 	return func(yield func(outcome) bool) {
 		for silenced := range leading.subsets() {
 			for frozen := range all.minus(silenced).subsets() {
-				if frozen&leading != 0 && (m.brief || all.len() > unusualMax) {
+				if frozen&leading != 0 && (m.brief || all.len() > thoroughMax) {
 					continue
 				}
 				for robbed := range frozen.minus(leading).subsets() {
@@ -200,7 +200,7 @@ func (c *checker) checkVerdict(m moment, o outcome, v verdict) {
 }
 
 // checkEstablished: the candidate leads nothing any more, and whenever its marker may be written its commit can return,
-// with what the policy calls durable.
+// with what the policy calls durable. The latter is asked of each candidate for itself.
 func (c *checker) checkEstablished(m moment, o outcome, v verdict) {
 	next := v.candidate
 	if member, _ := m.rules.Member(name(next)); member.Promotion == topology.PromotionNever {
@@ -209,13 +209,14 @@ func (c *checker) checkEstablished(m moment, o outcome, v verdict) {
 	if !o.frozen.has(next) || m.mayLead().minus(o.silenced).has(next) {
 		c.violated("Established", m.rules, "%s; %s is accepted with %s as the next primary, which may receive or lead still", m, o, name(next))
 	}
+	if m.wanted < 0 {
+		return
+	}
 	for attached := range o.frozen.minus(one(next)).subsets() {
-		runs, marked := v.marks(attached)
-		if !marked {
-			continue
+		if runs, marked := v.marks(attached); marked {
+			c.report.Established++
+			c.checkMarked(m, next, attached, runs)
 		}
-		c.report.Established++
-		c.checkMarked(m, next, attached, runs)
 	}
 }
 

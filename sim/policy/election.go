@@ -30,18 +30,18 @@ type election struct {
 	plain    [serversMax]topology.Observation
 	holding  [serversMax]topology.Observation
 	robbed   [serversMax]topology.Observation
-	begun    map[set]begun // by the leaders that answer
+	begun    map[set]beginning // by the leaders that answer
 	results  []reparent.Result
 }
 
-// begun is an operation before its first step, and that step's commands.
-type begun struct {
+// beginning is an operation before its first step, and that step's commands.
+type beginning struct {
 	op       reparent.Operation
 	commands []reparent.Command
 }
 
 func newElection(m moment) *election {
-	e := &election{moment: m, begun: map[set]begun{}}
+	e := &election{moment: m, begun: map[set]beginning{}}
 	e.record()
 	enabled := e.acknowledging()
 	for i := range numbered(m.rules.Servers()).each {
@@ -122,7 +122,7 @@ func (e *election) leading(i int) topology.Observation {
 
 // begin starts the operation when these leaders answer, and all the others too: who answers the commands later is
 // for the outcome to say.
-func (e *election) begin(answering set) begun {
+func (e *election) begin(answering set) beginning {
 	if b, done := e.begun[answering]; done {
 		return b
 	}
@@ -132,7 +132,7 @@ func (e *election) begin(answering set) begun {
 	}
 	in.Snapshot, in.History.LastSeen = e.seen(answering)
 	op := reparent.Emergency(clearance(), in, now)
-	b := begun{op, op.Next().Commands}
+	b := beginning{op, op.Next().Commands}
 	e.begun[answering] = b
 	return b
 }
@@ -172,7 +172,7 @@ func (e *election) verdict(o outcome) verdict {
 	if !b.op.Running() {
 		return verdict{}
 	}
-	op := b.op.Apply(e.answers(b.commands, o), now)
+	op := b.op.Apply(e.obeyed(b.commands, o), now)
 	if op.Phase != reparent.PhaseFetching && op.Phase != reparent.PhasePropagating {
 		return verdict{}
 	}
@@ -182,18 +182,18 @@ func (e *election) verdict(o outcome) verdict {
 	}
 }
 
-// answers answers the commands of a revocation.
-func (e *election) answers(commands []reparent.Command, o outcome) []reparent.Result {
+// obeyed are the results of the commands of a revocation.
+func (e *election) obeyed(commands []reparent.Command, o outcome) []reparent.Result {
 	e.results = e.results[:0]
 	for _, c := range commands {
 		i := number(c.Server)
-		obeyed := o.frozen.has(i)
+		done := o.frozen.has(i)
 		if c.Verb != reparent.Freeze {
-			obeyed = o.silenced.has(i)
+			done = o.silenced.has(i)
 		}
 		r := reparent.Result{Outcome: reparent.Unknown, Reason: reparent.ReasonDeadline}
-		if obeyed {
-			r = reparent.Result{Outcome: reparent.Yes, Observation: e.shown(i, c.Verb, o)}
+		if done {
+			r = reparent.Result{Outcome: reparent.Yes, Observation: e.shown(i, o)}
 		}
 		e.results = append(e.results, r)
 	}
@@ -201,10 +201,10 @@ func (e *election) answers(commands []reparent.Command, o outcome) []reparent.Re
 }
 
 // shown is what a server shows after it obeyed.
-func (e *election) shown(i int, verb reparent.Verb, o outcome) topology.Observation {
+func (e *election) shown(i int, o outcome) topology.Observation {
 	switch {
 	case o.silenced.has(i) && e.leads(i):
-		return e.stopped(i, verb, o)
+		return e.stopped(i, o)
 	case o.robbed.has(i):
 		return e.robbed[i]
 	case o.holders.has(i) || i == e.writer:
@@ -214,7 +214,7 @@ func (e *election) shown(i int, verb reparent.Verb, o outcome) topology.Observat
 }
 
 // stopped is a primary that was made unable to complete.
-func (e *election) stopped(i int, verb reparent.Verb, o outcome) topology.Observation {
+func (e *election) stopped(i int, o outcome) topology.Observation {
 	stopped := e.leading(i)
 	if o.holders.has(i) || i == e.writer {
 		stopped.Executed, stopped.Received = e.holding[i].Executed, e.holding[i].Received

@@ -11,8 +11,8 @@ type judge struct {
 	elector func(m moment) elector
 	// succeeds says why one ruleset may not simply take another's place; empty when it may.
 	succeeds func(old, next topology.Ruleset) string
-	// order is how a change of the rules is carried out, when it takes a barrier and when not.
-	order func(barrier bool) []move
+	// order is how a change of the rules is carried out, when it needs a barrier and when not.
+	order func(needsBarrier bool) []move
 }
 
 // real is the code that runs in production.

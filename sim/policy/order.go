@@ -33,8 +33,8 @@ func safeOrder(needsBarrier bool) []move {
 
 // stage is a cluster between two steps of a change.
 type stage struct {
-	after    string // the last step
-	recorded bool   // the new ruleset is on record
+	after    move // the last step; empty at the beginning
+	recorded bool // the new ruleset is on record
 	runs     regime
 	// before are the regimes under which transactions were completed since the last barrier, the present one included.
 	before []regime
@@ -42,7 +42,7 @@ type stage struct {
 
 // stages are a change of the rules of one primary, step by step; false when a barrier would never be acknowledged.
 func stages(order []move, old, next regime) ([]stage, bool) {
-	all := []stage{{after: "the beginning", runs: old, before: []regime{old}}}
+	all := []stage{{runs: old, before: []regime{old}}}
 	for _, m := range order {
 		last := all[len(all)-1]
 		switch m {
@@ -61,13 +61,13 @@ func stages(order []move, old, next regime) ([]stage, bool) {
 				all = last.adjusted(all, m, regime{last.runs.enabled | one(i), last.runs.acks})
 			}
 		case record:
-			last.after, last.recorded = string(m), true
+			last.after, last.recorded = m, true
 			all = append(all, last)
 		case barrier:
 			if last.runs.enabled.len() < last.runs.acks {
 				return all, false
 			}
-			last.after, last.before = string(m), []regime{last.runs}
+			last.after, last.before = m, []regime{last.runs}
 			all = append(all, last)
 		}
 	}
@@ -80,9 +80,12 @@ func (s stage) adjusted(all []stage, m move, runs regime) []stage {
 		return all
 	}
 	before := append(s.before[:len(s.before):len(s.before)], runs)
-	return append(all, stage{after: string(m), recorded: s.recorded, runs: runs, before: before})
+	return append(all, stage{after: m, recorded: s.recorded, runs: runs, before: before})
 }
 
 func (s stage) String() string {
+	if s.after == "" {
+		return fmt.Sprintf("before the first step MySQL waits for %s", s.runs)
+	}
 	return fmt.Sprintf("after the step %q MySQL waits for %s", s.after, s.runs)
 }

@@ -29,15 +29,17 @@ type Report struct {
 
 // Change is a kind of change of the rules.
 type Change struct {
-	Kind     string `json:"kind"`
-	Accepted int    `json:"accepted"` // takes effect at once
-	Refused  int    `json:"refused"`
-	// Harmless were refused although nothing would have been lost in clusters of this size.
+	Kind   string `json:"kind"`
+	AtOnce int    `json:"at_once"` // may be recorded as they are
+	// Refused are those that need a barrier. Recorded as they are, Losing of them would lose a transaction or let two
+	// servers lead; Harmless would not; the rest would, had a cluster of this size servers enough left to go on.
+	Refused  int `json:"refused"`
+	Losing   int `json:"losing"`
 	Harmless int `json:"harmless"`
 	// Loss shows why such changes are refused, and Stricter one that would have done no harm; empty when there is none.
-	Loss      string `json:"loss,omitempty"`
-	Stricter  string `json:"stricter,omitempty"`
-	uncertain bool
+	Loss     string `json:"loss,omitempty"`
+	Stricter string `json:"stricter,omitempty"`
+	merit    int
 }
 
 // Violation is a claim that does not hold, with the case that shows it.
@@ -68,13 +70,18 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "clusters of up to %d servers: %d rulesets, %d primaries, %d moments, %d sets of servers\n", r.Servers, r.Rulesets, r.Primaries, r.Moments, r.Subsets)
 	fmt.Fprintf(&b, "%d sets accepted as revocation, %d ways to establish the next primary, %d stages of changes\n\n", r.Accepted, r.Established, r.Stages)
-	fmt.Fprintf(&b, "%-24s %9s %9s %9s\n", "change of the rules", "at once", "refused", "harmless")
+	fmt.Fprintf(&b, "%-24s %9s %9s %9s %9s\n", "change of the rules", "at once", "refused", "losing", "harmless")
 	for _, k := range r.Changes {
-		fmt.Fprintf(&b, "%-24s %9d %9d %9d\n", k.Kind, k.Accepted, k.Refused, k.Harmless)
+		fmt.Fprintf(&b, "%-24s %9d %9d %9d %9d\n", k.Kind, k.AtOnce, k.Refused, k.Losing, k.Harmless)
 	}
 	for _, k := range r.Changes {
 		if k.Loss != "" {
 			fmt.Fprintf(&b, "\nwhy %q is refused: %s\n", k.Kind, k.Loss)
+		}
+	}
+	for _, k := range r.Changes {
+		if k.Stricter != "" {
+			fmt.Fprintf(&b, "\n%q is refused more often than needed: %s\n", k.Kind, k.Stricter)
 		}
 	}
 	if r.OK() {

@@ -152,6 +152,9 @@ func described(r topology.Ruleset) string {
 	if r.Policy.Zones > 0 {
 		text += fmt.Sprintf(", zones %d", r.Policy.Zones)
 	}
+	if r.Policy.AllowUnfenced {
+		text += ", allow_unfenced"
+	}
 	text += ", servers"
 	for _, m := range r.Members {
 		text += fmt.Sprintf(" %s", m.Address)
