@@ -184,9 +184,6 @@ func observe(on *guest, at time.Time, o *topology.Observation, done func(error))
 	done(nil)
 }
 
-// statement is what a server does with a request. It calls done once, at once or later.
-type statement = func(on *guest, done func(error))
-
 // dial logs in and waits for that. A host that does not answer at all is given up after connectTimeout.
 func (f *fleet) dial(ctx *patience, server topology.Address, says announcement) (*wire, error) {
 	in := newPromise[error](f.clock)
