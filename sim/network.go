@@ -181,14 +181,26 @@ type pipe struct {
 type end struct {
 	at     place
 	last   time.Duration // when the newest message to here arrives
+	coming queue[func()] // messages on their way to here, each with an event for its arrival
 	held   []func()      // messages to here that a cut holds up
+	take   func()        // takes the next of coming
 	closed bool
 	gone   func() // told once when the other side has closed, after all that it sent before; nil for nobody
 }
 
 // open makes a pipe, of which the other side knows nothing before the first message.
 func (n *network) open(from, to place) *pipe {
-	return &pipe{net: n, ends: [2]end{{at: from}, {at: to}}}
+	p := &pipe{net: n, ends: [2]end{{at: from}, {at: to}}}
+	p.ends[caller].take, p.ends[callee].take = p.ends[caller].arrival, p.ends[callee].arrival
+	return p
+}
+
+// arrival is the next message at its end. They arrive in the order in which they were sent, so none needs to be told
+// from the others.
+func (e *end) arrival() {
+	if do := e.coming.pop(); !e.closed {
+		do()
+	}
 }
 
 // The two ends of a pipe: who opened it, and who was called.
@@ -221,11 +233,8 @@ func (p *pipe) arrange(e *end, delay time.Duration, do func()) {
 	now := p.net.clock.now
 	p.reached = true
 	e.last = max(e.last, now+delay)
-	p.net.clock.after(e.last-now, func() {
-		if !e.closed {
-			do()
-		}
-	})
+	e.coming.push(do)
+	p.net.clock.after(e.last-now, e.take)
 }
 
 // close ends the connection from one side. Nothing arrives there any more; the other side hears of it after all that was

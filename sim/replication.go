@@ -13,8 +13,8 @@ type channel struct {
 	server       *server
 	source       topology.Address
 	autoPosition bool
-	relay        []*transaction // received and not applied, on disk
-	got          history        // the received set, which forgets its past at each restart
+	relay        queue[*transaction] // received and not applied, on disk
+	got          history             // the received set, which forgets its past at each restart
 	receiver     receiver
 	applier      applier
 }
@@ -45,7 +45,7 @@ func (c *channel) processEnded() {
 // relay_log_recovery not even that.
 func (c *channel) restarted(recovery bool) {
 	if recovery {
-		c.relay = nil
+		c.relay = queue[*transaction]{}
 	}
 	c.forget()
 }
@@ -53,7 +53,7 @@ func (c *channel) restarted(recovery bool) {
 // forget makes the received set what stands in the relay logs.
 func (c *channel) forget() {
 	c.got = history{}
-	for _, t := range c.relay {
+	for _, t := range c.relay.all() {
 		c.got.add(t.gtid)
 	}
 }
@@ -81,7 +81,7 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 	c.source, c.autoPosition = to, c.autoPosition || autoPosition
 	c.receiver.errno, c.receiver.sourceUUID = 0, gtid.UUID{}
 	if !c.applier.on {
-		c.relay = nil
+		c.relay = queue[*transaction]{}
 		c.forget()
 	}
 	return nil
@@ -113,7 +113,7 @@ func (s *server) position() gtid.Set { return s.executed().Union(s.received()) }
 
 // unapplied tells whether something is received and not executed, which CHANGE and RESET could lose.
 func (s *server) unapplied() bool {
-	return s.channel != nil && len(s.channel.relay) > 0 && !s.executed().Contains(s.received())
+	return s.channel != nil && s.channel.relay.len() > 0 && !s.executed().Contains(s.received())
 }
 
 // knowsLater tells whether the server holds the marker of a higher term.

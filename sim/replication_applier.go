@@ -10,7 +10,9 @@ import (
 type applier struct {
 	channel *channel
 	on      bool
-	busy    bool // with the head of the relay log
+	busy    bool   // with the head of the relay log
+	portion int    // what is left of the transactions that it applies in one go
+	due     func() // the end of the time that they take
 	errno   int
 	stopped []func() // STOP REPLICA SQL_THREAD that waits for the end of a transaction
 	newest  time.Duration
@@ -91,59 +93,94 @@ func (a *applier) fail(errno int) {
 // kick has the applier look at its relay log.
 func (a *applier) kick() {
 	c := a.channel
-	if !a.on || a.busy || a.ails.blocked || len(c.relay) == 0 {
+	if !a.on || a.busy || a.ails.blocked || c.relay.len() == 0 {
 		return
 	}
-	a.busy = true
-	s, n := c.server, a.portion()
-	took := time.Duration(n)*a.ails.each + s.clock.between(time.Duration(n)*20*time.Microsecond, time.Duration(n)*60*time.Microsecond)
-	for _, t := range c.relay[:n] {
+	s := c.server
+	if a.due == nil {
+		life := s.life
+		a.due = func() { s.inTurn(life, a.apply) }
+	}
+	a.busy, a.portion = true, a.portionNow()
+	s.clock.after(a.takes(), a.due)
+}
+
+// takes draws how long the portion takes, and when it may end.
+func (a *applier) takes() time.Duration {
+	c, s, n := a.channel, a.channel.server, time.Duration(a.portion)
+	took := n*a.ails.each + s.clock.between(n*150*time.Microsecond, n*400*time.Microsecond) + s.disk.slower
+	for _, t := range c.relay.all()[:a.portion] {
 		took += t.size
 	}
-	due := c.relay[n-1].committed + a.ails.delay - s.clock.now
-	if a.ails.delay == 0 {
-		due = 0
+	if a.ails.delay > 0 {
+		took = max(took, c.relay.all()[a.portion-1].committed+a.ails.delay-s.clock.now)
 	}
-	s.onDisk(max(took, due), func() { a.apply(n) })
+	return took
 }
 
-// portion is how many transactions are applied in one go: as many as there are, up to a bound, where each costs the same.
-func (a *applier) portion() int {
-	s := a.channel.server
-	if s.semi.source || a.ails.each > 0 || a.ails.delay > 0 {
+// portionNow is how many transactions are applied in one go: as many as there are, up to a bound, where each costs the
+// same.
+func (a *applier) portionNow() int {
+	if a.channel.server.semi.source || a.ails.each > 0 || a.ails.delay > 0 {
 		return 1
 	}
-	return min(len(a.channel.relay), applyingMax)
+	return min(a.channel.relay.len(), applyingMax)
 }
 
-// apply commits the first n transactions of the relay log, one after the other.
-func (a *applier) apply(n int) {
+// apply commits the portion, one transaction after the other, until one has to wait.
+func (a *applier) apply() {
 	c, s := a.channel, a.channel.server
-	switch {
-	case s.channel != c || !a.on || n == 0 || len(c.relay) == 0 || a.ails.blocked || len(a.stopped) > 0:
-		a.rest()
-		return
-	case len(s.closings) > 0:
-		s.blocked = append(s.blocked, &blocked{func() { a.apply(n) }})
-		return
+	for a.portion > 0 {
+		switch {
+		case s.channel != c || !a.on || c.relay.len() == 0 || a.ails.blocked || len(a.stopped) > 0:
+			a.rest()
+			return
+		case s.disk.stuck():
+			s.disk.queue = append(s.disk.queue, a.apply)
+			return
+		case len(s.closings) > 0:
+			s.blocked = append(s.blocked, &blocked{a.apply})
+			return
+		case !a.commit(c.relay.all()[0]):
+			return
+		}
 	}
-	t := c.relay[0]
-	next := func(error) {
-		a.newest = t.committed
-		c.relay = c.relay[1:]
-		a.apply(n - 1)
+	a.rest()
+}
+
+// commit applies one transaction; false when the applier cannot go on at once.
+func (a *applier) commit(t *transaction) bool {
+	s := a.channel.server
+	if s.done.has(t.gtid) {
+		a.advance(t)
+		return true
 	}
-	switch err := s.conflict(t); {
-	case s.done.has(t.gtid):
-		next(nil)
-	case s.owned(t.gtid.UUID) && s.waits(t.gtid):
-		s.awaited = append(s.awaited, &awaited{set: gtid.Of(t.gtid), done: func(error) { a.apply(n) }})
-	case err != nil:
+	if err := s.conflict(t); err != nil {
 		a.fail(int(err.(mysqlError)))
-	default:
-		s.inFlight++
-		s.flush(&commit{transaction: t, applied: true, done: next})
+		return false
 	}
+	switch {
+	case len(s.commits) > 0 && s.waits(t.gtid):
+		s.awaited = append(s.awaited, &awaited{set: gtid.Of(t.gtid), done: func(error) { a.apply() }})
+	case s.semi.source && s.semi.active || len(s.commits) > 0:
+		s.inFlight++
+		s.flush(&commit{transaction: t, applied: true, done: func(error) { a.advance(t); a.apply() }})
+	default:
+		s.log.entries = append(s.log.entries, t)
+		s.unacknowledged()
+		s.engine(t)
+		a.advance(t)
+		s.executedMore()
+		s.pump()
+		return true
+	}
+	return false
+}
+
+// advance is the end of a transaction.
+func (a *applier) advance(t *transaction) {
+	a.newest, a.portion = t.committed, a.portion-1
+	a.channel.relay.pop()
 }
 
 // rest is the end of a portion.

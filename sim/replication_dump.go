@@ -11,6 +11,7 @@ import (
 // dump is the thread of a source that feeds one replica.
 type dump struct {
 	pipe     *pipe // the replica is its caller
+	source   *server
 	replica  *server
 	receiver *receiver
 	semi     bool
@@ -19,6 +20,19 @@ type dump struct {
 	life     int       // of the source's process
 	uuid     gtid.UUID // of the source
 	from     identity  // of the replica
+
+	// What is on its way in each direction arrives in order, so one function for all of it suffices.
+	sent      queue[delivery]
+	acks      queue[int] // places
+	delivered func()
+	acked     func()
+}
+
+// delivery is a batch of transactions on its way.
+type delivery struct {
+	batch  []*transaction
+	last   int  // place of the last one that is sent: others before it may be skipped
+	wanted bool // an acknowledgement of it is
 }
 
 // identity is what a server is known by.
@@ -70,6 +84,7 @@ func (s *server) feed(d *dump) {
 		}
 	}
 	d.place, d.life, d.uuid = s.log.from, s.life, s.uuid
+	d.delivered, d.acked = d.delivery, d.acknowledgement
 	s.dumps = append(s.dumps, d)
 	d.pipe.send(caller, func() { d.receiver.connected(d) })
 	s.sendTo(d)
@@ -96,7 +111,29 @@ func (s *server) sendTo(d *dump) {
 		return
 	}
 	wanted := s.semi.source
-	d.pipe.send(caller, func() { d.receiver.arrived(d, batch, last, wanted) })
+	d.sent.push(delivery{batch, last, wanted})
+	d.pipe.send(caller, d.delivered)
+}
+
+// delivery is the next batch at the replica's host.
+func (d *dump) delivery() {
+	d.receiver.arrived(d, d.sent.pop())
+}
+
+// acknowledge sends the replica's word.
+func (d *dump) acknowledge(place int) {
+	d.acks.push(place)
+	d.pipe.send(callee, d.acked)
+}
+
+// acknowledgement is the next word of the replica at the source's host.
+func (d *dump) acknowledgement() {
+	place, source := d.acks.pop(), d.source
+	if source.state == processUp && source.life == d.life {
+		source.acknowledge(d.from.serverID, place)
+		return
+	}
+	source.inTurn(d.life, func() { source.acknowledge(d.from.serverID, place) })
 }
 
 // goneAfter bounds how long a dump thread takes to notice that its replica has left; so long it counts as a client.

@@ -84,7 +84,7 @@ func (r *receiver) request(p *pipe) {
 		return
 	}
 	s, source := r.channel.server, r.source
-	d := &dump{pipe: p, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: r.semi, exclude: s.position()}
+	d := &dump{pipe: p, source: source, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: r.semi, exclude: s.position()}
 	p.send(callee, func() { source.inTurn(source.life, func() { source.accept(d) }) })
 }
 
@@ -221,26 +221,29 @@ func (r *receiver) endStop() bool {
 func (r *receiver) acknowledges() bool { return r.state == receiverOn && r.semi }
 
 // arrived is a batch of transactions at the replica's host.
-func (r *receiver) arrived(d *dump, batch []*transaction, last int, wanted bool) {
+func (r *receiver) arrived(d *dump, next delivery) {
 	s := r.channel.server
 	if s.state == processUp && len(r.unsaved) == 0 && !s.disk.stuck() {
-		r.store(d, batch, last, wanted)
+		r.store(d, next)
 		return
 	}
-	s.inTurn(s.life, func() {
-		if r.dump != d {
-			return
-		}
-		if len(r.unsaved) == 0 && !s.disk.stuck() {
-			r.store(d, batch, last, wanted)
-			return
-		}
-		r.unsaved = append(r.unsaved, func() { r.store(d, batch, last, wanted) })
+	s.inTurn(s.life, func() { r.storeLater(d, next) })
+}
+
+// storeLater is store behind what the disk has not taken yet.
+func (r *receiver) storeLater(d *dump, next delivery) {
+	s := r.channel.server
+	switch {
+	case r.dump != d:
+	case len(r.unsaved) == 0 && !s.disk.stuck():
+		r.store(d, next)
+	default:
+		r.unsaved = append(r.unsaved, func() { r.store(d, next) })
 		if len(r.unsaved) == 1 {
 			r.listen()
 			s.onDisk(0, r.save)
 		}
-	})
+	}
 }
 
 // save writes what waited for the disk.
@@ -254,23 +257,21 @@ func (r *receiver) save() {
 }
 
 // store writes transactions to the relay log and acknowledges the last one that was sent.
-func (r *receiver) store(d *dump, batch []*transaction, last int, wanted bool) {
+func (r *receiver) store(d *dump, next delivery) {
 	if r.dump != d {
 		return
 	}
 	c := r.channel
-	for _, t := range batch {
+	for _, t := range next.batch {
 		if t.origin == c.server.serverID || c.holds(t.gtid) {
 			continue // its own it takes for old, whoever sends it
 		}
 		c.got.add(t.gtid)
-		c.relay = append(c.relay, t)
+		c.relay.push(t)
 	}
 	r.heard, r.beats = c.server.clock.now, c.server.clock.now
-	if wanted && r.semi {
-		source, id := r.source, d.from.serverID
-		life := source.life
-		d.pipe.send(callee, func() { source.inTurn(life, func() { source.acknowledge(id, last) }) })
+	if next.wanted && r.semi {
+		d.acknowledge(next.last)
 	}
 	c.applier.kick()
 }

@@ -55,7 +55,13 @@ type wire struct {
 	broke   error  // why it ended; nil while it stands
 	onBreak func() // told once when it ends from the other side
 	then    func(error)
+	sent    queue[statement] // on their way
+	ok      func()           // the answer that all is well
+	arrived func()           // of the next statement
 }
+
+// statement is one that is carried out at a server: it calls done exactly once, at once or later.
+type statement = func(on *guest, done func(error))
 
 // dial opens a connection. then is called with errConnRefused, errConnReset, a mysqlError (3032, offline) or nil, and
 // never when the other side is silent: whoever waits no longer closes the wire.
@@ -65,6 +71,7 @@ func (h *hosts) dial(from place, to topology.Address, who account, says announce
 	w.pipe = h.network.open(from, s.place)
 	w.pipe.ends[caller].gone = func() { w.lost(errConnReset) }
 	w.pipe.ends[callee].gone = func() { s.inTurn(s.life, w.clientLeft) }
+	w.ok, w.arrived = func() { w.answered(nil) }, w.arrival
 	w.pipe.send(callee, func() {
 		if s.refuses() {
 			w.pipe.send(caller, func() { w.lost(errConnRefused) })
@@ -131,23 +138,33 @@ func (w *wire) close() {
 // at once or later. then is called with its error when the answer is back, or with why the connection broke, and then
 // nobody knows. What the statement reads it leaves in variables of its caller, who may look at them when then was called
 // with nil.
-func (w *wire) run(statement func(on *guest, done func(error)), then func(error)) {
+func (w *wire) run(do statement, then func(error)) {
 	if w.broke != nil {
 		then(w.broke)
 		return
 	}
 	w.then = then
-	g := w.guest
-	w.pipe.send(callee, func() { g.server.inTurn(g.server.life, func() { g.carryOut(statement) }) })
+	w.sent.push(do)
+	w.pipe.send(callee, w.arrived)
 }
 
-func (g *guest) carryOut(statement func(on *guest, done func(error))) {
+// arrival is a statement at the server.
+func (w *wire) arrival() {
+	next, s := w.sent.pop(), w.guest.server
+	if s.state == processUp {
+		w.guest.carryOut(next)
+		return
+	}
+	s.inTurn(s.life, func() { w.guest.carryOut(next) })
+}
+
+func (g *guest) carryOut(do statement) {
 	if g.wire.pipe.ends[callee].closed {
 		return
 	}
 	g.doing = querying
 	life := g.server.life
-	statement(g, func(err error) {
+	do(g, func(err error) {
 		if g.server.life == life {
 			g.finished(err)
 		}
@@ -168,8 +185,6 @@ func (g *guest) finished(err error) {
 	}
 	w.pipe.send(caller, func() { w.answered(err) })
 }
-
-func (w *wire) ok() { w.answered(nil) }
 
 // clientLeft is what a server notices of a client that hung up: nothing, before the statement has ended.
 func (w *wire) clientLeft() {

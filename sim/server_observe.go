@@ -54,10 +54,10 @@ func (s *server) replication() *topology.Replication {
 // lag is how old the transaction is that is applied or, with the applier off, the newest that was.
 func (c *channel) lag() time.Duration {
 	switch {
-	case len(c.relay) == 0:
+	case c.relay.len() == 0:
 		return 0
 	case c.applier.busy:
-		return c.server.clock.now - c.relay[0].committed
+		return c.server.clock.now - c.relay.all()[0].committed
 	case c.applier.newest > 0:
 		return c.server.clock.now - c.applier.newest
 	}

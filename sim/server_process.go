@@ -194,7 +194,7 @@ func (s *server) powerOff() {
 		s.end()
 	}
 	if s.options.LoseRelayLogs && s.channel != nil {
-		s.channel.relay = nil
+		s.channel.relay = queue[*transaction]{}
 	}
 }
 

@@ -74,7 +74,11 @@ func (s *server) fallBack() {
 }
 
 // unacknowledged counts a commit that did not wait.
-func (s *server) unacknowledged() { s.semi.unacked++ }
+func (s *server) unacknowledged() {
+	if s.semi.source {
+		s.semi.unacked++
+	}
+}
 
 // waitedTooLong ends semi-sync silently when the timeout is finite.
 func (s *server) waitedTooLong(c *commit) {
@@ -98,8 +102,8 @@ func (s *server) disableSource(on *guest, done func(error)) {
 		done(nil)
 		return
 	}
-	s.semi.source = false
 	s.fallBack()
+	s.semi.source = false
 	s.later(s.clock.between(940*time.Millisecond, 990*time.Millisecond), func() { done(nil) })
 }
 
