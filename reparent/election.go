@@ -19,37 +19,43 @@ type candidacy struct {
 	slow      bool               // what it has to apply is old: it would take long
 	followers topology.ServerSet // reached servers that can follow it
 	left      uint64             // transactions it has still to apply or fetch
-	why       string
-	others    []string // what spoke against the others, or ranked them lower
+	against   string             // why it cannot be established; empty when it can
+	others    []candidacy        // of the best: first whoever cannot be established, then the able, best first
 }
 
 // elect finds the best server that can win: clean, able to apply, promotable, and with enough reached
 // ackers that can follow it.
 func (op Operation) elect(c choice) (candidacy, *Obstacle) {
-	var able []candidacy
-	var refused []string
-	var needs []topology.ServerSet
+	able := make([]candidacy, 0, len(op.Ruleset.Members))
+	var others []candidacy
 	for _, m := range op.Ruleset.Members {
-		found, why := op.candidate(m.Address, c)
-		if why != "" {
-			refused = append(refused, fmt.Sprintf("%s: %s", m.Address, why))
-			needs = append(needs, op.needs(found, c)...)
-			continue
+		if found := op.candidate(m.Address, c); found.against == "" {
+			able = append(able, found)
+		} else {
+			others = append(others, found)
 		}
-		able = append(able, found)
 	}
 	able = op.onlyWanted(able)
 	if len(able) == 0 {
-		return candidacy{}, op.nobody(append(refused, c.why), needs)
+		return candidacy{}, op.nobody(others, c)
 	}
 	slices.SortStableFunc(able, op.rank)
 	best := able[0]
-	best.why = op.reasonToPromote(best)
-	for _, other := range able[1:] {
-		refused = append(refused, fmt.Sprintf("%s: also able, ranked lower (%s)", other.address, op.reasonToPromote(other)))
-	}
-	best.others = refused
+	best.others = slices.Concat(others, able[1:])
 	return best, nil
+}
+
+// ranked says what spoke against each of the others, or ranked it lower.
+func (op Operation) ranked(others []candidacy) []string {
+	var words []string
+	for _, o := range others {
+		if o.against == "" {
+			words = append(words, fmt.Sprintf("%s: also able, ranked lower (%s)", o.address, op.reasonToPromote(o)))
+		} else {
+			words = append(words, fmt.Sprintf("%s: %s", o.address, o.against))
+		}
+	}
+	return words
 }
 
 func (op Operation) onlyWanted(able []candidacy) []candidacy {
@@ -59,13 +65,17 @@ func (op Operation) onlyWanted(able []candidacy) []candidacy {
 	return slices.DeleteFunc(able, func(c candidacy) bool { return c.address != op.Wanted })
 }
 
-func (op Operation) nobody(refused []string, needs []topology.ServerSet) *Obstacle {
+func (op Operation) nobody(refused []candidacy, c choice) *Obstacle {
+	var needs []topology.ServerSet
+	for _, r := range refused {
+		needs = append(needs, op.needs(r, c)...)
+	}
 	wanted := "no server can be established as primary"
 	if op.Wanted != "" {
 		wanted = fmt.Sprintf("%s cannot be established as primary", op.Wanted)
 	}
 	return &Obstacle{
-		Code: "no_candidate", Message: wanted + ": " + strings.Join(refused, "; "), Needs: distinct(needs),
+		Code: "no_candidate", Message: wanted + ": " + strings.Join(append(op.ranked(refused), op.because(c)), "; "), Needs: distinct(needs),
 		Remedy: "bring one of the named servers back or mend what stands against it",
 	}
 }
@@ -90,39 +100,47 @@ func (op Operation) needs(found candidacy, c choice) []topology.ServerSet {
 }
 
 // candidate says what it would take to establish a server, or why it cannot be.
-func (op Operation) candidate(a topology.Address, c choice) (candidacy, string) {
+func (op Operation) candidate(a topology.Address, c choice) candidacy {
 	p := op.Progress[a]
-	found := candidacy{address: a, followers: op.followersOf(a, c)}
-	switch {
-	case p.Reading == nil:
-		return found, cmp.Or(p.Note, "it was not reached")
-	case op.Barred[a] != "":
-		return found, op.Barred[a]
-	case op.tentative(a):
-		return found, "it is the primary that was revoked, and commits of its clients may still wait there"
-	case !c.clean.Has(a):
-		return found, "it holds transactions that are errant or cancelled"
-	case p.Frozen != Yes:
-		return found, "it may still receive: it could not be frozen"
-	case op.isLeader(a) && p.Silenced != Yes:
-		return found, "it may still be leading: it could not be silenced"
-	}
-	if why := op.unfit(a, *p.Reading); why != "" {
-		return found, why
+	found := candidacy{address: a, followers: op.followersOf(a, c), against: op.ineligible(a, p, c)}
+	if found.against != "" {
+		return found
 	}
 	if !op.Ruleset.CanComplete(a, found.followers) {
-		return found, fmt.Sprintf("it needs %s, and %s can follow it", acks(op.Ruleset.AcksNeeded(a)), only(found.followers))
+		found.against = fmt.Sprintf("it needs %s, and %s can follow it", acks(op.Ruleset.AcksNeeded(a)), only(found.followers))
+		return found
 	}
 	lacks := op.lacks(a, c.history, p.Reading.Position())
 	if found.source = op.holder(a, c, lacks); found.source == "" && !lacks.IsEmpty() {
-		return found, fmt.Sprintf("it lacks %s and no clean server that was reached can give it that", lacks)
+		found.against = fmt.Sprintf("it lacks %s and no clean server that was reached can give it that", lacks)
+		return found
 	}
 	left := op.lacks(a, c.history, p.Reading.Executed)
 	if !left.IsEmpty() && p.Reading.SemiSync.Waiters > 0 {
-		return found, "an earlier term's marker waits for acknowledgements there, and behind it nothing is applied"
+		found.against = "an earlier term's marker waits for acknowledgements there, and behind it nothing is applied"
+		return found
 	}
 	found.left, found.slow = left.Count(), !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
-	return found, ""
+	return found
+}
+
+// ineligible says why a server could not lead whoever followed it; empty when it could.
+func (op Operation) ineligible(a topology.Address, p Progress, c choice) string {
+	switch {
+	case p.Reading == nil:
+		return cmp.Or(p.Note, "it was not reached")
+	case op.Barred[a] != "":
+		return op.Barred[a]
+	case op.tentative(a):
+		return "it is the primary that was revoked, and commits of its clients may still wait there"
+	case !c.clean.Has(a):
+		return "it holds transactions that are errant or cancelled"
+	case p.Frozen != Yes:
+		return "it may still receive: it could not be frozen"
+	case op.isLeader(a) && p.Silenced != Yes:
+		return "it may still be leading: it could not be silenced"
+	}
+	return op.unfit(a, p.Reading)
 }
 
 // slowAfter is how far behind a server may be before one that needs less time is preferred, whatever
@@ -147,7 +165,7 @@ func (op Operation) invisible(a topology.Address) gtid.Set {
 }
 
 // unfit says why a server that was read could not serve as primary; empty when it could.
-func (op Operation) unfit(a topology.Address, o topology.Observation) string {
+func (op Operation) unfit(a topology.Address, o *topology.Observation) string {
 	switch {
 	case o.SemiSync.Waiters > 0 && !op.onlyMarkersPend(a):
 		return "commits on it wait for acknowledgements"
@@ -184,7 +202,7 @@ func (op Operation) pendingMarkers(a topology.Address) gtid.Set {
 	return pending
 }
 
-func stuckApplier(o topology.Observation) bool {
+func stuckApplier(o *topology.Observation) bool {
 	if o.Unapplied().IsEmpty() {
 		return false
 	}
@@ -200,23 +218,23 @@ func (op Operation) followersOf(a topology.Address, c choice) topology.ServerSet
 	}
 	return c.follow.Without(a).Where(func(b topology.Address) bool {
 		follower := op.Progress[b].Reading
-		return follower != nil && op.Progress[b].Frozen == Yes && follower.SemiSync.Waiters == 0 && !stalled(*follower) &&
-			op.canFollow(*follower, *reading)
+		return follower != nil && op.Progress[b].Frozen == Yes && follower.SemiSync.Waiters == 0 && !stalled(follower) &&
+			canFollow(follower, reading)
 	})
 }
 
 // stalled tells whether commits do not get through on a server: it could not write what it receives either.
-func stalled(o topology.Observation) bool {
+func stalled(o *topology.Observation) bool {
 	return o.Stall.DiskFull || o.Stall.Committing > 0 && o.Stall.OldestCommit > time.Second
 }
 
-func (op Operation) canFollow(follower, source topology.Observation) bool {
+func canFollow(follower, source *topology.Observation) bool {
 	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) && !failedApplier(follower)
 }
 
 // failedApplier tells whether received transactions would get lost by following somebody else. An applier that was
 // stopped by hand is started again by that.
-func failedApplier(o topology.Observation) bool {
+func failedApplier(o *topology.Observation) bool {
 	return stuckApplier(o) && (o.Replication == nil || o.Replication.ApplierErrno != 0)
 }
 
@@ -225,8 +243,8 @@ func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topolog
 	if lacks.IsEmpty() {
 		return ""
 	}
-	for _, b := range c.clean.Without(a).List() {
-		if op.gives(b, lacks) && op.canFollow(*op.Progress[a].Reading, *op.Progress[b].Reading) {
+	for b := range c.clean.Without(a).All() {
+		if op.gives(b, lacks) && canFollow(op.Progress[a].Reading, op.Progress[b].Reading) {
 			return b
 		}
 	}
@@ -238,7 +256,7 @@ func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topolog
 func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
 	p := op.Progress[b]
 	o := p.Reading
-	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(*o) &&
+	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(o) &&
 		(!o.OfflineMode || o.SuperReadOnly)
 }
 
@@ -292,17 +310,21 @@ func (op Operation) reasonToPromote(c candidacy) string {
 // older compares MySQL release series (8.0 < 8.4 < 9.0); a replica may not be of an older series than
 // its source. Versions that cannot be read are not older.
 func older(replica, source string) bool {
+	if replica == source {
+		return false
+	}
 	r, okR := series(replica)
 	s, okS := series(source)
 	return okR && okS && slices.Compare(r[:], s[:]) < 0
 }
 
 func series(version string) ([2]int, bool) {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
+	first, rest, ok := strings.Cut(version, ".")
+	if !ok {
 		return [2]int{}, false
 	}
-	major, errMajor := strconv.Atoi(parts[0])
-	minor, errMinor := strconv.Atoi(parts[1])
+	second, _, _ := strings.Cut(rest, ".")
+	major, errMajor := strconv.Atoi(first)
+	minor, errMinor := strconv.Atoi(second)
 	return [2]int{major, minor}, errMajor == nil && errMinor == nil
 }

@@ -79,7 +79,7 @@ func TestWhoIsPromoted(t *testing.T) {
 			row.build(b)
 			found, obstacle := settledWith(intentOf(b))
 			if found.candidate.address != row.wins {
-				t.Errorf("%s wins; %+v; %q", found.candidate.address, obstacle, found.candidate.others)
+				t.Errorf("%s wins; %+v; %+v", found.candidate.address, obstacle, found.candidate.others)
 			}
 		})
 	}

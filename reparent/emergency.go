@@ -132,7 +132,7 @@ func (op Operation) silencer(a topology.Address, o topology.Observation) Verb {
 // revokeCommands freezes every member, and tries each leader itself too: to reach it makes everything
 // else unnecessary.
 func (op Operation) revokeCommands() []Command {
-	var commands []Command
+	commands := make([]Command, 0, len(op.Ruleset.Members)+len(op.Leaders))
 	for _, m := range op.Ruleset.Members {
 		if op.Silent.Has(m.Address) {
 			continue
@@ -146,7 +146,7 @@ func (op Operation) revokeCommands() []Command {
 }
 
 func (op Operation) silence(a topology.Address) []Command {
-	verb := op.Silencers()[a]
+	verb := op.silencerOf(a)
 	if verb == "" {
 		return nil
 	}
@@ -159,28 +159,29 @@ func (op Operation) silence(a topology.Address) []Command {
 func (op Operation) Silencers() map[topology.Address]Verb {
 	chosen := map[topology.Address]Verb{}
 	for _, l := range op.Leaders {
-		chosen[l.Address] = op.Known[l.Address].Silencer
-		if !op.Known[l.Address].Reached {
-			chosen[l.Address] = op.silencer(l.Address, topology.Observation{})
-		}
+		chosen[l.Address] = op.silencerOf(l.Address)
 	}
 	return chosen
 }
 
-// foldRevoking takes the results into the servers' progress without deciding anything.
+func (op Operation) silencerOf(leader topology.Address) Verb {
+	known := op.Known[leader]
+	if !known.Reached {
+		return op.silencer(leader, topology.Observation{})
+	}
+	return known.Silencer
+}
+
+// foldRevoking takes the results into the progress of the servers, which is the caller's own, without deciding anything.
 func (op Operation) foldRevoking(commands []Command, results []Result) Operation {
-	op = op.clone()
-	for i, r := range results {
-		if i >= len(commands) {
-			break
-		}
+	for i := range min(len(results), len(commands)) {
 		a := commands[i].Server
-		op.Progress[a] = op.Progress[a].folded(commands[i].Verb, r)
+		op.Progress[a] = op.Progress[a].folded(commands[i].Verb, &results[i])
 	}
 	return op
 }
 
-func (p Progress) folded(verb Verb, r Result) Progress {
+func (p Progress) folded(verb Verb, r *Result) Progress {
 	switch verb {
 	case Freeze:
 		p.Frozen = r.Outcome
@@ -189,8 +190,9 @@ func (p Progress) folded(verb Verb, r Result) Progress {
 	case Read, Resume, Antidote, Reopen, Fence, Follow, AwaitApplied, AwaitAckers, PrepareSource,
 		EnableSource, DisableSource, Mark, Open, Detach, CreateJournal:
 	}
-	if r.Outcome == Yes && r.Observation.OK() {
-		p.Reading = &r.Observation
+	if r.Outcome == Yes && r.Observation.Reach.OK() {
+		seen := r.Observation
+		p.Reading = &seen
 	}
 	if r.Outcome != Yes && r.Outcome != Skipped {
 		p.Note = strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", verb, r.Outcome, r.Reason, r.Detail)), " ")
@@ -251,6 +253,9 @@ func (op Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle
 }
 
 func (op Operation) revocationSuffices() bool {
+	if !op.isRevoked() {
+		return false
+	}
 	_, obstacle := op.settle()
 	return obstacle == nil
 }
@@ -276,8 +281,8 @@ func (op Operation) elected(found settlement, now time.Time) Operation {
 	op.To, op.Source, op.Followers = c.address, c.source, c.followers
 	op.Chosen = found.choice.history
 	op = op.sealed(found.choice.history.Union(op.pendingMarkers(op.To)), op.frozen())
-	evidence := slices.Concat([]string{found.choice.why}, found.losses, c.others)
-	op = op.move(PhasePropagating, "choose", fmt.Sprintf("%s: %s", c.address, c.why), now, evidence...)
+	evidence := slices.Concat([]string{op.because(found.choice)}, found.losses, op.ranked(c.others))
+	op = op.move(PhasePropagating, "choose", fmt.Sprintf("%s: %s", c.address, op.reasonToPromote(c)), now, evidence...)
 	if c.source != "" {
 		op.Phase = PhaseFetching
 	}
@@ -360,7 +365,7 @@ func (op Operation) applyFetching(commands []Command, results []Result, now time
 // side stays off until then: ackers that attach now are counted, and acknowledge from the moment it is
 // switched on (E20, E21).
 func (op Operation) propagateCommands() []Command {
-	commands := op.readied(op.To)
+	commands := append(make([]Command, 0, op.Followers.Len()+4), op.readied(op.To)...)
 	if acks := op.Ruleset.AcksNeeded(op.To); acks > 0 {
 		prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
 		prepare.Acks = acks
@@ -368,20 +373,25 @@ func (op Operation) propagateCommands() []Command {
 	}
 	await := op.command(AwaitApplied, op.To, op.Timing.Fetch)
 	await.Set = op.lacks(op.To, op.Chosen, gtid.Set{})
-	commands = append(commands, await)
-	for _, a := range op.Followers.List() {
-		commands = append(commands, op.followCommand(a))
-	}
-	return commands
+	return op.withFollowers(append(commands, await), op.Followers)
 }
 
-func (op Operation) followCommand(a topology.Address) Command {
-	c := op.command(Follow, a, op.Timing.Follow)
-	c.Source, c.Acker, c.Within = op.To, op.Ruleset.Ackers(op.To).Has(a), op.allowed()
+// withFollowers adds the commands that let servers follow the candidate.
+func (op Operation) withFollowers(commands []Command, followers topology.ServerSet) []Command {
+	if followers.IsEmpty() {
+		return commands
+	}
+	ackers := op.Ruleset.Ackers(op.To)
+	c := op.command(Follow, "", op.Timing.Follow)
+	c.Source, c.Within = op.To, op.allowed()
 	if op.Kind == KindAdoption {
 		c.Within = openTo(op.Chosen, *op.Progress[op.To].Reading) // clients write all the while
 	}
-	return c
+	for a := range followers.All() {
+		c.Server, c.Acker = a, ackers.Has(a)
+		commands = append(commands, c)
+	}
+	return commands
 }
 
 // allowed is what a follower of the candidate may hold.
@@ -393,20 +403,17 @@ func (op Operation) allowed() gtid.Set {
 	return allowed
 }
 
+// foldPropagating takes the results into the progress of the servers, which is the caller's own.
 func (op Operation) foldPropagating(commands []Command, results []Result) Operation {
-	op = op.clone()
-	for i, r := range results {
-		if i >= len(commands) {
-			break
-		}
-		p := op.Progress[commands[i].Server]
+	for i := range min(len(results), len(commands)) {
+		p, outcome := op.Progress[commands[i].Server], results[i].Outcome
 		switch commands[i].Verb {
 		case AwaitApplied:
-			p.Applied = r.Outcome
+			p.Applied = outcome
 		case Follow:
-			p.Attached, p.Moved = r.Outcome, p.Moved || maybe(r.Outcome)
+			p.Attached, p.Moved = outcome, p.Moved || maybe(outcome)
 		case EnableSource:
-			p.Sourced = r.Outcome
+			p.Sourced = outcome
 		case Read, Freeze, Resume, Poison, Antidote, Demote, Reopen, Fence, AwaitAckers, PrepareSource,
 			DisableSource, Mark, Open, Detach, CreateJournal:
 		}
@@ -437,13 +444,13 @@ func (op Operation) applyPropagating(commands []Command, results []Result, now t
 // one that stopped making progress is given up after a few rounds.
 func (op Operation) again(commands []Command, results []Result, stage string, now time.Time) Operation {
 	progressed := false
-	for i, r := range results {
-		if (commands[i].Verb != AwaitApplied && commands[i].Verb != Read) || !r.Observation.OK() {
+	for i := range results {
+		if (commands[i].Verb != AwaitApplied && commands[i].Verb != Read) || !results[i].Observation.Reach.OK() {
 			continue
 		}
-		p := op.Progress[commands[i].Server]
-		progressed = progressed || (p.Reading != nil && r.Observation.Executed.Count() > p.Reading.Executed.Count())
-		p.Reading = &r.Observation
+		p, seen := op.Progress[commands[i].Server], results[i].Observation
+		progressed = progressed || (p.Reading != nil && seen.Executed.Count() > p.Reading.Executed.Count())
+		p.Reading = &seen
 		op.Progress[commands[i].Server] = p
 	}
 	op.Tries++

@@ -41,11 +41,7 @@ func (op Operation) markCommands() []Command {
 	if mark.Acks > 0 {
 		commands = append(commands, op.sourceCommands(mark.Acks)...)
 	}
-	commands = append(commands, mark)
-	for _, a := range op.hurried().List() {
-		commands = append(commands, op.followCommand(a))
-	}
-	return commands
+	return op.withFollowers(append(commands, mark), op.hurried())
 }
 
 // sourceCommands switch the source side on. In an adoption clients write all the while: without ackers
@@ -153,11 +149,7 @@ func (op Operation) applyOpening(commands []Command, results []Result, now time.
 // reconcileCommands lets the new primary forget its old source, and the others follow. What does not
 // succeed now is taken up by the repair of replicas; the change itself has succeeded.
 func (op Operation) reconcileCommands() []Command {
-	commands := []Command{op.command(Detach, op.To, op.Timing.Follow)}
-	for _, a := range op.latecomers().List() {
-		commands = append(commands, op.followCommand(a))
-	}
-	return commands
+	return op.withFollowers([]Command{op.command(Detach, op.To, op.Timing.Follow)}, op.latecomers())
 }
 
 func (op Operation) applyReconciling(commands []Command, results []Result, now time.Time) Operation {

@@ -14,8 +14,9 @@ type reading struct {
 	address  topology.Address
 	position gtid.Set
 	// legit is what some recorded leader wrote, or adoption took over; the rest is errant by construction.
-	legit  gtid.Set
-	marker topology.Marker // the highest; term 0 when none
+	legit   gtid.Set
+	marker  topology.Marker // the highest; term 0 when none
+	content gtid.Set        // what of it belongs to the history of that marker
 }
 
 // errant is what no leader on record ever wrote.
@@ -31,7 +32,8 @@ type choice struct {
 	// follow are the clean servers, and poisoned leaders that hold nothing but the history: those write no
 	// history, but they may follow.
 	follow topology.ServerSet
-	why    string
+	read   []reading // what it was chosen from
+	why    string    // when it was not chosen by weighing what was read
 }
 
 func (op Operation) readings() []reading {
@@ -157,16 +159,28 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 
 // oneMarker refuses to choose when two decisions used one term: their markers differ in the hash.
 func oneMarker(all []reading, term uint32) *Obstacle {
-	branches, markers := map[topology.Address]gtid.Set{}, map[topology.Marker]bool{}
+	var first topology.Marker
 	for _, r := range all {
-		for _, m := range topology.Markers(r.position) {
-			if m.Term == term {
-				branches[r.address], markers[m] = r.position, true
+		for s := range r.position.Sources() {
+			m, ok := topology.MarkerOf(s.UUID)
+			switch {
+			case !ok || m.Term != term || m == first:
+			case first == topology.Marker{}:
+				first = m
+			default:
+				return twoMarkers(all, term)
 			}
 		}
 	}
-	if len(markers) < 2 {
-		return nil
+	return nil
+}
+
+func twoMarkers(all []reading, term uint32) *Obstacle {
+	branches := map[topology.Address]gtid.Set{}
+	for _, r := range all {
+		if slices.ContainsFunc(topology.Markers(r.position), func(m topology.Marker) bool { return m.Term == term }) {
+			branches[r.address] = r.position
+		}
 	}
 	return &Obstacle{
 		Code: "two_markers", Branches: branches,
@@ -177,29 +191,39 @@ func oneMarker(all []reading, term uint32) *Obstacle {
 
 // weigh finds the superset among the servers of the highest marker, and sorts the others.
 func (op Operation) weigh(all []reading, top reading, valid validity) (choice, *Obstacle) {
-	content := map[topology.Address]gtid.Set{}
 	var best gtid.Set
+	for i, r := range all {
+		if r.marker != top.marker {
+			continue
+		}
+		all[i].content = valid.with(r.legit)
+		if all[i].content.Contains(best) {
+			best = all[i].content
+		}
+	}
 	for _, r := range all {
-		if r.marker == top.marker {
-			content[r.address] = valid.with(r.legit)
-			if content[r.address].Contains(best) {
-				best = content[r.address]
-			}
+		if r.marker == top.marker && !best.Contains(r.content) {
+			return choice{}, incomparable(all, top.marker)
 		}
 	}
-	for _, set := range content {
-		if !best.Contains(set) {
-			return choice{}, &Obstacle{
-				Code: "incomparable", Branches: content,
-				Message: fmt.Sprintf("servers of %s hold histories that contradict each other: someone wrote outside the protocol", markerWord(top.marker)),
-				Remedy:  "compare the branches and decide by hand which one to keep",
-			}
-		}
-	}
-	c := choice{marker: top.marker, history: best, why: op.reasonFor(all, top, best)}
+	c := choice{marker: top.marker, history: best, read: all}
 	c.clean = clean(all, top.marker, valid, best)
 	c.follow = c.clean.Union(clean(op.subdued(), top.marker, valid, best))
 	return c, nil
+}
+
+func incomparable(all []reading, top topology.Marker) *Obstacle {
+	branches := map[topology.Address]gtid.Set{}
+	for _, r := range all {
+		if r.marker == top {
+			branches[r.address] = r.content
+		}
+	}
+	return &Obstacle{
+		Code: "incomparable", Branches: branches,
+		Message: fmt.Sprintf("servers of %s hold histories that contradict each other: someone wrote outside the protocol", markerWord(top)),
+		Remedy:  "compare the branches and decide by hand which one to keep",
+	}
 }
 
 // clean are the servers that hold nothing but the history, and where they do not hold its marker nothing
@@ -267,10 +291,14 @@ func (op Operation) establishedIncarnation(a topology.Address) string {
 	return current.Incarnation
 }
 
-func (op Operation) reasonFor(all []reading, top reading, best gtid.Set) string {
-	why := fmt.Sprintf("the history that counts has the highest marker among %d read, %s", len(all), markerWord(top.marker))
-	for _, r := range all {
-		switch left := r.position.Subtract(best); {
+// because says why a history counts, and what of it could have been acknowledged.
+func (op Operation) because(c choice) string {
+	if c.why != "" {
+		return c.why
+	}
+	why := fmt.Sprintf("the history that counts has the highest marker among %d read, %s", len(c.read), markerWord(c.marker))
+	for _, r := range c.read {
+		switch left := r.position.Subtract(c.history); {
 		case left.IsEmpty():
 		case r.errant().IsEmpty():
 			why += fmt.Sprintf("; %s holds cancelled %s", r.address, left)
@@ -278,7 +306,7 @@ func (op Operation) reasonFor(all []reading, top reading, best gtid.Set) string 
 			why += fmt.Sprintf("; %s holds errant %s, left out", r.address, left)
 		}
 	}
-	for _, p := range scattered(all, best) {
+	for _, p := range scattered(c.read, c.history) {
 		why += op.durability(p)
 	}
 	return why

@@ -13,7 +13,10 @@ import (
 // chosen is the history that frozen servers lead to.
 func chosen(b *topologytest.Builder, names ...topology.Address) (choice, *Obstacle) {
 	in := intentOf(b)
-	return revoking(in).froze(in, names...).chooseHistory()
+	op := revoking(in).froze(in, names...)
+	c, obstacle := op.chooseHistory()
+	c.why = op.because(c)
+	return c, obstacle
 }
 
 func TestTheHighestMarkerBeatsMoreTransactions(t *testing.T) {

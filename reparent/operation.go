@@ -95,13 +95,13 @@ type Known struct {
 	UUID        gtid.UUID `json:"server_uuid"`
 	// Position is everything that it was ever seen to hold, as far as is remembered.
 	Position  gtid.Set `json:"position"`
-	Receiving bool     `json:"receiving"`
+	Receiving bool     `json:"receiving,omitempty"`
 	// Open is set when it answered with read_only off; Writable when clients could also connect.
 	Open     bool             `json:"open,omitempty"`
-	Writable bool             `json:"writable"`
-	Reached  bool             `json:"reached"`
+	Writable bool             `json:"writable,omitempty"`
+	Reached  bool             `json:"reached,omitempty"`
 	Source   topology.Address `json:"source,omitempty"`
-	ReadOnly bool             `json:"read_only"`
+	ReadOnly bool             `json:"read_only,omitempty"`
 	// Acking is set when the replica side of semi-sync was on: it may acknowledge whatever the ruleset says.
 	Acking bool `json:"acking,omitempty"`
 	// Sourcing is set when its source side of semi-sync was on.
@@ -371,9 +371,9 @@ func (op Operation) Next() Step {
 func (op Operation) Enough(results []Result) bool {
 	switch op.Phase {
 	case PhaseRevoking:
-		return op.foldRevoking(op.revokeCommands(), results).revocationSuffices()
+		return op.clone().foldRevoking(op.revokeCommands(), results).revocationSuffices()
 	case PhasePropagating:
-		return op.foldPropagating(op.propagateCommands(), results).canMark()
+		return op.clone().foldPropagating(op.propagateCommands(), results).canMark()
 	case PhaseMarking:
 		return resultOf(op.markCommands(), results, Mark).Done()
 	case PhasePreparing, PhaseFetching, PhaseMeasuring, PhaseGating, PhaseDemoting, PhaseCatchingUp,
@@ -386,10 +386,7 @@ func (op Operation) Enough(results []Result) bool {
 // Apply folds in what came of the commands of Next, in their order, and moves on.
 func (op Operation) Apply(results []Result, now time.Time) Operation {
 	commands := op.Next().Commands
-	results = slices.Clone(results[:min(len(results), len(commands))])
-	for len(results) < len(commands) {
-		results = append(results, Result{Outcome: Unknown, Reason: ReasonAbandoned})
-	}
+	results = matched(results, len(commands))
 	op = op.clone()
 	if by, fenced := fencedBy(commands, results); fenced {
 		return op.fenced(by, now)
@@ -425,10 +422,23 @@ func (op Operation) Apply(results []Result, now time.Time) Operation {
 	return op
 }
 
-// clone gives the maps and slices that Apply changes a life of their own.
+// matched gives every command a result: nobody waited for those that are missing.
+func matched(results []Result, commands int) []Result {
+	if len(results) >= commands {
+		return results[:commands]
+	}
+	results = slices.Clip(results)
+	for len(results) < commands {
+		results = append(results, Result{Outcome: Unknown, Reason: ReasonAbandoned})
+	}
+	return results
+}
+
+// clone gives the maps and slices that Apply changes a life of their own. Stages are only ever appended, so it is
+// enough that nobody else appends behind them.
 func (op Operation) clone() Operation {
 	op.Progress = maps.Clone(op.Progress)
-	op.Stages = append([]Stage(nil), op.Stages...)
+	op.Stages = slices.Clip(op.Stages)
 	if op.Progress == nil {
 		op.Progress = map[topology.Address]Progress{}
 	}
@@ -539,8 +549,8 @@ func outcomeWord(s State) string {
 }
 
 func fencedBy(commands []Command, results []Result) (topology.Address, bool) {
-	for i, r := range results {
-		if r.Reason == ReasonFenced && i < len(commands) {
+	for i := range min(len(results), len(commands)) {
+		if results[i].Reason == ReasonFenced {
 			return commands[i].Server, true
 		}
 	}
@@ -549,8 +559,8 @@ func fencedBy(commands []Command, results []Result) (topology.Address, bool) {
 
 // resultOf finds the result of the first command with that verb; Unknown when there is none.
 func resultOf(commands []Command, results []Result, verb Verb) Result {
-	for i, c := range commands {
-		if c.Verb == verb && i < len(results) {
+	for i := range min(len(results), len(commands)) {
+		if commands[i].Verb == verb {
 			return results[i]
 		}
 	}

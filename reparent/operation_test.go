@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
 )
 
 func TestAnOperationGoesOnFromTheStoreAsFromMemory(t *testing.T) {
@@ -64,6 +65,55 @@ func TestApplyLeavesItsReceiverAsItWas(t *testing.T) {
 			t.Fatalf("in %s it became %s", op.Phase, text(op))
 		}
 		op = next
+	}
+}
+
+// TestWhatWasAppliedBelongsToNobodyElse lets others go on with what an operation was made of: its results, and the
+// operation before it, from which a second one is made.
+func TestWhatWasAppliedBelongsToNobodyElse(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.servers["A"].crash()
+	op := w.emergency()
+	e := &elector{world: w, name: "elector-1"}
+	for op.Running() {
+		results := e.send(op, op.Next())
+		next := op.Apply(results, w.now())
+		want := text(next)
+		op.Apply(nil, w.now())
+		clear(results)
+		if text(next) != want {
+			t.Fatalf("after %s it became %s", op.Phase, text(next))
+		}
+		op = next
+	}
+}
+
+// TestTheSameChangeIsAlwaysMadeInTheSameWords asks so often that an order which a map gives away would show.
+func TestTheSameChangeIsAlwaysMadeInTheSameWords(t *testing.T) {
+	five := func() *topologytest.Builder { return topologytest.Cluster("A", "B", "C", "D", "E").Acks(2) }
+	for name, b := range map[string]*topologytest.Builder{
+		"it succeeds":             five().Dead("A"),
+		"a branch was cancelled":  five().Term(1, "A", "A:1-10").Term(2, "C", "A:1-90,t1").Dead("A").Positions("A:1-120,t1", "B"),
+		"histories contradict":    five().Dead("A").Positions("A:1-90,A:110,t1", "B").Positions("A:1-95,A:120,t1", "C"),
+		"two electors, one term":  five().Dead("A").Positions("A:1-100,t1,t9", "B").Positions("A:1-100,t1,7072696d-0000-0009-0000-000000000001:1", "C"),
+		"too few are reached":     five().Dead("A", "B", "C", "D"),
+		"nobody is on record":     five().Unadopted().Dead("A", "B"),
+		"some are errant":         five().Dead("A").Executed("B", "A:1-100,B:7,t1").Executed("C", "A:1-100,C:7,t1"),
+		"the outcome was unknown": five().Term(1, "A", "").Intent(2, "C", "A:1-100").Intent(3, "D", "A:1-100").Dead("C"),
+	} {
+		in := intentOf(b)
+		made := func() string {
+			all := []Operation{Emergency(clearance(true), in, topologytest.Now), Planned(clearance(false), in, topologytest.Now)}
+			steps, end := DryRun(all[0], in.Snapshot, topologytest.Now)
+			again, undone := DryRun(TakeOver(all[0], 9, "elector-2", in.Snapshot, topologytest.Now), in.Snapshot, topologytest.Now)
+			return text([]any{all, steps, end, again, undone})
+		}
+		want := made()
+		for range 200 {
+			if got := made(); got != want {
+				t.Fatalf("%s:\n%s\n%s", name, want, got)
+			}
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	primary := in.Snapshot.Server(op.From)
 	op.Progress[op.From] = Progress{Reading: &primary}
 	op.Chosen = primary.Executed
-	return op.move(PhaseMeasuring, "choose", fmt.Sprintf("%s: %s", op.To, winner.why), now, winner.others...)
+	return op.move(PhaseMeasuring, "choose", fmt.Sprintf("%s: %s", op.To, op.reasonToPromote(winner)), now, op.ranked(winner.others)...)
 }
 
 // preflight asks whether there is a primary that can step down.

@@ -3,6 +3,7 @@ package reparent
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -192,19 +193,54 @@ func (op Operation) revoked() (Revoked, *Obstacle) {
 }
 
 func (op Operation) revokes(l Leader) (string, *Obstacle) {
-	p := op.Progress[l.Address]
-	loose := op.mayAck(l.Address).Minus(op.frozen())
-	switch {
-	case p.Silenced == Yes:
-		return fmt.Sprintf("%s itself was made unable to complete (%s)", l.Address, p.With), nil
-	case l.Certified:
+	loose := op.loose(l)
+	switch op.groundFor(l, loose) {
+	case groundSilenced:
+		return fmt.Sprintf("%s itself was made unable to complete (%s)", l.Address, op.Progress[l.Address].With), nil
+	case groundCertified:
 		return fmt.Sprintf("%s is down by certificate of %s: %s", l.Address, op.By, op.Reason), nil
-	case loose.Len() < l.Acks:
+	case groundFrozen:
 		return fmt.Sprintf("%s needs %s and %s could still give one", l.Address, acks(l.Acks), only(loose)), nil
-	case op.unfenced():
+	case groundUnfenced:
 		return fmt.Sprintf("%s is not fenced: durability policy none with allow_unfenced; what it commits from now on is lost", l.Address), nil
+	case groundNone:
 	}
 	return "", op.unrevoked(l, loose)
+}
+
+// ground is what makes a leader count as revoked.
+type ground int
+
+const (
+	groundNone      ground = iota
+	groundSilenced         // it was made unable to complete itself
+	groundCertified        // somebody vouches that it is powered off
+	groundFrozen           // too few ackers are left to it: the theorem
+	groundUnfenced         // the policy permits to go on without
+)
+
+func (op Operation) groundFor(l Leader, loose topology.ServerSet) ground {
+	switch {
+	case op.Progress[l.Address].Silenced == Yes:
+		return groundSilenced
+	case l.Certified:
+		return groundCertified
+	case loose.Len() < l.Acks:
+		return groundFrozen
+	case op.unfenced():
+		return groundUnfenced
+	}
+	return groundNone
+}
+
+// loose are the servers that can still acknowledge for a leader: E \ F of the theorem.
+func (op Operation) loose(l Leader) topology.ServerSet {
+	return op.mayAck(l.Address).Minus(op.frozen())
+}
+
+// isRevoked is what revoked proves, without the words. It is asked after each answer of a server.
+func (op Operation) isRevoked() bool {
+	return !slices.ContainsFunc(op.Leaders, func(l Leader) bool { return op.groundFor(l, op.loose(l)) == groundNone })
 }
 
 func acks(n int) string {

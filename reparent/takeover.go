@@ -82,7 +82,7 @@ func (op Operation) silencedWith(a topology.Address) Verb {
 	case op.Kind == KindPlanned && a == op.From:
 		return Demote
 	case op.Kind == KindEmergency && op.isLeader(a):
-		return op.Silencers()[a]
+		return op.silencerOf(a)
 	}
 	return ""
 }

@@ -47,9 +47,9 @@ const (
 // Replication is what a server says about its channel from its source; absent on a server without one.
 type Replication struct {
 	Source       Address   `json:"source"`
-	SourceUUID   gtid.UUID `json:"source_uuid"`
+	SourceUUID   gtid.UUID `json:"source_uuid,omitzero"`
 	User         string    `json:"user,omitempty"`
-	AutoPosition bool      `json:"auto_position"`
+	AutoPosition bool      `json:"auto_position,omitempty"`
 
 	Receiver       Thread `json:"receiver"`
 	ReceiverErrno  int    `json:"receiver_errno,omitempty"`
@@ -61,29 +61,29 @@ type Replication struct {
 
 	// HeartbeatAge is how long ago, by the replica's own clock, anything was last heard of the source;
 	// negative when unknown.
-	HeartbeatAge time.Duration `json:"heartbeat_age"`
+	HeartbeatAge time.Duration `json:"heartbeat_age,omitempty"`
 	// HeartbeatEvery is the configured heartbeat interval; 0 when heartbeats are off.
-	HeartbeatEvery time.Duration `json:"heartbeat_every"`
+	HeartbeatEvery time.Duration `json:"heartbeat_every,omitempty"`
 	// Lag is how old the transaction being applied is, or 0 when all that was received is applied;
 	// negative when unknown.
-	Lag time.Duration `json:"lag"`
+	Lag time.Duration `json:"lag,omitempty"`
 }
 
 // SemiSync is both sides of semi-sync on a server.
 type SemiSync struct {
-	SourceEnabled  bool `json:"source_enabled"`  // rpl_semi_sync_source_enabled
-	SourceActive   bool `json:"source_active"`   // status: OFF means silent fallback to async
-	ReplicaEnabled bool `json:"replica_enabled"` // rpl_semi_sync_replica_enabled
-	ReplicaActive  bool `json:"replica_active"`
+	SourceEnabled  bool `json:"source_enabled,omitempty"`  // rpl_semi_sync_source_enabled
+	SourceActive   bool `json:"source_active,omitempty"`   // status: OFF means silent fallback to async
+	ReplicaEnabled bool `json:"replica_enabled,omitempty"` // rpl_semi_sync_replica_enabled
+	ReplicaActive  bool `json:"replica_active,omitempty"`
 	// Acks is rpl_semi_sync_source_wait_for_replica_count.
-	Acks int `json:"acks"`
+	Acks int `json:"acks,omitempty"`
 	// Timeout is rpl_semi_sync_source_timeout; TimeoutInfinite is the longest that MySQL knows.
-	Timeout       time.Duration `json:"timeout"`
-	AfterSync     bool          `json:"after_sync"`      // wait point AFTER_SYNC
-	WaitNoReplica bool          `json:"wait_no_replica"` // rpl_semi_sync_source_wait_no_replica
-	Clients       int           `json:"clients"`         // connected semi-sync replicas
-	Waiters       int           `json:"waiters"`         // sessions waiting for acknowledgements
-	Installed     bool          `json:"installed"`       // both plugins are loaded
+	Timeout       time.Duration `json:"timeout,omitempty"`
+	AfterSync     bool          `json:"after_sync,omitempty"`      // wait point AFTER_SYNC
+	WaitNoReplica bool          `json:"wait_no_replica,omitempty"` // rpl_semi_sync_source_wait_no_replica
+	Clients       int           `json:"clients,omitempty"`         // connected semi-sync replicas
+	Waiters       int           `json:"waiters,omitempty"`         // sessions waiting for acknowledgements
+	Installed     bool          `json:"installed,omitempty"`       // both plugins are loaded
 }
 
 // TimeoutInfinite is the smallest rpl_semi_sync_source_timeout that counts as "never falls back":
@@ -101,48 +101,49 @@ func (s SemiSync) Verified() bool {
 
 // Settings are the server settings that Primacy depends on; see the linter and the boot settings.
 type Settings struct {
-	GTIDMode               string `json:"gtid_mode"`
-	EnforceGTIDConsistency string `json:"enforce_gtid_consistency"`
-	LogBin                 bool   `json:"log_bin"`
-	LogReplicaUpdates      bool   `json:"log_replica_updates"`
-	BinlogFormat           string `json:"binlog_format"`
-	BinlogRowImage         string `json:"binlog_row_image"`
-	SyncBinlog             int    `json:"sync_binlog"`
-	FlushLogAtCommit       int    `json:"innodb_flush_log_at_trx_commit"`
-	RelayLogRecovery       bool   `json:"relay_log_recovery"`
-	SkipReplicaStart       bool   `json:"skip_replica_start"`
+	GTIDMode               string `json:"gtid_mode,omitempty"`
+	EnforceGTIDConsistency string `json:"enforce_gtid_consistency,omitempty"`
+	LogBin                 bool   `json:"log_bin,omitempty"`
+	LogReplicaUpdates      bool   `json:"log_replica_updates,omitempty"`
+	BinlogFormat           string `json:"binlog_format,omitempty"`
+	BinlogRowImage         string `json:"binlog_row_image,omitempty"`
+	SyncBinlog             int    `json:"sync_binlog,omitempty"`
+	FlushLogAtCommit       int    `json:"innodb_flush_log_at_trx_commit,omitempty"`
+	RelayLogRecovery       bool   `json:"relay_log_recovery,omitempty"`
+	SkipReplicaStart       bool   `json:"skip_replica_start,omitempty"`
 	// BootReadOnly tells whether super_read_only stays on over a restart (persisted or in the option
 	// file); it is what a server does that comes back, not what it is now.
-	BootReadOnly       bool          `json:"boot_super_read_only"`
-	PreserveOrder      bool          `json:"replica_preserve_commit_order"`
-	ReplicaNetTimeout  time.Duration `json:"replica_net_timeout"`
-	ReplicaRetryPeriod time.Duration `json:"replica_connect_retry"`
-	JournalPresent     bool          `json:"journal_present"` // _primacy.journal exists
+	BootReadOnly       bool          `json:"boot_super_read_only,omitempty"`
+	PreserveOrder      bool          `json:"replica_preserve_commit_order,omitempty"`
+	ReplicaNetTimeout  time.Duration `json:"replica_net_timeout,omitempty"`
+	ReplicaRetryPeriod time.Duration `json:"replica_connect_retry,omitempty"`
+	JournalPresent     bool          `json:"journal_present,omitempty"` // _primacy.journal exists
 }
 
 // Stall is what speaks for a server that answers and yet cannot complete commits.
 type Stall struct {
 	// OldestCommit is how long the oldest commit has been waiting in the storage engine or binary log
 	// (not for acknowledgements).
-	OldestCommit time.Duration `json:"oldest_commit"`
+	OldestCommit time.Duration `json:"oldest_commit,omitempty"`
 	// Committing is how many sessions are in that state.
-	Committing int `json:"committing"`
+	Committing int `json:"committing,omitempty"`
 	// OldestAckWait is how long the oldest commit has been waiting for acknowledgements.
-	OldestAckWait time.Duration `json:"oldest_ack_wait"`
+	OldestAckWait time.Duration `json:"oldest_ack_wait,omitempty"`
 	// DiskFull is set when a session waits for disk space.
-	DiskFull bool `json:"disk_full"`
+	DiskFull bool `json:"disk_full,omitempty"`
 	// ReadOnlyWait is set when a session waits in SET super_read_only (global read lock).
-	ReadOnlyWait bool `json:"read_only_wait"`
+	ReadOnlyWait bool `json:"read_only_wait,omitempty"`
 	// OldestWaiter describes the oldest waiting commit: session, user, state; no statement text.
 	OldestWaiter string `json:"oldest_waiter,omitempty"`
 }
 
 // Observation is what one probe of one server saw. Values describe the moment At; nothing in it may
-// be used as if it were newer.
+// be used as if it were newer. Readings that are zero are left out of records: operations keep many observations, and
+// are saved while writes stand still.
 type Observation struct {
 	Address Address       `json:"address"`
 	At      time.Time     `json:"at"` // when the probe was sent
-	Latency time.Duration `json:"latency"`
+	Latency time.Duration `json:"latency,omitempty"`
 	Reach   Reach         `json:"reach"`
 	Errno   int           `json:"errno,omitempty"` // MySQL error number, when it answered with one
 	Error   string        `json:"error,omitempty"`
@@ -150,25 +151,25 @@ type Observation struct {
 	FailingSince time.Time `json:"failing_since,omitzero"`
 
 	UUID     gtid.UUID `json:"server_uuid"`
-	ServerID uint32    `json:"server_id"`
-	Version  string    `json:"version"`
+	ServerID uint32    `json:"server_id,omitempty"`
+	Version  string    `json:"version,omitempty"`
 	// StartedAt is when this mysqld process started, derived from its uptime and so only good to about
 	// a second; Incarnation changes exactly when the process does.
-	StartedAt   time.Time `json:"started_at"`
+	StartedAt   time.Time `json:"started_at,omitzero"`
 	Incarnation string    `json:"incarnation"`
 
-	ReadOnly      bool `json:"read_only"`
-	SuperReadOnly bool `json:"super_read_only"`
-	OfflineMode   bool `json:"offline_mode"`
+	ReadOnly      bool `json:"read_only,omitempty"`
+	SuperReadOnly bool `json:"super_read_only,omitempty"`
+	OfflineMode   bool `json:"offline_mode,omitempty"`
 
-	Executed gtid.Set `json:"gtid_executed"`
-	Received gtid.Set `json:"gtid_received"`
-	Purged   gtid.Set `json:"gtid_purged"`
+	Executed gtid.Set `json:"gtid_executed,omitzero"`
+	Received gtid.Set `json:"gtid_received,omitzero"`
+	Purged   gtid.Set `json:"gtid_purged,omitzero"`
 
 	Replication *Replication `json:"replication,omitempty"`
-	SemiSync    SemiSync     `json:"semi_sync"`
-	Settings    Settings     `json:"settings"`
-	Stall       Stall        `json:"stall"`
+	SemiSync    SemiSync     `json:"semi_sync,omitzero"`
+	Settings    Settings     `json:"settings,omitzero"`
+	Stall       Stall        `json:"stall,omitzero"`
 	// Replicas are the addresses that replicate from this server, as it reports them.
 	Replicas []Address `json:"replicas,omitempty"`
 	// Missing are privileges that a probe found lacking, as GRANT would name them.

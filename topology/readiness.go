@@ -88,12 +88,19 @@ func (q *inquiry) revocationLack(leader Address, acks int) string {
 	if acks == 0 {
 		return fmt.Sprintf("%s does not wait for acknowledgements, so stopping its ackers would not stop it", leader)
 	}
-	loose := r.Ackers(leader).Where(func(a Address) bool { return !q.server(a).Reach.OK() })
+	loose := q.ackersOf(leader).Where(func(a Address) bool { return !q.server(a).Reach.OK() })
 	if !r.CanCompleteWith(leader, loose, acks) {
 		return ""
 	}
 	return fmt.Sprintf("%s could still complete writes with %s, which %s not reached: bring back %s", leader,
 		named(loose.List()), does(loose.Len(), "is", "are"), either(r.Unrevoked(leader, q.s.Reached().Without(leader), acks)))
+}
+
+func (q *inquiry) ackersOf(leader Address) ServerSet {
+	if leader == q.leader {
+		return q.ackers
+	}
+	return q.s.Ruleset.Ackers(leader)
 }
 
 // establishmentLacks says why none of the other servers could become primary; nothing when one could.
