@@ -123,6 +123,8 @@ type person struct {
 	process *process
 	since   map[topology.Address]time.Duration // since when a server wants rebuilding
 	refused time.Duration                      // since when an automatic change is refused; negative when none is
+	// rebuilding counts the clones that are under way.
+	rebuilding int
 }
 
 // patience of an operator, before an acknowledgement and before a server is rebuilt.
@@ -192,7 +194,11 @@ func (p *person) rebuild(e *elector) {
 		} else if w.clock.now-since > 2*personLooks {
 			delete(p.since, m.Address)
 			w.tell("operator", "rebuilds %s from %s", m.Address, v.Primary)
-			s.clone(v.Primary, func(err error) { w.tell("operator", "%s is rebuilt: %v", s.address, err) })
+			p.rebuilding++
+			s.clone(v.Primary, func(err error) {
+				p.rebuilding--
+				w.tell("operator", "%s is rebuilt: %v", s.address, err)
+			})
 			return
 		}
 	}

@@ -70,7 +70,7 @@ func Kinds() []Kind {
 func (k Kind) weight() int {
 	switch k {
 	case Crash:
-		return 12
+		return 16
 	case Freeze, Isolate, CutPair, PauseElector, KillElector, WishPlanned:
 		return 4
 	case HostDown, DiskStall, CutOneWay, Blind, CutStore, LoseReply, StopStore, Split, SlowApplier, WishEmergency:
@@ -132,7 +132,7 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 	for _, k := range on {
 		total += k.weight()
 	}
-	faults := make([]Fault, 1+r.IntN(10))
+	faults := make([]Fault, 1+r.IntN(14))
 	for i := range faults {
 		faults[i] = drawFault(r, pick(on, r.IntN(total)), length)
 	}
@@ -174,7 +174,7 @@ func drawFault(r *rand.Rand, k Kind, length time.Duration) Fault {
 	if r.Float64() < 0.5 { // soon after a round number, so that several fall together
 		f.At = f.At.Truncate(length/4) + time.Duration(r.Int64N(int64(length/30)+1))
 	}
-	if r.Float64() < 0.5 {
+	if r.Float64() < 0.6 {
 		f.Target = OnPrimary
 	}
 	switch r.IntN(6) {

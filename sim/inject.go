@@ -193,7 +193,7 @@ func (w *world) harm(f Fault, s *server) bool {
 	case StopReceiver:
 		w.byHand(s, func(on *guest, done func(error)) { s.stopReceiver(on, done) })
 	case Errant:
-		if !s.readOnly {
+		if !s.readOnly || w.strayed(s) {
 			return false
 		}
 		_, err := s.errant(w.row(), true)
@@ -210,18 +210,17 @@ func (w *world) harm(f Fault, s *server) bool {
 		if s.readOnly {
 			return false
 		}
-		w.byHand(s, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
+		w.asks(s, accountApp, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
 	case Fallback:
 		s.setTimeout(500 * time.Millisecond)
 		w.judge.excuse(w.clock.now + f.For + 30*time.Second)
 		w.later(f.For, func() { s.setTimeout(timeoutMax) })
 	case OpenByHand:
-		if !s.readOnly {
+		if !s.readOnly || w.strayed(s) {
 			return false
 		}
-		w.judge.excuse(w.clock.now + f.For + 20*time.Second)
+		w.judge.opened = append(w.judge.opened, s.address)
 		s.setReadOnlyOff()
-		w.later(f.For, func() {})
 	case CloseByHand:
 		if s.readOnly {
 			return false
@@ -239,11 +238,16 @@ func (w *world) row() int64 {
 
 // byHand runs a statement of somebody at the server's own console.
 func (w *world) byHand(s *server, statement func(on *guest, done func(error))) {
+	w.asks(s, accountRoot, statement)
+}
+
+// asks runs a statement of some account on the server's own host.
+func (w *world) asks(s *server, who account, statement func(on *guest, done func(error))) {
 	if s.state != processUp {
 		return
 	}
 	link := (*wire)(nil)
-	link = w.hosts.dial(s.place, s.address, accountRoot, announcement{}, func(err error) {
+	link = w.hosts.dial(s.place, s.address, who, announcement{}, func(err error) {
 		if err == nil {
 			link.run(statement, func(error) { link.close() })
 		}
@@ -279,6 +283,17 @@ func (w *world) mayLose(s *server) bool {
 	}
 	w.damaged = append(w.damaged, damage{s, w.judge.promised})
 	return true
+}
+
+// strayed notes that somebody writes on a replica. It is true when that already happened on another one that has not
+// been settled: with nothing clean left a person has to decide whose writes count, and no machine can.
+func (w *world) strayed(s *server) bool {
+	p := w.primary()
+	if p == nil || w.stray != nil && w.stray != s && !p.executed().Contains(w.stray.executed()) {
+		return true
+	}
+	w.stray = s
+	return false
 }
 
 // damage is a server that lost its copy, and what it has to hold again before it counts as one.

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -28,8 +29,8 @@ type judge struct {
 	// excused says until when answers without acknowledgements are not ours to prevent: somebody set a finite timeout,
 	// opened a replica, or had MySQL stop in order with commits waiting.
 	excused time.Duration
-	// lossy is set once more copies were destroyed than the policy tolerates, by an operator's word.
-	fewest int // the least number of acks that any ruleset of this world wants
+	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
+	fewest  int                // the least number of acks that any ruleset of this world wants
 
 	changes      []change
 	acknowledges time.Duration // when an operator last lifted a window; negative for never
@@ -100,7 +101,7 @@ func (j *judge) told(c *client, row int64) {
 	w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
 	if done.acks < j.fewest {
 		w.report.Unprotected++
-		if w.clock.now > j.excused {
+		if w.clock.now > j.excused && !slices.Contains(j.opened, done.server) {
 			w.violated(NothingLost, "%s answered OK for %s with %d acks", done.server, done.gtid, done.acks)
 		}
 		return
@@ -177,6 +178,7 @@ func (j *judge) changed(op reparent.Operation) {
 		w.report.Changes++
 	}
 	j.opens(to)
+	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
 	now := change{at: w.clock.now, term: op.Term, kind: op.Kind, to: op.To, life: to.life}
 	if op.Automatic && op.Kind == reparent.KindEmergency && len(j.changes) > 0 {
 		j.window(j.changes[len(j.changes)-1], now)
@@ -281,7 +283,7 @@ func amiss(s, p *server) string {
 // whole tells whether there is nothing left to wait for.
 func (w *world) whole() bool {
 	e := w.actor()
-	if e == nil || w.judge.answeredAt < w.mendAt+time.Second && w.judge.fewest > 0 {
+	if e == nil || w.person.rebuilding > 0 || w.judge.answeredAt < w.mendAt+time.Second && w.judge.fewest > 0 {
 		return false
 	}
 	v := e.view()

@@ -46,6 +46,7 @@ type world struct {
 	mendAt   time.Duration
 	damaged  []damage // servers that lost what they held
 	spareRow int64
+	stray    *server // on which somebody wrote
 	report   Report
 }
 
@@ -212,6 +213,7 @@ func (w *world) rest() {
 	for _, c := range w.clients {
 		c.process.kill()
 	}
+	w.person.process.kill()
 	w.clock.runUntil(w.clock.now+3*time.Second, w.broken)
 	if !w.broken() {
 		w.judge.atTheEnd()
