@@ -231,6 +231,9 @@ func (f *fleet) hangUp(w *wire) {
 
 // close ends all connections, as the kernel does for a process that was killed.
 func (f *fleet) close() {
+	for _, k := range f.keepers {
+		k.leave()
+	}
 	for _, w := range f.wires {
 		w.close()
 	}
@@ -244,7 +247,7 @@ func (f *fleet) send(w *wire, what statement) *promise[error] {
 		answer.keep(errConnReset)
 		return answer
 	}
-	w.run(what, answer.keep)
+	w.run(readable(what), answer.keep)
 	return answer
 }
 

@@ -83,7 +83,7 @@ func verdict(ctx *patience, changed bool, err error) (reparent.Outcome, reparent
 		return reparent.Unknown, e.reason
 	case mysqlError:
 		switch e {
-		case errAccessDenied:
+		case errAccessDenied, errOffline:
 			return reparent.No, reparent.ReasonDenied
 		case errLockWaitTimeout:
 			return reparent.No, reparent.ReasonDeadline

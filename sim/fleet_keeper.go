@@ -78,7 +78,7 @@ type reading struct {
 
 func (k *keeper) newReading() *reading {
 	r := &reading{keeper: k}
-	r.ask = func(on *guest, done func(error)) { observe(on, r.at, &r.seen, done) }
+	r.ask = readable(func(on *guest, done func(error)) { observe(on, r.at, &r.seen, done) })
 	r.arrive = func(err error) { r.err = err; k.fleet.process.deliver(r.deliver) }
 	r.deliver = func() { k.answer(r) }
 	return r
@@ -240,7 +240,7 @@ func (k *keeper) finish(p *probe) {
 func (k *keeper) startLogin() {
 	f, l := k.fleet, &login{}
 	k.login = l
-	l.timer = f.clock.after(connectTimeout, func() { k.impatient(l) })
+	l.timer = f.clock.after(connectTimeout, func() { f.process.deliver(func() { k.impatient(l) }) })
 	l.wire = f.open(k.server, announcement{elector: f.elector}, func(err error) {
 		f.process.deliver(func() { k.welcome(l, err) })
 	})
@@ -250,12 +250,15 @@ func (k *keeper) startLogin() {
 
 // impatient gives up a login to a host that does not answer at all, and goes on waiting for a process that hangs.
 func (k *keeper) impatient(l *login) {
-	if !k.fleet.answers(k.server) {
+	f := k.fleet
+	switch {
+	case k.login != l:
+	case !f.answers(k.server):
 		k.welcome(l, errConnTimeout)
-		return
+	default:
+		patience := min(loginPatience<<min(k.attempts, 8), loginPatienceMax)
+		l.timer = f.clock.after(patience-connectTimeout, func() { f.process.deliver(func() { k.welcome(l, errConnTimeout) }) })
 	}
-	patience := min(loginPatience<<min(k.attempts, 8), loginPatienceMax)
-	l.timer = k.fleet.clock.after(patience-connectTimeout, func() { k.welcome(l, errConnTimeout) })
 }
 
 // welcome takes in how an attempt ended.
@@ -362,8 +365,12 @@ func (m *memory) learn(o *topology.Observation) {
 	}
 	o.StartedAt = m.startedAt
 	o.Stall.OldestCommit = since(&m.stuckSince, o.At, o.Stall.OldestCommit)
+	o.Stall.DiskFull = o.Stall.DiskFull && o.Stall.OldestCommit >= stuckAfter
 	o.Stall.OldestAckWait = since(&m.waitingSince, o.At, o.Stall.OldestAckWait)
 }
+
+// stuckAfter is how long a commit waits before the server is asked whether its disk is full.
+const stuckAfter = 2 * time.Second
 
 func since(first *time.Time, now time.Time, atMost time.Duration) time.Duration {
 	switch {

@@ -225,3 +225,36 @@ func BenchmarkObserve(t *testing.B) {
 		})
 	}
 }
+
+func TestADeadElectorLogsInNowhere(t *testing.T) {
+	b := newBench(t, 2, 1)
+	f := b.elector("one")
+	b.network.cutBoth(f.place, b.at("A").place)
+	f.process.spawn(func() {
+		for range 3 {
+			f.Observe(context.Background(), "shop")
+		}
+	})
+	b.pass(1500 * time.Millisecond) // a login is under way, and a probe waits for it
+	f.process.kill()
+	f.close()
+	b.network.healBoth(f.place, b.at("A").place)
+	b.pass(time.Minute)
+	if n := len(b.at("A").sessions()) + len(b.at("B").sessions()); n != 0 || len(f.wires) != 0 {
+		t.Errorf("%d sessions, %d connections", n, len(f.wires))
+	}
+}
+
+func TestAPausedElectorDoesNothingWithWhatArrives(t *testing.T) {
+	b := newBench(t, 2, 1)
+	f := b.elector("one")
+	b.at("A").kill()
+	b.at("A").boot()
+	f.process.pause()
+	b.pass(10 * time.Second)
+	if n := len(b.at("A").sessions()); n != 0 {
+		t.Errorf("%d sessions while it is paused", n)
+	}
+	f.process.thaw()
+	b.reaches(f, reachOK, reachOK)
+}

@@ -113,6 +113,7 @@ type server struct {
 	dumps                            []*dump
 	awaited                          []*awaited // WAIT_FOR_EXECUTED_GTID_SET
 	disk                             disk
+	switching                        switching // the source side off
 }
 
 // state is what the process does.

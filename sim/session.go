@@ -146,11 +146,11 @@ func (s *session) drop() {
 	s.fleet.hangUp(l)
 }
 
-// cut ends the session from outside. When a command is using it, only its wire is closed: the command finds it broken
-// and its owner tidies up.
+// cut ends the session from outside. When a command is using it, only its wire is closed: the command finds it broken,
+// and its owner tidies up. One that is only being opened is found to be too late by keep.
 func (s *session) cut() {
-	if s.taken {
-		s.fleet.hangUp(s.link)
+	if s.taken && s.link != nil {
+		s.link.lost(errConnReset)
 		return
 	}
 	s.drop()

@@ -168,3 +168,24 @@ func TestALockHeldByAStrangerIsNamed(t *testing.T) {
 	b.pass(5 * time.Millisecond)
 	b.yes(b.one(one, 5, antidote))
 }
+
+func TestACommandOfATermThatIsReplacedEndsAtOnce(t *testing.T) {
+	b := newBench(t, 3, 1)
+	one := b.elector("one")
+	b.yes(b.one(one, 5, reparent.Command{Verb: reparent.Antidote, Server: "B", Acks: 1}))
+	var earlier []reparent.Result
+	began := b.clock.now
+	var took time.Duration
+	one.process.spawn(func() {
+		earlier = one.Do(context.Background(), orchestrator.Batch{Commands: []reparent.Command{
+			{Verb: reparent.AwaitAckers, Server: "B", Cluster: "shop", Term: 5, Acks: 2, Deadline: 5 * time.Second},
+		}})
+		took = b.clock.now - began
+	})
+	b.pass(20 * time.Millisecond)
+	b.yes(b.one(one, 6, antidote))
+	b.pass(100 * time.Millisecond)
+	if len(earlier) != 1 || earlier[0].Outcome != reparent.No || took > 100*time.Millisecond {
+		t.Errorf("after %s: %+v", took, earlier)
+	}
+}

@@ -280,7 +280,13 @@ func (a *act) sourceOff(ctx *patience) error {
 	return a.changeSlowly(ctx, nil, disablesSource)
 }
 
-func disablesSource(on *guest, done func(error)) { on.server.disableSource(on, done) }
+// disablesSource takes about a second when the source side is on, in which the server reads no variable for anybody.
+func disablesSource(on *guest, done func(error)) {
+	if s := on.server; s.semi.source {
+		done = s.switchSource(done)
+	}
+	on.server.disableSource(on, done)
+}
 
 // fencedOff reads the proof back.
 func (a *act) fencedOff(ctx *patience) (topology.Observation, error) {

@@ -75,7 +75,7 @@ func (a *act) receiver(ctx *patience) (r receiverSight, err error) {
 
 // The statements that start and stop replication.
 func stopsReceiver(on *guest, done func(error))  { on.server.stopReceiver(on, done) }
-func startsReceiver(on *guest, done func(error)) { done(on.server.startReceiver()) }
+func startsReceiver(on *guest, done func(error)) { on.takes(10, 20, on.server.startReceiver(), done) }
 func startsApplier(on *guest, done func(error))  { done(on.server.startApplier()) }
 
 func startsReplica(on *guest, done func(error)) {
@@ -83,7 +83,13 @@ func startsReplica(on *guest, done func(error)) {
 	if err == nil {
 		err = on.server.startApplier()
 	}
-	done(err)
+	on.takes(10, 20, err, done)
+}
+
+// takes tells how a statement ended, so many milliseconds after it took effect.
+func (g *guest) takes(least, most time.Duration, err error, done func(error)) {
+	s := g.server
+	s.later(s.clock.between(least*time.Millisecond, most*time.Millisecond), func() { done(err) })
 }
 
 // resume starts what freeze stopped. The applier was not stopped; it is started only where the process came up without
@@ -312,7 +318,9 @@ func stopsApplier(on *guest, done func(error)) { on.server.stopApplier(on, done)
 // changeSource names auto-position only for a channel that is new.
 func (a *act) changeSource(ctx *patience, autoPosition bool) error {
 	source := a.command.Source
-	err := a.changeUnless(ctx, []guard{unappliedAndStopped}, func(s *server) error { return s.changeSource(source, autoPosition) })
+	err := a.changeSlowly(ctx, []guard{unappliedAndStopped}, func(on *guest, done func(error)) {
+		on.takes(6, 14, on.server.changeSource(source, autoPosition), done)
+	})
 	if errno := errnoOf(err); errno != 0 && errno != errAccessDenied {
 		return refuse(reparent.ReasonError, "CHANGE REPLICATION SOURCE on %s: error %d", a.server, errno)
 	}
@@ -415,6 +423,6 @@ func forgetsSource(on *guest, done func(error)) {
 		if err == nil {
 			err = on.server.resetReplica()
 		}
-		done(err)
+		on.takes(8, 10, err, done)
 	})
 }

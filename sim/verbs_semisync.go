@@ -185,3 +185,46 @@ func (a *act) awaitAckers(ctx *patience) (topology.Observation, error) {
 		}
 	}
 }
+
+// switching is a process that switches its source side off, which makes whoever reads a variable wait.
+type switching struct {
+	life    int
+	count   int      // of statements that do so
+	readers []func() // that wait
+}
+
+// switchSource begins it; it is over with the call of what is returned.
+func (s *server) switchSource(done func(error)) func(error) {
+	if s.switching.life != s.life {
+		s.switching = switching{life: s.life}
+	}
+	s.switching.count++
+	return func(err error) {
+		if s.switching.count--; s.switching.count == 0 {
+			readers := s.switching.readers
+			s.switching.readers = nil
+			for _, read := range readers {
+				read()
+			}
+		}
+		done(err)
+	}
+}
+
+// readable is a statement that reads variables, as all of an elector's do: it waits while none can be read.
+func readable(what statement) statement {
+	return func(on *guest, done func(error)) {
+		now := &on.server.switching
+		if now.count == 0 || now.life != on.server.life {
+			what(on, done)
+			return
+		}
+		now.readers = append(now.readers, func() {
+			if on.killed {
+				done(errQueryInterrupted)
+			} else {
+				what(on, done)
+			}
+		})
+	}
+}

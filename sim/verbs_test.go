@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
@@ -421,4 +422,30 @@ func TestTheJournalIsCreatedOnceOnAWritablePrimary(t *testing.T) {
 func TestAnUnknownVerbIsRefused(t *testing.T) {
 	b := newBench(t, 2, 1)
 	b.no(b.one(b.elector("one"), 1, reparent.Command{Verb: "dance", Server: "A"}), reparent.ReasonRefused)
+}
+
+func TestNobodyReadsAVariableWhileTheSourceSideIsSwitchedOff(t *testing.T) {
+	b := newBench(t, 3, 1)
+	one, two := b.elector("one"), b.elector("two")
+	var took time.Duration
+	b.clock.after(100*time.Millisecond, func() {
+		one.process.spawn(func() { took = one.Probe(t.Context(), "A").Latency })
+	})
+	r := b.yes(b.one(two, 1, reparent.Command{Verb: reparent.DisableSource, Server: "A"}))
+	b.pass(100 * time.Millisecond)
+	if r.Took < 900*time.Millisecond || took < 800*time.Millisecond || took > 950*time.Millisecond {
+		t.Errorf("it took %s, and a probe that came a moment later %s", r.Took, took)
+	}
+	b.observe(one)
+	b.yes(b.one(two, 1, reparent.Command{Verb: reparent.EnableSource, Server: "A", Acks: 1}))
+	two.process.spawn(func() { // a server that dies meanwhile makes nobody wait after its start
+		two.Do(t.Context(), orchestrator.Batch{Commands: []reparent.Command{{Verb: reparent.DisableSource, Server: "A", Cluster: "shop", Term: 2}}})
+	})
+	b.pass(300 * time.Millisecond)
+	b.at("A").kill()
+	b.at("A").boot()
+	b.pass(3 * time.Second)
+	if o := b.observe(one)[0]; !o.OK() || o.Latency > 2*time.Millisecond {
+		t.Errorf("%s after %s", o.Reach, o.Latency)
+	}
 }
