@@ -20,6 +20,7 @@ var (
 	errLockLost   = errors.New("the lock is no longer held")
 	errUnanswered = errors.New("the store does not answer")
 	errOvertaken  = errors.New("another write came first")
+	errRewound    = errors.New("the store was restored from an older state")
 )
 
 // span is from when to when something may take.
@@ -38,6 +39,8 @@ type storeClient struct {
 	session *storeSession // the one in use, or the last one
 	opening turn          // one session is begun at a time
 	bells   []*storeBell
+
+	seen int64 // the highest revision that an answer has shown
 
 	severed bool // nothing gets through
 	deaf    bool // requests get through, and replies do not
@@ -123,6 +126,8 @@ type storeRequest[T any] struct {
 	perform func() T
 	giveUp  time.Duration // until when somebody waits for the answer
 	half    time.Duration // what each way takes
+	seen    int64         // what the client had seen when it was sent,
+	session *storeSession // and the session that it had
 	answer  promise[storeAnswer[T]]
 	then    func(storeAnswer[T]) // for a request that no task waits for
 }
@@ -151,7 +156,7 @@ func ask[T any](ctx context.Context, c *storeClient, patience time.Duration, per
 
 // post sends a request; then is called with what becomes of it.
 func post[T any](c *storeClient, patience time.Duration, perform func() T, then func(storeAnswer[T])) *storeRequest[T] {
-	r := &storeRequest[T]{client: c, perform: perform, half: c.halfway(), then: then}
+	r := &storeRequest[T]{client: c, perform: perform, half: c.halfway(), seen: c.seen, session: c.session, then: then}
 	r.answer.clock = c.clock
 	r.giveUp = c.clock.now + patience
 	c.clock.after(r.half, r.arrive)
@@ -172,7 +177,8 @@ func (r *storeRequest[T]) arrive() {
 		r.hinder(&c.vault.deferred)
 	default:
 		value := r.perform()
-		c.clock.after(r.half, func() { r.deliver(value) })
+		revision := c.vault.revision
+		c.clock.after(r.half, func() { r.deliver(value, revision) })
 	}
 }
 
@@ -183,12 +189,26 @@ func (r *storeRequest[T]) hinder(until *[]func()) {
 	}
 }
 
-func (r *storeRequest[T]) deliver(value T) {
-	if c := r.client; c.severed || c.deaf || c.vault.stopped {
+func (r *storeRequest[T]) deliver(value T, revision int64) {
+	c := r.client
+	if c.severed || c.deaf || c.vault.stopped {
 		r.despair()
 		return
 	}
+	c.seen = max(c.seen, revision)
+	if revision < r.seen {
+		c.process.deliver(func() { c.rewound(r.session, revision) })
+	}
 	r.end(storeAnswer[T]{value: value})
+}
+
+// rewound gives up the session when an answer comes from a store that does not know any more what it once knew: whatever
+// the session holds there, somebody else may have had since.
+func (c *storeClient) rewound(s *storeSession, revision int64) {
+	c.seen = revision
+	if s != nil {
+		s.lose(errRewound)
+	}
 }
 
 // despair ends the wait when it has lasted long enough. Only who knows that there will be no answer needs to arrange it.

@@ -34,25 +34,28 @@ type vaultEntry struct {
 type vaultHistory struct {
 	entries  []vaultEntry
 	standing []int32 // the entries that made the state as it is
-	eras     int     // how often the vault was restored or emptied
 	granted  []grantedTerm
 	wrong    string // the first thing that must not have happened
 }
 
-// grantedTerm is a term that an elector was told to be its own.
+// grantedTerm is a term that an elector was told to be its own, after the attempt at a write that drew it.
 type grantedTerm struct {
 	cluster string
 	term    uint64
-	elector string
-	era     int
+	by      storeMark
 }
 
 // record notes what happened just now, at the vault's revision.
 func (v *vault) record(e vaultEntry) {
 	h := &v.history
 	e.at, e.revision = v.clock.now, v.revision
-	if e.kind == termDrawn || e.kind == documentPut {
+	switch e.kind {
+	case documentPut:
 		h.checkWriter(e)
+	case termDrawn:
+		h.checkWriter(e)
+		h.checkTerm(e)
+	case lockTaken, lockFreed, fenceMoved:
 	}
 	h.standing = append(h.standing, int32(len(h.entries)))
 	h.entries = append(h.entries, e)
@@ -61,46 +64,56 @@ func (v *vault) record(e vaultEntry) {
 // checkWriter claims that nobody writes whose lock was given to another since. It looks at what happened and not at what
 // the vault compares, so that it also holds for a vault that compares wrongly.
 func (h *vaultHistory) checkWriter(e vaultEntry) {
+	before := h.last(func(x *vaultEntry) bool { return x.cluster == e.cluster && x.kind != fenceMoved })
+	switch {
+	case before == nil:
+		h.accuse("%s wrote %q of cluster %s without ever having had the lock", e.claim, e.key, e.cluster)
+	case before.claim != e.claim || before.kind == lockFreed:
+		h.accuse("%s wrote %q of cluster %s at revision %d, but the lock was last had by %s or is free",
+			e.claim, e.key, e.cluster, e.revision, before.claim)
+	}
+}
+
+// checkTerm claims that terms grow.
+func (h *vaultHistory) checkTerm(e vaultEntry) {
+	before := h.last(func(x *vaultEntry) bool { return x.cluster == e.cluster && x.kind == termDrawn })
+	if before != nil && before.term >= e.term {
+		h.accuse("%s drew term %d of cluster %s after %s had drawn %d", e.claim, e.term, e.cluster, before.claim, before.term)
+	}
+}
+
+// last is the latest of the standing entries that is like this; nil when there is none.
+func (h *vaultHistory) last(like func(*vaultEntry) bool) *vaultEntry {
 	for _, i := range slices.Backward(h.standing) {
-		before := &h.entries[i]
-		if before.cluster != e.cluster || before.kind == fenceMoved {
-			continue
+		if e := &h.entries[i]; like(e) {
+			return e
 		}
-		if before.claim != e.claim || before.kind == lockFreed {
-			h.accuse(fmt.Sprintf("%s wrote %q of cluster %s at revision %d, after %s had had the lock or it was freed",
-				e.claim, e.key, e.cluster, e.revision, before.claim))
-		}
-		return
 	}
-	h.accuse(fmt.Sprintf("%s wrote %q of cluster %s without ever having had the lock", e.claim, e.key, e.cluster))
+	return nil
 }
 
-func (h *vaultHistory) accuse(of string) {
+func (h *vaultHistory) accuse(format string, values ...any) {
 	if h.wrong == "" {
-		h.wrong = of
+		h.wrong = fmt.Sprintf(format, values...)
 	}
 }
 
-// grant notes that an elector was told a term. Within one era none is told twice; in different ones it may be, for a
-// backup does not know what was told later.
-func (h *vaultHistory) grant(cluster string, term uint64, elector string) {
-	g := grantedTerm{cluster: cluster, term: term, elector: elector, era: h.eras}
-	for _, before := range h.granted {
-		if before.cluster == cluster && before.term == term && before.era == h.eras {
-			h.accuse(fmt.Sprintf("term %d of cluster %s was given to %s and to %s", term, cluster, before.elector, elector))
-		}
+// grant notes that an elector was told a term, which no draw may be the reason of twice. The same number may be drawn
+// again once the store was restored, for a backup does not know what was drawn later.
+func (h *vaultHistory) grant(g grantedTerm) {
+	if slices.ContainsFunc(h.granted, func(before grantedTerm) bool { return before.by == g.by }) {
+		h.accuse("term %d of cluster %s was given twice to %s", g.term, g.cluster, g.by.claim)
 	}
 	h.granted = append(h.granted, g)
 }
 
-// rewind begins another era with what had happened until then, and returns that.
+// rewind lets only what had happened until then stand, and returns that.
 func (h *vaultHistory) rewind(until time.Duration) []vaultEntry {
 	kept := 0
 	for kept < len(h.standing) && h.entries[h.standing[kept]].at <= until {
 		kept++
 	}
 	h.standing = h.standing[:kept]
-	h.eras++
 	past := make([]vaultEntry, kept)
 	for i, n := range h.standing {
 		past[i] = h.entries[n]

@@ -167,11 +167,14 @@ func (l *storeLease) NextTerm(ctx context.Context, above uint64) (uint64, error)
 		w.planned = storeChange{term: highest + 1, revision: revision}
 		return nil
 	}
-	w.done = func(made storeChange, revision int64) { drawn, l.term, l.termRev = made.term, made.term, revision }
+	var by storeMark
+	w.done = func(made storeChange, mark storeMark) {
+		drawn, by, l.term, l.termRev = made.term, mark, made.term, l.fence
+	}
 	if err := l.change(ctx, "draw a term for", l.cluster, &w); err != nil {
 		return 0, err
 	}
-	l.client.vault.history.grant(l.cluster, drawn, l.claim.elector)
+	l.client.vault.history.grant(grantedTerm{cluster: l.cluster, term: drawn, by: by})
 	return drawn, nil
 }
 
@@ -240,7 +243,6 @@ func (l *storeLease) exclusively(in *life, what, name string, w *storeWrite) err
 		return fmt.Errorf("%s %s: %w", what, name, in.err)
 	}
 	defer l.writing.give()
-	w.tried = w.first[:0]
 	return c.persist(in, what, name, func(patience time.Duration) error { return w.try(in, patience) })
 }
 
@@ -250,13 +252,12 @@ type storeWrite struct {
 	lease   *storeLease
 	plan    func(ctx context.Context, patience time.Duration) error // sets planned; nil when that is set already
 	planned storeChange
-	done    func(made storeChange, revision int64) // may be nil
-	tried   []triedWrite
-	first   [2]triedWrite
+	done    func(made storeChange, by storeMark) // may be nil
+	tried   []triedWrite                         // the attempts that got no answer
 }
 
 type triedWrite struct {
-	number int64
+	mark   storeMark
 	change storeChange
 }
 
@@ -285,17 +286,17 @@ func (w *storeWrite) readFence(ctx context.Context, patience time.Duration) (boo
 	}
 	l.fence = seen.fence
 	for _, t := range w.tried {
-		if seen.mark == (storeMark{l.claim, t.number}) {
-			w.made(t.change)
+		if seen.mark == t.mark {
+			w.made(t.change, t.mark)
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-func (w *storeWrite) made(change storeChange) {
+func (w *storeWrite) made(change storeChange, by storeMark) {
 	if w.done != nil {
-		w.done(change, w.lease.fence)
+		w.done(change, by)
 	}
 }
 
@@ -306,11 +307,11 @@ func (w *storeWrite) commit(ctx context.Context, patience time.Duration) error {
 	c, fence, change := l.client, l.fence, w.planned
 	l.marks++
 	mark := storeMark{l.claim, l.marks}
-	w.tried = append(w.tried, triedWrite{l.marks, change})
 	l.fence = unread
 	got, err := ask(ctx, c, patience, func() written { return c.vault.write(l.cluster, mark, fence, change) })
 	switch {
 	case err != nil:
+		w.tried = append(w.tried, triedWrite{mark, change})
 		return err
 	case got.revision == 0 && got.owned:
 		return errOvertaken
@@ -319,6 +320,6 @@ func (w *storeWrite) commit(ctx context.Context, patience time.Duration) error {
 		return errLockLost
 	}
 	l.fence = got.revision
-	w.made(change)
+	w.made(change, mark)
 	return nil
 }

@@ -10,7 +10,10 @@ import (
 	"github.com/primacydb/primacy/orchestrator"
 )
 
-var errSessionEnded = errors.New("the store has ended the session")
+var (
+	errSessionEnded = errors.New("the store has ended the session")
+	errUnconfirmed  = errors.New("no keep-alive was confirmed within the lease")
+)
 
 // storeSession is a session as its elector knows it: kept alive every third of its time to live, and given up a tenth of
 // that time before the vault would end it. All locks of the elector are tied to it. Once lost it stays lost.
@@ -49,7 +52,7 @@ func deadlineOf(sent time.Duration) time.Duration { return sent + sessionTTL - s
 // alive latches: a session that was once found past its deadline is lost, whatever the vault answers later.
 func (s *storeSession) alive() bool {
 	if s.client.clock.now >= s.deadline {
-		s.lose(fmt.Errorf("no keep-alive was confirmed within the lease of %s", sessionTTL))
+		s.lose(errUnconfirmed)
 	}
 	return !s.lost
 }
