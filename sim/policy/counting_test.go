@@ -68,7 +68,9 @@ func (c counting) judged() judge {
 func (c counting) verdict(o outcome) verdict {
 	for l := range c.suspects(c.moment).minus(o.silenced).each {
 		ackers, acks := c.ackers(c.moment, l).minus(one(l)), c.acks(c.moment, l)
-		if !c.enough(c.moment, c.loose(c.moment, o, ackers), acks) || !c.enough(c.moment, c.unread(c.moment, o, ackers), acks) {
+		revoked := c.certified.has(l) || c.enough(c.moment, c.loose(c.moment, o, ackers), acks)
+		found := c.mayLose() || c.enough(c.moment, c.unread(c.moment, o, ackers), acks)
+		if !revoked || !found {
 			return verdict{}
 		}
 	}

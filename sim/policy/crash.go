@@ -80,7 +80,7 @@ func (c *checker) moments(r topology.Ruleset, primary int) iter.Seq[moment] {
 	if len(r.Members) > thoroughMax {
 		usual.brief = true
 	} else {
-		all = slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual))
+		all = slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual), c.vouched(usual))
 	}
 	return slices.Values(slices.Concat(all, c.unsettled(usual), c.unrecorded(usual)))
 }
@@ -120,6 +120,15 @@ func (c *checker) fewerAcks(usual moment) []moment {
 		all = append(all, m)
 	}
 	return all
+}
+
+// vouched: an operator certifies that the primary is down, or accepts a loss. The first is no word about what it
+// completed, and the second none about what it may complete.
+func (c *checker) vouched(usual moment) []moment {
+	certified, accepted := usual, usual
+	certified.certified = one(usual.writer)
+	accepted.lossAccepted = true
+	return []moment{certified, accepted}
 }
 
 // unsettled: another server was to take the primary's place, and nobody knows whether it did. What is at stake is what
@@ -164,7 +173,7 @@ func (c *checker) checkMoment(m moment) {
 // frozen, frozen without what it had received, or lost. A leader that obeys the freeze and cannot be silenced is no
 // different from a lost one, and tried where that costs little.
 func outcomes(m moment, holders set) iter.Seq[outcome] {
-	all, leading := numbered(m.rules.Servers()), m.mayLead()
+	all, leading := numbered(m.rules.Servers()).minus(m.certified), m.mayLead().minus(m.certified)
 	return func(yield func(outcome) bool) {
 		for silenced := range leading.subsets() {
 			for frozen := range all.minus(silenced).subsets() {
@@ -189,14 +198,20 @@ func (c *checker) checkVerdict(m moment, o outcome, v verdict) {
 	if m.rules.Policy.AllowUnfenced {
 		return // promises nothing, and says so
 	}
-	for l := range m.mayLead().minus(o.silenced).each {
+	for l := range m.mayLead().minus(o.silenced | m.certified).each {
 		if loose := numbered(m.rules.Servers()).minus(o.frozen | one(l)); m.runs[l].answersWithin(loose) {
 			c.violated("Revoked", m.rules, "%s; %s is accepted, and %s still answers clients with %s (%s)", m, o, name(l), loose, m.runs[l])
 		}
 	}
-	if !v.kept {
+	if !v.kept && !m.mayLose() {
 		c.violated("Found", m.rules, "%s; %s is accepted, and the chosen history lacks what %s completed with %s", m, o, name(m.writer), o.holders)
 	}
+}
+
+// mayLose tells whether the elector was told to do without what the lost primary alone may hold: by an operator, or by
+// policy none once the primary is certified to be down.
+func (m moment) mayLose() bool {
+	return m.lossAccepted || m.rules.Policy.Kind == topology.PolicyNone && m.certified != 0
 }
 
 // checkEstablished: the candidate leads nothing any more, and whenever its marker may be written its commit can return,
@@ -242,6 +257,12 @@ func (m moment) String() string {
 	}
 	for _, l := range m.led[min(1, len(m.led)):] {
 		text += fmt.Sprintf(", and perhaps %s", name(l))
+	}
+	if m.certified != 0 {
+		text += fmt.Sprintf("; %s is certified to be down", m.certified)
+	}
+	if m.lossAccepted {
+		text += "; a loss is accepted"
 	}
 	return text
 }

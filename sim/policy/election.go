@@ -46,7 +46,7 @@ func newElection(m moment) *election {
 	enabled := e.acknowledging()
 	for i := range numbered(m.rules.Servers()).each {
 		e.plain[i] = e.server(i, enabled.has(i), e.position)
-		e.holding[i] = e.server(i, enabled.has(i), e.position.Union(e.stake))
+		e.holding[i] = e.acknowledged(i)
 		e.robbed[i] = e.plain[i]
 		e.robbed[i].Incarnation, e.robbed[i].StartedAt, e.robbed[i].Settings.RelayLogRecovery = string(name(i))+" again", now, true
 	}
@@ -73,6 +73,18 @@ func (e *election) record() {
 		e.history.Leaderships = append(e.history.Leaderships, recorded)
 		e.history.Leaders = append(e.history.Leaders, d.PrimaryUUID)
 	}
+}
+
+// acknowledged is a server that holds the transaction at stake: some have not applied it yet, others have and show
+// nothing as received, as after their channel was changed.
+func (e *election) acknowledged(i int) topology.Observation {
+	o := e.plain[i]
+	if i%2 == 0 {
+		o.Received = e.position.Union(e.stake)
+	} else {
+		o.Executed, o.Received = e.position.Union(e.stake), gtid.Set{}
+	}
+	return o
 }
 
 func uuid(server int) gtid.UUID { return gtid.UUID{0xaa, 15: byte(server + 1)} }
@@ -126,7 +138,10 @@ func (e *election) begin(answering set) beginning {
 	if b, done := e.begun[answering]; done {
 		return b
 	}
-	in := reparent.Intent{ID: "check", Elector: "checker", Term: uint32(len(e.led) + 1), History: e.history}
+	in := reparent.Intent{
+		ID: "check", Elector: "checker", Term: uint32(len(e.led) + 1), History: e.history,
+		CertifiedDown: e.certified.named(), AcceptLoss: e.lossAccepted, By: "checker", Reason: "check",
+	}
 	if e.wanted >= 0 {
 		in.Wanted = name(e.wanted)
 	}
@@ -217,7 +232,7 @@ func (e *election) shown(i int, o outcome) topology.Observation {
 func (e *election) stopped(i int, o outcome) topology.Observation {
 	stopped := e.leading(i)
 	if o.holders.has(i) || i == e.writer {
-		stopped.Executed, stopped.Received = e.holding[i].Executed, e.holding[i].Received
+		stopped.Executed = e.position.Union(e.stake)
 	}
 	stopped.OfflineMode = true
 	if e.begun[o.silenced].op.Silencers()[name(i)] == reparent.Demote {
@@ -265,7 +280,8 @@ func (e *election) carriedOut(commands []reparent.Command, candidate int, attach
 	var results []reparent.Result
 	for _, c := range commands {
 		i := number(c.Server)
-		r := reparent.Result{Outcome: reparent.Yes, Observation: e.holding[i]}
+		r := reparent.Result{Outcome: reparent.Yes, Observation: e.plain[i]}
+		r.Observation.Executed = e.position.Union(e.stake)
 		if c.Verb == reparent.Follow && i != candidate && !attached.has(i) {
 			r = reparent.Result{Outcome: reparent.No, Reason: reparent.ReasonUnreachable}
 		}

@@ -37,6 +37,10 @@ type moment struct {
 	writer int
 	// blind: the elector has never seen the leaders, nor who acknowledges; it goes by the record alone.
 	blind bool
+	// certified are leaders that an operator vouches to be powered off; lossAccepted: that operator gives up what the
+	// frozen servers cannot show.
+	certified    set
+	lossAccepted bool
 	// wanted is the only candidate that will do; -1 for any.
 	wanted int
 	// brief asks who may lead next, and leaves out what that does not depend on: by whom the transaction at stake was

@@ -69,6 +69,50 @@ func TestOnlyChangesToPolicyNoneAreRefusedWithoutNeed(t *testing.T) {
 	}
 }
 
+// A judge that accepts nothing violates nothing. With the primary dead the real code accepts what the elector of a few
+// lines does, whenever the next primary finds its ackers among the frozen.
+func TestTheRealElectorAcceptsWhateverIsSafe(t *testing.T) {
+	accepted := 0
+	for size := 2; size <= ServersMax; size++ {
+		for r := range shapes(usable(rulesets(first(size)))) {
+			for primary := range leaders(r) {
+				accepted += acceptsWhateverIsSafe(t, newChecker(real(), size).moment(r, primary))
+			}
+		}
+	}
+	if accepted < 300 {
+		t.Errorf("only %d sets were accepted", accepted)
+	}
+}
+
+func acceptsWhateverIsSafe(t *testing.T, m moment) (accepted int) {
+	t.Helper()
+	wanted, asked := right(), newElection(m)
+	wanted.moment = m
+	wanted.heirs = func(m moment, o outcome) set {
+		var able set
+		for i := range o.frozen.each {
+			if runs := told(m.rules, i); (runs.enabled & o.frozen).len() >= runs.acks {
+				able |= one(i)
+			}
+		}
+		return able
+	}
+	for q := range m.runs[m.writer].answers() {
+		for o := range outcomes(m, q) {
+			if o.silenced != 0 || o.robbed != 0 || o.frozen.has(m.writer) || m.rules.Policy.AllowUnfenced {
+				continue
+			}
+			if want, got := wanted.verdict(o).accepted, asked.verdict(o).accepted; want != got {
+				t.Fatalf("%s: %s; %s is accepted: %t", described(m.rules), m, o, got)
+			} else if got {
+				accepted++
+			}
+		}
+	}
+	return accepted
+}
+
 // The safe order reaches its end for every change whose rules have enough ackers in common, and touches MySQL in both
 // directions on the way.
 func TestTheSafeOrderArrives(t *testing.T) {
