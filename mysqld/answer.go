@@ -15,12 +15,18 @@ import (
 type refusal struct {
 	reason reparent.Reason
 	detail string
+	owner  uint32 // the term that acts on the server, when that is the reason
 }
 
 func (r refusal) Error() string { return r.detail }
 
 func refuse(reason reparent.Reason, format string, args ...any) error {
-	return refusal{reason, fmt.Sprintf(format, args...)}
+	return refusal{reason: reason, detail: fmt.Sprintf(format, args...)}
+}
+
+// fencedBy is the refusal of a server on which a term acts that ours does not outrank.
+func fencedBy(owner uint32, format string, args ...any) error {
+	return refusal{reason: reparent.ReasonFenced, detail: fmt.Sprintf(format, args...), owner: owner}
 }
 
 // doubt is an error that says that nobody knows.
@@ -72,6 +78,9 @@ func answer(ctx context.Context, o topology.Observation, changed bool, err error
 	}
 	r.Detail = err.Error()
 	r.Outcome, r.Reason = verdict(ctx, changed, err)
+	if no, ok := errors.AsType[refusal](err); ok {
+		r.Owner = no.owner
+	}
 	return r
 }
 

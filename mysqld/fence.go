@@ -3,6 +3,7 @@ package mysqld
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -175,7 +176,7 @@ const ackWaitState = "Waiting for semi-sync ACK"
 // judge applies the three rules. It returns the sessions that have to end first.
 func (s *session) judge(seen sight, ended killed) ([]rival, error) {
 	if m, ok := topology.HighestMarker(seen.position); ok && m.Term > s.term {
-		return nil, refuse(reparent.ReasonFenced, "%s holds the marker of term %d, we act under %d", s.server, m.Term, s.term)
+		return nil, fencedBy(m.Term, "%s holds the marker of term %d, we act under %d", s.server, m.Term, s.term)
 	}
 	us := s.announcement(dutyAct, "")
 	var rivals []rival
@@ -209,14 +210,14 @@ func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
 	ours := other.elector == s.announcement(dutyAct, "")[attrElector]
 	switch {
 	case other.term > uint64(s.term):
-		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under term %d, we under %d", other.elector, s.server, other.term, s.term)
+		return false, fencedBy(uint32(min(other.term, math.MaxUint32)), "elector %q acts on %s under term %d, we under %d", other.elector, s.server, other.term, s.term)
 	case other.term < uint64(s.term):
 		return true, nil
 	case !ours:
-		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under our term %d", other.elector, s.server, s.term)
+		return false, fencedBy(s.term, "elector %q acts on %s under our term %d", other.elector, s.server, s.term)
 	case other.process != s.process && s.opened:
 		s.displace()
-		return false, refuse(reparent.ReasonFenced, "another process of elector %q has taken over term %d on %s", s.fleet.settings.Elector, s.term, s.server)
+		return false, fencedBy(s.term, "another process of elector %q has taken over term %d on %s", s.fleet.settings.Elector, s.term, s.server)
 	case other.process != s.process:
 		return true, nil
 	default:

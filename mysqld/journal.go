@@ -135,7 +135,7 @@ func (a *act) marking(ctx context.Context) (m marking, err error) {
 func (a *act) sole(position gtid.Set, marker topology.Marker) error {
 	for _, other := range topology.Markers(position) {
 		if other.Term == marker.Term && other != marker {
-			return refuse(reparent.ReasonFenced, "%s holds another marker of term %d (%s): two electors used one term", a.server, marker.Term, other)
+			return fencedBy(marker.Term, "%s holds another marker of term %d (%s): two electors used one term", a.server, marker.Term, other)
 		}
 	}
 	return nil

@@ -47,7 +47,7 @@ func (f *Fleet) tenure(cluster string, term uint32) (*tenure, error) {
 	case current != nil && current.term == term:
 		return current, nil
 	case current != nil && current.term > term:
-		return nil, refuse(reparent.ReasonFenced, "this elector acts for %s under term %d already", cluster, current.term)
+		return nil, fencedBy(current.term, "this elector acts for %s under term %d already", cluster, current.term)
 	case current != nil:
 		current.end()
 	}
@@ -146,7 +146,7 @@ func (t *tenure) mayAct() error {
 	case t.over:
 		return refuse(reparent.ReasonFenced, "term %d of %s is over: this elector acts under a higher one", t.term, t.cluster)
 	case t.displaced:
-		return refuse(reparent.ReasonFenced, "another process of elector %q acts under term %d of %s", t.fleet.settings.Elector, t.term, t.cluster)
+		return fencedBy(t.term, "another process of elector %q acts under term %d of %s", t.fleet.settings.Elector, t.term, t.cluster)
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.follow("its time ran out")
 		return
 	}
+	if !c.outbid(ctx, now) {
+		return
+	}
 	c.keepRecord(ctx, now)
 	if c.lineage.Running != "" {
 		c.retake(ctx, now)
@@ -43,6 +46,23 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	default:
 		c.repair(now)
 	}
+}
+
+// outbid draws a term above one that servers are acted on under, when ours is not: whoever holds the lock is the one to
+// act, also after the store was restored from a backup that knows less than the servers' sessions do.
+func (c *cluster) outbid(ctx context.Context, now time.Time) bool {
+	if c.owner < c.sessionTerm {
+		return true
+	}
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
+	defer cancel()
+	term, err := c.drawTerm(ctx, c.lease, c.owner)
+	if err != nil {
+		c.refuse(fmt.Sprintf("servers are acted on under term %d and a higher one could not be drawn: %v", c.owner, err), nil, now)
+		return false
+	}
+	c.sessionTerm = term
+	return true
 }
 
 func (c *cluster) wanted(r topology.Remedy) (topology.Finding, bool) {
@@ -274,6 +294,7 @@ func (c *cluster) repair(now time.Time) {
 func (c *cluster) repaired(all []mend, now time.Time) {
 	c.repairing = false
 	for _, m := range all {
+		c.owner = max(c.owner, m.result.Owner)
 		a := c.repairs[m.command.Server]
 		a.failed++
 		text := fmt.Sprintf("repaired: %s", m.command)

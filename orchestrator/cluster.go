@@ -31,6 +31,7 @@ type cluster struct {
 	rulesRefused string // why the configured ruleset is not in force
 	lease        Lease
 	sessionTerm  uint32
+	owner        uint32 // the highest term that servers were seen to be acted on under
 	lastSeen     map[topology.Address]topology.Observation
 	floor        gtid.Set
 	brake        antiflap.Fleet

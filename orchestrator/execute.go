@@ -17,6 +17,7 @@ import (
 type settled struct {
 	op      reparent.Operation
 	lineage lineage
+	owner   uint32 // the highest term that kept it from acting
 }
 
 // execution drives one operation: next, do, apply, save, until it ends or the lease does.
@@ -25,6 +26,7 @@ type execution struct {
 	lease   Lease
 	lineage lineage
 	journal *journal
+	owner   uint32
 }
 
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
@@ -36,7 +38,7 @@ func (c *cluster) begin(op reparent.Operation) {
 	x := execution{c: c, lease: c.lease, lineage: c.lineage}
 	c.workers.Go(func() {
 		final := x.drive(op)
-		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final)})
+		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner})
 	})
 }
 
@@ -106,6 +108,9 @@ func (x *execution) tellUnsaved(op reparent.Operation, err error) {
 // advance folds results in and tells what is new.
 func (x *execution) advance(op reparent.Operation, results []reparent.Result, now time.Time) reparent.Operation {
 	x.logCommands(op, results)
+	for _, r := range results {
+		x.owner = max(x.owner, r.Owner)
+	}
 	next := op.Apply(results, now)
 	for _, s := range next.Stages[len(op.Stages):] {
 		x.c.tellStage(next, s)
@@ -246,7 +251,7 @@ func (j *journal) close() {
 func (c *cluster) settle(ctx context.Context, s settled) {
 	now := c.now()
 	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
-	c.lineage = s.lineage
+	c.lineage, c.owner = s.lineage, max(c.owner, s.owner)
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)

@@ -83,6 +83,9 @@ func leastAcks(r topology.Ruleset) int {
 
 // completed notes what a server completes.
 func (j *judge) completed(s *server, t *transaction, acks int) {
+	if t.decision != nil && acks >= j.fewest {
+		j.marked(s, t)
+	}
 	if t.row == 0 {
 		return
 	}
@@ -138,10 +141,10 @@ func (j *judge) seen(_ *client, row int64) {
 	}
 }
 
-// opens claims that whoever is opened for writes holds all that was promised.
-func (j *judge) opens(s *server) {
+// marked claims that whoever has its term's marker acknowledged holds all that was promised: it is about to be opened.
+func (j *judge) marked(s *server, t *transaction) {
 	if lost := j.promised.Subtract(s.position()); !lost.IsEmpty() {
-		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
+		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
 	}
 }
 
@@ -177,7 +180,6 @@ func (j *judge) changed(op reparent.Operation) {
 	if op.Kind != reparent.KindAdoption {
 		w.report.Changes++
 	}
-	j.opens(to)
 	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
 	now := change{at: w.clock.now, term: op.Term, kind: op.Kind, to: op.To, life: to.life}
 	if op.Automatic && op.Kind == reparent.KindEmergency && len(j.changes) > 0 {

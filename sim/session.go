@@ -28,7 +28,7 @@ func (f *fleet) tenure(cluster string, term uint32) (*tenure, error) {
 		case t.term == term:
 			return t, nil
 		case t.term > term:
-			return nil, refuse(reparent.ReasonFenced, "this elector acts for %s under term %d already", cluster, t.term)
+			return nil, fencedBy(t.term, "this elector acts for %s under term %d already", cluster, t.term)
 		default:
 			t.end()
 			f.tenures[i] = &tenure{fleet: f, cluster: cluster, term: term}
@@ -66,7 +66,7 @@ func (t *tenure) mayAct() error {
 	case t.ended:
 		return refuse(reparent.ReasonFenced, "term %d of %s is over: this elector acts under a higher one", t.term, t.cluster)
 	case t.displaced:
-		return refuse(reparent.ReasonFenced, "another process of elector %q acts under term %d of %s", t.fleet.elector, t.term, t.cluster)
+		return fencedBy(t.term, "another process of elector %q acts under term %d of %s", t.fleet.elector, t.term, t.cluster)
 	}
 	return nil
 }

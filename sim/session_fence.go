@@ -134,7 +134,7 @@ func (s *session) end(ctx *patience, w *wire, rivals []rival, ended *killed) err
 // judge applies the three rules. It returns the sessions that have to end first.
 func (s *session) judge(seen sight, ended killed) (rivals []rival, err error) {
 	if seen.marker > s.term {
-		return nil, refuse(reparent.ReasonFenced, "%s holds the marker of term %d, we act under %d", s.server, seen.marker, s.term)
+		return nil, fencedBy(seen.marker, "%s holds the marker of term %d, we act under %d", s.server, seen.marker, s.term)
 	}
 	for _, other := range seen.sessions {
 		mustEnd, err := s.judgeRival(other)
@@ -155,14 +155,14 @@ func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
 	ours, process := other.says.elector == s.fleet.elector, other.says.process == s.fleet.incarnation
 	switch {
 	case other.says.term > s.term:
-		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under term %d, we under %d", other.says.elector, s.server, other.says.term, s.term)
+		return false, fencedBy(other.says.term, "elector %q acts on %s under term %d, we under %d", other.says.elector, s.server, other.says.term, s.term)
 	case other.says.term < s.term:
 		return true, nil
 	case !ours:
-		return false, refuse(reparent.ReasonFenced, "elector %q acts on %s under our term %d", other.says.elector, s.server, s.term)
+		return false, fencedBy(s.term, "elector %q acts on %s under our term %d", other.says.elector, s.server, s.term)
 	case !process && s.opened:
 		s.displaced = true
-		return false, refuse(reparent.ReasonFenced, "another process of elector %q has taken over term %d on %s", s.fleet.elector, s.term, s.server)
+		return false, fencedBy(s.term, "another process of elector %q has taken over term %d on %s", s.fleet.elector, s.term, s.server)
 	case !process:
 		return true, nil
 	}

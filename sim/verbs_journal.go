@@ -93,7 +93,7 @@ func (a *act) marking(ctx *patience) (m marking, err error) {
 		return m, err
 	}
 	if m.other != (topology.Marker{}) {
-		return m, refuse(reparent.ReasonFenced, "%s holds another marker of term %d (%s): two electors used one term", a.server, marker.Term, m.other)
+		return m, fencedBy(marker.Term, "%s holds another marker of term %d (%s): two electors used one term", a.server, marker.Term, m.other)
 	}
 	m.source, err = a.source(ctx)
 	return m, err
