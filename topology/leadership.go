@@ -170,7 +170,7 @@ func (q *inquiry) noPrimary() Finding {
 		if o.Reach.OK() {
 			f.Evidence = append(f.Evidence, q.saw(o, "is read-only%s", offlineText(o)))
 		} else {
-			f.Evidence = append(f.Evidence, q.saw(o, "%s", reachText(o)))
+			f.Evidence = append(f.Evidence, q.noted(o, reachText(o)))
 		}
 	}
 	return f
@@ -186,7 +186,7 @@ func offlineText(o *Observation) string {
 func (q *inquiry) writableEvidence(writable ServerSet) []Evidence {
 	var all []Evidence
 	for _, a := range writable.members {
-		all = append(all, q.saw(q.server(a), "is writable"))
+		all = append(all, q.noted(q.server(a), "is writable"))
 	}
 	return all
 }
@@ -195,14 +195,14 @@ func (q *inquiry) writableEvidence(writable ServerSet) []Evidence {
 func (q *inquiry) notAdopted() Finding {
 	f := Finding{
 		Code: NotAdopted, Severity: SeverityInfo, Server: q.leader, Remedy: RemedyAdopt,
-		Evidence: []Evidence{q.saw(q.p, "is writable")},
+		Evidence: []Evidence{q.noted(q.p, "is writable")},
 		Message:  fmt.Sprintf("%s leads, but no term is on record yet", q.leader),
 	}
 	for _, o := range q.replicas {
 		if reason := q.notFollowing(o); reason != "" {
 			f.Severity, f.Remedy = SeverityWarning, RemedyNone
 			f.WhyNot = cmp.Or(f.WhyNot, fmt.Sprintf("not adopted before the cluster is healthy: %s %s", o.Address, reason))
-			f.Evidence = append(f.Evidence, q.saw(o, "%s", reason))
+			f.Evidence = append(f.Evidence, q.noted(o, reason))
 		}
 	}
 	return f
@@ -247,11 +247,11 @@ func (q *inquiry) writableServers() []Finding {
 func (q *inquiry) writableReplica(o *Observation) Finding {
 	f := Finding{Code: WritableReplica, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s is writable although %s leads: what is written there will be errant", o.Address, q.leader),
-		Evidence: []Evidence{q.saw(o, "read_only and super_read_only are OFF")}}
+		Evidence: []Evidence{q.noted(o, "read_only and super_read_only are OFF")}}
 	if o.ReadOnly {
 		f.Severity = SeverityWarning
 		f.Message = fmt.Sprintf("%s is open for writes of privileged accounts: super_read_only is OFF", o.Address)
-		f.Evidence = []Evidence{q.saw(o, "read_only is ON, super_read_only is OFF")}
+		f.Evidence = []Evidence{q.noted(o, "read_only is ON, super_read_only is OFF")}
 	}
 	return f
 }
@@ -291,7 +291,7 @@ func (q *inquiry) stalePrimary(o *Observation) Finding {
 	if !o.ReadOnly {
 		f.Severity = SeverityCritical
 		f.Message = fmt.Sprintf("%s led before and is writable, although %s leads term %d: it has to be fenced", o.Address, q.leader, q.lead.Term)
-		f.Evidence = append(f.Evidence, q.saw(o, "is writable"))
+		f.Evidence = append(f.Evidence, q.noted(o, "is writable"))
 	}
 	if o.SemiSync.SourceEnabled {
 		f.Evidence = append(f.Evidence, q.saw(o, "its source side of semi-sync is on, with %s waiting for acknowledgements", plural(o.SemiSync.Waiters, "session", "sessions")))

@@ -137,7 +137,7 @@ func (q *inquiry) evidence(t tally) []Evidence {
 	all = append(all, q.lastSeen(q.leader)...)
 	for _, group := range [][]witness{t.hears, t.lost, t.unsettled, t.none} {
 		for _, w := range group {
-			all = append(all, q.said(q.leader, w.Observation, "%s", w.words))
+			all = append(all, q.said(q.leader, w.Observation, w.words))
 		}
 	}
 	all = append(all, q.silentWitnesses()...)
@@ -268,7 +268,7 @@ func (q *inquiry) witnessLack(t tally) string {
 func (q *inquiry) primaryDenied() Finding {
 	return Finding{
 		Code: PrimaryDenied, Severity: SeverityWarning, Server: q.leader,
-		Evidence: append([]Evidence{q.saw(q.p, "%s", reachText(q.p))}, q.lastSeen(q.leader)...),
+		Evidence: append([]Evidence{q.noted(q.p, reachText(q.p))}, q.lastSeen(q.leader)...),
 		Message:  fmt.Sprintf("%s refuses our login%s: %s", q.leader, errnoText(q.p.Errno), loginAdvice(q.p.Errno)),
 		WhyNot:   "no failover: a server that refuses a login lives",
 	}

@@ -16,7 +16,7 @@ func (q *inquiry) readiness(found []Finding) []Finding {
 	if len(lacks) == 0 {
 		return nil
 	}
-	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader, Evidence: []Evidence{q.saw(q.p, "%s", reachText(q.p))},
+	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader, Evidence: []Evidence{q.noted(q.p, reachText(q.p))},
 		Message: fmt.Sprintf("if %s failed now, a failover would block: %s", q.leader, strings.Join(lacks, "; "))}
 	if failed {
 		f.Severity = SeverityCritical
@@ -24,7 +24,7 @@ func (q *inquiry) readiness(found []Finding) []Finding {
 	}
 	for _, o := range q.replicas {
 		if reason := q.unfit(o); reason != "" {
-			f.Evidence = append(f.Evidence, q.saw(o, "%s", reason))
+			f.Evidence = append(f.Evidence, q.noted(o, reason))
 		}
 	}
 	return []Finding{f}

@@ -54,7 +54,7 @@ func (q *inquiry) channel(o *Observation) []Finding {
 func (q *inquiry) onChannel(o *Observation, code Code, severity Severity, remedy Remedy, message, fact string) Finding {
 	f := Finding{
 		Code: code, Severity: severity, Server: o.Address, Remedy: remedy,
-		Message: string(o.Address) + " " + message, Evidence: []Evidence{q.saw(o, "%s", fact)},
+		Message: string(o.Address) + " " + message, Evidence: []Evidence{q.noted(o, fact)},
 	}
 	if remedy == RemedyReconcile && !q.errant[o.Address].IsEmpty() {
 		f.Remedy, f.WhyNot = RemedyNone, "it holds errant transactions, which have to be settled first"
@@ -164,7 +164,7 @@ func (q *inquiry) unreached(o *Observation) []Finding {
 		return nil
 	}
 	f := Finding{Code: ServerUnreachable, Severity: SeverityWarning, Server: o.Address,
-		Evidence: append([]Evidence{q.saw(o, "%s", reachText(o))}, q.lastSeen(o.Address)...)}
+		Evidence: append([]Evidence{q.noted(o, reachText(o))}, q.lastSeen(o.Address)...)}
 	switch o.Reach {
 	case ReachOK:
 	case ReachDenied:

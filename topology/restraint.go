@@ -48,12 +48,13 @@ func (q *inquiry) lost() (lost, watched int) {
 	return mute.Len(), len(q.s.Servers)
 }
 
-// restrained withdraws remedies that must not be applied now, and says why at each finding.
+// restrained withdraws remedies that must not be applied now, and says why at each finding. It makes use of the findings'
+// own memory.
 func (q *inquiry) restrained(found []Finding) []Finding {
 	isolated := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == ElectorIsolated })
 	behind := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == StoreBehind })
 	serves := q.leads() && !primaryFailed(found)
-	var kept []Finding
+	kept := found[:0]
 	for _, f := range found {
 		switch {
 		case q.s.Reparenting && slices.Contains(causedByChange, f.Code):
@@ -75,6 +76,9 @@ func (q *inquiry) restrained(found []Finding) []Finding {
 			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
 		}
 		kept = append(kept, q.maintained(f.explained()))
+	}
+	if len(kept) == 0 {
+		return nil
 	}
 	return kept
 }

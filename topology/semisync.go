@@ -83,7 +83,7 @@ func (q *inquiry) waitEvidence() []Evidence {
 	}
 	for _, a := range q.ackers.members {
 		if o := q.server(a); q.notAcking(o) != "" {
-			all = append(all, q.saw(o, "%s", q.notAcking(o)))
+			all = append(all, q.noted(o, q.notAcking(o)))
 		}
 	}
 	return all
@@ -129,7 +129,7 @@ func (q *inquiry) sourceSide() []Finding {
 		Message: fmt.Sprintf("semi-sync on %s is not set as the durability policy wants: %s", q.leader, strings.Join(wrong, "; ")),
 	}
 	for _, w := range wrong {
-		f.Evidence = append(f.Evidence, q.saw(q.p, "%s", w))
+		f.Evidence = append(f.Evidence, q.noted(q.p, w))
 	}
 	return []Finding{f}
 }
@@ -138,14 +138,14 @@ func (q *inquiry) async() Finding {
 	f := Finding{
 		Code: SemiSyncAsync, Severity: SeverityCritical, Server: q.leader, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s answers clients without waiting for acknowledgements: its source side of semi-sync is off. What it commits now can be lost", q.leader),
-		Evidence: []Evidence{q.saw(q.p, "rpl_semi_sync_source_enabled is OFF")},
+		Evidence: []Evidence{q.noted(q.p, "rpl_semi_sync_source_enabled is OFF")},
 	}
 	if !q.p.SemiSync.Installed {
 		f.Message = fmt.Sprintf("%s answers clients without waiting for acknowledgements: the semi-sync plugins are not installed. What it commits now can be lost", q.leader)
 	}
 	if q.p.SemiSync.SourceEnabled {
 		f.Message = fmt.Sprintf("%s fell back to asynchronous replication after a timeout of %s. What it commits now can be lost", q.leader, span(q.p.SemiSync.Timeout))
-		f.Evidence = []Evidence{q.saw(q.p, "Rpl_semi_sync_source_status is OFF while rpl_semi_sync_source_enabled is ON")}
+		f.Evidence = []Evidence{q.noted(q.p, "Rpl_semi_sync_source_status is OFF while rpl_semi_sync_source_enabled is ON")}
 	}
 	return f
 }
@@ -197,10 +197,10 @@ func (q *inquiry) idleAcker(o *Observation) []Finding {
 	switch {
 	case !o.SemiSync.ReplicaEnabled:
 		f.Message = fmt.Sprintf("%s does not acknowledge: its replica side of semi-sync is off", o.Address)
-		f.Evidence = []Evidence{q.saw(o, "rpl_semi_sync_replica_enabled is OFF")}
+		f.Evidence = []Evidence{q.noted(o, "rpl_semi_sync_replica_enabled is OFF")}
 	case !o.SemiSync.ReplicaActive && o.Replication.Receiver == ThreadOn && q.p.SemiSync.SourceEnabled:
 		f.Message = fmt.Sprintf("%s does not acknowledge: its receiver connected before semi-sync was enabled and has to be restarted", o.Address)
-		f.Evidence = []Evidence{q.saw(o, "Rpl_semi_sync_replica_status is OFF while rpl_semi_sync_replica_enabled is ON")}
+		f.Evidence = []Evidence{q.noted(o, "Rpl_semi_sync_replica_status is OFF while rpl_semi_sync_replica_enabled is ON")}
 	default:
 		return nil
 	}
@@ -213,7 +213,7 @@ func (q *inquiry) strayAcker(o *Observation) Finding {
 		Code: UnknownAcker, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
 		Message: fmt.Sprintf("%s acknowledges transactions of %s although its acknowledgement must not count under policy %s: "+
 			"what only it holds can be lost (SET GLOBAL rpl_semi_sync_replica_enabled=OFF and restart its receiver)", o.Address, q.leader, q.s.Ruleset.Policy.Kind),
-		Evidence: []Evidence{q.saw(o, "rpl_semi_sync_replica_enabled is ON")},
+		Evidence: []Evidence{q.noted(o, "rpl_semi_sync_replica_enabled is ON")},
 	}
 }
 

@@ -49,7 +49,7 @@ func (q *inquiry) primaryReplaced() Finding {
 			r.HeartbeatAge >= 0 && r.HeartbeatAge <= q.heartbeatLimit(*r) {
 			f.Remedy, f.Certain = RemedyNone, false
 			f.WhyNot = fmt.Sprintf("no failover: %s still receives from the established primary, so it lives at another address", o.Address)
-			f.Evidence = append(f.Evidence, q.said(q.leader, o, "receives from %s", r.SourceUUID))
+			f.Evidence = append(f.Evidence, q.said(q.leader, o, "receives from "+r.SourceUUID.String()))
 		}
 	}
 	return f
@@ -71,7 +71,7 @@ func (q *inquiry) primaryReadOnly() Finding {
 	f.Evidence = append(f.Evidence, q.saw(q.p, "read_only is %s, super_read_only is %s, offline_mode is %s",
 		onOff(q.p.ReadOnly), onOff(q.p.SuperReadOnly), onOff(q.p.OfflineMode)))
 	if q.p.Stall.ReadOnlyWait {
-		f.Evidence = append(f.Evidence, q.saw(q.p, "a session still waits in SET super_read_only, so the variable proves nothing yet"))
+		f.Evidence = append(f.Evidence, q.noted(q.p, "a session still waits in SET super_read_only, so the variable proves nothing yet"))
 	}
 	return f
 }
@@ -117,7 +117,7 @@ func (q *inquiry) primaryStuck() Finding {
 	}
 	if stall.DiskFull {
 		f.Message = fmt.Sprintf("%s answers but cannot complete commits: its disk is full", q.leader)
-		f.Evidence = append(f.Evidence, q.saw(q.p, "a session waits for disk space"))
+		f.Evidence = append(f.Evidence, q.noted(q.p, "a session waits for disk space"))
 	}
 	if stall.Committing > 0 {
 		f.Evidence = append(f.Evidence, q.saw(q.p, "%s in commit, the oldest for %s", plural(stall.Committing, "session", "sessions"), span(stall.OldestCommit)))

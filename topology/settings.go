@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -10,7 +11,7 @@ import (
 type requirement struct {
 	name     string
 	broken   func(*Observation) bool
-	value    func(Settings) any
+	value    func(*Settings) string
 	severity Severity
 	// loss is what a wrong value permits, statement what mends it.
 	loss, statement string
@@ -24,35 +25,35 @@ const (
 )
 
 var requirements = []requirement{
-	{"gtid_mode", func(o *Observation) bool { return o.Settings.GTIDMode != "ON" }, func(s Settings) any { return s.GTIDMode }, SeverityCritical,
+	{"gtid_mode", func(o *Observation) bool { return o.Settings.GTIDMode != "ON" }, func(s *Settings) string { return s.GTIDMode }, SeverityCritical,
 		"positions cannot be compared, so no failover is possible", "SET PERSIST gtid_mode to ON, one step at a time"},
-	{"enforce_gtid_consistency", func(o *Observation) bool { return o.Settings.EnforceGTIDConsistency != "ON" }, func(s Settings) any { return s.EnforceGTIDConsistency }, SeverityWarning,
+	{"enforce_gtid_consistency", func(o *Observation) bool { return o.Settings.EnforceGTIDConsistency != "ON" }, func(s *Settings) string { return s.EnforceGTIDConsistency }, SeverityWarning,
 		"statements are possible that a GTID cannot name", "SET PERSIST enforce_gtid_consistency=ON"},
-	{"log_bin", func(o *Observation) bool { return !o.Settings.LogBin }, func(s Settings) any { return onOff(s.LogBin) }, SeverityCritical,
+	{"log_bin", func(o *Observation) bool { return !o.Settings.LogBin }, func(s *Settings) string { return onOff(s.LogBin) }, SeverityCritical,
 		"the server cannot lead, and what it applied cannot be handed on", "remove skip-log-bin from the option file and restart"},
-	{"log_replica_updates", func(o *Observation) bool { return !o.Settings.LogReplicaUpdates }, func(s Settings) any { return onOff(s.LogReplicaUpdates) }, SeverityCritical,
+	{"log_replica_updates", func(o *Observation) bool { return !o.Settings.LogReplicaUpdates }, func(s *Settings) string { return onOff(s.LogReplicaUpdates) }, SeverityCritical,
 		"as a primary it cannot hand on what it received as a replica", "SET PERSIST_ONLY log_replica_updates=ON and restart"},
-	{"binlog_format", func(o *Observation) bool { return !strings.EqualFold(o.Settings.BinlogFormat, "ROW") }, func(s Settings) any { return s.BinlogFormat }, SeverityWarning,
+	{"binlog_format", func(o *Observation) bool { return !strings.EqualFold(o.Settings.BinlogFormat, "ROW") }, func(s *Settings) string { return s.BinlogFormat }, SeverityWarning,
 		"replicas can come to differ without an error, and nothing can be rewound", "SET PERSIST binlog_format=ROW"},
-	{"binlog_row_image", func(o *Observation) bool { return !strings.EqualFold(o.Settings.BinlogRowImage, "FULL") }, func(s Settings) any { return s.BinlogRowImage }, SeverityInfo,
+	{"binlog_row_image", func(o *Observation) bool { return !strings.EqualFold(o.Settings.BinlogRowImage, "FULL") }, func(s *Settings) string { return s.BinlogRowImage }, SeverityInfo,
 		"errant transactions cannot be rewound, only cloned over", "SET PERSIST binlog_row_image=FULL"},
-	{"sync_binlog", func(o *Observation) bool { return o.Settings.SyncBinlog != 1 }, func(s Settings) any { return s.SyncBinlog }, SeverityWarning,
+	{"sync_binlog", func(o *Observation) bool { return o.Settings.SyncBinlog != 1 }, func(s *Settings) string { return strconv.Itoa(s.SyncBinlog) }, SeverityWarning,
 		"a crash of its host loses transactions that were answered with OK", "SET PERSIST sync_binlog=1"},
-	{"innodb_flush_log_at_trx_commit", func(o *Observation) bool { return o.Settings.FlushLogAtCommit != 1 }, func(s Settings) any { return s.FlushLogAtCommit }, SeverityWarning,
+	{"innodb_flush_log_at_trx_commit", func(o *Observation) bool { return o.Settings.FlushLogAtCommit != 1 }, func(s *Settings) string { return strconv.Itoa(s.FlushLogAtCommit) }, SeverityWarning,
 		"a crash of its host loses transactions that were answered with OK", "SET PERSIST innodb_flush_log_at_trx_commit=1"},
-	{"relay_log_recovery", func(o *Observation) bool { return o.Settings.RelayLogRecovery }, func(s Settings) any { return onOff(s.RelayLogRecovery) }, SeverityWarning,
+	{"relay_log_recovery", func(o *Observation) bool { return o.Settings.RelayLogRecovery }, func(s *Settings) string { return onOff(s.RelayLogRecovery) }, SeverityWarning,
 		"a restart throws away transactions that it acknowledged and has not applied", "SET PERSIST_ONLY relay_log_recovery=OFF and restart"},
-	{"skip_replica_start", func(o *Observation) bool { return !o.Settings.SkipReplicaStart }, func(s Settings) any { return onOff(s.SkipReplicaStart) }, SeverityWarning,
+	{"skip_replica_start", func(o *Observation) bool { return !o.Settings.SkipReplicaStart }, func(s *Settings) string { return onOff(s.SkipReplicaStart) }, SeverityWarning,
 		"a restart reconnects it to a primary that was revoked, and it acknowledges again", "SET PERSIST_ONLY skip_replica_start=ON"},
-	{"super_read_only at boot", func(o *Observation) bool { return !o.Settings.BootReadOnly }, func(s Settings) any { return onOff(s.BootReadOnly) }, SeverityWarning,
+	{"super_read_only at boot", func(o *Observation) bool { return !o.Settings.BootReadOnly }, func(s *Settings) string { return onOff(s.BootReadOnly) }, SeverityWarning,
 		"a restart brings it back writable, with transactions that nobody acknowledged", "SET PERSIST_ONLY super_read_only=ON"},
-	{"replica_preserve_commit_order", func(o *Observation) bool { return !o.Settings.PreserveOrder }, func(s Settings) any { return onOff(s.PreserveOrder) }, SeverityWarning,
+	{"replica_preserve_commit_order", func(o *Observation) bool { return !o.Settings.PreserveOrder }, func(s *Settings) string { return onOff(s.PreserveOrder) }, SeverityWarning,
 		"its executed set has gaps, and readers see transactions out of order", "SET PERSIST replica_preserve_commit_order=ON while the applier is stopped"},
-	{"replica_net_timeout", func(o *Observation) bool { return o.Settings.ReplicaNetTimeout > netTimeoutMax }, func(s Settings) any { return span(s.ReplicaNetTimeout) }, SeverityWarning,
+	{"replica_net_timeout", func(o *Observation) bool { return o.Settings.ReplicaNetTimeout > netTimeoutMax }, func(s *Settings) string { return span(s.ReplicaNetTimeout) }, SeverityWarning,
 		"it takes that long to notice a silent primary, and to stop a receiver that is connecting", "SET PERSIST replica_net_timeout=4"},
 	{"SOURCE_HEARTBEAT_PERIOD", slowHeartbeat, nil, SeverityWarning,
 		"it is a slow witness when the primary falls silent", "CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD=0.5 while the receiver is stopped"},
-	{"SOURCE_CONNECT_RETRY", func(o *Observation) bool { return o.Settings.ReplicaRetryPeriod > retryPeriodMax }, func(s Settings) any { return span(s.ReplicaRetryPeriod) }, SeverityInfo,
+	{"SOURCE_CONNECT_RETRY", func(o *Observation) bool { return o.Settings.ReplicaRetryPeriod > retryPeriodMax }, func(s *Settings) string { return span(s.ReplicaRetryPeriod) }, SeverityInfo,
 		"it comes back late after a short outage of the primary", "CHANGE REPLICATION SOURCE TO SOURCE_CONNECT_RETRY=1 while the receiver is stopped"},
 	{"SOURCE_AUTO_POSITION", func(o *Observation) bool { return o.Replication != nil && !o.Replication.AutoPosition }, nil, SeverityCritical,
 		"it follows files and offsets, so it cannot be given another source", "CHANGE REPLICATION SOURCE TO SOURCE_AUTO_POSITION=1 while both threads are stopped"},
@@ -82,12 +83,13 @@ func (q *inquiry) settings() []Finding {
 func (q *inquiry) wrongSettings(o *Observation) []Finding {
 	f := Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address}
 	var names []string
-	for _, r := range requirements {
+	for i := range requirements {
+		r := &requirements[i]
 		if !r.broken(o) {
 			continue
 		}
 		names = append(names, r.name)
-		f.Evidence = append(f.Evidence, q.saw(o, "%s: %s. Mend: %s", r.shown(o), r.loss, r.statement))
+		f.Evidence = append(f.Evidence, q.noted(o, r.shown(o)+": "+r.loss+". Mend: "+r.statement))
 		if r.severity.rank() < f.Severity.rank() {
 			f.Severity = r.severity
 		}
@@ -100,12 +102,12 @@ func (q *inquiry) wrongSettings(o *Observation) []Finding {
 	return []Finding{f}
 }
 
-func (r requirement) shown(o *Observation) string {
+func (r *requirement) shown(o *Observation) string {
 	switch {
 	case r.value != nil:
-		return fmt.Sprintf("%s is %v", r.name, r.value(o.Settings))
+		return r.name + " is " + r.value(&o.Settings)
 	case r.name == "SOURCE_HEARTBEAT_PERIOD" && o.Replication.HeartbeatEvery > 0:
-		return fmt.Sprintf("%s is %s", r.name, span(o.Replication.HeartbeatEvery))
+		return r.name + " is " + span(o.Replication.HeartbeatEvery)
 	}
 	return r.name + " is off"
 }
@@ -118,7 +120,7 @@ func (q *inquiry) journalMissing(o *Observation) Finding {
 	return Finding{
 		Code: JournalMissing, Severity: SeverityWarning, Server: o.Address,
 		Message:  fmt.Sprintf("%s has no table _primacy.journal: a term cannot be recorded", o.Address),
-		Evidence: []Evidence{q.saw(o, "_primacy.journal does not exist")},
+		Evidence: []Evidence{q.noted(o, "_primacy.journal does not exist")},
 		WhyNot:   "create it on the primary, as the documentation of the schema says; replication carries it to the others",
 	}
 }

@@ -14,13 +14,31 @@ const byProbe = "probe"
 
 // saw is a fact from our own probe of a server.
 func (q *inquiry) saw(o *Observation, fact string, values ...any) Evidence {
-	return Evidence{Server: o.Address, By: byProbe, Fact: fmt.Sprintf(fact, values...) + ", probed " + q.ago(o.At), At: o.At}
+	return q.noted(o, fmt.Sprintf(fact, values...))
+}
+
+// noted is saw for a fact that needs no values. What is wrong for hours is worded again on every round, since the time of
+// the probe is part of it.
+func (q *inquiry) noted(o *Observation, fact string) Evidence {
+	return Evidence{Server: o.Address, By: byProbe, Fact: q.dated(fact, ", probed ", o.At), At: o.At}
 }
 
 // said is a fact about one server that another one reported when it was probed.
-func (q *inquiry) said(about Address, reporter *Observation, fact string, values ...any) Evidence {
-	return Evidence{Server: about, By: string(reporter.Address),
-		Fact: fmt.Sprintf(fact, values...) + ", asked " + q.ago(reporter.At), At: reporter.At}
+func (q *inquiry) said(about Address, reporter *Observation, fact string) Evidence {
+	return Evidence{Server: about, By: string(reporter.Address), Fact: q.dated(fact, ", asked ", reporter.At), At: reporter.At}
+}
+
+// dated adds to a fact when it was found, in one piece of memory.
+func (q *inquiry) dated(fact, found string, at time.Time) string {
+	var room [24]byte
+	age := appendSpan(room[:0], q.now.Sub(at))
+	var b strings.Builder
+	b.Grow(len(fact) + len(found) + len(age) + len(" ago"))
+	b.WriteString(fact)
+	b.WriteString(found)
+	b.Write(age)
+	b.WriteString(" ago")
+	return b.String()
 }
 
 // lastSeen quotes the last answered probe of a server; nothing when there was none.
@@ -35,22 +53,22 @@ func (q *inquiry) lastSeen(a Address) []Evidence {
 func (q *inquiry) ago(t time.Time) string { return span(q.now.Sub(t)) + " ago" }
 
 // span writes a duration as one reads it aloud: 0.4 s, 12 s, 3 min, 5 h, 2 days.
-func span(d time.Duration) string {
+func span(d time.Duration) string { return string(appendSpan(nil, d)) }
+
+func appendSpan(out []byte, d time.Duration) []byte {
 	d = max(d, 0)
 	switch {
 	case d < 10*time.Second:
-		return rounded(d.Seconds(), 1) + " s"
+		return append(strconv.AppendFloat(out, d.Seconds(), 'f', 1, 64), " s"...)
 	case d < 2*time.Minute:
-		return rounded(d.Seconds(), 0) + " s"
+		return append(strconv.AppendFloat(out, d.Seconds(), 'f', 0, 64), " s"...)
 	case d < 2*time.Hour:
-		return rounded(d.Minutes(), 0) + " min"
+		return append(strconv.AppendFloat(out, d.Minutes(), 'f', 0, 64), " min"...)
 	case d < 48*time.Hour:
-		return rounded(d.Hours(), 0) + " h"
+		return append(strconv.AppendFloat(out, d.Hours(), 'f', 0, 64), " h"...)
 	}
-	return rounded(d.Hours()/24, 0) + " days"
+	return append(strconv.AppendFloat(out, d.Hours()/24, 'f', 0, 64), " days"...)
 }
-
-func rounded(x float64, digits int) string { return strconv.FormatFloat(x, 'f', digits, 64) }
 
 // named joins names: "B", "B and C", "B, C and D".
 func named(names []Address) string { return joinedAddresses(names, "and") }
