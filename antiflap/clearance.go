@@ -85,7 +85,7 @@ func (s Settings) Clear(r Request, c Cluster, f Fleet) (Clearance, Refusal, bool
 		why:        why(r, c, refusal),
 		at:         r.Now,
 		automatic:  r.Automatic,
-		windowOpen: c.Window(r.Now).Open,
+		windowOpen: c.isOpen(r.Now),
 	}, Refusal{}, true
 }
 
@@ -112,10 +112,11 @@ func (s Settings) firstObjection(r Request, c Cluster, f Fleet) (Refusal, bool) 
 }
 
 func (s Settings) windowObjects(r Request, c Cluster) (Refusal, bool) {
+	if !c.isOpen(r.Now) {
+		return Refusal{}, false
+	}
 	w := c.Window(r.Now)
 	switch {
-	case !w.Open:
-		return Refusal{}, false
 	case w.Held:
 		return Refusal{Code: Unproven, Reason: w.Reason, Lift: w.Lift}, !r.PrimaryCertainlyGone
 	case r.PrimaryCertainlyGone && s.ReplaceGonePrimary && !c.Proven.IsZero():
@@ -167,14 +168,14 @@ func (s Settings) brakeObjects(r Request, f Fleet) (Refusal, bool) {
 
 // why puts the clearance into words.
 func why(r Request, c Cluster, overridden Refusal) string {
-	switch w := c.Window(r.Now); {
+	switch standing := c.standing(r.Now); {
 	case !r.Automatic && overridden.Code != "":
 		return fmt.Sprintf("asked for by %s, although: %s", person(r.Operator), overridden.Reason)
 	case !r.Automatic:
 		return "asked for by " + person(r.Operator)
-	case w.Held:
+	case standing == standingHeld:
 		return "automatic; the last change never proved itself, but its window is over and the primary is certainly gone"
-	case w.Open:
+	case standing == standingRunning:
 		return fmt.Sprintf("automatic, inside a window: the primary is certainly gone, and it had proved itself at %s", clock(c.Proven))
 	default:
 		return "automatic; nothing stands against it"

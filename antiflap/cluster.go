@@ -73,7 +73,7 @@ func (c Cluster) ended(at time.Time, by string) Cluster {
 // Acknowledge lifts the window: a person has looked. Without a window there is nothing to lift and nothing changes.
 // The back-off after failed attempts goes on; see [Cluster.AttemptsReset].
 func (c Cluster) Acknowledge(by, reason string, now time.Time) Cluster {
-	if !c.Window(now).Open {
+	if !c.isOpen(now) {
 		return c
 	}
 	c.AcknowledgedBy, c.AcknowledgedReason, c.AcknowledgedAt = by, reason, wall(now)

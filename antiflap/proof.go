@@ -37,7 +37,7 @@ func (c Cluster) Doubted() Cluster {
 }
 
 // wantsProof is false once a proof can change nothing more.
-func (c Cluster) wantsProof(now time.Time) bool { return c.Window(now).Open }
+func (c Cluster) wantsProof(now time.Time) bool { return c.isOpen(now) }
 
 // seenServing extends the run of good service, or starts one. The run's end is moved in steps of an eighth of what has to
 // be proved, so that a caller that saves each difference saves eight times and not on every probe.

@@ -21,17 +21,39 @@ type Window struct {
 // that stalls every leader in turn would move the primary once per window for ever; one change, then stop. A primary
 // that is certainly gone may be replaced then all the same, see [Settings.Clear].
 func (c Cluster) Window(now time.Time) Window {
+	switch c.standing(now) {
+	case standingNone:
+	case standingRunning:
+		return c.running(now)
+	case standingHeld:
+		return c.held()
+	}
+	return Window{}
+}
+
+// standing is what there is of a window at a moment, without the words, which are not wanted on every round.
+type standing int
+
+const (
+	standingNone standing = iota
+	standingRunning
+	standingHeld
+)
+
+func (c Cluster) standing(now time.Time) standing {
 	switch {
 	case c.Opened.IsZero() || !c.Ended.IsZero():
-		return Window{}
+		return standingNone
 	case now.Before(c.Until):
-		return c.running(now)
+		return standingRunning
 	case c.Proven.IsZero():
-		return c.held()
-	default:
-		return Window{}
+		return standingHeld
 	}
+	return standingNone
 }
+
+// isOpen tells whether a window is open, held ones included.
+func (c Cluster) isOpen(now time.Time) bool { return c.standing(now) != standingNone }
 
 // length is how long the latest window lasts, left to itself.
 func (c Cluster) length() time.Duration { return c.Until.Sub(c.Opened) }
