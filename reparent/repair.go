@@ -48,8 +48,8 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 			return followPrimary(f.Server, s, primary), true
 		}
 		return Command{Verb: Fence}, true
-	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ApplierStopped,
-		topology.ApplierFailed, topology.WritableReplica, topology.AckerDisabled, topology.UnknownAcker:
+	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ReceiverFailed,
+		topology.ApplierStopped, topology.ApplierFailed, topology.ReplicaOffline, topology.WritableReplica, topology.AckerDisabled, topology.UnknownAcker:
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
 		}

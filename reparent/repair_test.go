@@ -30,6 +30,13 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 	}{
 		{"all is well", trio(), "B", ""},
 		{"a receiver that was stopped", trio().Stopped("B"), "B", Follow},
+		{"a receiver that ran out of attempts to reach the source", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 2003
+		}), "B", Follow},
+		{"a receiver that still tries", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadConnecting, 2003
+		}), "B", ""},
+		{"a replica in offline mode", trio().Edit("B", func(o *topology.Observation) { o.OfflineMode = true }), "B", Follow},
 		{"a writable replica", trio().Writable("B"), "B", Follow},
 		{"a writable replica with an errant transaction is closed", trio().Writable("B").Executed("B", "A:1-100, t1, B:1"), "B", Demote},
 		{"a read-only replica with an errant transaction is left alone", trio().Executed("B", "A:1-100, t1, B:1"), "B", ""},

@@ -22,6 +22,8 @@ const (
 	lengthDefault = 45 * time.Second
 	graceMax      = 90 * time.Second
 	adoptedWithin = 15 * time.Second
+	restAtLeast   = 2 * time.Second
+	restAtMost    = 30 * time.Second
 )
 
 // world is everything that is simulated in one lifetime.
@@ -214,10 +216,22 @@ func (w *world) rest() {
 		c.process.kill()
 	}
 	w.person.process.kill()
-	w.clock.runUntil(w.clock.now+3*time.Second, w.broken)
+	w.clock.runUntil(w.clock.now+restAtLeast, w.broken)
+	w.clock.runUntil(w.clock.now+restAtMost, func() bool { return w.broken() || w.even() })
 	if !w.broken() {
 		w.judge.atTheEnd()
 	}
+}
+
+// even tells whether all members hold the same.
+func (w *world) even() bool {
+	all := w.members()
+	for _, s := range all[1:] {
+		if s.state != processUp || !s.executed().Equal(all[0].executed()) {
+			return false
+		}
+	}
+	return true
 }
 
 // broken tells whether there is no point in going on.

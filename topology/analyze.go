@@ -215,7 +215,7 @@ var codes = []Code{
 	PrimaryReadOnly, LeadershipUnsettled, NoPrimary, WouldBlock, SemiSyncBlocked, PrimarySuspect, PrimaryUnreachableByUs,
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
 	UnknownAcker, SemiSyncSettings, AckerDisabled, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
-	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, Lagging,
+	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, ReplicaOffline, Lagging,
 	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings,
 }
 

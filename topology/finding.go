@@ -43,6 +43,7 @@ const (
 	ApplierFailed          Code = "applier_failed"       // off with an error
 	NotReplicating         Code = "not_replicating"      // a replica without any channel
 	WrongSource            Code = "wrong_source"         // replicates from something else than the primary
+	ReplicaOffline         Code = "replica_offline"      // in offline mode, as after a start with offline_mode=ON
 	Lagging                Code = "lagging"              //
 	Errant                 Code = "errant_transactions"  //
 	PurgedOnSource         Code = "purged_on_source"     // needs transactions that the primary has purged

@@ -41,6 +41,7 @@ func (q *inquiry) channel(o *Observation) []Finding {
 	var found []Finding
 	if q.follows(o) {
 		found = append(found, q.receiver(o)...)
+		found = append(found, q.offline(o)...)
 	} else {
 		found = append(found, q.onChannel(o, WrongSource, SeverityWarning, RemedyReconcile,
 			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.leader), fmt.Sprintf("its source is %s", o.Replication.Source)))
@@ -73,7 +74,11 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
 	switch {
 	case r.ReceiverErrno != 0:
-		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, RemedyNone,
+		remedy := RemedyNone
+		if r.Receiver == ThreadOff && networkErrno(r.ReceiverErrno) { // it was stopped, or ran out of attempts
+			remedy = RemedyReconcile
+		}
+		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, remedy,
 			fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
 	case r.Receiver == ThreadConnecting && q.p.Reach.OK():
 		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", q.leader), fact)}
@@ -82,6 +87,16 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 			"does not receive: its receiver was stopped without an error", fact)}
 	}
 	return nil
+}
+
+// offline reports a replica that clients cannot use: one that starts with offline_mode=ON, or that was fenced while it
+// followed, waits for somebody to let it back.
+func (q *inquiry) offline(o *Observation) []Finding {
+	if !o.OfflineMode {
+		return nil
+	}
+	return []Finding{q.onChannel(o, ReplicaOffline, SeverityWarning, RemedyReconcile,
+		"follows the primary and is in offline mode: no client can read there", "offline_mode is ON")}
 }
 
 // purged tells whether a server that does not receive needs transactions which the primary has purged. One that

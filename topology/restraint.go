@@ -105,7 +105,7 @@ var inaction = map[Code]string{
 	ServerUnreachable:  "a server's process, host and network are not Primacy's to start or mend; it is reconciled when it is back",
 	ServerDenied:       "accounts and limits are changed by an operator only",
 	GrantMissing:       "accounts are changed by an operator only",
-	ReceiverFailed:     "MySQL tries again by itself; the cause has to be mended first",
+	ReceiverFailed:     "the cause has to be mended first; as long as the receiver is connecting, MySQL tries again by itself",
 	ReceiverConnecting: "MySQL tries again by itself",
 	ApplierFailed:      "starting it again would fail again; the cause has to be mended first",
 	Lagging:            "a replica catches up by itself, and one that lags delays no failover",
@@ -130,11 +130,11 @@ func (q *inquiry) sharesIdentity(a Address) bool {
 
 // towardsPrimary are the findings whose remedy attaches something to the primary. While it fails that would at best be
 // in vain, and at worst give acknowledgements back to a server that a leadership change is about to revoke.
-var towardsPrimary = []Code{NotReplicating, WrongSource, ReceiverStopped, AckerDisabled, UnknownAcker, SemiSyncAsync, SemiSyncSettings}
+var towardsPrimary = []Code{NotReplicating, WrongSource, ReceiverStopped, ReceiverFailed, ReplicaOffline, AckerDisabled, UnknownAcker, SemiSyncAsync, SemiSyncSettings}
 
 // causedByChange are the findings that a running leadership change brings about by itself.
 var causedByChange = []Code{
 	PrimaryReadOnly, PrimaryUnverified, LeadershipUnsettled, NoPrimary, NotAdopted, TwoWritable, StalePrimary, WritableReplica,
 	SemiSyncBlocked, SemiSyncAsync, SemiSyncSettings, AckerDisabled, UnknownAcker, NotReplicating, WrongSource,
-	ReceiverStopped, ReceiverFailed, ReceiverConnecting, Lagging, JournalMissing, WouldBlock,
+	ReceiverStopped, ReceiverFailed, ReceiverConnecting, ReplicaOffline, Lagging, JournalMissing, WouldBlock,
 }

@@ -145,6 +145,8 @@ var troubles = []trouble{
 		"it receives": cluster(), "it was stopped": cluster().Stopped("B"), "the primary is the dead one": cluster().Dead("A"),
 		"an error of the past": receiverError(topology.ThreadOn, 2003)}},
 	{topology.ReceiverFailed, "B", "no way to the primary", receiverError(topology.ThreadConnecting, 2003), "firewall", nil},
+	{topology.ReplicaOffline, "B", "it starts in offline mode", cluster().Edit("B", func(o *observation) { o.OfflineMode = true }), "no client can read", nil},
+	{topology.ReceiverFailed, "B", "no way to the primary, and no attempts left", receiverError(topology.ThreadOff, 2003), "firewall", nil},
 	{topology.ReceiverFailed, "B", "same server ids", receiverError(topology.ThreadOff, 13117), "same server_id", nil},
 	{topology.ReceiverConnecting, "B", "trying", receiverError(topology.ThreadConnecting, 0), "is connecting to A", clusters{
 		"it receives": cluster(), "the primary is the dead one": cluster().Dead("A").Connecting(0, "B"), "it fails": receiverError(topology.ThreadConnecting, 2003)}},
