@@ -10,13 +10,17 @@
 //
 //	Promise     Durable(L, H) exactly when H ∪ {L} outlives every loss that the policy promises to outlive.
 //	Told        every Q outlives them: MySQL never answers too early.
-//	Revoked     F is accepted  ⇒  |E \ F| < k or L ∈ Z: L completes nothing more.
+//	Revoked     F is accepted  ⇒  |E \ F| < k, or L ∈ Z, or an operator certified L: it completes nothing more.
 //	Found       F is accepted  ⇒  the chosen history has what L completed with Q, for every Q.
 //	Established F is accepted and the marker may be written with A attached  ⇒  the candidate is in F and leads
 //	            nothing any more, |A ∩ E'| ≥ k', and each k' of A ∩ E' outlive the losses. By Revoked nobody else
 //	            completes then: two leaders exclude each other.
 //	Changed     Revoked and Found hold at every step of a change of the rules, with all that was completed on the
 //	            way, for an elector that knows just the ruleset that is on record at that step.
+//
+// Policy none promises nothing of what its primary alone holds, and with allow_unfenced not even Revoked; an operator
+// may accept that Found does not hold. Everything is tried up to the names of servers and zones, and in clusters of five
+// one thing at a time goes wrong.
 //
 // Revoked and Found say of the frozen sets what quorum systems say of theirs: each meets every Q.
 package policy
