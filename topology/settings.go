@@ -97,8 +97,7 @@ func (q *inquiry) wrongSettings(o *Observation) []Finding {
 	if len(names) == 0 {
 		return nil
 	}
-	f.Message = fmt.Sprintf("%s has %s that %s a loss: %s", o.Address, plural(len(names), "setting", "settings"),
-		does(len(names), "permits", "permit"), strings.Join(names, ", "))
+	f.Message = string(o.Address) + " has " + plural(len(names), "setting that permits", "settings that permit") + " a loss: " + strings.Join(names, ", ")
 	return []Finding{f}
 }
 
