@@ -180,7 +180,6 @@ type pipe struct {
 // end is one side of a pipe.
 type end struct {
 	at     place
-	last   time.Duration // when the newest message to here arrives
 	coming queue[func()] // messages on their way to here, each with an event for its arrival
 	held   []func()      // messages to here that a cut holds up
 	take   func()        // takes the next of coming
@@ -195,8 +194,8 @@ func (n *network) open(from, to place) *pipe {
 	return p
 }
 
-// arrival is the next message at its end. They arrive in the order in which they were sent, so none needs to be told
-// from the others.
+// arrival is the next message at its end. Whatever delays were drawn for them, they arrive in the order in which they
+// were sent.
 func (e *end) arrival() {
 	if do := e.coming.pop(); !e.closed {
 		do()
@@ -230,11 +229,9 @@ func (p *pipe) carry(e *end, from place, do func()) {
 }
 
 func (p *pipe) arrange(e *end, delay time.Duration, do func()) {
-	now := p.net.clock.now
 	p.reached = true
-	e.last = max(e.last, now+delay)
 	e.coming.push(do)
-	p.net.clock.after(e.last-now, e.take)
+	p.net.clock.after(delay, e.take)
 }
 
 // close ends the connection from one side. Nothing arrives there any more; the other side hears of it after all that was

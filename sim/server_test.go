@@ -744,6 +744,27 @@ func TestAStalledDiskHangsCommitsAndAcknowledgements(t *testing.T) {
 	f.check("disks outlast processes", f.a.disk.full)
 }
 
+func TestAStalledDiskStopsTheApplier(t *testing.T) {
+	f := newTrio(t)
+	f.b.blockApplier(true)
+	o := f.written(f.a)
+	f.b.stallDisk()
+	f.b.blockApplier(false)
+	f.stays("received and not applied", func() bool { return f.b.unapplied() && !f.b.hasRow(o.row) })
+	f.b.healDisk()
+	f.arrives(f.b, o.row)
+}
+
+func TestWithoutWaitNoReplicaSemiSyncEndsWithItsLastAcker(t *testing.T) {
+	f := newTrio(t)
+	f.a.setWaitNoReplica(false)
+	f.check("on while there are ackers", f.a.semiSync().SourceActive)
+	f.stopAckers()
+	f.pass(2 * goneAfter)
+	f.check("off without", !f.a.semiSync().SourceActive)
+	f.written(f.a)
+}
+
 func TestAFrozenServerTakesUpWhatCameMeanwhile(t *testing.T) {
 	f := newTrio(t)
 	f.exec(f.c, stopReceiver)
