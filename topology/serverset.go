@@ -106,7 +106,7 @@ func (s ServerSet) Without(addresses ...Address) ServerSet {
 
 // And holds what is in both sets.
 func (s ServerSet) And(t ServerSet) ServerSet {
-	return s.Where(func(a Address) bool { return t.Has(a) })
+	return s.Where(t.Has)
 }
 
 // Equal tells whether both hold the same servers.
