@@ -150,13 +150,13 @@ const (
 
 // Result is what came of a command.
 type Result struct {
-	Outcome Outcome       `json:"outcome"`
-	Reason  Reason        `json:"reason,omitempty"`
-	Detail  string        `json:"detail,omitempty"`
+	Outcome Outcome `json:"outcome"`
+	Reason  Reason  `json:"reason,omitempty"`
+	Detail  string  `json:"detail,omitempty"`
 	// Owner is the highest term that acts on the server, when that is why the command was refused (Fenced); 0 when it is
 	// not known.
-	Owner uint32 `json:"owner,omitempty"`
-	Took    time.Duration `json:"took"`
+	Owner uint32        `json:"owner,omitempty"`
+	Took  time.Duration `json:"took"`
 	// Observation is what the command read back after it acted; Reach is ReachUnknown when it read
 	// nothing. Positions in it are first-hand and were taken after the effect.
 	Observation topology.Observation `json:"observation,omitzero"`
