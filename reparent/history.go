@@ -262,11 +262,17 @@ func (op Operation) floor() gtid.Set {
 	floor := op.Floor.Union(op.foundation())
 	for _, l := range op.Leaders {
 		p, before := op.Progress[l.Address], op.Known[l.Address]
-		if p.Silenced == Yes && p.Reading != nil && p.Reading.Incarnation == op.establishedIncarnation(l.Address) && before.Incarnation == p.Reading.Incarnation {
+		if p.Silenced == Yes && p.Reading != nil && p.Reading.Incarnation == op.establishedIncarnation(l.Address) && before.Incarnation == p.Reading.Incarnation && op.answered(*p.Reading) {
 			floor = floor.Union(p.Reading.Executed)
 		}
 	}
 	return floor
+}
+
+// answered tells whether all that a leader shows as committed can have been answered to clients. Where commits wait for
+// acknowledgements and the waiting was switched off, as fencing does once nobody listens any more, it cannot.
+func (op Operation) answered(leader topology.Observation) bool {
+	return leader.SemiSync.Verified() || op.Ruleset.AcksNeeded(leader.Address) == 0
 }
 
 // foundation is what became durable when the established leadership was: everything before its marker,

@@ -32,6 +32,7 @@ type judge struct {
 	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
 	fewest  int                // the least number of acks that any ruleset of this world wants
 
+	established  map[uint32]time.Duration // when the marker of each term was first acknowledged
 	changes      []change
 	acknowledges time.Duration // when an operator last lifted a window; negative for never
 }
@@ -57,7 +58,7 @@ type change struct {
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: map[int64]completedWrite{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{},
+		world: w, completions: map[int64]completedWrite{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]time.Duration{},
 		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed = j.completed
@@ -143,6 +144,9 @@ func (j *judge) seen(_ *client, row int64) {
 
 // marked claims that whoever has its term's marker acknowledged holds all that was promised: it is about to be opened.
 func (j *judge) marked(s *server, t *transaction) {
+	if _, again := j.established[t.decision.Term]; !again {
+		j.established[t.decision.Term] = j.world.clock.now
+	}
 	if lost := j.promised.Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
 	}
@@ -173,15 +177,18 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 	w.tell(e.name, "%s: %s", ev.Kind, ev.Text)
 }
 
-// changed takes in a change that was established.
+// changed takes in a change that was established. Several electors may tell of the same one, and a paused one much later.
 func (j *judge) changed(op reparent.Operation) {
 	w := j.world
+	if slices.ContainsFunc(j.changes, func(c change) bool { return c.term == op.Term }) {
+		return
+	}
 	to := w.hosts.at(op.To)
 	if op.Kind != reparent.KindAdoption {
 		w.report.Changes++
 	}
 	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
-	now := change{at: w.clock.now, term: op.Term, kind: op.Kind, to: op.To, life: to.life}
+	now := change{at: j.established[op.Term], term: op.Term, kind: op.Kind, to: op.To, life: to.life}
 	if op.Automatic && op.Kind == reparent.KindEmergency && len(j.changes) > 0 {
 		j.window(j.changes[len(j.changes)-1], now)
 	}
