@@ -231,9 +231,6 @@ func (f *fleet) hangUp(w *wire) {
 
 // close ends all connections, as the kernel does for a process that was killed.
 func (f *fleet) close() {
-	for _, k := range f.keepers {
-		k.leave()
-	}
 	for _, w := range f.wires {
 		w.close()
 	}

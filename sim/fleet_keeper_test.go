@@ -41,6 +41,9 @@ func TestARoundSeesEachServerAsItWasWhenAskedByTheElectorsOwnClock(t *testing.T)
 		if o.Address != a || o.UUID != b.at(a).uuid || o.Incarnation != b.at(a).incarnation || !o.Executed.Equal(b.at("A").executed()) {
 			t.Errorf("%s was seen as %+v", a, o)
 		}
+		if again := b.observe(f)[i]; !again.StartedAt.Equal(o.StartedAt) {
+			t.Errorf("%s started at %s, and then at %s", a, o.StartedAt, again.StartedAt)
+		}
 		if !o.At.Equal(before) || o.Latency < 2*b.network.fast || o.Latency > 2*b.network.slow {
 			t.Errorf("%s was asked at %s, and it took %s", a, o.At, o.Latency)
 		}
@@ -257,4 +260,13 @@ func TestAPausedElectorDoesNothingWithWhatArrives(t *testing.T) {
 	}
 	f.process.thaw()
 	b.reaches(f, reachOK, reachOK)
+}
+
+func TestAFailureOfALoginThatBeganBeforeTheProbeIsNoNews(t *testing.T) {
+	b := newBench(t, 2, 1)
+	f := b.elector("one")
+	b.at("A").freeze()
+	b.reaches(f, reachSilent, reachOK)
+	b.clock.after(100*time.Millisecond, b.at("A").kill)
+	b.reaches(f, reachRefused, reachOK)
 }

@@ -109,6 +109,7 @@ type server struct {
 	blocked                          []*blocked  // writes that wait for the global read lock
 	guests                           []*guest
 	nextGuest                        int64
+	knocking                         []*wire // that a frozen process has not let in
 	locks                            []namedLock
 	dumps                            []*dump
 	awaited                          []*awaited // WAIT_FOR_EXECUTED_GTID_SET

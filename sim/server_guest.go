@@ -77,6 +77,9 @@ func (h *hosts) dial(from place, to topology.Address, who account, says announce
 			w.pipe.send(caller, func() { w.lost(errConnRefused) })
 			return
 		}
+		if s.state == processFrozen {
+			s.knocking = append(s.knocking, w)
+		}
 		s.inTurn(s.life, func() { s.welcome(w, who, says) })
 	})
 	return w

@@ -119,12 +119,16 @@ func (s *server) end() {
 	for _, g := range s.guests {
 		g.wire.pipe.close(callee)
 	}
+	for _, w := range s.knocking { // the kernel had accepted them in its place
+		w.pipe.close(callee)
+	}
 	for _, d := range s.dumps {
 		d.pipe.close(callee)
 	}
 	if s.channel != nil {
 		s.channel.processEnded()
 	}
+	s.knocking = nil
 	s.waiting, s.commits, s.closings, s.blocked, s.guests = nil, nil, nil, nil, nil
 	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight = nil, nil, nil, nil, nil, 0
 	s.hosts.sourceChanged(s)

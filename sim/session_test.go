@@ -44,6 +44,48 @@ func TestAMarkerOfALaterTermIsAFenceOfItsOwn(t *testing.T) {
 	for _, server := range []topology.Address{"A", "B"} {
 		r := b.no(b.one(one, 5, reparent.Command{Verb: reparent.Follow, Server: server, Source: "C"}), reparent.ReasonFenced)
 		t.Log(r.Detail)
+		b.no(b.one(one, 5, reparent.Command{Verb: reparent.AwaitAckers, Server: server}), reparent.ReasonFenced)
+	}
+}
+
+func TestAMarkerThatArrivesBetweenTwoStatementsOfAFreezeStopsTheNext(t *testing.T) {
+	for at := 1; ; at++ {
+		b := newBench(t, 3, 1)
+		one, two := b.elector("one"), b.elector("two")
+		statements, over := 0, false
+		one.sending = func(topology.Address, reparent.Verb, int) {
+			if statements++; statements == at {
+				one.process.pause()
+			}
+		}
+		var r reparent.Result
+		one.process.spawn(func() {
+			r = one.Do(t.Context(), orchestrator.Batch{Commands: []reparent.Command{
+				{Verb: reparent.Freeze, Server: "B", Cluster: "shop", Term: 5, Deadline: time.Minute},
+			}})[0]
+			over = true
+		})
+		b.pass(100 * time.Millisecond)
+		if over {
+			if at < 9 {
+				t.Errorf("it has %d statements only", at-1)
+			}
+			return
+		}
+		before := b.receives("B")
+		mark := b.marker(two, 6, "C") // it acts on C only
+		mark.Acks = 0
+		b.yes(b.one(two, 6, mark))
+		b.at("B").follows("C", true)
+		b.pass(100 * time.Millisecond)
+		one.process.thaw()
+		b.pass(time.Second)
+		if before && (r.Reason != reparent.ReasonFenced || r.Outcome == reparent.Yes) {
+			t.Errorf("paused before statement %d: %s %s (%s)", at, r.Outcome, r.Reason, r.Detail)
+		}
+		if before && !b.receives("B") {
+			t.Errorf("paused before statement %d it was frozen", at)
+		}
 	}
 }
 
@@ -80,6 +122,17 @@ func TestARestartedElectorTakesOverItsOwnTermAndItsEarlierProcessMayNot(t *testi
 	b.yes(b.one(again, 5, antidote))
 	b.no(b.one(one, 5, antidote), reparent.ReasonFenced)
 	b.no(b.one(one, 5, reparent.Command{Verb: reparent.Antidote, Server: "B", Acks: 1}), reparent.ReasonFenced)
+}
+
+func TestAnEarlierProcessOfAnElectorDoesNotEndTheSessionsOfItsLaterTerm(t *testing.T) {
+	b := newBench(t, 3, 1)
+	one := b.elector("one")
+	again := b.elector("one")
+	b.yes(b.one(again, 6, antidote))
+	b.no(b.one(one, 5, antidote), reparent.ReasonFenced)
+	if !again.tenures[0].sessions[0].link.alive() {
+		t.Error("the later session was ended")
+	}
 }
 
 func TestSessionsAreKeptBetweenCommandsAndOpenedAgainWhenTheyBroke(t *testing.T) {

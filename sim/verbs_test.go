@@ -88,6 +88,9 @@ func TestAPoisonedLeaderCompletesNothingAndTheAntidoteLetsItGoOn(t *testing.T) {
 	b := newBench(t, 3, 1)
 	f := b.elector("one")
 	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Poison, Server: "B"}), reparent.ReasonNotSemiSync)
+	b.at("A").setWaitNoReplica(false)
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Poison, Server: "A"}), reparent.ReasonNotSemiSync)
+	b.at("A").setWaitNoReplica(true)
 	r := b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Poison, Server: "A"}))
 	if r.Observation.SemiSync.Acks != topology.PoisonAcks || !r.Observation.OfflineMode {
 		t.Errorf("it read back %+v", r.Observation)
@@ -191,6 +194,7 @@ func TestWhatCannotFollowIsRefused(t *testing.T) {
 	if !b.at("C").executed().Has(stray.gtid) {
 		t.Fatal("the stray write is not there")
 	}
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "C", Source: "A", Acker: true, Within: b.marker(f, 9, "A").Decision.Marker().Set()}), reparent.ReasonErrant)
 	b.isolateAckers()
 	b.write("A", 1)
 	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "A", Source: "B"}), reparent.ReasonWaiters)
@@ -296,7 +300,12 @@ func TestAMarkerIsDurableWhenTheCommandReturnsAndOnlyThenOthersMayWrite(t *testi
 	b := newBench(t, 3, 1)
 	f := b.elector("one")
 	mark := b.candidate(f)
+	statements := 0
+	f.sending = func(topology.Address, reparent.Verb, int) { statements++ }
 	b.yes(b.one(f, 2, mark))
+	if statements != 5 { // state, source side, super_read_only off, the marker, source side again
+		t.Errorf("it took %d statements, though everything was made ready beforehand", statements)
+	}
 	marker := mark.Decision.Marker().GTID()
 	if !b.at("B").executed().Has(marker) || !b.at("C").position().Has(marker) || !b.at("B").readOnly || b.at("B").superReadOnly {
 		t.Errorf("B: %s, C: %s, read_only %t", b.at("B").executed(), b.at("C").position(), b.at("B").readOnly)
@@ -393,6 +402,9 @@ func TestDetachForgetsTheSourceUnlessSomethingWouldBeLost(t *testing.T) {
 	b.at("B").blockApplier(true)
 	b.write("A", 1)
 	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Detach, Server: "B"}), reparent.ReasonUnapplied)
+	if !b.receives("B") {
+		t.Error("its receiver was stopped all the same")
+	}
 	b.at("B").blockApplier(false)
 	b.pass(10 * time.Millisecond)
 	if r := b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Detach, Server: "B"})); r.Observation.Replication != nil {
@@ -448,4 +460,107 @@ func TestNobodyReadsAVariableWhileTheSourceSideIsSwitchedOff(t *testing.T) {
 	if o := b.observe(one)[0]; !o.OK() || o.Latency > 2*time.Millisecond {
 		t.Errorf("%s after %s", o.Reach, o.Latency)
 	}
+}
+
+func TestAWriteThatStraysInBetweenIsNoticedByTheServerItself(t *testing.T) {
+	const start = 10 // the statement that starts the receiver
+	for at := 1; ; at++ {
+		b := newBench(t, 3, 1)
+		f := b.elector("one")
+		b.write("A", 1)
+		statements := 0
+		f.sending = func(topology.Address, reparent.Verb, int) {
+			if statements++; statements == at {
+				_, _ = b.at("C").errant(5, true)
+				b.at("C").superReadOnly = true
+			}
+		}
+		r := b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "C", Source: "B", Acker: true, Within: b.at("A").executed()})
+		if statements < at {
+			if at <= start {
+				t.Errorf("it has %d statements only", statements)
+			}
+			return
+		}
+		if at <= start {
+			b.no(r, reparent.ReasonErrant)
+		}
+		if at < start-1 && b.at("C").channel.source != "A" {
+			t.Errorf("strayed before statement %d, its source was changed", at)
+		}
+		if state, _ := b.at("C").receiver(); at > 6 && at <= start && state != topology.ThreadOff {
+			t.Errorf("strayed before statement %d, it receives", at)
+		}
+	}
+}
+
+func TestAWritableServerIsClosedBeforeItFollows(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	b.at("C").setReadOnlyOff()
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "C", Source: "B", Acker: true}))
+	if !b.at("C").closed() {
+		t.Error("it is open")
+	}
+	// Opened by hand right before it would start, it does not.
+	statements := 0
+	f.sending = func(topology.Address, reparent.Verb, int) {
+		if statements++; statements == 8 {
+			b.at("C").setReadOnlyOff()
+		}
+	}
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "C", Source: "A", Acker: true}), reparent.ReasonRefused)
+	if b.receives("C") {
+		t.Error("it receives although it is writable")
+	}
+}
+
+func TestAFencedServerHasNoSourceSideEitherWhenNothingWaited(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	r := b.yes(b.one(f, 2, reparent.Command{Verb: reparent.Fence, Server: "A", Deadline: 5 * time.Second}))
+	if r.Observation.SemiSync.SourceEnabled || !r.Observation.OfflineMode || !b.at("A").closed() {
+		t.Errorf("it read back %+v", r.Observation)
+	}
+}
+
+func TestACommitOfSomebodyOutOfReachStopsTheFence(t *testing.T) {
+	b := newBench(t, 2, 1)
+	f := b.elector("one")
+	b.isolateAckers()
+	ended := newPromise[error](b.clock)
+	root := b.hosts.dial(b.network.join("root"), "A", accountRoot, announcement{}, func(error) {})
+	b.pass(5 * time.Millisecond)
+	root.run(func(on *guest, done func(error)) { on.server.write(on, 1, done) }, ended.keep)
+	b.pass(5 * time.Millisecond)
+	b.no(b.one(f, 2, reparent.Command{Verb: reparent.Fence, Server: "A", Deadline: time.Second}), reparent.ReasonWaiters)
+	b.pass(time.Second)
+	if ended.kept || len(b.at("A").closings) != 0 || !b.at("A").semi.source {
+		t.Errorf("it was told %v (%t), %d statements wait for the lock, source side %t", ended.value, ended.kept, len(b.at("A").closings), b.at("A").semi.source)
+	}
+	root.close()
+	b.yes(b.one(f, 2, reparent.Command{Verb: reparent.Fence, Server: "B", Deadline: time.Second}))
+}
+
+func TestAMarkerThatNobodyAcknowledgedIsInDoubtThoughItsCommitReturned(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	mark := b.candidate(f)
+	b.network.cutBoth(b.at("B").place, b.at("C").place)
+	b.pass(time.Second)
+	b.clock.after(100*time.Millisecond, func() { b.at("B").fallBack() })
+	r := b.must(b.one(f, 2, mark), reparent.Unknown, reparent.ReasonNotSemiSync)
+	if !b.at("B").executed().Has(mark.Decision.Marker().GTID()) || r.Took > time.Second {
+		t.Errorf("after %s B holds %s", r.Took, b.at("B").executed())
+	}
+}
+
+func TestTwoDecisionsOfOneTermAreNotBothMarked(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	mark := b.candidate(f)
+	b.yes(b.one(f, 2, mark))
+	mark.Decision.Base = gtid.Set{}
+	mark.Decision, mark.Within = mark.Decision.Sealed(), gtid.Set{}
+	b.no(b.one(f, 2, mark), reparent.ReasonFenced)
 }
