@@ -60,8 +60,6 @@ type binlog struct {
 // end is the place behind the last transaction.
 func (b *binlog) end() int { return b.from + len(b.entries) }
 
-func (b *binlog) at(place int) *transaction { return b.entries[place-b.from] }
-
 // since are the transactions from a place on. Entries are never changed, so the slice may be kept.
 func (b *binlog) since(place int) []*transaction {
 	return b.entries[place-b.from : len(b.entries) : len(b.entries)]

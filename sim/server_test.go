@@ -548,6 +548,10 @@ func TestE23NamedLocksWorkOnAClosedServerAndKillHandsThemOn(t *testing.T) {
 	o := f.run(second.wire, func(on *guest, done func(error)) { done(on.server.killSession(id, on)) })
 	f.eventually("killed", o.ok)
 	f.check("handed on", get(second.wire))
+	third := f.dial(f.b, accountPrimacy, announcement{})
+	f.check("not to be had", !get(third.wire))
+	f.eventually("released", f.run(second.wire, func(on *guest, done func(error)) { on.server.releaseLock(on, "shop"); done(nil) }).ok)
+	f.check("to be had", get(third.wire))
 	f.check("the first noticed", !first.wire.alive())
 	o = f.run(second.wire, func(on *guest, done func(error)) { done(on.server.killSession(id, on)) })
 	f.eventually("1094", func() bool { return o.err == errNoSuchThread })
@@ -742,6 +746,93 @@ func TestAStalledDiskHangsCommitsAndAcknowledgements(t *testing.T) {
 	f.a.boot()
 	f.eventually("up", func() bool { return f.a.state == processUp })
 	f.check("disks outlast processes", f.a.disk.full)
+}
+
+func TestASlowDiskMakesCommitsSlow(t *testing.T) {
+	f := newTrio(t)
+	f.a.slowDisk(400 * time.Millisecond)
+	began := f.clock.now
+	o := f.write(f.a)
+	f.eventually("OK", o.ok)
+	f.check("late", f.clock.now-began >= 400*time.Millisecond)
+	f.a.slowDisk(0)
+	f.check("in time again", f.written(f.a).ok())
+}
+
+func TestSuperReadOnlyBehindAWaiterReads0WhereReadOnlyIsOn(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	f.write(f.a)
+	f.a.readOnly = true
+	closing := f.as(accountPrimacy, f.a, closeNow)
+	f.pass(10 * time.Millisecond)
+	f.check("0 and 1, and it waits", !f.a.superReadOnly && f.a.readOnly && f.a.observe(epoch).Stall.ReadOnlyWait)
+	f.startAckers()
+	f.eventually("in force", func() bool { return closing.ok() && f.a.superReadOnly })
+}
+
+func TestAnAcknowledgementCountsAlsoWhenItsReplicaHasLeft(t *testing.T) {
+	f := newTrio(t)
+	f.a.setAcks(2)
+	f.exec(f.c, stopReceiver)
+	o := f.write(f.a)
+	f.arrives(f.b, o.row)
+	f.exec(f.b, stopReceiver)
+	f.pass(2 * time.Second)
+	_ = f.c.startReceiver()
+	f.eventually("OK", o.ok)
+}
+
+func TestWhatAReplicaGotOnAnEarlierConnectionIsAcknowledgedWithTheNextWriteOnly(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	f.b.setReplicaSide(false)
+	_ = f.b.startReceiver()
+	o := f.write(f.a)
+	f.arrives(f.b, o.row)
+	f.exec(f.b, stopReceiver)
+	f.b.setReplicaSide(true)
+	_ = f.b.startReceiver()
+	f.eventually("connected", func() bool { return f.b.channel.receiver.acknowledges() })
+	f.stays("it waits", func() bool { return !o.heard })
+	next := f.write(f.a)
+	f.eventually("both are answered", func() bool { return o.ok() && next.ok() })
+}
+
+func TestQueuedCommitsAreSentToReplicas(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	f.b.setReplicaSide(false)
+	_ = f.b.startReceiver()
+	f.write(f.a)
+	queued := f.write(f.a)
+	f.arrives(f.b, queued.row)
+	f.check("unheard", !queued.heard)
+}
+
+func TestTheLowestFreeNumberIsUsedNext(t *testing.T) {
+	f := newTrio(t)
+	f.written(f.a)
+	f.a.done.add(gtid.GTID{UUID: f.a.uuid, Number: 3})
+	f.written(f.a)
+	f.written(f.a)
+	f.check("2 and 4", f.a.executed().Equal(gtid.Range(gtid.Source{UUID: f.a.uuid}, 1, 4)) && last(f.a).Number == 4)
+}
+
+func TestStopOfAnApplierThatWaitsForAcknowledgementsHangs(t *testing.T) {
+	f := newTrio(t)
+	f.b.blockApplier(true)
+	f.written(f.a)
+	f.b.enableSource()
+	f.b.blockApplier(false)
+	f.eventually("waiting", func() bool { return waiters(f.b) == 1 })
+	stop := f.as(accountPrimacy, f.b, stopApplier)
+	f.b.setSuperReadOnlyOff()
+	closing := f.as(accountPrimacy, f.b, closeNow)
+	f.stays("both hang", func() bool { return !stop.heard && !closing.heard && f.b.channel.applier.on })
+	f.exec(f.b, sourceOff)
+	f.eventually("both return", func() bool { return stop.ok() && closing.ok() })
+	f.check("off", !f.b.channel.applier.on)
 }
 
 func TestAStalledDiskStopsTheApplier(t *testing.T) {
