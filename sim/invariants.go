@@ -103,9 +103,10 @@ func (j *judge) told(c *client, row int64) {
 		return
 	}
 	w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
-	if done.acks < j.fewest {
+	byHand := slices.Contains(j.opened, done.server)
+	if done.acks < j.fewest || byHand {
 		w.report.Unprotected++
-		if w.clock.now > j.excused && !slices.Contains(j.opened, done.server) {
+		if w.clock.now > j.excused && !byHand {
 			w.violated(NothingLost, "%s answered OK for %s with %d acks", done.server, done.gtid, done.acks)
 		}
 		return

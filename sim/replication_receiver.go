@@ -61,12 +61,12 @@ func (r *receiver) try() {
 	p.ends[callee].gone = func() { source.inTurn(source.life, func() { source.replicaLeft(p) }) }
 	r.pipe = p
 	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, errNoConnection) })
-	p.send(callee, func() { r.reach(p) })
+	p.send(callee, func() { r.reach(p, source) })
 }
 
 // reach is the connection at the source's host.
-func (r *receiver) reach(p *pipe) {
-	s, source := r.channel.server, r.source
+func (r *receiver) reach(p *pipe, source *server) {
+	s := r.channel.server
 	if source.refuses() {
 		p.send(caller, func() { r.refused(p, errNoConnection) })
 		return
