@@ -35,6 +35,8 @@ func EvenCluster(servers int, p topology.Policy) (Cluster, error) {
 	}
 	return Cluster{
 		Ruleset: rules, ProbeInterval: time.Second,
-		Antiflap: antiflap.Settings{Window: 2 * time.Second, ReplaceGonePrimary: true, FleetChangesMax: 100},
+		Antiflap: antiflap.Settings{
+			Window: 3 * time.Second, WindowMax: time.Minute, ProvenAfter: 2 * time.Second, ReplaceGonePrimary: true, FleetChangesMax: 100,
+		},
 	}, nil
 }
