@@ -128,7 +128,7 @@ type person struct {
 }
 
 // patience of an operator, before an acknowledgement and before a server is rebuilt.
-const personLooks = 2 * time.Second
+const personLooks = time.Second
 
 func (w *world) employ() *person {
 	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, refused: -1}

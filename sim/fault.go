@@ -70,8 +70,10 @@ func Kinds() []Kind {
 func (k Kind) weight() int {
 	switch k {
 	case Crash:
-		return 16
-	case Freeze, Isolate, CutPair, PauseElector, KillElector, WishPlanned:
+		return 20
+	case WishPlanned:
+		return 8
+	case Freeze, Isolate, CutPair, PauseElector, KillElector:
 		return 4
 	case HostDown, DiskStall, CutOneWay, Blind, CutStore, LoseReply, StopStore, Split, SlowApplier, WishEmergency:
 		return 2
@@ -132,7 +134,7 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 	for _, k := range on {
 		total += k.weight()
 	}
-	faults := make([]Fault, 1+r.IntN(14))
+	faults := make([]Fault, 1+r.IntN(24))
 	for i := range faults {
 		faults[i] = drawFault(r, pick(on, r.IntN(total)), length)
 	}
@@ -183,7 +185,7 @@ func drawFault(r *rand.Rand, k Kind, length time.Duration) Fault {
 	case 2:
 		f.Step = -1 - r.IntN(8)
 	}
-	f.For = []time.Duration{100 * time.Millisecond, time.Second, 3 * time.Second, 8 * time.Second, 20 * time.Second}[r.IntN(5)]
+	f.For = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, time.Second, 3 * time.Second, 8 * time.Second, 20 * time.Second}[r.IntN(6)]
 	f.For += time.Duration(r.Int64N(int64(f.For)))
 	switch k {
 	case KillElector, StopElector, PauseElector, CutStore, LoseReply, EndLease, Blind, BlindAll, BlindOneWay:

@@ -94,7 +94,7 @@ func drawCluster(r *rand.Rand, given *Cluster) Cluster {
 		Ruleset:       drawRuleset(r, n),
 		ProbeInterval: []time.Duration{250 * time.Millisecond, time.Second, time.Second, 2 * time.Second}[r.IntN(4)],
 	}
-	c.Antiflap.Window = []time.Duration{time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(4)]
+	c.Antiflap.Window = []time.Duration{500 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(5)]
 	c.Antiflap.ProvenAfter = []time.Duration{500 * time.Millisecond, 2 * time.Second, 10 * time.Second}[r.IntN(3)]
 	c.Antiflap.WindowMax = time.Minute
 	c.Antiflap.ReplaceGonePrimary = r.IntN(4) > 0
