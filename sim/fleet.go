@@ -186,6 +186,9 @@ func observe(on *guest, at time.Time, o *topology.Observation, done func(error))
 
 // dial logs in and waits for that. A host that does not answer at all is given up after connectTimeout.
 func (f *fleet) dial(ctx *patience, server topology.Address, says announcement) (*wire, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	in := newPromise[error](f.clock)
 	w := f.open(server, says, in.keep)
 	err, answered := in.await(ctx.life, connectTimeout)
@@ -237,14 +240,17 @@ func (f *fleet) close() {
 	f.wires = nil
 }
 
-// send puts a statement on its way. How it ended, or why the connection broke, is kept in the promise.
-func (f *fleet) send(w *wire, what statement) *promise[error] {
+// send puts a statement on its way, unless ctx has ended. How it ended, or why the connection broke, is kept in the promise.
+func (f *fleet) send(ctx *patience, w *wire, what statement) *promise[error] {
 	answer := newPromise[error](f.clock)
-	if !w.alive() {
+	switch {
+	case ctx.Err() != nil:
+		answer.keep(ctx.Err())
+	case !w.alive():
 		answer.keep(errConnReset)
-		return answer
+	default:
+		w.run(readable(what), answer.keep)
 	}
-	w.run(readable(what), answer.keep)
 	return answer
 }
 
@@ -261,7 +267,7 @@ func (f *fleet) await(ctx *patience, w *wire, answer *promise[error]) error {
 // exec is send and await.
 func (f *fleet) exec(ctx *patience, w *wire, what statement) error {
 	f.clock.enter()
-	return f.await(ctx, w, f.send(w, what))
+	return f.await(ctx, w, f.send(ctx, w, what))
 }
 
 // rest lets time pass, until ctx ends.

@@ -160,16 +160,16 @@ func (a *act) warmUp(ctx *patience) {
 func (s *aside) close() { s.fleet.hangUp(s.link) }
 
 // start sends a guarded statement; how it ended is kept in what it returns.
-func (s *aside) start(run statement) *promise[error] {
+func (s *aside) start(ctx *patience, run statement) *promise[error] {
 	s.changed = true
 	s.guards = append([]guard{s.fenceGuard()}, s.guards...)
 	s.step()
-	return s.fleet.send(s.link, guarded(s.guards, run))
+	return s.fleet.send(ctx, s.link, guarded(s.guards, run))
 }
 
 // run is start and the wait for its end.
 func (s *aside) run(ctx *patience, run statement) error {
-	return s.settle(ctx, s.fleet.await(ctx, s.link, s.start(run)))
+	return s.settle(ctx, s.fleet.await(ctx, s.link, s.start(ctx, run)))
 }
 
 // settle explains an end that a guard brought about.

@@ -61,7 +61,7 @@ func (a *act) closeForWrites(ctx *patience) error {
 }
 
 func (s *aside) closeBefore(ctx, beyond *patience) error {
-	ended := s.start(closeStatement(ctx))
+	ended := s.start(beyond, closeStatement(ctx))
 	if err, over := ended.await(ctx.life, -1); over {
 		return s.settle(ctx, err)
 	}
@@ -181,7 +181,7 @@ func (a *act) fenceOff(ctx *patience) (topology.Observation, error) {
 	if err != nil {
 		return topology.Observation{}, err
 	}
-	ended := side.start(closeStatement(ctx))
+	ended := side.start(ctx, closeStatement(ctx))
 	if err := a.drain(ctx, side, ended); err != nil {
 		_ = side.cancel(ctx) // else writes hang behind it until the server gives it up
 		side.close()
