@@ -109,9 +109,10 @@ func (r Report) Failed() bool { return len(r.Violations) > 0 }
 // Text is the report for people: what was simulated, what went wrong in it, and what was broken.
 func (r Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d servers, %s with %d acks, %d electors, %s of virtual time\n", r.Seed, len(r.Ruleset.Members),
-		r.Ruleset.Policy.Kind, r.Ruleset.Policy.Acks, r.Electors, r.Virtual.Round(time.Millisecond))
-	fmt.Fprintf(&b, "%d changes of the primary in %d attempts, %d of %d writes answered\n", r.Changes, r.Attempts, r.Answered, r.Writes)
+	fmt.Fprintf(&b, "seed %d: %s, %s with %s, %s, %s of virtual time\n", r.Seed, counted(len(r.Ruleset.Members), "server"),
+		r.Ruleset.Policy.Kind, counted(r.Ruleset.Policy.Acks, "ack"), counted(r.Electors, "elector"), r.Virtual.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%s of the primary in %s, %d of %s answered\n", counted(r.Changes, "change"), counted(r.Attempts, "attempt"),
+		r.Answered, counted(r.Writes, "write"))
 	for _, f := range r.Faults {
 		fmt.Fprintf(&b, "  fault %s\n", f)
 	}
@@ -119,4 +120,11 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "  BROKEN %s\n", v)
 	}
 	return b.String()
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
