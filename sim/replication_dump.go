@@ -26,6 +26,12 @@ type dump struct {
 	acks      queue[int] // places
 	delivered func()
 	acked     func()
+
+	// listened tells whether the thread that reads acknowledgements knows of the connection, which it does from then on
+	// at the latest; early is what came before.
+	listened bool
+	then     time.Duration
+	early    int
 }
 
 // delivery is a batch of transactions on its way.
@@ -85,6 +91,7 @@ func (s *server) feed(d *dump) {
 	}
 	d.place, d.life, d.uuid = s.log.from, s.life, s.uuid
 	d.delivered, d.acked = d.delivery, d.acknowledgement
+	s.admit(d)
 	s.dumps = append(s.dumps, d)
 	d.pipe.send(caller, func() { d.receiver.connected(d) })
 	s.sendTo(d)
@@ -130,10 +137,49 @@ func (d *dump) acknowledge(place int) {
 func (d *dump) acknowledgement() {
 	place, source := d.acks.pop(), d.source
 	if source.state == processUp && source.life == d.life {
-		source.acknowledge(d.from.serverID, place)
+		source.takeAck(d, place)
 		return
 	}
-	source.inTurn(d.life, func() { source.acknowledge(d.from.serverID, place) })
+	source.inTurn(d.life, func() { source.takeAck(d, place) })
+}
+
+// ackPoll is how long a source's thread waits for acknowledgements before it looks for connections that are new. Any
+// acknowledgement wakes it up earlier, and so does the first connection of all.
+const ackPoll = time.Second
+
+// admit makes a connection known to that thread, if it is not waiting for others.
+func (s *server) admit(d *dump) {
+	now := s.clock.now
+	if d.listened = s.semiSyncClients() == 0; d.listened {
+		s.semi.polled = now
+	}
+	d.then, d.early = now+ackPoll-(now-s.semi.polled)%ackPoll, -1
+}
+
+// takeAck is an acknowledgement as it reaches the source.
+func (s *server) takeAck(d *dump, place int) {
+	if !d.listened && s.clock.now < d.then {
+		if d.early < 0 {
+			s.later(d.then-s.clock.now, s.listenToAll)
+		}
+		d.early = place
+		return
+	}
+	s.acknowledge(d.from.serverID, place)
+	s.listenToAll()
+}
+
+// listenToAll is the thread's look for new connections.
+func (s *server) listenToAll() {
+	s.semi.polled = s.clock.now
+	for _, d := range s.dumps {
+		if !d.listened {
+			d.listened = true
+			if d.early >= 0 {
+				s.acknowledge(d.from.serverID, d.early)
+			}
+		}
+	}
 }
 
 // goneAfter bounds how long a dump thread takes to notice that its replica has left; so long it counts as a client.

@@ -15,6 +15,7 @@ type semiSync struct {
 	waitNoReplica, afterSync bool
 	unacked                  int64 // Rpl_semi_sync_source_no_tx
 	acked                    []ackedTo
+	polled                   time.Duration // when acknowledgements were waited for last
 }
 
 // ackedTo is how far a replica has acknowledged. It counts also when the replica is gone.

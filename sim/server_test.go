@@ -217,8 +217,8 @@ func TestE3SuperReadOnlyTakesEffectWhenTheWaiterIsGone(t *testing.T) {
 	queued := f.write(f.a)
 	f.startAckers()
 	f.eventually("it returns", closing.ok)
-	f.check("the waiter heard OK", o.ok())
 	f.check("in force", f.a.readOnly && f.a.superReadOnly && !f.a.observe(epoch).Stall.ReadOnlyWait)
+	f.eventually("the waiter heard OK", o.ok)
 	f.eventually("what queued is refused", func() bool { return queued.heard })
 	f.check("with 1290", queued.err == errReadOnlyOption)
 }
@@ -797,6 +797,26 @@ func TestWhatAReplicaGotOnAnEarlierConnectionIsAcknowledgedWithTheNextWriteOnly(
 	f.stays("it waits", func() bool { return !o.heard })
 	next := f.write(f.a)
 	f.eventually("both are answered", func() bool { return o.ok() && next.ok() })
+}
+
+func TestASourceThatListensToOthersHearsANewReplicaWithinASecond(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	o := f.write(f.a)
+	began := f.clock.now
+	f.startAckers() // the source has not noticed yet that they were away
+	f.eventually("connected", func() bool { return f.b.channel.receiver.acknowledges() })
+	f.pass(50 * time.Millisecond)
+	f.check("acknowledged and not heard", f.b.hasRow(o.row) && !o.heard)
+	f.eventually("OK", o.ok)
+	f.check("within a second", o.at-began < ackPoll+50*time.Millisecond)
+	f.stopAckers()
+	f.pass(2 * goneAfter)
+	o = f.write(f.a)
+	began = f.clock.now
+	f.startAckers()
+	f.eventually("OK", o.ok)
+	f.check("at once when it listens to nobody", o.at-began < 50*time.Millisecond)
 }
 
 func TestQueuedCommitsAreSentToReplicas(t *testing.T) {
