@@ -107,7 +107,7 @@ func (s *mysqld) resume(c Command) Result {
 	if !c.Within.IsEmpty() && !c.Within.Contains(s.position()) {
 		return no(ReasonErrant)
 	}
-	s.receiver, s.bootStopped = s.channel, false
+	s.receiver = s.channel
 	return yes
 }
 
@@ -159,7 +159,7 @@ func (s *mysqld) follow(c Command) Result {
 		return no(ReasonWaiters)
 	}
 	s.readOnly, s.superReadOnly, s.semiSource, s.offline = true, true, false, false
-	s.semiReplica, s.source, s.channel, s.receiver, s.applier, s.bootStopped = c.Acker, c.Source, true, true, true, false
+	s.semiReplica, s.source, s.channel, s.receiver, s.applier = c.Acker, c.Source, true, true, true
 	return yes
 }
 

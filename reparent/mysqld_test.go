@@ -159,8 +159,13 @@ func (s *mysqld) crash() {
 	}
 }
 
-// shutDown ends the process in order: whoever waits for acknowledgements is told OK (E6).
+// shutDown ends the process in order: whoever waits for acknowledgements is told OK (E6), if no more than one acker is
+// missing. Else the server waits for them on its way out, and somebody kills it.
 func (s *mysqld) shutDown() {
+	if s.clients() < s.acks-1 {
+		s.crash()
+		return
+	}
 	for _, w := range s.waiting {
 		s.complete(w.gtid, false)
 		if w.client {

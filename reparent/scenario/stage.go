@@ -101,7 +101,7 @@ type Kind string
 const (
 	Crash    Kind = "crash"     // kill -9; nothing when it is down
 	Restart  Kind = "restart"   // the process starts again, after a crash if it ran: what waited completes, everything is closed
-	ShutDown Kind = "shut down" // in order: MySQL tells waiting clients OK (E6)
+	ShutDown Kind = "shut down" // in order: MySQL tells waiting clients OK (E6), or is killed when that takes too long
 	Wipe     Kind = "wipe"      // an emptied data directory comes up in its place
 	Clone    Kind = "clone"     // it becomes a copy of Source, closed and following nobody
 	FillDisk Kind = "fill disk" // no commit gets through any more
