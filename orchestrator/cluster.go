@@ -31,8 +31,8 @@ type cluster struct {
 	rulesRefused string // why the configured ruleset is not in force
 	lease        Lease
 	sessionTerm  uint32
-	owner        uint32 // the highest term that servers were seen to be acted on under
-	lastSeen     map[topology.Address]topology.Observation
+	owner        uint32                                    // the highest term that servers were seen to be acted on under
+	lastSeen     map[topology.Address]topology.Observation // replaced, never changed: readers keep what they were given
 	floor        gtid.Set
 	brake        antiflap.Fleet
 	snapshot     topology.Snapshot
@@ -46,6 +46,7 @@ type cluster struct {
 	workers      Tasks     // operations and repairs
 	settledAt    time.Time // when the last operation ended
 	readAt       time.Time // when a standby last read what is on record
+	read         [2][]byte // and what it read: record and lineage
 
 	mu        sync.Mutex
 	published View
@@ -210,11 +211,13 @@ func (c *cluster) rest() time.Duration {
 // observe folds a round of probes into what is known, and analyzes it.
 func (c *cluster) observe(r round) {
 	now := c.now()
-	for _, o := range r.servers {
-		if o.OK() {
-			c.lastSeen[o.Address] = o
+	seen := maps.Clone(c.lastSeen)
+	for i := range r.servers {
+		if o := &r.servers[i]; o.Reach.OK() {
+			seen[o.Address] = *o
 		}
 	}
+	c.lastSeen = seen
 	c.remember(r.servers)
 	lost, watched := c.o.isolation()
 	c.snapshot = topology.Snapshot{
@@ -231,9 +234,9 @@ func (c *cluster) remember(servers []topology.Observation) {
 	if !led {
 		return
 	}
-	for _, o := range servers {
-		if o.Address == current.Primary {
-			c.floor = topology.Floor(c.floor, o, current, c.record.Ruleset)
+	for i := range servers {
+		if servers[i].Address == current.Primary {
+			c.floor = topology.Floor(c.floor, servers[i], current, c.record.Ruleset)
 		}
 	}
 }
@@ -259,35 +262,32 @@ func (c *cluster) history() topology.History {
 	if op := c.inFlight(); op != nil && c.busy {
 		h = c.lineage.with(*op).History
 	}
-	h.LastSeen, h.Floor = maps.Clone(c.lastSeen), c.floor
+	h.LastSeen, h.Floor = c.lastSeen, c.floor
 	return h
 }
 
-type findingKey struct {
-	code   topology.Code
-	server topology.Address
-}
-
-func keyed(findings []topology.Finding) map[findingKey]topology.Finding {
-	all := map[findingKey]topology.Finding{}
-	for _, f := range findings {
-		all[findingKey{f.Code, f.Server}] = f
-	}
-	return all
-}
-
+// tellDifferences tells what is found now and was not before, and what was found before and is not now.
 func (c *cluster) tellDifferences(before, after []topology.Finding, now time.Time) {
-	was, is := keyed(before), keyed(after)
-	for _, f := range after {
-		if _, known := was[findingKey{f.Code, f.Server}]; !known {
+	for i := range after {
+		if f := after[i]; !among(before, f) {
 			c.o.events.Tell(Event{Kind: EventFindingOpened, At: now, Cluster: c.name, Server: f.Server, Text: f.Message, Finding: &f})
 		}
 	}
-	for _, f := range before {
-		if _, still := is[findingKey{f.Code, f.Server}]; !still {
+	for i := range before {
+		if f := before[i]; !among(after, f) {
 			c.o.events.Tell(Event{Kind: EventFindingClosed, At: now, Cluster: c.name, Server: f.Server, Text: "no longer: " + f.Message, Finding: &f})
 		}
 	}
+}
+
+// among tells whether the same is found about the same server.
+func among(all []topology.Finding, f topology.Finding) bool {
+	for i := range all {
+		if all[i].Code == f.Code && all[i].Server == f.Server {
+			return true
+		}
+	}
+	return false
 }
 
 // publish makes what the loop believes visible to readers.

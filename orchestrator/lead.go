@@ -1,9 +1,11 @@
 package orchestrator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -56,10 +58,20 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 		return
 	}
 	c.named(holder)
-	r, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
-	l, err2 := loadLineage(ctx, c.o.store, c.name)
+	c.reread(ctx)
+}
+
+// reread takes over what is on record, if it has changed.
+func (c *cluster) reread(ctx context.Context) {
+	r, _, err := c.o.store.Get(ctx, recordKey(c.name))
+	l, _, err2 := c.o.store.Get(ctx, lineageKey(c.name))
+	if err != nil || err2 != nil || bytes.Equal(r.Value, c.read[0]) && bytes.Equal(l.Value, c.read[1]) {
+		return
+	}
+	record, err := recordOf(r, c.name, c.ruleset)
+	lineage, err2 := lineageOf(l, c.name)
 	if err == nil && err2 == nil {
-		c.record, c.lineage = r, l
+		c.record, c.lineage, c.read = record, lineage, [2][]byte{r.Value, l.Value}
 		c.seed()
 	}
 }
@@ -152,6 +164,7 @@ const maxTerm = 1<<32 - 1
 func (c *cluster) lead(ctx context.Context, g gain) {
 	now := c.now()
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
+	c.read = [2][]byte{}
 	c.seed()
 	c.reconfigure(ctx)
 	c.o.fleet.Watch(c.name, c.record.Ruleset.Servers().List())
@@ -201,11 +214,13 @@ func (c *cluster) firstSight(ctx context.Context) topology.Snapshot {
 
 // seed fills in which processes were seen before this elector watched.
 func (c *cluster) seed() {
+	known := maps.Clone(c.lastSeen)
 	for a, seen := range c.record.Seen {
-		if _, known := c.lastSeen[a]; !known {
-			c.lastSeen[a] = topology.Observation{Address: a, UUID: seen.UUID, Incarnation: seen.Incarnation}
+		if _, watched := known[a]; !watched {
+			known[a] = topology.Observation{Address: a, UUID: seen.UUID, Incarnation: seen.Incarnation}
 		}
 	}
+	c.lastSeen = known
 }
 
 func (c *cluster) named(elector string) {

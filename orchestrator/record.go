@@ -78,22 +78,24 @@ func encode(key string, value any) (Document, error) {
 	return Document{Key: key, Value: text}, nil
 }
 
-// load reads a document into value and checks its version; false when there is none.
-func load(ctx context.Context, s Store, key string, value any) (bool, error) {
-	d, found, err := s.Get(ctx, key)
-	if err != nil || !found {
-		return false, err
+// decode reads a stored document into value, of which version is a part.
+func decode(d Document, value any, version *int) error {
+	err := json.Unmarshal(d.Value, value)
+	if err != nil { // a newer document may not even fit: then its version is the better answer
+		var head struct {
+			Version int `json:"version"`
+		}
+		if json.Unmarshal(d.Value, &head) == nil {
+			*version = head.Version
+		}
 	}
-	var head struct {
-		Version int `json:"version"`
+	if *version > recordVersion {
+		return fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", d.Key, *version, recordVersion)
 	}
-	if err := errors.Join(json.Unmarshal(d.Value, &head), json.Unmarshal(d.Value, value)); err != nil {
-		return false, fmt.Errorf("read stored document %s: %w", key, err)
+	if err != nil {
+		return fmt.Errorf("read stored document %s: %w", d.Key, err)
 	}
-	if head.Version > recordVersion {
-		return false, fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", key, head.Version, recordVersion)
-	}
-	return true, nil
+	return nil
 }
 
 type stored struct {
@@ -103,29 +105,43 @@ type stored struct {
 
 func decodeOperation(d Document) (reparent.Operation, error) {
 	var s stored
-	if err := json.Unmarshal(d.Value, &s); err != nil {
-		return reparent.Operation{}, fmt.Errorf("read stored document %s: %w", d.Key, err)
-	}
-	if s.Version > recordVersion {
-		return reparent.Operation{}, fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", d.Key, s.Version, recordVersion)
-	}
-	return s.Operation, nil
+	err := decode(d, &s, &s.Version)
+	return s.Operation, err
 }
 
 // loadRecord reads a cluster's record; a cluster that was never seen starts with the configured ruleset.
 func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, error) {
-	var r record // decoded into nothing that exists: JSON would write into the configured members
-	found, err := load(ctx, s, recordKey(cluster), &r)
-	if found || err != nil {
-		return r, err
+	d, _, err := s.Get(ctx, recordKey(cluster))
+	if err != nil {
+		return record{}, err
 	}
-	configured.Number = 1
-	return record{Version: recordVersion, Cluster: cluster, Ruleset: configured}, nil
+	return recordOf(d, cluster, configured)
+}
+
+func recordOf(d Document, cluster string, configured topology.Ruleset) (record, error) {
+	if len(d.Value) == 0 {
+		configured.Number = 1
+		return record{Version: recordVersion, Cluster: cluster, Ruleset: configured}, nil
+	}
+	var r record // decoded into nothing that exists: JSON would write into the configured members
+	err := decode(d, &r, &r.Version)
+	return r, err
 }
 
 func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) {
+	d, _, err := s.Get(ctx, lineageKey(cluster))
+	if err != nil {
+		return lineage{}, err
+	}
+	return lineageOf(d, cluster)
+}
+
+func lineageOf(d Document, cluster string) (lineage, error) {
 	l := lineage{Version: recordVersion, Cluster: cluster}
-	_, err := load(ctx, s, lineageKey(cluster), &l)
+	if len(d.Value) == 0 {
+		return l, nil
+	}
+	err := decode(d, &l, &l.Version)
 	return l, err
 }
 
