@@ -142,6 +142,10 @@ func (k *keeper) ask(p *probe) {
 }
 
 func (k *keeper) start(p *probe) {
+	if k.left {
+		p.fail(context.Canceled)
+		return
+	}
 	if p.kept = k.link != nil; p.kept {
 		k.read(p)
 		return
@@ -318,6 +322,9 @@ func (k *keeper) leave() {
 		k.login.timer.cancel()
 		k.fleet.hangUp(k.login.wire)
 		k.login = nil
+	}
+	if len(k.probes) > 0 {
+		k.probes[0].fail(context.Canceled)
 	}
 }
 

@@ -270,3 +270,19 @@ func TestAFailureOfALoginThatBeganBeforeTheProbeIsNoNews(t *testing.T) {
 	b.clock.after(100*time.Millisecond, b.at("A").kill)
 	b.reaches(f, reachRefused, reachOK)
 }
+
+func TestWhoIsNoLongerWatchedIsNoLongerWaitedFor(t *testing.T) {
+	b := newBench(t, 2, 1)
+	f := b.elector("one")
+	b.at("A").freeze()
+	var seen []topology.Observation
+	for range 2 {
+		f.process.spawn(func() { seen = append(seen, f.Observe(context.Background(), "shop")[0]) })
+	}
+	b.pass(10 * time.Millisecond)
+	f.Watch("shop", []topology.Address{"B"})
+	b.pass(10 * time.Millisecond)
+	if len(seen) != 2 || seen[0].Reach != reachUnknown || seen[1].Reach != reachUnknown || len(f.wires) != 1 {
+		t.Errorf("%+v, %d connections", seen, len(f.wires))
+	}
+}
