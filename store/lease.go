@@ -40,6 +40,7 @@ func (s *Store) newLease(c claim, revision int64, state lockState) *Lease {
 	if l.readTerm(state.term) != nil {
 		l.termRev = unknown // NextTerm reads it again, and reports what is wrong with it
 	}
+	context.AfterFunc(l.ctx, func() { s.claims.end(c.value) })
 	s.own(l.follow)
 	s.log.Info("lock acquired", "cluster", c.name, "token", l.token)
 	return l
@@ -81,7 +82,8 @@ func (v valued) Value(key any) any {
 	return v.more.Value(key)
 }
 
-// Token grows with each holder of the same lock.
+// Token grows with each holder of the same lock, until etcd is restored from an older state and counts from there. So it
+// is for people and logs: whose a lock is, its value tells, which no other attempt has.
 func (l *Lease) Token() int64 { return l.token }
 
 // Put writes documents, all of them or none. Their Revision is not looked at.
@@ -279,11 +281,11 @@ func (c change) tell(revision int64) {
 func (w *write) commit(ctx context.Context, c change) error {
 	l := w.lease
 	l.marks++
-	mark := fmt.Sprintf("%d-%d", l.token, l.marks)
+	mark := fmt.Sprintf("%s %d", l.claim.value, l.marks)
 	w.tried[mark] = c
 	lock, fence := locks+l.claim.name, fences+l.claim.name
 	guards := []clientv3.Cmp{
-		clientv3.Compare(clientv3.CreateRevision(lock), "=", l.token),
+		clientv3.Compare(clientv3.Value(lock), "=", l.claim.value),
 		clientv3.Compare(clientv3.ModRevision(fence), "=", l.fence),
 	}
 	l.fence = unknown
@@ -323,7 +325,7 @@ func (l *Lease) refused(lock *mvccpb.KeyValue) error {
 }
 
 func (l *Lease) owns(lock *mvccpb.KeyValue) bool {
-	return lock != nil && lock.CreateRevision == l.token
+	return lock != nil && string(lock.Value) == l.claim.value
 }
 
 func (l *Lease) lost() error {

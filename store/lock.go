@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -27,9 +29,55 @@ type claim struct {
 }
 
 func (s *Store) newClaim(name string, now *session) claim {
-	attempt := fmt.Sprintf("%x-%d", int64(now.id), s.claims.Add(1))
+	attempt := fmt.Sprintf("%x-%d", int64(now.id), s.claims.next())
 	value, _ := json.Marshal(owner{Elector: s.settings.Elector, Attempt: attempt}) // two strings always encode
+	s.claims.begin(string(value))
 	return claim{name: name, value: string(value), session: now}
+}
+
+// claims are those of one store that are under way or have become a lease.
+type claims struct {
+	mu    sync.Mutex
+	drawn uint64 // makes the value of each claim unlike all others
+	live  map[string]bool
+}
+
+func (c *claims) next() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drawn++
+	return c.drawn
+}
+
+func (c *claims) begin(value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.live == nil {
+		c.live = map[string]bool{}
+	}
+	c.live[value] = true
+}
+
+func (c *claims) end(value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.live, value)
+}
+
+func (c *claims) lives(value string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live[value]
+}
+
+// stray says whether a lock is kept alive by the session that we use, and yet of use to nobody: an attempt whose
+// withdrawal is still under way, or one that etcd was restored to after it had been given back.
+func (s *Store) stray(lock *mvccpb.KeyValue, now *session) bool {
+	var holder owner
+	if json.Unmarshal(lock.Value, &holder) != nil || s.claims.lives(string(lock.Value)) {
+		return false
+	}
+	return strings.HasPrefix(holder.Attempt, fmt.Sprintf("%x-", int64(now.id)))
 }
 
 // Acquire takes the lock of one cluster. It waits while another holds it, another call on this Store included, and
@@ -71,21 +119,33 @@ func (s *Store) contend(ctx context.Context, name string) (*Lease, error) {
 	ctx, cancel := within(ctx, now.ctx)
 	defer cancel()
 	c := s.newClaim(name, now)
-	deleted, takeDown := s.bells.hang(name)
+	lease, err := s.compete(ctx, c)
+	if lease == nil {
+		s.claims.end(c.value)
+	}
+	return lease, err
+}
+
+func (s *Store) compete(ctx context.Context, c claim) (*Lease, error) {
+	deleted, takeDown := s.bells.hang(c.name)
 	defer takeDown()
 	for {
-		state, err := s.lockState(ctx, name)
-		if err != nil {
+		state, err := s.lockState(ctx, c.name)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if state.lock != nil {
-			if err := deleted.wait(ctx, now.ttl); err != nil {
+		case state.lock == nil:
+			if lease, err := s.take(ctx, c, state); lease != nil || err != nil {
+				return lease, err
+			}
+		case s.stray(state.lock, c.session):
+			if err := s.tryWithdraw(ctx, claim{name: c.name, value: string(state.lock.Value)}); err != nil {
+				return nil, err
+			}
+		default:
+			if err := deleted.wait(ctx, c.session.ttl); err != nil {
 				return nil, fmt.Errorf("%w by %s: %w", errHeld, holderOf(state.lock), err)
 			}
-			continue
-		}
-		if lease, err := s.take(ctx, c, state); lease != nil || err != nil {
-			return lease, err
 		}
 	}
 }

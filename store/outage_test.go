@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -78,6 +80,36 @@ func TestALockOutlivesAShortRestartOfEtcd(t *testing.T) {
 	must(t, l.Put(t.Context(), doc("d", "x")))
 	restarted := time.Now()
 	eventually(t, "a keep-alive is confirmed", func() bool { return l.Deadline().After(restarted.Add(9 * time.Second)) })
+}
+
+func TestAnEtcdThatGoesBackToAnOlderStateKeepsNoLockOfTheOtherPast(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	settings := Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: 15 * time.Second}
+	a, b := open(t, settings), open(t, settings)
+	first := acquire(t, a, "shop")
+	acquire(t, b, "other") // so that the backup knows both sessions
+	must(t, first.Put(t.Context(), doc("d", "old")))
+	backup := filepath.Join(t.TempDir(), "backup")
+	etcd.kill()
+	must(t, os.CopyFS(backup, os.DirFS(etcd.dir)))
+	etcd.start()
+	must(t, first.Put(t.Context(), doc("d", "new")))
+	must(t, first.Release(t.Context()))
+	second := acquire(t, b, "shop")
+	must(t, second.Put(t.Context(), doc("d", "newer")))
+
+	etcd.kill()
+	must(t, os.RemoveAll(etcd.dir))
+	must(t, os.CopyFS(etcd.dir, os.DirFS(backup)))
+	etcd.start()
+	awaitDone(t, second, 10*time.Second)
+	mustFail(t, context.Cause(second.Context()), errDisowned)
+	third := acquire(t, a, "shop") // although the lock of the backup is there, kept alive by its session
+	must(t, third.Put(t.Context(), doc("e", "x")))
+	if got := value(t, a, "d"); got != "old" {
+		t.Errorf("document says %q, the backup has the old one", got)
+	}
 }
 
 func TestTheNextElectorHasTheLockSoonAfterItsHolderWasKilled(t *testing.T) {

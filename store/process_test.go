@@ -163,13 +163,14 @@ func (p *process) kill() {
 type etcdProcess struct {
 	*process
 	endpoint string
+	dir      string
 }
 
 func startEtcdProcess(t testing.TB) etcdProcess {
 	t.Helper()
-	client, peer := freeURL(t), freeURL(t)
-	p := startProcess(t, "etcd", "NAME=default", "DIR="+t.TempDir(), "CLIENT="+client, "PEER="+peer, "CLUSTER=default="+peer)
-	return etcdProcess{p, client}
+	client, peer, dir := freeURL(t), freeURL(t), t.TempDir()
+	p := startProcess(t, "etcd", "NAME=default", "DIR="+dir, "CLIENT="+client, "PEER="+peer, "CLUSTER=default="+peer)
+	return etcdProcess{p, client, dir}
 }
 
 func startThreeEtcds(t testing.TB) []etcdProcess {
@@ -179,11 +180,12 @@ func startThreeEtcds(t testing.TB) []etcdProcess {
 	for i := range 3 {
 		peer := freeURL(t)
 		cluster = append(cluster, fmt.Sprintf("m%d=%s", i, peer))
-		etcds = append(etcds, etcdProcess{&process{t: t, env: []string{roleVariable + "=etcd", "PEER=" + peer}}, freeURL(t)})
+		p := &process{t: t, env: []string{roleVariable + "=etcd", "PEER=" + peer}}
+		etcds = append(etcds, etcdProcess{p, freeURL(t), t.TempDir()})
 	}
 	var announced []*announcement
 	for i, e := range etcds {
-		e.env = append(e.env, fmt.Sprintf("NAME=m%d", i), "DIR="+t.TempDir(), "CLIENT="+e.endpoint, "CLUSTER="+strings.Join(cluster, ","))
+		e.env = append(e.env, fmt.Sprintf("NAME=m%d", i), "DIR="+e.dir, "CLIENT="+e.endpoint, "CLUSTER="+strings.Join(cluster, ","))
 		announced = append(announced, e.launch())
 		t.Cleanup(e.kill)
 	}

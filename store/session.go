@@ -118,12 +118,13 @@ func (s *session) until() time.Time {
 }
 
 // keep renews the session until it is lost, and then hands the lease back, so that the next holder need not wait for
-// it to run out.
+// it to run out. After each break of the connection all locks are read again: etcd may have been restored from an older
+// state, and a watch goes on as if nothing had happened, at a revision that is still to come.
 func (s *Store) keep(now *session) {
 	pulse := pulse{leases: s.leases, id: now.id}
 	defer pulse.end()
 	for wait := now.ttl / 3; pause(now.ctx, wait); {
-		sent := time.Now()
+		sent, fresh := time.Now(), pulse.stream == nil
 		ttl, err := pulse.beat(now.ctx, now.ttl/4)
 		switch {
 		case err != nil:
@@ -134,6 +135,9 @@ func (s *Store) keep(now *session) {
 		default:
 			now.renew(sent, ttl)
 			wait = max(0, now.ttl/3-time.Since(sent))
+			if fresh {
+				s.bells.ringAll()
+			}
 		}
 	}
 	s.revoke(now)

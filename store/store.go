@@ -31,7 +31,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -153,7 +152,7 @@ type Store struct {
 
 	current chan *session // holds the session in use, and serves as its lock
 	bells   bells
-	claims  atomic.Uint64 // makes the value of each attempt at a lock unlike all others
+	claims  claims
 }
 
 // Open starts the embedded member, or dials the endpoints, and returns once etcd has answered a read that needs its
