@@ -57,6 +57,7 @@ type storeClaim struct {
 	elector string
 	session *vaultSession
 	token   int64 // the revision at which it succeeded
+	live    bool  // it is under way or has become a lease, as far as its elector knows
 }
 
 // storeMark names one attempt at a write.
@@ -286,21 +287,16 @@ func (v *vault) stop(stopped bool) {
 	deferred := v.deferred
 	v.deferred = nil
 	for _, arrive := range deferred {
-		v.clock.after(0, arrive)
+		v.clock.after(v.clock.between(0, resendMax), arrive)
 	}
-	v.listenAgain()
+	for _, c := range v.clients {
+		c.listenAgain()
+	}
 }
 
 func (v *vault) prolongAll() {
 	for _, s := range v.sessions {
 		v.prolong(s)
-	}
-}
-
-// listenAgain is what follows when every watch of locks has broken.
-func (v *vault) listenAgain() {
-	for _, c := range v.clients {
-		c.listenAgain()
 	}
 }
 
@@ -316,7 +312,8 @@ func (v *vault) endLeases(p *process) {
 }
 
 // restore puts everything back to what it was some time ago, as from a backup: documents, locks, terms and the count of
-// revisions. Sessions that began later are unknown then, and those that held a lock are known again.
+// revisions. Sessions that began later are unknown then, and those that held a lock are known again. Nobody is told: a
+// watch goes on, at a revision that is still to come.
 func (v *vault) restore(ago time.Duration) { v.rebuild(v.clock.now - ago) }
 
 // empty makes the vault forget everything.
@@ -339,7 +336,9 @@ func (v *vault) rebuild(until time.Duration) {
 		v.revive(c.holder)
 	}
 	v.prolongAll()
-	v.listenAgain()
+	for _, c := range v.clients {
+		c.broken = true
+	}
 }
 
 // replay does again what was done once.

@@ -16,11 +16,13 @@ const (
 	retryPause    = 50 * time.Millisecond
 )
 
+// resendMax is how long what was under way may take to arrive once nothing hinders it any more.
+const resendMax = time.Second
+
 var (
 	errLockLost   = errors.New("the lock is no longer held")
 	errUnanswered = errors.New("the store does not answer")
 	errOvertaken  = errors.New("another write came first")
-	errRewound    = errors.New("the store was restored from an older state")
 )
 
 // span is from when to when something may take.
@@ -40,8 +42,7 @@ type storeClient struct {
 	opening turn          // one session is begun at a time
 	bells   []*storeBell
 
-	seen int64 // the highest revision that an answer has shown
-
+	broken  bool // the connection was lost since the last keep-alive
 	severed bool // nothing gets through
 	deaf    bool // requests get through, and replies do not
 	delay   span
@@ -85,7 +86,7 @@ func (v *vault) cut(p *process, cut bool) {
 	stuck := c.stuck
 	c.stuck = nil
 	for _, arrive := range stuck {
-		v.clock.after(c.halfway(), arrive)
+		v.clock.after(c.clock.between(0, resendMax), arrive)
 	}
 	c.listenAgain()
 }
@@ -126,8 +127,6 @@ type storeRequest[T any] struct {
 	perform func() T
 	giveUp  time.Duration // until when somebody waits for the answer
 	half    time.Duration // what each way takes
-	seen    int64         // what the client had seen when it was sent,
-	session *storeSession // and the session that it had
 	answer  promise[storeAnswer[T]]
 	then    func(storeAnswer[T]) // for a request that no task waits for
 }
@@ -156,7 +155,7 @@ func ask[T any](ctx context.Context, c *storeClient, patience time.Duration, per
 
 // post sends a request; then is called with what becomes of it.
 func post[T any](c *storeClient, patience time.Duration, perform func() T, then func(storeAnswer[T])) *storeRequest[T] {
-	r := &storeRequest[T]{client: c, perform: perform, half: c.halfway(), seen: c.seen, session: c.session, then: then}
+	r := &storeRequest[T]{client: c, perform: perform, half: c.halfway(), then: then}
 	r.answer.clock = c.clock
 	r.giveUp = c.clock.now + patience
 	c.clock.after(r.half, r.arrive)
@@ -177,8 +176,7 @@ func (r *storeRequest[T]) arrive() {
 		r.hinder(&c.vault.deferred)
 	default:
 		value := r.perform()
-		revision := c.vault.revision
-		c.clock.after(r.half, func() { r.deliver(value, revision) })
+		c.clock.after(r.half, func() { r.deliver(value) })
 	}
 }
 
@@ -189,26 +187,12 @@ func (r *storeRequest[T]) hinder(until *[]func()) {
 	}
 }
 
-func (r *storeRequest[T]) deliver(value T, revision int64) {
-	c := r.client
-	if c.severed || c.deaf || c.vault.stopped {
+func (r *storeRequest[T]) deliver(value T) {
+	if c := r.client; c.severed || c.deaf || c.vault.stopped {
 		r.despair()
 		return
 	}
-	c.seen = max(c.seen, revision)
-	if revision < r.seen {
-		c.process.deliver(func() { c.rewound(r.session, revision) })
-	}
 	r.end(storeAnswer[T]{value: value})
-}
-
-// rewound gives up the session when an answer comes from a store that does not know any more what it once knew: whatever
-// the session holds there, somebody else may have had since.
-func (c *storeClient) rewound(s *storeSession, revision int64) {
-	c.seen = revision
-	if s != nil {
-		s.lose(errRewound)
-	}
 }
 
 // despair ends the wait when it has lasted long enough. Only who knows that there will be no answer needs to arrange it.

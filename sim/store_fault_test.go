@@ -69,6 +69,14 @@ func TestTheHolderOfAStoredLockGivesUpBeforeAnotherHasIt(t *testing.T) {
 	}
 }
 
+func TestASessionThatIsGivenUpIsHandedBackToTheStore(t *testing.T) {
+	h := handOver(t, 1, func(d *depot, c *storeClient) { d.vault.loseReplies(c.process, true) })
+	h.pass(time.Minute)
+	if h.second == nil || h.takenAt-h.lostAt > 50*time.Millisecond {
+		t.Errorf("lost at %s, taken at %s", h.lostAt, h.takenAt)
+	}
+}
+
 func TestAStoredLockIsTakenSoonAfterItsHolderWasKilled(t *testing.T) {
 	for seed := range uint64(50) {
 		h := handOver(t, seed, func(_ *depot, c *storeClient) { c.process.kill() })
@@ -308,23 +316,32 @@ func TestADelayedDrawOfATermIsNeverGivenToAnother(t *testing.T) {
 }
 
 func TestADelayedAttemptAtAStoredLockComesToNothing(t *testing.T) {
-	for seed := range uint64(40) {
+	arrived := 0
+	for seed := range uint64(100) {
 		d := newDepot(t, seed)
 		c := d.elector("elector-1")
 		d.acquire(c, "another") // so that there is a session
-		d.vault.cut(c.process, true)
-		d.do(c, func() {
-			ctx, cancel := c.process.Within(context.Background(), 500*time.Millisecond)
+		d.vault.slow(c.process, 100*time.Millisecond, 100*time.Millisecond)
+		d.start(c, func() {
+			ctx, cancel := c.process.Within(context.Background(), 300*time.Millisecond)
 			defer cancel()
 			_, err := c.Acquire(ctx, "shop")
 			d.mustFail(err, context.DeadlineExceeded)
 		})
+		d.pass(120 * time.Millisecond) // the lock was seen to be free; the attempt at it is under way
+		d.vault.cut(c.process, true)
+		d.pass(50 * time.Millisecond)
+		arrived += len(c.stuck)
+		d.pass(time.Second)
 		d.vault.cut(c.process, false)
 		d.pass(5 * time.Second)
 		if h := d.vault.cell("shop").holder; h != nil {
 			t.Fatalf("seed %d: the lock was taken for nobody", seed)
 		}
 		d.release(d.acquire(c, "shop"))
+	}
+	if arrived < 20 {
+		t.Errorf("only %d attempts arrived late", arrived)
 	}
 }
 
@@ -446,6 +463,7 @@ func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
 	d := newDepot(t, 1)
 	a, b := d.elector("elector-1"), d.elector("elector-2")
 	first := d.acquire(a, "shop")
+	d.acquire(b, "other") // so that the backup knows both sessions
 	d.must(d.put(first, "d", "old"))
 	_, err := d.nextTerm(first, 40)
 	d.must(err)
@@ -458,9 +476,10 @@ func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
 	d.must(err)
 	d.release(first)
 	second := d.acquire(b, "shop")
+	d.pass(100 * time.Millisecond)
 
 	d.vault.restore(d.clock.now - backup)
-	d.pass(100 * time.Millisecond)
+	d.pass(sessionTTL/3 + 10*time.Millisecond) // the next keep-alive meets another vault
 	if d.held(second) || second.Context().Err() == nil {
 		t.Error("a lock that was taken since is still held")
 	}
@@ -470,8 +489,7 @@ func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
 	if h := d.vault.cell("shop").holder; h != first.claim {
 		t.Errorf("the lock is held by %v, at the time of the backup it was by %v", h, first.claim)
 	}
-	d.start(a, func() { d.must(d.lease(a.Acquire(context.Background(), "shop")).Release(context.Background())) })
-	third := d.acquire(b, "shop") // elector-1 notices that its session is one of a past that did not happen
+	third := d.acquire(a, "shop") // although the lock of the backup is there, kept alive by its session
 	again, err := d.nextTerm(third, 0)
 	if d.must(err); again != term {
 		t.Errorf("term %d, want %d as before: nobody said that it was used", again, term)

@@ -79,7 +79,7 @@ func (l *storeLease) end(why error) {
 	if l.why != nil {
 		return
 	}
-	l.why = why
+	l.why, l.claim.live = why, false
 	l.session.leases = slices.DeleteFunc(l.session.leases, func(x *storeLease) bool { return x == l })
 	l.client.takeDown(l.bell)
 	if l.work != nil {

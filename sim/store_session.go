@@ -85,17 +85,28 @@ func (s *storeSession) beat() {
 	}
 	if c.unhindered() {
 		s.confirm(c.clock.now, c.vault.keepAlive(s.known))
+		s.reread()
 		return
 	}
 	s.setAlarm()
 	sent := c.clock.now
 	post(c, sessionTTL/4, func() bool { return c.vault.keepAlive(s.known) }, func(a storeAnswer[bool]) {
 		if a.lost {
+			c.broken = true
 			s.beatAfter(c.clock.now + sessionTTL/20)
 		} else {
 			s.confirm(sent, a.value)
+			s.reread()
 		}
 	})
+}
+
+// reread has all locks read again after the connection was broken: the vault may be another one than before.
+func (s *storeSession) reread() {
+	if c := s.client; c.broken && !s.lost {
+		c.broken = false
+		c.ring(func(*storeBell) bool { return true })
+	}
 }
 
 // confirm takes the vault's answer to a keep-alive: the time counts from when that was sent.
@@ -182,25 +193,42 @@ func (c *storeClient) contend(ctx context.Context, cluster string) (*storeLease,
 	}
 	in, leave := s.live(ctx)
 	defer leave()
-	claim := &storeClaim{elector: c.process.name, session: s.known}
+	claim := &storeClaim{elector: c.process.name, session: s.known, live: true}
+	l, err := s.compete(in, cluster, claim)
+	claim.live = l != nil
+	return l, err
+}
+
+func (s *storeSession) compete(in *life, cluster string, claim *storeClaim) (*storeLease, error) {
+	c := s.client
 	freed := bell{clock: c.clock}
 	hung := c.hang(cluster, freed.Ring)
 	defer c.takeDown(hung)
 	for {
 		seen, err := ask(in, c, storePatience, func() vaultCell { return *c.vault.cell(cluster) })
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if seen.holder != nil {
+		case seen.holder == nil:
+			if l, err := s.take(in, claim, seen); l != nil || err != nil {
+				return l, err
+			}
+		case s.stray(seen.holder):
+			if err := s.tryWithdraw(in, storePatience, cluster, seen.holder); err != nil {
+				return nil, err
+			}
+		default:
 			if freed.Wait(in, sessionTTL); in.err != nil {
 				return nil, fmt.Errorf("it is held by %s: %w", seen.holder.elector, in.err)
 			}
-			continue
-		}
-		if l, err := s.take(in, claim, seen); l != nil || err != nil {
-			return l, err
 		}
 	}
+}
+
+// stray tells whether a lock is kept alive by our session and yet of use to nobody: an attempt that is being withdrawn,
+// or one that the vault was restored to after it had been given back.
+func (s *storeSession) stray(holder *storeClaim) bool {
+	return holder.session == s.known && !holder.live
 }
 
 // taking is what became of an attempt to take a lock.

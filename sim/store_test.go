@@ -218,7 +218,10 @@ func TestOneStoredLockHasOneHolderAndGoesToTheNextWhenReleased(t *testing.T) {
 func TestOneElectorHoldsStoredLocksOfDifferentClustersSideBySide(t *testing.T) {
 	d := newDepot(t, 1)
 	c := d.elector("elector-1")
-	a, b := d.acquire(c, "a"), d.acquire(c, "b")
+	var a, b *storeLease
+	d.start(c, func() { a = d.lease(c.Acquire(context.Background(), "a")) })
+	d.start(c, func() { b = d.lease(c.Acquire(context.Background(), "b")) })
+	d.pass(time.Second)
 	if a.session != b.session {
 		t.Error("an elector has two sessions")
 	}
@@ -350,10 +353,10 @@ func TestEachCallToTheStoreIsToldBeforeItIsMade(t *testing.T) {
 func TestAKilledElectorStoresNothingMoreThanWhatWasOnItsWay(t *testing.T) {
 	d := newDepot(t, 1)
 	c := d.elector("elector-1")
-	l := d.acquire(c, "shop")
+	l, other := d.acquire(c, "shop"), d.acquire(c, "other")
 	saved := false
 	c.process.spawn(func() {
-		defer func() { _ = l.Put(context.Background(), text("deferred", "x")) }()
+		defer func() { _ = other.Put(context.Background(), text("deferred", "x")) }()
 		d.must(l.Put(context.Background(), text("on its way", "x")))
 		saved = true
 	})
