@@ -80,6 +80,18 @@ func (c Cluster) Acknowledge(by, reason string, now time.Time) Cluster {
 	return c.ended(now, "acknowledged by "+by)
 }
 
+// Shifted moves everything that lies in time by d. Whoever takes over from another elector tells nothing from its own
+// clock about times by the other's; what it can know is how far each lay from the moment at which the other saved them.
+// Shifted by the difference of the clocks at that moment and now, what was left of a window then is left now.
+func (c Cluster) Shifted(d time.Duration) Cluster {
+	for _, t := range []*time.Time{&c.Opened, &c.Until, &c.Proving, &c.ProvingTo, &c.Proven, &c.RetryAt} {
+		if !t.IsZero() {
+			*t = wall(t.Add(d))
+		}
+	}
+	return c
+}
+
 // Rebased corrects what a clock that jumped back would otherwise stretch: nothing has more time left than it was given.
 // To be called once per round, before the other questions; it changes nothing while clocks behave.
 func (c Cluster) Rebased(now time.Time) Cluster {

@@ -93,7 +93,7 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 	} else {
 		c.record.Antiflap = c.record.Antiflap.Doubted()
 	}
-	changed := c.record.Antiflap != before
+	changed := c.record.Antiflap != before || c.aged(now)
 	seen := map[topology.Address]identity{}
 	for a, o := range c.lastSeen {
 		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}
@@ -103,6 +103,13 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 		c.record.Seen = seen
 		c.saveRecord(ctx)
 	}
+}
+
+// aged tells whether what is on record of an open window is so old that somebody who took over would start much of it
+// again: times of another clock count from the moment at which they were saved.
+func (c *cluster) aged(now time.Time) bool {
+	w := c.record.Antiflap
+	return w.Window(now).Open && now.Sub(c.record.SavedAt) > w.Until.Sub(w.Opened)/8 && now.Before(w.Until)
 }
 
 // refuse keeps why a wanted change is not made, and tells it when it is new.

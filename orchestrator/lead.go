@@ -71,7 +71,7 @@ func (c *cluster) reread(ctx context.Context) {
 	record, err := recordOf(r, c.name, c.ruleset)
 	lineage, err2 := lineageOf(l, c.name)
 	if err == nil && err2 == nil {
-		c.record, c.lineage, c.read = record, lineage, [2][]byte{r.Value, l.Value}
+		c.record, c.lineage, c.read = record.from(c.now()), lineage, [2][]byte{r.Value, l.Value}
 		c.seed()
 	}
 }
@@ -107,7 +107,7 @@ func (c *cluster) takeStock(ctx context.Context, lease Lease) (gain, error) {
 	if err != nil {
 		return gain{}, err
 	}
-	g := gain{lease: lease, record: r, lineage: l}
+	g := gain{lease: lease, record: r.from(c.now()), lineage: l}
 	if g.unfinished, err = c.loadUnfinished(ctx, l.Running); err != nil {
 		return gain{}, err
 	}
@@ -166,6 +166,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.read = [2][]byte{}
 	c.seed()
+	c.uncounted(now)
 	c.reconfigure(ctx)
 	c.o.fleet.Watch(c.name, c.record.Ruleset.Servers().List())
 	c.named(c.o.settings.Elector)
@@ -174,6 +175,17 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 		c.begin(reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
 	}
 	c.publish(c.snapshot.At)
+}
+
+// uncounted opens the window of a change that was established by an elector that died before it had counted it.
+func (c *cluster) uncounted(now time.Time) {
+	l, led := c.lineage.History.Current()
+	if !led || c.record.SavedAt.IsZero() || l.Kind == string(reparent.KindAdoption) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
+		return
+	}
+	change := antiflap.Change{Cluster: c.name, Term: uint64(l.Term), Kind: l.Kind, At: now, To: string(l.Primary)}
+	c.record.Antiflap = c.record.Antiflap.Established(change, c.o.settings.Antiflap)
+	c.saveRecord(c.lease.Context())
 }
 
 // reconfigure records the configured ruleset in place of the one on record, where that is safe as it is.
@@ -249,6 +261,7 @@ func (c *cluster) save(ctx context.Context, more ...Document) error {
 	if c.lease == nil {
 		return ErrNotLeading
 	}
+	c.record.SavedAt = c.now()
 	d, err := c.record.document()
 	if err != nil {
 		return err

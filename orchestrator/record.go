@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
@@ -27,6 +28,18 @@ type record struct {
 	// Seen are the processes that were last seen at each address: a server that restarted while nobody
 	// watched may have lost its relay log.
 	Seen map[topology.Address]identity `json:"seen,omitempty"`
+	// SavedAt is when this was saved, by the clock of the elector that did: the only moment that its other times can be
+	// compared with by one whose clock shows another time.
+	SavedAt time.Time `json:"saved_at,omitzero"`
+}
+
+// from is the record as it counts for an elector whose clock shows now.
+func (r record) from(now time.Time) record {
+	if !r.SavedAt.IsZero() {
+		r.Antiflap = r.Antiflap.Shifted(now.Sub(r.SavedAt))
+		r.SavedAt = now
+	}
+	return r
 }
 
 // lineage is who led a cluster and who may be leading it. While an operation runs, only the operation
