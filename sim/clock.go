@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"context"
 	"iter"
 	"math/rand/v2"
@@ -42,34 +41,73 @@ func (e *event) cancel() {
 	}
 }
 
+// events is what is to happen, as a heap with four branches: the next one first.
 type events []*event
 
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return q[i].at < q[j].at || (q[i].at == q[j].at && q[i].serial < q[j].serial)
+func (e *event) before(f *event) bool { return e.at < f.at || e.at == f.at && e.serial < f.serial }
+
+func (q *events) push(e *event) {
+	all := append(*q, e)
+	i := len(all) - 1
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !e.before(all[parent]) {
+			break
+		}
+		all[i] = all[parent]
+		i = parent
+	}
+	all[i] = e
+	*q = all
 }
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(*event)) }
-func (q *events) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return last
+
+func (q *events) pop() *event {
+	all := *q
+	top, last := all[0], all[len(all)-1]
+	all[len(all)-1] = nil
+	all = all[:len(all)-1]
+	if len(all) > 0 {
+		all.sink(last)
+	}
+	*q = all
+	return top
+}
+
+// sink puts an event in the place of the first one, or as far down as it belongs.
+func (q events) sink(e *event) {
+	i := 0
+	for {
+		first := 4*i + 1
+		if first >= len(q) {
+			break
+		}
+		least := first
+		for j := first + 1; j < min(first+4, len(q)); j++ {
+			if q[j].before(q[least]) {
+				least = j
+			}
+		}
+		if !q[least].before(e) {
+			break
+		}
+		q[i] = q[least]
+		i = least
+	}
+	q[i] = e
 }
 
 // after arranges for do to happen after d. It runs outside of any task and must not wait.
 func (c *clock) after(d time.Duration, do func()) *event {
 	e := &event{at: c.now + max(d, 0), serial: c.serial, do: do}
 	c.serial++
-	heap.Push(&c.queue, e)
+	c.queue.push(e)
 	return e
 }
 
 // runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.
 func (c *clock) runUntil(end time.Duration, stop func() bool) {
 	for len(c.queue) > 0 && c.queue[0].at <= end {
-		e := heap.Pop(&c.queue).(*event)
+		e := c.queue.pop()
 		if e.do == nil {
 			continue
 		}
