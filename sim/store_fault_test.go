@@ -698,7 +698,7 @@ func (x *turmoil) end() {
 }
 
 func TestUnderAllFaultsOneHoldsAStoredLockAndNothingIsLost(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(200) {
 		x := newTurmoil(t, seed)
 		x.end()
 	}
