@@ -39,9 +39,9 @@ type ask struct {
 
 // asking connects a command to the control plane that its flags name.
 func asking(c *cobra.Command) (*ask, error) {
-	output, _ := c.Flags().GetString("output")
-	if output != "text" && output != "json" {
-		return nil, usagef("--output: %q is not known; use text or json", output)
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return nil, err
 	}
 	settings, err := clientSettings(c)
 	if err != nil {
@@ -51,7 +51,16 @@ func asking(c *cobra.Command) (*ask, error) {
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
-	return &ask{Client: client, terminal: newTerminal(c.OutOrStdout(), os.Getenv), json: output == "json"}, nil
+	return &ask{Client: client, terminal: newTerminal(c.OutOrStdout(), os.Getenv), json: asJSON}, nil
+}
+
+// wantsJSON reads --output.
+func wantsJSON(c *cobra.Command) (bool, error) {
+	output, _ := c.Flags().GetString("output")
+	if output != "text" && output != "json" {
+		return false, usagef("--output: %q is not known; use text or json", output)
+	}
+	return output == "json", nil
 }
 
 func clientSettings(c *cobra.Command) (api.ClientSettings, error) {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/primacydb/primacy/sim"
+	"github.com/primacydb/primacy/sim/policy"
 )
 
 // rootCommand lists every command. begun turns true when one starts to run: an error before that is a mistake in
@@ -25,6 +28,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		reparentCommand(), emergencyCommand(),
 		recoveriesCommand(), explainCommand(),
 		ackCommand(), automationCommand(), maintenanceCommand(),
+		simulateCommand(simulator{live: sim.Live, shrink: sim.Shrink, policies: policy.Check}),
 		versionCommand(),
 	)
 	return root, begun

@@ -146,15 +146,7 @@ func authorities(file string) (*x509.CertPool, error) {
 func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
 	settings := orchestrator.Settings{
 		Elector: c.Node, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
-		Limits: topology.Limits{
-			SilentAfter: c.Detection.SilentAfter, StuckAfter: c.Detection.StuckAfter,
-			LagMax: c.Detection.LagMax, IsolatedShare: c.Detection.IsolatedShare,
-		},
-		Antiflap: antiflap.Settings{
-			Window: c.Antiflap.Window, Factor: c.Antiflap.Factor, WindowMax: c.Antiflap.WindowMax, Decay: c.Antiflap.Decay,
-			ReplaceGonePrimary: c.Antiflap.ReplaceGonePrimary, ProvenAfter: c.Antiflap.ProvenAfter,
-			FleetChangesMax: c.Antiflap.Fleet.ChangesMax, FleetPer: c.Antiflap.Fleet.Per,
-		},
+		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap),
 	}
 	for _, cluster := range c.Clusters {
 		ruleset, err := rulesetOf(ctx, cluster, fleet)
@@ -164,6 +156,18 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 		settings.Clusters = append(settings.Clusters, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset, Discovered: cluster.Seed != ""})
 	}
 	return settings, nil
+}
+
+func limitsOf(d config.Detection) topology.Limits {
+	return topology.Limits{SilentAfter: d.SilentAfter, StuckAfter: d.StuckAfter, LagMax: d.LagMax, IsolatedShare: d.IsolatedShare}
+}
+
+func windowsOf(a config.Antiflap) antiflap.Settings {
+	return antiflap.Settings{
+		Window: a.Window, Factor: a.Factor, WindowMax: a.WindowMax, Decay: a.Decay,
+		ReplaceGonePrimary: a.ReplaceGonePrimary, ProvenAfter: a.ProvenAfter,
+		FleetChangesMax: a.Fleet.ChangesMax, FleetPer: a.Fleet.Per,
+	}
 }
 
 // rulesetOf is what the configuration says of a cluster, completed by discovery when it names a seed.
