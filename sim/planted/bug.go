@@ -1,0 +1,65 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+	"github.com/primacydb/primacy/topology"
+)
+
+// A bug is a mistake that somebody could make in the real code, as an edit of its text. The product has no path for
+// tests: each bug is built into a program of its own (go build -overlay), and the files stay as they are.
+type bug struct {
+	name  string
+	what  string // the mistake, as a sentence
+	edits []edit
+	// breaks are the promises that it breaks; one of them has to catch it.
+	breaks []sim.Invariant
+	// options make what it takes likely; what they leave out is drawn from the seed.
+	options sim.Options
+}
+
+// An edit replaces a text that stands exactly once in a file of the project.
+type edit struct{ file, old, new string }
+
+// twin tells whether the mistake is made in the simulated servers' statements because the real ones are SQL.
+func (b bug) twin() bool {
+	for _, e := range b.edits {
+		if !strings.HasPrefix(e.file, "sim/") {
+			return false
+		}
+	}
+	return true
+}
+
+// bugs lists all that are planted.
+func bugs() []bug {
+	var all []bug
+	for _, some := range [][]bug{revocationBugs, historyBugs, establishmentBugs, plannedBugs, electorBugs, repairBugs, serverBugs} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// even is a cluster that a bug needs; one that cannot be made is drawn instead, and the tests say so.
+func even(servers int, p topology.Policy) *sim.Cluster {
+	c, err := sim.EvenCluster(servers, p)
+	if err != nil {
+		return nil
+	}
+	return &c
+}
+
+// within are options under which much goes wrong in a short time, by these kinds of faults.
+func within(cluster *sim.Cluster, kinds ...sim.Kind) sim.Options {
+	return sim.Options{Cluster: cluster, Length: 15 * time.Second, Kinds: kinds}
+}
+
+// Clusters with short windows, so that the primary changes often.
+var (
+	three = even(3, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	five  = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
+	// crossZone has several servers in each zone.
+	crossZone = even(6, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+)

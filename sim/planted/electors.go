@@ -1,0 +1,129 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// electorBugs make an elector act when it must not, or forget what another one did.
+var electorBugs = []bug{
+	{
+		name: "expired-lease",
+		what: "an operation goes on after the lock was lost: neither its steps nor its commands ask the lease",
+		edits: []edit{
+			{"orchestrator/execute.go", "ctx := x.lease.Context() //", "ctx := context.Background() //"},
+			{"orchestrator/execute.go", "if !x.lease.Held(now()) || ctx.Err() != nil {", "if ctx.Err() != nil {"},
+			{"orchestrator/execute.go", "if !x.lease.Held(x.c.now()) {\n\t\treturn ErrNotLeading", "if ctx.Err() != nil {\n\t\treturn ErrNotLeading"},
+		},
+		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Freeze, sim.WishPlanned),
+	},
+	{
+		name: "lease-not-asked-between-steps",
+		what: "between two steps an operation does not ask whether the lock is still held",
+		edits: []edit{
+			{"orchestrator/execute.go", "if !x.lease.Held(now()) || ctx.Err() != nil {", "if ctx.Err() != nil {"},
+			{"orchestrator/execute.go", "if !x.lease.Held(x.c.now()) {\n\t\treturn ErrNotLeading", "if ctx.Err() != nil {\n\t\treturn ErrNotLeading"},
+		},
+		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Freeze, sim.WishPlanned),
+	},
+	{
+		name: "acts-after-the-lock",
+		what: "an elector that has lost its lock goes on to repair replicas",
+		edits: []edit{
+			{"orchestrator/lead.go", "c.lease = nil\n\tc.named(\"\")", "c.named(\"\")"},
+			{"orchestrator/act.go", "if !c.lease.Held(now) {\n\t\tc.follow(\"its time ran out\")\n\t\treturn\n\t}", ""},
+			{"orchestrator/act.go", "results := c.o.fleet.Do(lease.Context(), Batch{Commands: due})", "_ = lease\n\t\tresults := c.o.fleet.Do(context.Background(), Batch{Commands: due})"},
+		},
+		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost, sim.NoCrash, sim.Progress},
+		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Isolate, sim.Split),
+	},
+	{
+		name:    "intent-not-awaited",
+		what:    "an operation does not wait until what it is about to do is on record",
+		edits:   []edit{{"orchestrator/execute.go", "if !step.SaveFirst {", "if !step.SaveFirst || step.SaveFirst {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.LeaseObeyed, sim.Progress},
+		options: within(five, sim.CutStore, sim.StopStore, sim.KillElector, sim.Crash, sim.Isolate, sim.Freeze, sim.Split),
+	},
+	{
+		name:    "decision-forgotten",
+		what:    "an elector that takes a change over forgets the decision on record and undoes the change, although the marker may have been written",
+		edits:   []edit{{"reparent/takeover.go", "case op.Decision == nil:", "case op.Decision == nil || op.Phase == PhaseMarking && op.Kind != KindAdoption:"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.KillElector, sim.StopElector, sim.PauseElector, sim.Crash, sim.WishPlanned, sim.Freeze),
+	},
+	{
+		name: "restart-counts-as-acknowledged",
+		what: "an elector that takes a change over takes a marker for acknowledged that only a restart has completed",
+		edits: []edit{
+			{"reparent/takeover.go", "return o.OK() && o.Incarnation == op.Decision.Incarnation && verified &&\n\t\to.SemiSync.Acks >= op.Ruleset.AcksNeeded(op.To) &&", "return o.OK() && (verified || !verified) &&"},
+			{"reparent/establish.go", "c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation", "c.Acks = op.Ruleset.AcksNeeded(op.To)"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.KillElector, sim.Crash, sim.WishPlanned, sim.CutPair, sim.Isolate),
+	},
+	{
+		name:    "record-not-taken-over",
+		what:    "an elector whose store was emptied or restored does not take the record over from the servers' journals",
+		edits:   []edit{{"orchestrator/act.go", "if c.storeBehind() {\n\t\tc.catchUp(ctx, now)\n\t\treturn\n\t}", ""}},
+		breaks:  []sim.Invariant{sim.Progress},
+		options: within(nil, sim.EmptyStore, sim.OldStore, sim.Crash, sim.WishPlanned, sim.KillElector),
+	},
+	{
+		name: "used-term",
+		what: "terms are drawn without asking the servers, so a store that was emptied or restored hands out used ones",
+		edits: []edit{
+			{"orchestrator/lead.go", "term, err := lease.NextTerm(ctx, uint64(above))", "term, err := lease.NextTerm(ctx, uint64(above-above))"},
+		},
+		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.Progress, sim.OneCompleter, sim.FencedStaysOut},
+		options: within(five, sim.EmptyStore, sim.OldStore, sim.Crash, sim.WishPlanned, sim.KillElector),
+	},
+	{
+		name:    "earlier-round-believed",
+		what:    "the findings of a round of probes that began before the last change ended are acted upon",
+		edits:   []edit{{"orchestrator/cluster.go", "if r.began.Before(c.settledAt) {", "if r.began.IsZero() {"}},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.NothingLost, sim.OneCompleter, sim.Progress},
+		options: within(five, sim.Crash, sim.WishPlanned, sim.Freeze, sim.SlowLink, sim.Isolate),
+	},
+	{
+		name:   "window-ignored",
+		what:   "the anti-flapping window does not keep automatic changes back",
+		edits:  []edit{{"antiflap/clearance.go", "if r.Automatic && against {", "if r.Automatic && against && refusal.Code != WindowOpen && refusal.Code != Unproven {"}},
+		breaks: []sim.Invariant{sim.AntiflapObeyed},
+	},
+	{
+		name:   "establishments-not-counted",
+		what:   "a change that was established opens no anti-flapping window",
+		edits:  []edit{{"orchestrator/execute.go", "c.record.Antiflap = c.record.Antiflap.Established(change, c.o.settings.Antiflap)", "c.record.Antiflap = c.record.Antiflap.AttemptsReset()"}},
+		breaks: []sim.Invariant{sim.AntiflapObeyed},
+	},
+	{
+		name:    "attempts-counted",
+		what:    "an attempt that failed opens an anti-flapping window, as if it had been a change",
+		edits:   []edit{{"orchestrator/execute.go", "c.record.Antiflap = c.record.Antiflap.AttemptFailed(now)", "c.record.Antiflap = c.record.Antiflap.Established(changeOf(op), c.o.settings.Antiflap)"}},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.Progress},
+		options: within(five, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair),
+	},
+	{
+		name: "witnesses-not-heard",
+		what: "a primary that we do not reach is replaced although its replicas hear it",
+		edits: []edit{
+			{"topology/primary.go", "case t.lives():\n\t\treturn []Finding{q.unreachableByUs(t)}", "case t.lives() && q.failingFor() < q.l.SilentAfter:\n\t\treturn []Finding{q.unreachableByUs(t)}"},
+			{"topology/primary.go", "return len(t.lost) > 0 || !q.s.Ruleset.CanComplete(q.leader, q.maybeReceiving())", "return len(t.lost) >= 0"},
+		},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.Progress},
+		options: within(five, sim.Blind, sim.BlindOneWay),
+	},
+	{
+		name:    "lower-k-unrecorded",
+		what:    "a ruleset with fewer acks is put into force although it could not be recorded",
+		edits:   []edit{{"orchestrator/lead.go", "c.record.Ruleset, c.rulesRefused = before, fmt.Sprintf(\"it could not be recorded: %v\", err)", "c.rulesRefused = fmt.Sprintf(\"it could not be recorded: %v\", err)"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(five, sim.Reconfigure, sim.CutStore, sim.LoseReply, sim.StopStore, sim.Crash, sim.Isolate, sim.HostDown, sim.Split),
+	},
+	{
+		name:    "any-rules-succeed",
+		what:    "whatever ruleset is configured takes the place of the recorded one at once, also one that needs a barrier",
+		edits:   []edit{{"orchestrator/lead.go", "if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != \"\" {", "if c.record.Ruleset.Same(wanted) {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(five, sim.Reconfigure, sim.Crash, sim.Isolate, sim.CutPair, sim.HostDown, sim.Split),
+	},
+}

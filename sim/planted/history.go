@@ -1,0 +1,87 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// historyBugs choose the wrong one of the histories that were found.
+var historyBugs = []bug{
+	{
+		name:    "received-ignored",
+		what:    "the position of a server is what it has executed; what it has received and not applied is forgotten",
+		edits:   []edit{{"reparent/history.go", "all = append(all, op.read(m.Address, p.Reading.Position()))", "all = append(all, op.read(m.Address, p.Reading.Executed))"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.Progress},
+		options: within(three, sim.SlowApplier, sim.HugeWrite, sim.Crash, sim.Freeze, sim.CutPair),
+	},
+	{
+		name:    "most-transactions-win",
+		what:    "the server with most transactions decides which history counts, and not the highest term",
+		edits:   []edit{{"reparent/history.go", "cmp.Compare(a.marker.Term, b.marker.Term) })", "cmp.Compare(a.position.Count(), b.position.Count()) })"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.KillElector),
+	},
+	{
+		name: "markers-ignored",
+		what: "markers are transactions like others: all that is found anywhere is one history",
+		edits: []edit{
+			{"reparent/history.go", "marker, _ := topology.HighestMarker(legit)\n\treturn reading{", "marker := topology.Marker{}\n\treturn reading{"},
+			{"reparent/history.go", "func (op Operation) validity(top topology.Marker) (validity, bool) {", "func (op Operation) validity(top topology.Marker) (validity, bool) {\n\tif top.Term == 0 {\n\t\treturn validity{with: everything, without: everything}, true\n\t}"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.KillElector),
+	},
+	{
+		name: "cancelled-comes-back",
+		what: "what a server holds besides its marker is honoured, although the marker's decision cancelled it",
+		edits: []edit{
+			{"reparent/history.go", "with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s) },", "with:    everything,"},
+			{"reparent/history.go", "without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },", "without: everything,"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.KillElector),
+	},
+	{
+		name:    "cancelled-may-lead",
+		what:    "a server that holds cancelled transactions, or errant ones, counts as clean: it may lead and acknowledge",
+		edits:   []edit{{"reparent/history.go", "if history.Contains(r.position) && valid(r.position).Contains(r.position) {", "if history.Contains(history) && valid(r.position).Contains(history.Subtract(history)) {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.KillElector),
+	},
+	{
+		name:    "waiting-commits-are-history",
+		what:    "a poisoned primary, on which commits of clients wait that nobody acknowledged, is read as a source of history and may be elected",
+		edits:   []edit{{"reparent/history.go", "return op.isLeader(a) && p.Silenced == Yes && p.With == Poison && !op.onlyMarkersPend(a)", "return op.isLeader(a) && p.Silenced == Yes && p.With == Poison && !p.Reading.OK()"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.OneCompleter},
+		options: within(three, sim.CutPair, sim.CutOneWay, sim.DiskStall, sim.WishEmergency, sim.Isolate, sim.Freeze, sim.SlowLink),
+	},
+	{
+		name:    "floor-ignored",
+		what:    "a history that lacks what was seen as committed on the old primary is accepted",
+		edits:   []edit{{"reparent/history.go", "missing := op.legit(op.floor()).Subtract(history)", "missing := op.legit(op.floor()).Subtract(history.Union(op.floor()))"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead},
+		options: within(five, sim.Crash, sim.Wipe, sim.Freeze, sim.HostDown, sim.Isolate),
+	},
+	{
+		name: "floor-from-a-restart",
+		what: "what a primary shows after a restart that nobody verified is taken for the floor",
+		edits: []edit{
+			{"topology/floor.go", "o.UUID == l.PrimaryUUID && o.Incarnation == l.Incarnation", "o.UUID == l.PrimaryUUID"},
+			{"topology/floor.go", "if !established || !o.SemiSync.Verified() || o.SemiSync.Acks < r.AcksNeeded(l.Primary) {", "if !established {"},
+		},
+		breaks:  []sim.Invariant{sim.Progress},
+		options: within(three, sim.Crash, sim.Wipe, sim.Isolate, sim.CutPair, sim.Shutdown),
+	},
+	{
+		name:    "purged-may-follow",
+		what:    "whether a candidate has purged what its followers lack is not asked",
+		edits:   []edit{{"reparent/election.go", "return follower.Position().Contains(source.Purged) && !older", "return !older"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: within(five, sim.Purge, sim.Crash, sim.Isolate, sim.Freeze, sim.WishPlanned, sim.CutPair),
+	},
+	{
+		name: "candidate-lacks-history",
+		what: "a candidate need not fetch what it lacks of the chosen history",
+		edits: []edit{
+			{"reparent/election.go", "return history.Subtract(has).Subtract(op.invisible(a))", "return history.Subtract(history)"},
+		},
+		breaks: []sim.Invariant{sim.NothingLost},
+	},
+}

@@ -1,0 +1,40 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// plannedBugs hand the leadership over by agreement, and too early.
+var plannedBugs = []bug{
+	{
+		name: "catch-up-not-awaited",
+		what: "a planned change does not wait until the candidate has the old primary's final position",
+		edits: []edit{
+			{"reparent/planned.go", "if results[0].Done() {\n\t\tp := op.Progress[op.To]", "if len(results) > 0 {\n\t\tp := op.Progress[op.To]"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone},
+		options: within(three, sim.WishPlanned, sim.SlowApplier, sim.SlowLink, sim.HugeWrite, sim.CutPair),
+	},
+	{
+		name:    "reopened-after-the-marker",
+		what:    "a planned change that fails after its marker may have been written reopens the old primary",
+		edits:   []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind == KindPlanned {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.WishPlanned, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.DiskStall),
+	},
+	{
+		name: "demotion-not-verified",
+		what: "a planned change goes on although the old primary's answer to its demotion was lost",
+		edits: []edit{
+			{"reparent/planned.go", "if !r.Done() || !r.Observation.OK() {\n\t\top.Progress[op.From] = p", "if r.Outcome == No {\n\t\top.Progress[op.From] = p"},
+			{"reparent/planned.go", "o := r.Observation\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed", "o := *p.Reading\n\tif r.Observation.OK() {\n\t\to = r.Observation\n\t}\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.WishPlanned, sim.Freeze, sim.Isolate, sim.Blind, sim.DiskStall, sim.PauseElector),
+	},
+	{
+		name:    "unsettled-not-asked",
+		what:    "a planned change begins although a later leadership's outcome is unknown, whose primary is not asked to step down",
+		edits:   []edit{{"reparent/planned.go", "if current, _ := op.History.Current(); l.Term > current.Term {", "if current, _ := op.History.Current(); l.Term < current.Term {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(five, sim.WishPlanned, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.KillElector),
+	},
+}

@@ -1,0 +1,41 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// repairBugs set replication right where it should be left alone, or not where it should.
+var repairBugs = []bug{
+	{
+		name: "repair-during-a-change",
+		what: "the repair of replicas goes on while a change runs, and starts the receivers of servers that were revoked",
+		edits: []edit{
+			{"orchestrator/act.go", "if c.lease == nil || c.busy {\n\t\treturn\n\t}", "if c.lease == nil {\n\t\treturn\n\t}\n\tif c.busy {\n\t\tc.snapshot.Reparenting = false\n\t\tc.diagnose(now)\n\t\tc.repair(now)\n\t\treturn\n\t}"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.Progress},
+		options: within(five, sim.WishPlanned, sim.WishEmergency, sim.DiskStall, sim.Crash, sim.Isolate, sim.Freeze, sim.CutPair),
+	},
+	{
+		name:    "repair-towards-anybody",
+		what:    "replicas are attached to the primary on record without asking whether it serves and is the server that was established",
+		edits:   []edit{{"reparent/repair.go", "if !led || s.Reparenting || !primary.Writable() || primary.UUID != current.PrimaryUUID {", "if !led || s.Reparenting {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.Progress, sim.EverywhereOrGone},
+		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.Wipe),
+	},
+	{
+		name: "errant-may-follow",
+		what: "a server is attached to the primary whatever it holds",
+		edits: []edit{
+			{"sim/verbs_replica.go", "if a.command.Within.IsEmpty() {\n\t\treturn nil\n\t}\n\tif stray", "if a.changed == a.changed {\n\t\treturn nil\n\t}\n\tif stray"},
+			{"sim/verbs_replica.go", "if a.command.Within.IsEmpty() {\n\t\treturn nil\n\t}\n\twithin", "if a.changed == a.changed {\n\t\treturn nil\n\t}\n\twithin"},
+			{"reparent/repair.go", "if c.Verb == Follow && quarantined(findings, f.Server) {", "if c.Verb == Follow && quarantined(nil, f.Server) {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
+		options: within(three, sim.Errant, sim.Crash, sim.Isolate, sim.Split, sim.CutPair),
+	},
+	{
+		name:    "old-primary-follows-unfenced",
+		what:    "a primary of an earlier term is made to follow without being fenced first",
+		edits:   []edit{{"reparent/repair.go", "if closed(s.Server(f.Server)) {", "if s.Server(f.Server).OK() {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NothingLeftBehind, sim.Progress, sim.EverywhereOrGone},
+		options: within(three, sim.Crash, sim.Isolate, sim.Split, sim.CutPair, sim.Freeze),
+	},
+}

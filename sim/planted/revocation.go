@@ -1,0 +1,116 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// revocationBugs let a leadership change go on although an earlier leader can still complete writes, or although what
+// it completed may have escaped.
+var revocationBugs = []bug{
+	{
+		name: "revocation-skipped",
+		what: "a change goes on with whatever servers were reached, without asking whether the old primary can still complete writes or what it completed was found",
+		edits: []edit{
+			{"reparent/revocation.go", "case loose.Len() < l.Acks:", "case loose.Len() >= 0:"},
+			{"reparent/revocation.go", "op.shows(l, history) || unread.Len() < l.Acks {", "op.shows(l, history) || unread.Len() >= 0 {"},
+		},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+	},
+	{
+		name: "sent-counts-as-frozen",
+		what: "a server to which Freeze was sent counts as frozen although its answer was lost",
+		edits: []edit{
+			{"reparent/revocation.go", "return op.where(func(p Progress) bool { return p.Frozen == Yes })", "return op.where(func(p Progress) bool { return maybe(p.Frozen) })"},
+			{"reparent/revocation.go", `return "its position was not read"`, `return ""`},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(three, sim.Freeze, sim.Blind, sim.Split, sim.Isolate, sim.CutPair, sim.BlindOneWay),
+	},
+	{
+		name: "refused-counts-as-frozen",
+		what: "a server that could not be reached counts as frozen: who does not answer us is taken to be dead",
+		edits: []edit{
+			{"reparent/revocation.go", "return op.where(func(p Progress) bool { return p.Frozen == Yes })", "return op.where(func(p Progress) bool { return p.Frozen != \"\" })"},
+			{"reparent/revocation.go", `return "its position was not read"`, `return ""`},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(three, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
+	},
+	{
+		name: "one-ack-too-many",
+		what: "a leader that needs k acks counts as revoked while exactly k of its ackers are loose",
+		edits: []edit{
+			{"reparent/revocation.go", "case loose.Len() < l.Acks:", "case loose.Len() <= l.Acks:"},
+			{"reparent/revocation.go", "op.shows(l, history) || unread.Len() < l.Acks {", "op.shows(l, history) || unread.Len() <= l.Acks {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(five, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
+	},
+	{
+		name: "zones-instead-of-servers",
+		what: "revocation is computed on zones: one frozen server stands for all of its zone",
+		edits: []edit{
+			{"reparent/revocation.go", "return op.mayAck(l.Address).Minus(op.frozen())", "return op.mayAck(l.Address)" + loosely("op.frozen()")},
+			{"reparent/revocation.go", "unread := op.mayAck(l.Address).Minus(evidence)\n\tif op.readsFromLeader", "unread := op.mayAck(l.Address)" + loosely("evidence") + "\n\tif op.readsFromLeader"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(crossZone, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
+	},
+	{
+		name:    "rules-say-who-acks",
+		what:    "only the ackers that the ruleset names are frozen and counted, though MySQL counts whoever has the replica side on",
+		edits:   []edit{{"reparent/revocation.go", "return op.Ruleset.Ackers(leader).Union(acking).Without(leader)", "return op.Ruleset.Ackers(leader).Union(acking.Minus(acking)).Without(leader)"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(crossZone, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze, sim.WishPlanned),
+	},
+	{
+		name:    "rules-say-how-many",
+		what:    "a leader counts as waiting for as many acks as the ruleset says, although it was last seen waiting for fewer or for none",
+		edits:   []edit{{"reparent/revocation.go", "if !seen.OK() || l.Acks == 0 || closed(seen) {", "if seen.OK() || l.Acks == 0 || closed(seen) {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(five, sim.Reconfigure, sim.Split, sim.Isolate, sim.Crash, sim.Freeze, sim.Fallback),
+	},
+	{
+		name:    "half-established-not-revoked",
+		what:    "only the established primary is revoked, and not that of a later term whose outcome is unknown",
+		edits:   []edit{{"reparent/revocation.go", "for _, l := range in.History.Leaderships {", "for _, l := range in.History.Leaderships[:min(1, len(in.History.Leaderships))] {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(five, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze, sim.KillElector, sim.PauseElector),
+	},
+	{
+		name:    "absence-from-the-robbed",
+		what:    "a server that lost its relay log or its data proves by what it lacks that nothing was there",
+		edits:   []edit{{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"}},
+		breaks:  []sim.Invariant{sim.NothingLost},
+		options: within(five, sim.Crash, sim.Wipe, sim.Freeze, sim.HostDown, sim.Isolate),
+	},
+	{
+		name: "process-not-compared",
+		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
+		edits: []edit{
+			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation ||\n\t\tl.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return before.Incarnation == l.Why && now.OK() && l.Acks < 0"},
+			{"reparent/revocation.go", `case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:`, `case before.Replaced && now.Settings.RelayLogRecovery:`},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost},
+		options: within(five, sim.Crash, sim.HostDown, sim.Freeze, sim.Isolate, sim.KillElector, sim.PauseElector),
+	},
+	{
+		name: "poison-counts-when-lost",
+		what: "a leader to which poison was sent counts as unable to complete although the answer was lost",
+		edits: []edit{
+			{"reparent/revocation.go", "case op.Progress[l.Address].Silenced == Yes:", "case maybe(op.Progress[l.Address].Silenced):"},
+			{"reparent/revocation.go", "if op.readsFromLeader(l.Address) || op.shows", "if op.readsFromLeader(l.Address) || op.Progress[l.Address].Silenced == Unknown || op.shows"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(three, sim.Freeze, sim.Blind, sim.Split, sim.Isolate, sim.CutPair, sim.BlindOneWay, sim.DiskStall),
+	},
+}
+
+// loosely is a filter on servers: those in whose zone none of some others is.
+func loosely(frozen string) string {
+	return `.Where(func(a topology.Address) bool {
+		m, _ := op.Ruleset.Member(a)
+		return ` + frozen + `.Where(func(b topology.Address) bool {
+			n, _ := op.Ruleset.Member(b)
+			return n.Zone == m.Zone
+		}).IsEmpty()
+	})`
+}

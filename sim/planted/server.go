@@ -1,0 +1,86 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// serverBugs send servers the wrong statements. The real ones are SQL, so these are planted in the simulator's twin.
+var serverBugs = []bug{
+	{
+		name:    "freeze-not-persisted",
+		what:    "a stopped server counts as frozen although skip_replica_start was not persisted: it receives again when it restarts",
+		edits:   []edit{{"sim/verbs_replica.go", "if err := a.promiseToStayStopped(ctx); err != nil {\n\t\treturn topology.Observation{}, err\n\t}", ""}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(three, sim.Split, sim.Isolate, sim.Blind, sim.Crash, sim.CutPair, sim.Freeze),
+	},
+	{
+		name: "applier-stopped-and-changed",
+		what: "the source is changed while the applier is stopped, which throws away what was received and not applied",
+		edits: []edit{
+			{"sim/verbs_replica.go", "[]guard{unappliedAndStopped}, func(on *guest", "[]guard{}, func(on *guest"},
+			{"sim/verbs_replica.go", "\tcase r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, startsApplier)", "\tcase r.Applier != topology.ThreadOff || !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, stopsApplier)"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost},
+		options: within(three, sim.StopApplier, sim.HugeWrite, sim.SlowApplier, sim.WishPlanned, sim.Crash),
+	},
+	{
+		name: "read-only-believed",
+		what: "a primary counts as demoted once super_read_only reads 1, although the statement still waits behind commits",
+		edits: []edit{
+			{"sim/verbs_primary.go", "if err, over := ended.await(ctx.life, -1); over {", "if s.command.Verb == reparent.Demote {\n\t\treturn nil\n\t}\n\tif err, over := ended.await(ctx.life, -1); over {"},
+			{"sim/verbs_primary.go", "if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {", "if err == nil && !o.SuperReadOnly {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
+		options: within(three, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.DiskStall, sim.Freeze),
+	},
+	{
+		name: "semi-sync-off-before-offline",
+		what: "a primary of an earlier term is fenced in the wrong order: semi-sync is switched off before its clients are cut",
+		edits: []edit{
+			{"sim/verbs_primary.go", "func (a *act) fenceOff(ctx *patience) (topology.Observation, error) {\n", "func (a *act) fenceOff(ctx *patience) (topology.Observation, error) {\n\tif err := a.sourceOff(ctx); err != nil {\n\t\treturn topology.Observation{}, err\n\t}\n"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost},
+		options: within(three, sim.Isolate, sim.Split, sim.CutPair, sim.Freeze, sim.Crash),
+	},
+	{
+		name: "clients-not-cut",
+		what: "poison does not cut the clients, so commits that wait are answered when the ack count is lowered again",
+		edits: []edit{
+			{"sim/verbs_semisync.go", "s.setAcks(topology.PoisonAcks)\n\t\ts.setOffline(true)", "s.setAcks(topology.PoisonAcks)"},
+			{"sim/verbs_semisync.go", "o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode) {", "o.SemiSync.Acks != topology.PoisonAcks) {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.DiskStall, sim.Isolate, sim.CutPair, sim.Freeze, sim.WishEmergency, sim.SlowLink),
+	},
+	{
+		name: "poison-not-verified",
+		what: "poison counts on a primary whose commits do not wait for acknowledgements",
+		edits: []edit{
+			{"sim/verbs_semisync.go", "if !before.Verified() {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on", "if before.Acks < 0 {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on"},
+			{"sim/verbs_semisync.go", "if err := a.changeUnless(ctx, []guard{unacknowledged(1)}, poisonous); err != nil {", "if err := a.changeUnless(ctx, nil, poisonous); err != nil {"},
+			{"sim/verbs_semisync.go", "if err == nil && (!o.SemiSync.Verified() || o.SemiSync.Acks", "if err == nil && (o.SemiSync.Acks"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: within(three, sim.Fallback, sim.DiskStall, sim.WishEmergency, sim.Crash, sim.Isolate),
+	},
+	{
+		name: "fence-lets-older-in",
+		what: "a session does not ask whether the server knows of a newer term",
+		edits: []edit{
+			{"sim/session_fence.go", "if seen.marker > s.term {", "if seen.marker > s.term && seen.marker == 0 {"},
+			{"sim/session_fence.go", "case other.says.term > s.term:\n\t\treturn false, fencedBy(", "case other.says.term > s.term:\n\t\treturn true, nil\n\tcase other.says.term == 0:\n\t\treturn false, fencedBy("},
+			{"sim/session_act.go", "broken: func(s *server) bool { return s.knowsLater(term) },", "broken: func(s *server) bool { return term == 0 },"},
+		},
+		breaks:  []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.KillElector, sim.Crash, sim.Isolate, sim.WishPlanned),
+	},
+	{
+		name: "older-sessions-not-ended",
+		what: "a session of a newer term does not end those of older ones",
+		edits: []edit{
+			{"sim/session_fence.go", "case other.says.term < s.term:\n\t\treturn true, nil", "case other.says.term < s.term:\n\t\treturn false, nil"},
+			{"sim/session_fence.go", "if seen.locked && len(rivals) == 0 {", "if len(rivals) == 0 {"},
+			{"sim/session_act.go", "broken: func(s *server) bool { return s.knowsLater(term) },", "broken: func(s *server) bool { return term == 0 },"},
+		},
+		breaks:  []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.KillElector, sim.Crash, sim.Isolate, sim.WishPlanned),
+	},
+}

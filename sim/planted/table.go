@@ -1,0 +1,102 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/primacydb/primacy/sim"
+)
+
+// recordedFile holds, line by line, which seed caught which bug, and by which invariant.
+const recordedFile = "sim/planted/caught.txt"
+
+//go:embed caught.txt
+var recordedText string
+
+// recorded are the catches on record, by bug.
+func recorded() map[string]catch {
+	all := map[string]catch{}
+	for line := range strings.Lines(recordedText) {
+		words := strings.Fields(line)
+		if len(words) != 3 || words[0] == "#" {
+			continue
+		}
+		if seed, err := strconv.ParseUint(words[1], 10, 64); err == nil {
+			all[words[0]] = catch{Caught: true, Seed: seed, Invariant: sim.Invariant(words[2])}
+		}
+	}
+	return all
+}
+
+// saveRecorded replaces what is on record of the bugs that were hunted.
+func saveRecorded(p project, verdicts []verdict) error {
+	all := recorded()
+	for _, v := range verdicts {
+		delete(all, v.name)
+		if v.Caught {
+			all[v.name] = v.catch
+		}
+	}
+	var text strings.Builder
+	text.WriteString("# The first seed that catches each planted bug, and by which invariant. Written by: make planted\n")
+	for _, b := range bugs() {
+		if c, caught := all[b.name]; caught {
+			fmt.Fprintf(&text, "%s %d %s\n", b.name, c.Seed, c.Invariant)
+		}
+	}
+	return os.WriteFile(filepath.Join(p.root, recordedFile), []byte(text.String()), 0o644)
+}
+
+// The marks between which the table stands in a page.
+const (
+	markBegin = "<!-- planted bugs: written by make planted -->"
+	markEnd   = "<!-- planted bugs: end -->"
+)
+
+// intoPage writes the table into a page, in place of the one that is there.
+func intoPage(file string, verdicts []verdict) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("write the table of planted bugs: %w", err)
+	}
+	before, rest, begins := strings.Cut(string(text), markBegin)
+	_, after, ends := strings.Cut(rest, markEnd)
+	if !begins || !ends {
+		return fmt.Errorf("write the table of planted bugs: %s lacks the line %s or %s", file, markBegin, markEnd)
+	}
+	page := before + markBegin + "\n\n" + table(verdicts) + "\n" + markEnd + after
+	return os.WriteFile(file, []byte(page), 0o644)
+}
+
+// table is for people: what was planted, and what noticed it.
+func table(verdicts []verdict) string {
+	var b strings.Builder
+	b.WriteString("| bug | what is wrong | where | caught by | at seed |\n|---|---|---|---|---|\n")
+	for _, v := range verdicts {
+		seed, by := "not caught", ""
+		if v.Caught {
+			seed, by = strconv.FormatUint(v.Seed, 10), "`"+string(v.Invariant)+"`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", v.name, v.what, v.where(), by, seed)
+	}
+	return b.String()
+}
+
+// where are the files that are edited.
+func (b bug) where() string {
+	var files []string
+	for _, e := range b.edits {
+		if f := "`" + e.file + "`"; !strings.Contains(strings.Join(files, " "), f) {
+			files = append(files, f)
+		}
+	}
+	words := strings.Join(files, ", ")
+	if b.twin() {
+		words += " (twin of `mysqld/`)"
+	}
+	return words
+}
