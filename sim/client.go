@@ -71,7 +71,10 @@ func (c *client) read() {
 		visible = on.server.hasRow(row) && !on.server.readOnly
 		done(nil)
 	})
-	if heard && err == nil && visible {
+	switch {
+	case !heard || err != nil:
+		c.hangUp()
+	case visible:
 		w.judge.seen(c, row)
 	}
 }

@@ -205,9 +205,8 @@ func (j *judge) window(before, now change) {
 	}
 	led := j.world.hosts.at(before.to)
 	gone := led.state != processUp || led.life != before.life
-	served := j.answeredAt >= before.at
-	lifted := j.acknowledges >= before.at
-	if lifted || served && (gone && s.ReplaceGonePrimary || now.at-before.at >= s.ProvenAfter) {
+	lifted, age := j.acknowledges >= before.at, now.at-before.at
+	if lifted || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
 		return
 	}
 	j.world.violated(AntiflapObeyed, "term %d was established %s after term %d, inside a window of %s that nothing lifted",
