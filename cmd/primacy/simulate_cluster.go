@@ -94,6 +94,10 @@ func (s simulatedCluster) settle(ctx context.Context, given func(string) bool, w
 	return &cluster, nil
 }
 
+// unbraked is more changes than a lifetime has: the brake is for causes that many clusters share, and here one cluster
+// meets in a minute what a fleet meets in years.
+const unbraked = 1000
+
 // configured is a cluster of the configuration, with all that the loop would be told there.
 func (s simulatedCluster) configured(ctx context.Context, warn *terminal) (*sim.Cluster, error) {
 	c, err := config.Load(s.config, simulatedEnvironment(os.Environ()))
@@ -114,8 +118,10 @@ func (s simulatedCluster) configured(ctx context.Context, warn *terminal) (*sim.
 	if err != nil {
 		return nil, usagef("--config: %v", err)
 	}
+	windows := windowsOf(c.Antiflap)
+	windows.FleetChangesMax = unbraked
 	return &sim.Cluster{
-		Ruleset: rules, Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap), Timing: reparent.DefaultTiming(),
+		Ruleset: rules, Limits: limitsOf(c.Detection), Antiflap: windows, Timing: reparent.DefaultTiming(),
 		ProbeInterval: c.Detection.ProbeInterval,
 	}, nil
 }

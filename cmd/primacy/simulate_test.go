@@ -403,7 +403,7 @@ func TestAClusterIsSimulatedAsItsConfigurationSays(t *testing.T) {
 		}},
 		Limits: topology.Limits{SilentAfter: 3 * time.Second, StuckAfter: 8 * time.Second, LagMax: 20 * time.Second, IsolatedShare: 0.7},
 		Antiflap: antiflap.Settings{
-			Window: 6 * time.Minute, Factor: 3, WindowMax: 2 * time.Hour, Decay: 12 * time.Hour, ProvenAfter: 2 * time.Minute, FleetChangesMax: 5, FleetPer: 20 * time.Minute,
+			Window: 6 * time.Minute, Factor: 3, WindowMax: 2 * time.Hour, Decay: 12 * time.Hour, ProvenAfter: 2 * time.Minute, FleetChangesMax: unbraked, FleetPer: 20 * time.Minute,
 		},
 		Timing: reparent.DefaultTiming(), ProbeInterval: 300 * time.Millisecond,
 	}
