@@ -216,6 +216,9 @@ func (j *judge) window(before, now change) {
 // atTheEnd looks at a world that had time to become whole.
 func (j *judge) atTheEnd() {
 	w := j.world
+	if why := w.store.violation(); why != "" {
+		w.violated(LeaseObeyed, "%s", why)
+	}
 	p := j.final()
 	if p == nil {
 		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.mendAt, w.state())

@@ -166,6 +166,10 @@ func (w *world) people(r *rand.Rand, seed uint64) {
 		electors = w.options.Electors
 	}
 	w.store = newVault(w.clock)
+	w.store.calling = func(elector, call string) {
+		w.tell(elector, "asks the store: %s", call)
+		w.called()
+	}
 	for i := range electors {
 		w.electors = append(w.electors, w.hire(fmt.Sprintf("elector-%d", i+1), r))
 	}
