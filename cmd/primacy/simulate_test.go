@@ -263,10 +263,10 @@ func TestACrashOfTheSimulatorNamesItsSeed(t *testing.T) {
 
 func TestKeepGoingCountsByInvariant(t *testing.T) {
 	w := &worlds{breaks: func(seed uint64, _ sim.Options) []sim.Invariant {
-		switch {
-		case seed%10 == 3:
+		switch seed % 10 {
+		case 3:
 			return []sim.Invariant{sim.Progress, sim.Progress, sim.NothingLost}
-		case seed%10 == 2:
+		case 2:
 			return []sim.Invariant{sim.Progress}
 		}
 		return nil
