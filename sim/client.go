@@ -196,15 +196,32 @@ func (p *person) rebuild(e *elector) {
 			p.since[m.Address] = w.clock.now
 		} else if w.clock.now-since > 2*personLooks {
 			delete(p.since, m.Address)
-			w.tell("operator", "rebuilds %s from %s", m.Address, v.Primary)
-			p.rebuilding++
-			s.clone(v.Primary, func(err error) {
-				p.rebuilding--
-				w.tell("operator", "%s is rebuilt: %v", s.address, err)
-			})
+			p.clone(e, s)
 			return
 		}
 	}
+}
+
+// clone takes a server out of candidacy first: one that is being overwritten must not be chosen.
+func (p *person) clone(e *elector, s *server) {
+	w := p.world
+	ctx, cancel := p.process.Within(context.Background(), 3*time.Second)
+	defer cancel()
+	err := e.loop.SetMaintenance(ctx, clusterName, s.address, true, "operator", "clone")
+	v := e.view()
+	if err != nil || v.Primary == "" || v.Primary == s.address || v.Running != nil {
+		w.tell("operator", "does not rebuild %s: %v", s.address, err)
+		w.takeBack(s.address)
+		return
+	}
+	w.tell("operator", "rebuilds %s from %s", s.address, v.Primary)
+	p.rebuilding++
+	done := newPromise[error](w.clock)
+	s.clone(v.Primary, done.keep)
+	err, _ = done.await(context.Background(), time.Minute)
+	p.rebuilding--
+	w.tell("operator", "%s is rebuilt: %v", s.address, err)
+	w.takeBack(s.address)
 }
 
 func wantsRebuilding(r topology.ServerRole, findings []topology.Finding, a topology.Address) bool {

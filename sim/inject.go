@@ -398,8 +398,10 @@ func (w *world) forget(f Fault) bool {
 		w.store.stop(true)
 		w.later(f.For, func() { w.store.stop(false) })
 	case OldStore:
+		w.judge.acknowledged() // windows that were opened since are forgotten with it
 		w.store.restore(f.For)
 	case EmptyStore:
+		w.judge.acknowledged()
 		w.store.empty()
 	}
 	return true
