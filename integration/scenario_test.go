@@ -2,8 +2,8 @@ package integration
 
 import (
 	"errors"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/reparent/scenario"
@@ -12,18 +12,19 @@ import (
 // notReal lists the scenarios that are not played on real servers, and why.
 var notReal = map[string]string{}
 
-// TestScenariosOnRealServers plays every scenario on mysqld.
+// TestScenariosOnRealServers plays every scenario on mysqld, as many at a time as tests may run in parallel.
 func TestScenariosOnRealServers(t *testing.T) {
 	files, err := scenario.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	th := openTheatre(t, 5)
+	theatres := pool{t: t}
 	for _, f := range files {
 		t.Run(f.Name, func(t *testing.T) {
-			begun := time.Now()
+			t.Parallel()
+			th := theatres.take(5)
+			defer theatres.give(th)
 			err := th.play(t, f)
-			t.Logf("%s", time.Since(begun).Round(time.Millisecond))
 			if reason, ok := errors.AsType[*scenario.CannotError](err); ok && reason.Reason == notReal[f.Name] {
 				t.Log(err)
 			} else if err != nil {
@@ -33,6 +34,30 @@ func TestScenariosOnRealServers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pool keeps theatres that nobody plays in. It opens one when there is none; all of them end with its test.
+type pool struct {
+	t    *testing.T
+	mu   sync.Mutex
+	free []*theatre
+}
+
+func (p *pool) take(servers int) *theatre {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		th := p.free[n-1]
+		p.free = p.free[:n-1]
+		return th
+	}
+	return openTheatre(p.t, servers)
+}
+
+func (p *pool) give(th *theatre) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, th)
 }
 
 func (th *theatre) play(t *testing.T, f scenario.File) error {

@@ -210,8 +210,18 @@ func (d *door) asks(c *call) {
 
 const stranger topology.Address = "a stranger"
 
-// caller is the server at the other end of a connection, or nobody for this process.
+// caller is the server at the other end of a connection, or nobody for this process. The kernel's list can miss a line
+// while others come and go, so it is asked more than once.
 func (s *street) caller(near net.Conn) topology.Address {
+	for range 10 {
+		if who := s.lookUp(near); who != stranger {
+			return who
+		}
+	}
+	return stranger
+}
+
+func (s *street) lookUp(near net.Conn) topology.Address {
 	socket, err := socketOf(near)
 	if err != nil {
 		return stranger

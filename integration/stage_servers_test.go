@@ -66,8 +66,18 @@ func openTheatre(t *testing.T, servers int) *theatre {
 		t.Cleanup(a.hangUp)
 	}
 	th.truth = th.elector("nobody")
+	th.truth.Watch(clusterName, th.addresses())
 	t.Cleanup(func() { th.truth.Close() })
 	return th
+}
+
+// addresses are the servers' own, past the doors.
+func (th *theatre) addresses() []topology.Address {
+	var all []topology.Address
+	for _, s := range th.fleet.Servers {
+		all = append(all, topology.Address(s.Address()))
+	}
+	return all
 }
 
 // elector is a fleet of its own, as a process of that name would have it.
@@ -269,6 +279,6 @@ func ownedSet(text string) (gtid.Set, error) {
 // stageTiming is short, for a scenario waits for all that fails.
 func stageTiming() reparent.Timing {
 	t := reparent.DefaultTiming()
-	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 3*time.Second, 3*time.Second, 3*time.Second, 700*time.Millisecond, time.Second, 2*time.Second, 3
+	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 3*time.Second, 3*time.Second, 3*time.Second, 1500*time.Millisecond, time.Second, 2*time.Second, 3
 	return t
 }

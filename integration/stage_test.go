@@ -439,6 +439,7 @@ func (s *stage) numbered(a *actor, g gtid.GTID) (gtid.GTID, error) {
 const waiting = `SELECT 1 FROM performance_schema.threads WHERE processlist_id = ? AND
 	(processlist_state LIKE 'Waiting for semi-sync ACK%' OR processlist_state = 'waiting for handler commit')`
 
+// commit begins a commit. One that waits has to stand in the binary log: a crash would take it away otherwise.
 func (s *stage) commit(a *actor, w *write) error {
 	var id int64
 	if err := w.conn.QueryRowContext(s.ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
@@ -447,6 +448,25 @@ func (s *stage) commit(a *actor, w *write) error {
 	if _, err := w.conn.ExecContext(s.ctx, "SET gtid_next = '"+w.gtid.String()+"'"); err != nil {
 		return err
 	}
+	before, err := a.logEnd(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.insert(w)
+	return s.until("a commit that waits or has ended", func() (bool, error) {
+		if w.over() {
+			return true, nil
+		}
+		r, err := a.row(s.ctx, waiting, id)
+		if err != nil || r[0] != "1" {
+			return false, err
+		}
+		end, err := a.logEnd(s.ctx)
+		return end != before, err
+	})
+}
+
+func (s *stage) insert(w *write) {
 	statement := "INSERT INTO app.rows VALUES ()"
 	if _, marker := topology.MarkerOf(w.gtid.UUID); marker {
 		statement = "COMMIT" // an empty transaction under that GTID
@@ -457,13 +477,15 @@ func (s *stage) commit(a *actor, w *write) error {
 		defer close(w.ended)
 		_, w.err = w.conn.ExecContext(ctx, statement)
 	}()
-	return s.until("a commit that waits or has ended", func() (bool, error) {
-		if w.over() {
-			return true, nil
-		}
-		r, err := a.row(s.ctx, waiting, id)
-		return r != nil && r[0] == "1", err
-	})
+}
+
+// logEnd is where the binary log ends.
+func (a *actor) logEnd(ctx context.Context) (string, error) {
+	r, err := a.row(ctx, "SHOW BINARY LOG STATUS")
+	if err != nil {
+		return "", err
+	}
+	return r[0] + ":" + r[1], nil
 }
 
 // until asks until the answer is yes.
@@ -535,6 +557,8 @@ func (s *stage) moves(a topology.Address, c condition, all map[topology.Address]
 		return fmt.Sprintf("%s semi-sync clients are counted, and there are %d", c.clients, ackers)
 	case c.sourcing && c.waiters != "0" && loud >= needed:
 		return c.waiters + " sessions wait for acknowledgements that must come"
+	case c.waiters == "0" && !c.executed.Contains(c.logged):
+		return fmt.Sprintf("%s are being committed", c.logged.Subtract(c.executed))
 	case c.applier == "ON" && !c.executed.Contains(c.position) && !s.late[a] && c.waiters == "0":
 		return fmt.Sprintf("%s are not applied", c.position.Subtract(c.executed))
 	}
