@@ -33,6 +33,12 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 		{"a receiver that ran out of attempts to reach the source", trio().Edit("B", func(o *topology.Observation) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 2003
 		}), "B", Follow},
+		{"a receiver that ran out of attempts at a source in offline mode", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 3032
+		}), "B", Follow},
+		{"a receiver that asks for what was purged", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 1236
+		}), "B", ""},
 		{"a receiver that still tries", trio().Edit("B", func(o *topology.Observation) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadConnecting, 2003
 		}), "B", ""},

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -126,8 +127,9 @@ type person struct {
 	process *process
 	since   map[topology.Address]time.Duration // since when a server wants rebuilding
 	refused time.Duration                      // since when an automatic change is refused; negative when none is
-	// rebuilding counts the clones that are under way.
+	// rebuilding counts the clones that are under way, blocked is when nothing was blocked last.
 	rebuilding int
+	blocked    time.Duration
 }
 
 // patience of an operator, before an acknowledgement and before a server is rebuilt.
@@ -149,7 +151,10 @@ func (p *person) work() {
 		v := e.view()
 		if v.Running == nil {
 			p.acknowledge(e, v.Refusal != "" && v.Window.Open)
+		}
+		if v.Running == nil && p.rebuilding == 0 {
 			p.rebuild(e)
+			p.rescue(v)
 		}
 	}
 }
@@ -196,10 +201,51 @@ func (p *person) rebuild(e *elector) {
 			p.since[m.Address] = w.clock.now
 		} else if w.clock.now-since > 2*personLooks {
 			delete(p.since, m.Address)
-			p.clone(e, s)
+			p.rebuilding++
+			p.process.spawn(func() { p.clone(e, s); p.rebuilding-- })
 			return
 		}
 	}
+}
+
+// rescue is what is left when nothing can be established because too few servers are clean: of those that answer, one
+// that holds the latest term and all that was promised lends its data to another. A person knows more than Primacy does:
+// here, that nobody else will come back with more.
+func (p *person) rescue(v orchestrator.View) {
+	w := p.world
+	if v.Obstacle == nil || !w.mended {
+		p.blocked = w.clock.now
+		return
+	}
+	if w.clock.now-p.blocked < 10*personLooks {
+		return
+	}
+	p.blocked = w.clock.now
+	donor := w.richest()
+	for _, s := range w.members() {
+		if donor != nil && s != donor && s.state == processUp && (!donor.executed().Contains(s.position()) || s.executed().IsEmpty()) {
+			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
+			p.rebuilding++
+			s.clone(donor.address, func(err error) {
+				p.rebuilding--
+				w.tell("operator", "%s is rescued: %v", s.address, err)
+			})
+			return
+		}
+	}
+}
+
+// richest is a running server with the latest term that has executed all that was promised; nil when there is none.
+func (w *world) richest() *server {
+	var best *server
+	var term uint32
+	for _, s := range w.members() {
+		m, _ := topology.HighestMarker(s.position())
+		if s.state == processUp && s.executed().Contains(w.judge.promised) && (best == nil || m.Term > term) {
+			best, term = s, m.Term
+		}
+	}
+	return best
 }
 
 // clone takes a server out of candidacy first: one that is being overwritten must not be chosen.
@@ -215,11 +261,9 @@ func (p *person) clone(e *elector, s *server) {
 		return
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, v.Primary)
-	p.rebuilding++
 	done := newPromise[error](w.clock)
 	s.clone(v.Primary, done.keep)
 	err, _ = done.await(context.Background(), time.Minute)
-	p.rebuilding--
 	w.tell("operator", "%s is rebuilt: %v", s.address, err)
 	w.takeBack(s.address)
 }

@@ -49,6 +49,13 @@ var receiverAdvices = map[int]string{
 	13117: "source and replica have the same server_id or server_uuid; change one",
 }
 
+// hopelessReceiverErrno tells whether a receiver that is started again would end the same way until somebody mends its
+// cause: what it asks for cannot be sent, or two servers have one identity. With all other errors it tries as often as
+// SOURCE_RETRY_COUNT says, ten times by default in later versions, and is then off for good.
+func hopelessReceiverErrno(errno int) bool {
+	return errno == 1236 || errno == 13114 || errno == 1593 || errno == 13117
+}
+
 func receiverAdvice(errno int) string {
 	if advice, ok := receiverAdvices[errno]; ok {
 		return advice
