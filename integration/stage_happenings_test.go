@@ -33,6 +33,10 @@ func (s *stage) Happen(h scenario.Happening) error {
 		rival := s.elector("elector-99")
 		s.rivals = append(s.rivals, rival)
 		rival.Prepare(s.ctx, clusterName, h.Term, []topology.Address{h.Server})
+	case scenario.FillDisk:
+		return scenario.Cannot("a full disk takes a file system of its own, which only root can mount")
+	case scenario.Payload:
+		return scenario.Cannot("a commit that hangs for ever takes a full disk, and that takes a file system of its own, which only root can mount")
 	default:
 		return scenario.Cannot("nobody can bring %q about on a real server", h.Kind)
 	}

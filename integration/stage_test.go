@@ -37,6 +37,9 @@ type stage struct {
 	hurried map[topology.Address]time.Time
 	forgone bool // answered writes may get lost
 	broken  []string
+
+	plane *plane // Primacy itself; nil while no loop was asked for
+	store string // its directory
 }
 
 // write is a transaction on its way.
@@ -60,6 +63,9 @@ func (th *theatre) stage(ctx context.Context) *stage {
 
 // close ends what the scenario has left open. The servers are cleaned by whoever comes next.
 func (s *stage) close() {
+	if err := s.endLoop(); err != nil {
+		s.broken = append(s.broken, err.Error())
+	}
 	for _, f := range append(s.rivals, s.elect) {
 		if f != nil {
 			f.Close()

@@ -50,7 +50,7 @@ type Stage interface {
 // it are the loop's alone.
 type Looped interface {
 	Stage
-	// Loop lets it run for so long, from where it stopped the last time.
+	// Loop lets it run for so long, from where it stopped the last time. Where time cannot be held it runs on meanwhile.
 	Loop(time.Duration) (Course, error)
 }
 
