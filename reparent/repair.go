@@ -32,6 +32,9 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		if c.Verb == Follow && quarantined(findings, f.Server) {
 			c, wanted = Command{Verb: Demote}, f.Code == topology.WritableReplica
 		}
+		if c.Verb == Follow && o.SemiSync.Waiters > 0 { // it will never be acknowledged there, and holds up whatever closes the server
+			c = Command{Verb: Fence}
+		}
 		if !wanted {
 			continue
 		}

@@ -50,6 +50,7 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 		{"a replica that does not acknowledge", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.ReplicaEnabled = false }), "B", Follow},
 		{"a primary that does not wait for acknowledgements", trio().Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.SourceActive = false, false }), "A", EnableSource},
 		{"a primary that gives up waiting", trio().Edit("A", func(o *topology.Observation) { o.SemiSync.Timeout = 10e9 }), "A", EnableSource},
+		{"a replica on which a commit waits for acknowledgements", trio().Writable("B").Edit("B", func(o *topology.Observation) { o.SemiSync.Waiters = 1 }), "B", Fence},
 		{"a server under maintenance", trio().Stopped("B").Maintenance("B"), "B", ""},
 		{"a stopped receiver while the primary is dead", trio().Stopped("B").Dead("A"), "B", ""},
 	} {

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/orchestrator"
@@ -186,7 +187,7 @@ func (p *person) rebuild(e *elector) {
 	w := p.world
 	v := e.view()
 	donor := w.hosts.at(v.Primary)
-	if v.Primary == "" || donor == nil || donor.state != processUp || donor.readOnly {
+	if v.Primary == "" || donor == nil || donor.state != processUp || donor.readOnly || open(v.Findings) {
 		clear(p.since)
 		return
 	}
@@ -266,6 +267,13 @@ func (p *person) clone(e *elector, s *server) {
 	err, _ = done.await(context.Background(), time.Minute)
 	w.tell("operator", "%s is rebuilt: %v", s.address, err)
 	w.takeBack(s.address)
+}
+
+// open tells whether it is not settled yet whose history counts: then nobody's data is thrown away.
+func open(findings []topology.Finding) bool {
+	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
+		return f.Code == topology.LeadershipUnsettled || f.Code == topology.StoreBehind
+	})
 }
 
 func wantsRebuilding(r topology.ServerRole, findings []topology.Finding, a topology.Address) bool {

@@ -289,6 +289,9 @@ func (w *world) mayLose(s *server) bool {
 // been settled: with nothing clean left a person has to decide whose writes count, and no machine can.
 func (w *world) strayed(s *server) bool {
 	p := w.primary()
+	if slices.ContainsFunc(w.electors, func(e *elector) bool { return e.view().Running != nil }) {
+		return true // attached to a candidate beforehand, others would take it over within the change
+	}
 	if p == nil || w.stray != nil && w.stray != s && !p.executed().Contains(w.stray.executed()) {
 		return true
 	}
@@ -371,10 +374,15 @@ func (w *world) disturb(f Fault, e *elector) bool {
 	switch f.Kind {
 	case KillElector:
 		e.kill()
-		w.later(f.For, e.start)
+		w.later(f.For, e.restart)
 	case StopElector:
 		e.life.end(context.Canceled)
-		w.later(max(f.For, 3*time.Second), func() { e.kill(); e.start() })
+		w.later(max(f.For, 3*time.Second), func() {
+			if e.process == p {
+				e.kill()
+				e.restart()
+			}
+		})
 	case PauseElector:
 		p.pause()
 		w.later(3*f.For, p.thaw)
@@ -483,7 +491,7 @@ func (w *world) reconfigure(f Fault) bool {
 		w.clock.after(time.Duration(i)*f.For, func() {
 			if !w.mended && e.alive() {
 				e.kill()
-				e.start()
+				e.restart()
 			}
 		})
 	}

@@ -145,6 +145,11 @@ func (j *judge) seen(_ *client, row int64) {
 
 // marked claims that whoever has its term's marker acknowledged holds all that was promised: it is about to be opened.
 func (j *judge) marked(s *server, t *transaction) {
+	for later := range j.established {
+		if later > t.decision.Term { // it was fenced, and completes what nobody waits for
+			return
+		}
+	}
 	if _, again := j.established[t.decision.Term]; !again {
 		j.established[t.decision.Term] = j.world.clock.now
 	}

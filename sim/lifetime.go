@@ -321,7 +321,14 @@ func (e *elector) start() {
 }
 
 // alive tells whether the elector runs and is not paused.
-func (e *elector) alive() bool { return !e.process.dead && !e.process.paused }
+func (e *elector) alive() bool { return !e.process.dead && !e.process.paused && e.life.err == nil }
+
+// restart starts an elector that is dead.
+func (e *elector) restart() {
+	if e.process.dead {
+		e.start()
+	}
+}
 
 // kill is kill -9.
 func (e *elector) kill() {
