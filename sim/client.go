@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -175,11 +176,29 @@ func (p *person) acknowledge(e *elector, refused bool) {
 
 func (w *world) acknowledge(e *elector) {
 	w.judge.acknowledged()
-	ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
-	defer cancel()
-	_, err := e.loop.Acknowledge(ctx, clusterName, "operator", "looked at it")
+	err := w.asks(func(ctx context.Context) error {
+		_, err := e.loop.Acknowledge(ctx, clusterName, "operator", "looked at it")
+		return err
+	})
 	w.tell("operator", "acknowledges: %v", err)
 }
+
+// asks makes a call to an elector, which may be killed or paused meanwhile: then no answer comes.
+func (w *world) asks(call func(context.Context) error) error {
+	answer := newPromise[error](w.clock)
+	w.person.process.spawn(func() {
+		ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
+		defer cancel()
+		answer.keep(call(ctx))
+	})
+	err, heard := answer.await(context.Background(), 5*time.Second)
+	if !heard {
+		return errNoAnswer
+	}
+	return err
+}
+
+var errNoAnswer = errors.New("no answer")
 
 // rebuild clones what Primacy leaves to a person: quarantined servers, and such as lack what their source has purged.
 // The order is that of the runbook: only under an established primary that takes writes, one server at a time.
@@ -209,6 +228,12 @@ func (p *person) rebuild(e *elector) {
 	}
 }
 
+func (w *world) maintain(e *elector, a topology.Address, on bool) error {
+	return w.asks(func(ctx context.Context) error {
+		return e.loop.SetMaintenance(ctx, clusterName, a, on, "operator", "work")
+	})
+}
+
 // rescue is what is left when nothing can be established because too few servers are clean: of those that answer, one
 // that holds the latest term and all that was promised lends its data to another. A person knows more than Primacy does:
 // here, that nobody else will come back with more.
@@ -227,10 +252,7 @@ func (p *person) rescue(v orchestrator.View) {
 		if donor != nil && s != donor && s.state == processUp && (!donor.executed().Contains(s.position()) || s.executed().IsEmpty()) {
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
-			s.clone(donor.address, func(err error) {
-				p.rebuilding--
-				w.tell("operator", "%s is rescued: %v", s.address, err)
-			})
+			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })
 			return
 		}
 	}
@@ -252,9 +274,7 @@ func (w *world) richest() *server {
 // clone takes a server out of candidacy first: one that is being overwritten must not be chosen.
 func (p *person) clone(e *elector, s *server) {
 	w := p.world
-	ctx, cancel := p.process.Within(context.Background(), 3*time.Second)
-	defer cancel()
-	err := e.loop.SetMaintenance(ctx, clusterName, s.address, true, "operator", "clone")
+	err := w.maintain(e, s.address, true)
 	v := e.view()
 	if err != nil || v.Primary == "" || v.Primary == s.address || v.Running != nil {
 		w.tell("operator", "does not rebuild %s: %v", s.address, err)
@@ -262,11 +282,16 @@ func (p *person) clone(e *elector, s *server) {
 		return
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, v.Primary)
-	done := newPromise[error](w.clock)
-	s.clone(v.Primary, done.keep)
-	err, _ = done.await(context.Background(), time.Minute)
-	w.tell("operator", "%s is rebuilt: %v", s.address, err)
+	p.overwrite(s, w.hosts.at(v.Primary))
 	w.takeBack(s.address)
+}
+
+// overwrite clones a server and waits for it.
+func (p *person) overwrite(s, donor *server) {
+	done := newPromise[error](p.world.clock)
+	s.clone(donor.address, done.keep)
+	err, _ := done.await(context.Background(), 20*time.Second)
+	p.world.tell("operator", "%s is cloned: %v", s.address, err)
 }
 
 // open tells whether it is not settled yet whose history counts: then nobody's data is thrown away.

@@ -210,7 +210,7 @@ func (w *world) harm(f Fault, s *server) bool {
 		if s.readOnly {
 			return false
 		}
-		w.asks(s, accountApp, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
+		w.runs(s, accountApp, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
 	case Fallback:
 		s.setTimeout(500 * time.Millisecond)
 		w.judge.excuse(w.clock.now + f.For + 30*time.Second)
@@ -238,11 +238,11 @@ func (w *world) row() int64 {
 
 // byHand runs a statement of somebody at the server's own console.
 func (w *world) byHand(s *server, statement func(on *guest, done func(error))) {
-	w.asks(s, accountRoot, statement)
+	w.runs(s, accountRoot, statement)
 }
 
-// asks runs a statement of some account on the server's own host.
-func (w *world) asks(s *server, who account, statement func(on *guest, done func(error))) {
+// runs has a statement of some account run on the server's own host.
+func (w *world) runs(s *server, who account, statement func(on *guest, done func(error))) {
 	if s.state != processUp {
 		return
 	}
@@ -430,17 +430,14 @@ func (w *world) wish(f Fault) bool {
 		asked.To = s.address
 	}
 	w.person.process.spawn(func() {
-		ctx, cancel := w.person.process.Within(context.Background(), 10*time.Second)
-		defer cancel()
 		switch f.Kind {
 		case WishPlanned, WishEmergency:
-			_, err := e.loop.Reparent(ctx, asked)
+			err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, asked); return err })
 			w.tell("operator", "asks for a %s change to %q: %v", asked.Kind, asked.To, err)
 		case Acknowledge:
 			w.acknowledge(e)
 		case Maintain:
-			err := e.loop.SetMaintenance(ctx, clusterName, s.address, true, "operator", "work")
-			w.tell("operator", "takes %s out: %v", s.address, err)
+			w.tell("operator", "takes %s out: %v", s.address, w.maintain(e, s.address, true))
 		}
 	})
 	if f.Kind == Maintain {
@@ -453,13 +450,8 @@ func (w *world) wish(f Fault) bool {
 func (w *world) takeBack(a topology.Address) {
 	w.person.process.spawn(func() {
 		for {
-			if e := w.actor(); e != nil {
-				ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
-				err := e.loop.SetMaintenance(ctx, clusterName, a, false, "operator", "done")
-				cancel()
-				if err == nil {
-					return
-				}
+			if e := w.actor(); e != nil && w.maintain(e, a, false) == nil {
+				return
 			}
 			w.clock.sleep(time.Second)
 		}
