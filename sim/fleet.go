@@ -280,6 +280,9 @@ func (f *fleet) rest(ctx *patience, d time.Duration) {
 // step lets whoever injects faults strike before a statement.
 func (f *fleet) step(server topology.Address, verb reparent.Verb, statement int) {
 	f.clock.enter()
+	if f.hosts.sent != nil {
+		f.hosts.sent(f, server, verb, statement)
+	}
 	if f.sending == nil {
 		return
 	}

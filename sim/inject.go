@@ -230,10 +230,13 @@ func (w *world) harm(f Fault, s *server) bool {
 	return true
 }
 
-// row is one that no client writes.
+// spareRows is where the rows begin that no client writes.
+const spareRows = 1 << 50
+
+// row is one of them.
 func (w *world) row() int64 {
 	w.spareRow++
-	return 1<<50 + w.spareRow
+	return spareRows + w.spareRow
 }
 
 // byHand runs a statement of somebody at the server's own console.

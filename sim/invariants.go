@@ -35,6 +35,7 @@ type judge struct {
 	established  map[uint32]time.Duration // when the marker of each term was first acknowledged
 	changes      []change
 	acknowledges time.Duration // when an operator last lifted a window; negative for never
+	conduct      *conduct
 }
 
 // completedWrite is a client's commit at the moment at which its server completed it.
@@ -61,7 +62,7 @@ func newJudge(w *world) *judge {
 		world: w, completions: map[int64]completedWrite{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]time.Duration{},
 		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
-	w.hosts.completed = j.completed
+	w.hosts.completed, j.conduct = j.completed, newConduct(w)
 	if w.options.Trace {
 		w.hosts.happened = func(s *server, what string, t *transaction) {
 			if t != nil {
@@ -145,6 +146,7 @@ func (j *judge) seen(_ *client, row int64) {
 
 // marked claims that whoever has its term's marker acknowledged holds all that was promised: it is about to be opened.
 func (j *judge) marked(s *server, t *transaction) {
+	j.conduct.marked(s, t.decision)
 	for later := range j.established {
 		if later > t.decision.Term { // it was fenced, and completes what nobody waits for
 			return
@@ -167,6 +169,7 @@ func (j *judge) acknowledged() { j.acknowledges = j.world.clock.now }
 // event hears what an elector tells.
 func (j *judge) event(e *elector, ev orchestrator.Event) {
 	w := j.world
+	j.conduct.event(e, ev)
 	switch ev.Kind {
 	case orchestrator.EventProbed:
 		return
@@ -205,7 +208,7 @@ func (j *judge) changed(op reparent.Operation) {
 // something lifted it. What may lift it is judged here by what really happened, and generously.
 func (j *judge) window(before, now change) {
 	s := j.world.cluster.Antiflap
-	if before.kind != reparent.KindEmergency || before.term == now.term || now.at-before.at >= s.Window {
+	if before.kind != reparent.KindEmergency || before.term >= now.term || now.at-before.at >= s.Window {
 		return
 	}
 	led := j.world.hosts.at(before.to)
@@ -243,6 +246,7 @@ func (j *judge) atTheEnd() {
 	for _, s := range w.members() {
 		j.joined(s, p)
 	}
+	j.conduct.atTheEnd(p, w.members())
 }
 
 // final is the server that is open at the end; nil unless it is one.

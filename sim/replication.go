@@ -81,6 +81,9 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 	c.source, c.autoPosition = to, c.autoPosition || autoPosition
 	c.receiver.errno, c.receiver.sourceUUID = 0, gtid.UUID{}
 	if !c.applier.on {
+		if s.hosts.dropping != nil {
+			s.hosts.dropping(s)
+		}
 		c.relay = queue[*transaction]{}
 		c.forget()
 	}

@@ -50,6 +50,7 @@ const (
 	LeaseObeyed       Invariant = "lease_obeyed"        // nothing is written to the store under a lost lock; no term twice
 	Progress          Invariant = "progress"            // after the faults stop, writes complete within the published time
 	NothingLeftBehind Invariant = "nothing_left_behind" // and no server is left stopped, or writable by mistake
+	NoNeedlessChange  Invariant = "no_needless_change"  // a primary that completes writes is not replaced because an elector does not see it
 	NoCrash           Invariant = "no_crash"            // the control plane does not crash
 )
 
@@ -57,7 +58,7 @@ const (
 func Invariants() []Invariant {
 	return []Invariant{
 		NothingLost, OneCompleter, EverywhereOrGone, NoVanishingRead, AntiflapObeyed, FencedStaysOut, LeaseObeyed, Progress,
-		NothingLeftBehind, NoCrash,
+		NothingLeftBehind, NoNeedlessChange, NoCrash,
 	}
 }
 

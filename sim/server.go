@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -19,6 +20,14 @@ type hosts struct {
 	// running, completes it: it becomes visible there and its client, if it is still there, will be told OK. acked is how
 	// many acknowledgements it had.
 	completed func(s *server, t *transaction, acked int)
+	// unheard, when set, tells whether the acknowledgements of a replica get lost on their way to a source.
+	unheard func(replica, source *server) bool
+	// sent, when set, is told of each statement that an elector is about to send for a command, the first being 1.
+	sent func(f *fleet, server topology.Address, verb reparent.Verb, statement int)
+	// changing, when set, is told of each session of an elector that is about to change its server.
+	changing func(on *guest)
+	// dropping, when set, is told of each server that is told by an elector to forget its relay logs.
+	dropping func(s *server)
 	// happened, when set, is told of each event worth a line in a trace.
 	happened func(s *server, what string, t *transaction)
 }

@@ -34,6 +34,7 @@ type guest struct {
 	cancel func(error) // ends the statement that it runs; nil while nothing can
 	killed bool        // it is still listed while its statement cannot be ended
 	left   bool        // its client closed the connection
+	passed bool        // an elector's session that is through the fence
 }
 
 // doing is what the process list shows of a session.

@@ -133,7 +133,7 @@ func (s *session) keep(l *wire) error {
 		s.fleet.hangUp(l)
 		return err
 	}
-	s.link, s.opened = l, true
+	s.link, s.opened, l.guest.passed = l, true, true
 	return nil
 }
 

@@ -64,6 +64,9 @@ func guarded(guards []guard, start statement) statement {
 				return
 			}
 		}
+		if on.server.hosts.changing != nil {
+			on.server.hosts.changing(on)
+		}
 		start(on, done)
 	}
 }

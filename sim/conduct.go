@@ -1,0 +1,258 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// conduct holds how electors behave against what they may do, whether or not anybody comes to harm by it.
+type conduct struct {
+	world     *world
+	lapsed    map[*process]time.Duration // since when an elector has been sending without a lock
+	cancelled map[int64]bool             // rows that a later term's marker left out
+	terms     map[uint32]string          // hashes of the decisions that were acknowledged
+	before    stirrings                  // what had happened at the last event
+	calm      time.Duration              // since when nothing has happened to servers, network and store
+	begun     map[string]stirrings       // what had happened when an operation began
+}
+
+// stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
+type stirrings struct{ faults, mended int }
+
+func newConduct(w *world) *conduct {
+	c := &conduct{
+		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, begun: map[string]stirrings{},
+	}
+	w.hosts.sent, w.hosts.changing, w.hosts.dropping = c.sent, c.changing, c.dropping
+	return c
+}
+
+// stirred counts. That an elector does not see servers happens to nobody but the elector.
+func (c *conduct) stirred() (s stirrings) {
+	for _, f := range c.world.report.Faults {
+		if f.Kind != Blind && f.Kind != BlindAll && f.Kind != BlindOneWay {
+			s.faults++
+		}
+	}
+	for _, u := range c.world.undo {
+		if u.done {
+			s.mended++
+		}
+	}
+	return s
+}
+
+// event hears what an elector tells.
+func (c *conduct) event(e *elector, ev orchestrator.Event) {
+	w := c.world
+	if now := c.stirred(); now != c.before || w.mended {
+		c.before, c.calm = now, w.clock.now
+	}
+	switch ev.Kind {
+	case orchestrator.EventRecoveryStarted:
+		if ev.Recovery != nil {
+			c.begun[ev.Recovery.ID] = c.before
+			c.needed(*ev.Recovery)
+		}
+	case orchestrator.EventRecoveryFinished:
+		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
+			c.undone(e, *ev.Recovery)
+		}
+	case orchestrator.EventRefused:
+		c.windowed(e)
+	}
+}
+
+// lapse is how long an elector may still send what it was about to when its lock ended.
+const lapse = time.Second
+
+// sent claims that no elector begins commands when by its own clock it has had no lock for longer than what was under way
+// takes to end.
+func (c *conduct) sent(f *fleet, server topology.Address, verb reparent.Verb, statement int) {
+	if statement != 1 || verb == reparent.Read {
+		return
+	}
+	now := c.world.clock.now
+	if c.holds(f.process) {
+		delete(c.lapsed, f.process)
+		return
+	}
+	since, known := c.lapsed[f.process]
+	switch {
+	case !known:
+		c.lapsed[f.process] = now
+	case now-since > lapse:
+		c.world.violated(LeaseObeyed, "%s begins %s on %s, %s after it began another one without the lock", f.elector, verb, server, now-since)
+	}
+}
+
+// holds tells whether a process holds the lock as far as it knows.
+func (c *conduct) holds(p *process) bool {
+	client := c.world.store.client(p)
+	if client == nil || client.session == nil {
+		return false
+	}
+	for _, l := range client.session.leases {
+		if l.why == nil && l.session.held(p.Now()) {
+			return true
+		}
+	}
+	return false
+}
+
+// changing claims that no session changes a server while one of a later term has passed its fence there.
+func (c *conduct) changing(on *guest) {
+	for _, g := range on.server.guests {
+		if g.passed && !g.killed && !g.left && g.says.cluster == on.says.cluster && g.says.term > on.says.term {
+			c.world.violated(FencedStaysOut, "%s changes %s under term %d, where %s acts under term %d",
+				on.says.elector, on.server.address, on.says.term, g.says.elector, g.says.term)
+		}
+	}
+}
+
+// dropping claims that nobody but a person throws away what a server has received and not applied.
+func (c *conduct) dropping(s *server) {
+	if s.channel != nil && s.unapplied() {
+		c.world.violated(NothingLost, "%s is told to throw away what it has received and not applied: %s", s.address, s.received().Subtract(s.executed()))
+	}
+}
+
+// windowed claims that no window is open before the primary was ever changed.
+func (c *conduct) windowed(e *elector) {
+	if len(c.terms) < 2 && e.view().Window.Open {
+		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
+	}
+}
+
+// calmFor is how long nothing may have happened to anybody before a primary that serves is certainly known to serve.
+const calmFor = 3 * time.Second
+
+// needed claims that no primary is replaced by itself that serves, and whose ackers hear it, and has done so for a while.
+func (c *conduct) needed(op reparent.Operation) {
+	w := c.world
+	p := w.hosts.at(op.From)
+	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
+		return
+	}
+	w.violated(NoNeedlessChange, "%s is to be replaced (%s), and it completes writes", p.address, op.Cause)
+}
+
+// serves tells whether a primary is the process that was established and has all that it takes to complete writes.
+func (c *conduct) serves(op reparent.Operation, p *server) bool {
+	current, led := op.History.Current()
+	if !led || p.state != processUp || p.readOnly || p.offline || p.disk.stuck() || p.incarnation != current.Incarnation || !p.semi.source {
+		return false
+	}
+	heard := 0
+	for a := range op.Ruleset.Ackers(op.From).All() {
+		s := c.world.hosts.at(a)
+		if s != nil && s.state == processUp && !s.disk.stuck() && s.hears(p) {
+			heard++
+		}
+	}
+	return heard >= op.Ruleset.AcksNeeded(op.From) && heard >= p.semi.acks
+}
+
+// undone claims that an attempt that gave up has left every server as it was, if nothing went wrong meanwhile.
+func (c *conduct) undone(e *elector, op reparent.Operation) {
+	w := c.world
+	if began, known := c.begun[op.ID]; !known || began != c.before || w.mended {
+		return
+	}
+	for _, m := range op.Ruleset.Members {
+		s, before := w.hosts.at(m.Address), op.Known[m.Address]
+		if s.state != processUp || s.incarnation != before.Incarnation || !before.Reached || s.disk.stuck() || !w.network.flows(e.place, s.place) || !w.network.flows(s.place, e.place) {
+			continue
+		}
+		receiver, _ := s.receiver()
+		switch {
+		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned:
+			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
+		case s.offline && before.Writable:
+			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
+		case s.readOnly && before.Writable:
+			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
+		case receiver == topology.ThreadOff && before.Receiving && op.Progress[m.Address].Frozen != "":
+			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)
+		}
+	}
+}
+
+// marked takes in that a term's marker was acknowledged. Two decisions never share a term, no earlier term comes later,
+// and what the decision left out is cancelled: it never comes back.
+func (c *conduct) marked(s *server, d *topology.Decision) {
+	w := c.world
+	if hash, known := c.terms[d.Term]; known {
+		if hash != d.Hash {
+			w.violated(OneCompleter, "two decisions of term %d were acknowledged", d.Term)
+		}
+		return
+	}
+	for term := range c.terms {
+		if term > d.Term {
+			w.violated(OneCompleter, "%s begins to lead under term %d, and a later one was acknowledged before", s.address, d.Term)
+			break
+		}
+	}
+	c.terms[d.Term] = d.Hash
+	if reparent.Kind(d.Kind) == reparent.KindAdoption {
+		return
+	}
+	var others gtid.Set
+	for _, o := range w.hosts.all {
+		others = others.Union(o.position())
+	}
+	if left := others.Subtract(s.position()); !left.IsEmpty() {
+		c.cancel(left)
+	}
+}
+
+// cancel notes the rows of transactions.
+func (c *conduct) cancel(left gtid.Set) {
+	for row, last := range c.world.hosts.rows {
+		for t := last; t != nil; t = t.twin {
+			if row < spareRows && left.Has(t.gtid) {
+				c.cancelled[row] = true
+			}
+		}
+	}
+}
+
+// atTheEnd looks at the server that leads at the end, and at the others beside it.
+func (c *conduct) atTheEnd(p *server, members []*server) {
+	for row := range c.cancelled {
+		if p.hasRow(row) {
+			c.world.violated(EverywhereOrGone, "row %d was cancelled by a later term and is back at the end", row&0xffffffff)
+			break
+		}
+	}
+	for _, s := range members {
+		if s.executed().Equal(p.executed()) && !sameDecisions(s.decided, p.decided) {
+			c.world.violated(EverywhereOrGone, "at the end the journals of %s and %s differ under the same GTIDs", s.address, p.address)
+		}
+	}
+}
+
+func sameDecisions(a, b []*topology.Decision) bool {
+	found := map[string]bool{}
+	for _, d := range a {
+		found[d.Hash] = true
+	}
+	for _, d := range b {
+		if !found[d.Hash] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// hears tells whether a server receives from a primary over links that work both ways, and acknowledges.
+func (s *server) hears(p *server) bool {
+	net := s.hosts.network
+	return s.channel != nil && s.channel.receiver.source == p && s.channel.receiver.state == receiverOn && s.channel.receiver.semi &&
+		net.flows(s.place, p.place) && net.flows(p.place, s.place)
+}
