@@ -59,6 +59,9 @@ func within(cluster *sim.Cluster, kinds ...sim.Kind) sim.Options {
 // Clusters with short windows, so that the primary changes often.
 var (
 	three = even(3, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	// four can fall into two halves that both have an acker.
+	four  = even(4, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	five1 = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
 	five  = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
 	// crossZone has several servers in each zone.
 	crossZone = even(6, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})

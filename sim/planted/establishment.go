@@ -12,14 +12,14 @@ var establishmentBugs = []bug{
 			{"sim/verbs_journal.go", "if !before.readOnly && reparent.Kind(d.Kind) != reparent.KindAdoption {", "if before.readOnly && !before.readOnly {"},
 		},
 		breaks:  []sim.Invariant{sim.OneCompleter, sim.NothingLost, sim.NoVanishingRead},
-		options: within(three, sim.Crash, sim.Freeze, sim.SlowLink, sim.CutPair, sim.WishPlanned, sim.Isolate),
+		options: within(three, sim.SlowLink, sim.Crash, sim.WishPlanned),
 	},
 	{
 		name:    "marker-not-awaited",
 		what:    "the new primary is opened as soon as its marker may stand in the binary log, without waiting for its acknowledgements",
 		edits:   []edit{{"reparent/establish.go", "if marked.Done() {", "if maybe(marked.Outcome) {"}},
 		breaks:  []sim.Invariant{sim.OneCompleter, sim.NothingLost, sim.NoVanishingRead},
-		options: within(five, sim.Crash, sim.Freeze, sim.SlowLink, sim.CutPair, sim.WishPlanned, sim.Isolate),
+		options: within(four, sim.Crash, sim.CutPair, sim.Isolate, sim.SlowLink, sim.Split),
 	},
 	{
 		name: "marker-without-hash",
@@ -27,10 +27,9 @@ var establishmentBugs = []bug{
 		edits: []edit{
 			{"topology/decision.go", "if len(hash) < 16 {", "if len(hash) >= 0 {"},
 			{"orchestrator/lead.go", "term, err := lease.NextTerm(ctx, uint64(above))", "term, err := lease.NextTerm(ctx, uint64(above-above))"},
-			{"orchestrator/catchup.go", "return slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.StoreBehind })", "return slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == \"\" })"},
 		},
-		breaks:  nil,
-		options: within(nil, sim.EmptyStore, sim.OldStore, sim.KillElector, sim.Crash, sim.Isolate),
+		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.OneCompleter, sim.NothingLost, sim.Progress},
+		options: within(four, sim.EmptyStore, sim.OldStore, sim.Crash, sim.Isolate, sim.Split, sim.KillElector),
 	},
 	{
 		name: "opened-after-a-restart",
@@ -39,14 +38,7 @@ var establishmentBugs = []bug{
 			{"reparent/establish.go", "c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation", "c.Acks = 0"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.OneCompleter},
-		options: within(three, sim.Crash, sim.WishPlanned, sim.Shutdown),
-	},
-	{
-		name:    "marker-on-top-of-anything",
-		what:    "the marker is written whatever else the candidate has received meanwhile",
-		edits:   []edit{{"reparent/establish.go", "mark.Within = op.allowed()", "mark.Within = mark.Within.Union(mark.Within)"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(five, sim.Crash, sim.Freeze, sim.SlowLink, sim.CutPair, sim.WishPlanned, sim.Isolate, sim.Errant),
+		options: within(three, sim.HostDown, sim.Crash, sim.WishPlanned),
 	},
 	{
 		name: "not-applied-yet",

@@ -8,17 +8,17 @@ var plannedBugs = []bug{
 		name: "catch-up-not-awaited",
 		what: "a planned change does not wait until the candidate has the old primary's final position",
 		edits: []edit{
-			{"reparent/planned.go", "if results[0].Done() {\n\t\tp := op.Progress[op.To]", "if len(results) > 0 {\n\t\tp := op.Progress[op.To]"},
+			{"reparent/planned.go", "op = op.move(PhaseCatchingUp,", "op = op.move(PhaseMarking,"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone},
-		options: within(three, sim.WishPlanned, sim.SlowApplier, sim.SlowLink, sim.HugeWrite, sim.CutPair),
+		options: within(four, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.CutOneWay),
 	},
 	{
 		name:    "reopened-after-the-marker",
 		what:    "a planned change that fails after its marker may have been written reopens the old primary",
 		edits:   []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind == KindPlanned {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(three, sim.WishPlanned, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.DiskStall),
+		options: within(four, sim.WishPlanned, sim.Isolate, sim.CutPair, sim.Freeze, sim.SlowLink),
 	},
 	{
 		name: "demotion-not-verified",
@@ -28,7 +28,7 @@ var plannedBugs = []bug{
 			{"reparent/planned.go", "o := r.Observation\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed", "o := *p.Reading\n\tif r.Observation.OK() {\n\t\to = r.Observation\n\t}\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(three, sim.WishPlanned, sim.Freeze, sim.Isolate, sim.Blind, sim.DiskStall, sim.PauseElector),
+		options: within(four, sim.WishPlanned, sim.Isolate, sim.Blind, sim.Freeze),
 	},
 	{
 		name:    "unsettled-not-asked",

@@ -11,7 +11,7 @@ var repairBugs = []bug{
 			{"orchestrator/act.go", "if c.lease == nil || c.busy {\n\t\treturn\n\t}", "if c.lease == nil {\n\t\treturn\n\t}\n\tif c.busy {\n\t\tc.snapshot.Reparenting = false\n\t\tc.diagnose(now)\n\t\tc.repair(now)\n\t\treturn\n\t}"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.Progress},
-		options: within(five, sim.WishPlanned, sim.WishEmergency, sim.DiskStall, sim.Crash, sim.Isolate, sim.Freeze, sim.CutPair),
+		options: within(four, sim.WishPlanned, sim.WishEmergency, sim.DiskStall, sim.Isolate, sim.Freeze, sim.CutPair, sim.Split),
 	},
 	{
 		name:    "repair-towards-anybody",

@@ -12,7 +12,8 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", "case loose.Len() < l.Acks:", "case loose.Len() >= 0:"},
 			{"reparent/revocation.go", "op.shows(l, history) || unread.Len() < l.Acks {", "op.shows(l, history) || unread.Len() >= 0 {"},
 		},
-		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: within(four, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
 	},
 	{
 		name: "sent-counts-as-frozen",
@@ -22,7 +23,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", `return "its position was not read"`, `return ""`},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(three, sim.Freeze, sim.Blind, sim.Split, sim.Isolate, sim.CutPair, sim.BlindOneWay),
+		options: within(four, sim.Freeze, sim.Blind, sim.Split, sim.Isolate, sim.CutPair, sim.BlindOneWay),
 	},
 	{
 		name: "refused-counts-as-frozen",
@@ -32,7 +33,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", `return "its position was not read"`, `return ""`},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(three, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
+		options: within(four, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
 	},
 	{
 		name: "one-ack-too-many",
@@ -42,7 +43,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", "op.shows(l, history) || unread.Len() < l.Acks {", "op.shows(l, history) || unread.Len() <= l.Acks {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
+		options: within(four, sim.Split, sim.Isolate, sim.CutPair),
 	},
 	{
 		name: "zones-instead-of-servers",
@@ -55,32 +56,18 @@ var revocationBugs = []bug{
 		options: within(crossZone, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze),
 	},
 	{
-		name:    "rules-say-who-acks",
-		what:    "only the ackers that the ruleset names are frozen and counted, though MySQL counts whoever has the replica side on",
-		edits:   []edit{{"reparent/revocation.go", "return op.Ruleset.Ackers(leader).Union(acking).Without(leader)", "return op.Ruleset.Ackers(leader).Union(acking.Minus(acking)).Without(leader)"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(crossZone, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze, sim.WishPlanned),
-	},
-	{
-		name:    "rules-say-how-many",
-		what:    "a leader counts as waiting for as many acks as the ruleset says, although it was last seen waiting for fewer or for none",
-		edits:   []edit{{"reparent/revocation.go", "if !seen.OK() || l.Acks == 0 || closed(seen) {", "if seen.OK() || l.Acks == 0 || closed(seen) {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five, sim.Reconfigure, sim.Split, sim.Isolate, sim.Crash, sim.Freeze, sim.Fallback),
-	},
-	{
 		name:    "half-established-not-revoked",
 		what:    "only the established primary is revoked, and not that of a later term whose outcome is unknown",
 		edits:   []edit{{"reparent/revocation.go", "for _, l := range in.History.Leaderships {", "for _, l := range in.History.Leaderships[:min(1, len(in.History.Leaderships))] {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five, sim.Split, sim.Isolate, sim.CutPair, sim.Crash, sim.Freeze, sim.KillElector, sim.PauseElector),
+		options: within(four, sim.Split, sim.Isolate, sim.Crash, sim.KillElector, sim.PauseElector),
 	},
 	{
 		name:    "absence-from-the-robbed",
 		what:    "a server that lost its relay log or its data proves by what it lacks that nothing was there",
 		edits:   []edit{{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"}},
 		breaks:  []sim.Invariant{sim.NothingLost},
-		options: within(five, sim.Crash, sim.Wipe, sim.Freeze, sim.HostDown, sim.Isolate),
+		options: within(three, sim.CutPair, sim.StopReceiver, sim.Wipe, sim.Crash, sim.HostDown),
 	},
 	{
 		name: "process-not-compared",
@@ -90,7 +77,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", `case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:`, `case before.Replaced && now.Settings.RelayLogRecovery:`},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost},
-		options: within(five, sim.Crash, sim.HostDown, sim.Freeze, sim.Isolate, sim.KillElector, sim.PauseElector),
+		options: within(three, sim.Crash, sim.HostDown, sim.SlowApplier, sim.HugeWrite, sim.CutPair, sim.StopReceiver),
 	},
 	{
 		name: "poison-counts-when-lost",
@@ -100,7 +87,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", "if op.readsFromLeader(l.Address) || op.shows", "if op.readsFromLeader(l.Address) || op.Progress[l.Address].Silenced == Unknown || op.shows"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(three, sim.Freeze, sim.Blind, sim.Split, sim.Isolate, sim.CutPair, sim.BlindOneWay, sim.DiskStall),
+		options: within(four, sim.WishEmergency, sim.Split, sim.Isolate, sim.Blind),
 	},
 }
 

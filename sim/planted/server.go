@@ -9,7 +9,7 @@ var serverBugs = []bug{
 		what:    "a stopped server counts as frozen although skip_replica_start was not persisted: it receives again when it restarts",
 		edits:   []edit{{"sim/verbs_replica.go", "if err := a.promiseToStayStopped(ctx); err != nil {\n\t\treturn topology.Observation{}, err\n\t}", ""}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(three, sim.Split, sim.Isolate, sim.Blind, sim.Crash, sim.CutPair, sim.Freeze),
+		options: within(four, sim.Freeze, sim.Isolate, sim.Blind, sim.Crash, sim.Split),
 	},
 	{
 		name: "applier-stopped-and-changed",
@@ -29,7 +29,7 @@ var serverBugs = []bug{
 			{"sim/verbs_primary.go", "if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {", "if err == nil && !o.SuperReadOnly {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
-		options: within(three, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.DiskStall, sim.Freeze),
+		options: within(four, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.CutOneWay),
 	},
 	{
 		name: "semi-sync-off-before-offline",
@@ -48,7 +48,7 @@ var serverBugs = []bug{
 			{"sim/verbs_semisync.go", "o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode) {", "o.SemiSync.Acks != topology.PoisonAcks) {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(three, sim.DiskStall, sim.Isolate, sim.CutPair, sim.Freeze, sim.WishEmergency, sim.SlowLink),
+		options: within(four, sim.DiskStall, sim.Isolate, sim.CutPair, sim.Freeze, sim.WishEmergency, sim.SlowLink),
 	},
 	{
 		name: "poison-not-verified",
