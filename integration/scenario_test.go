@@ -65,15 +65,17 @@ func (p *pool) give(th *theatre) {
 
 func (th *theatre) play(t *testing.T, f scenario.File) error {
 	var last *stage
-	defer func() {
-		if last != nil {
-			last.close()
+	end := func() {
+		if last == nil {
+			return
 		}
-	}()
+		if err := last.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	defer end()
 	return f.Play(func() (scenario.Stage, error) {
-		if last != nil {
-			last.close()
-		}
+		end()
 		last = th.stage(t.Context())
 		return last, nil
 	})

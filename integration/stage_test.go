@@ -62,27 +62,24 @@ func (th *theatre) stage(ctx context.Context) *stage {
 }
 
 // close ends what the scenario has left open. The servers are cleaned by whoever comes next.
-func (s *stage) close() {
-	if err := s.endLoop(); err != nil {
-		s.broken = append(s.broken, err.Error())
-	}
+func (s *stage) close() error {
+	errs := []error{s.endLoop()}
 	for _, f := range append(s.rivals, s.elect) {
 		if f != nil {
-			f.Close()
+			errs = append(errs, f.Close())
 		}
 	}
 	for _, w := range s.writes {
 		w.leave()
 	}
 	s.street.open(func(visit) bool { return true })
-	if err := s.together(s.order, func(a *actor) error { return a.released(s.ctx) }); err != nil {
-		s.broken = append(s.broken, err.Error())
-	}
+	errs = append(errs, s.together(s.order, func(a *actor) error { return a.released(s.ctx) }))
 	for _, w := range s.writes {
 		<-w.ended
 		w.conn.Close()
 		w.db.Close()
 	}
+	return errors.Join(errs...)
 }
 
 // released ends every commit that waits, so that no client hangs for ever.

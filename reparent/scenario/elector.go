@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -206,7 +205,10 @@ func (p *playing) save() { p.saved = p.op }
 // reloaded is an operation after a stay in the store.
 func reloaded(op reparent.Operation) (again reparent.Operation, err error) {
 	text, err := json.Marshal(op)
-	return again, errors.Join(err, json.Unmarshal(text, &again))
+	if err == nil {
+		err = json.Unmarshal(text, &again)
+	}
+	return again, err
 }
 
 // send hands the commands of a step to the stage, each with the fate that a line gave it. The fate of one that was
