@@ -34,6 +34,9 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.catchUp(ctx, now)
 		return
 	}
+	if c.evident(ctx, now) {
+		return
+	}
 	wanted, found := c.wanted(topology.RemedyEmergency)
 	if !found {
 		c.refuse("", nil, now)
@@ -77,10 +80,30 @@ func (c *cluster) wanted(r topology.Remedy) (topology.Finding, bool) {
 // retake takes up an operation of this elector that was interrupted while the lock stayed ours.
 func (c *cluster) retake(ctx context.Context, now time.Time) {
 	d, err := c.loadUnfinished(ctx, c.lineage.Running)
-	if err != nil || d == nil {
+	if err != nil {
+		return
+	}
+	if d == nil {
+		c.forgotten(ctx, now)
 		return
 	}
 	c.begin(reparent.TakeOver(*d, c.sessionTerm, c.o.settings.Elector, c.firstSight(ctx), now))
+}
+
+// forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the
+// operation chose, if anybody, stays on record as a possible leader, and is revoked by the next change; replicas that
+// it stopped are the repair's.
+func (c *cluster) forgotten(ctx context.Context, now time.Time) {
+	before := c.lineage
+	c.lineage.Running = ""
+	if err := c.saveLineage(ctx); err != nil {
+		c.lineage = before
+		return
+	}
+	c.o.events.Tell(Event{
+		Kind: EventStore, At: now, Cluster: c.name, RecoveryID: before.Running,
+		Text: fmt.Sprintf("operation %s is not in the store any more, and is given up", before.Running),
+	})
 }
 
 // keepRecord notes what must outlive this process: which processes were seen, and how the new primary

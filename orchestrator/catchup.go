@@ -76,6 +76,42 @@ func (c *cluster) saveLineage(ctx context.Context) error {
 	return c.lease.Put(ctx, d)
 }
 
+// evident puts on record that a leadership of unknown outcome was established, when its primary shows it: the very
+// process that was chosen has completed the marker and takes writes, and nobody knows of a later one. It was opened only
+// after the marker was acknowledged.
+func (c *cluster) evident(ctx context.Context, now time.Time) bool {
+	all := c.lineage.History.Leaderships
+	if len(all) == 0 || all[len(all)-1].Established() || !shownBy(all[len(all)-1], c.snapshot, c.record.Ruleset) {
+		return false
+	}
+	before, l := c.lineage, all[len(all)-1]
+	l.EstablishedAt = now
+	c.lineage.History.Leaderships = []topology.Leadership{l}
+	if err := c.saveLineage(ctx); err != nil {
+		c.lineage = before
+		return false
+	}
+	c.o.events.Tell(Event{
+		Kind: EventStore, At: now, Cluster: c.name, Server: l.Primary,
+		Text: fmt.Sprintf("%s leads under term %d: it completed the marker and takes writes, which was not on record", l.Primary, l.Term),
+	})
+	c.uncounted(now)
+	c.diagnose(now)
+	return true
+}
+
+// shownBy tells whether servers show that a leadership was established.
+func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) bool {
+	p := s.Server(l.Primary)
+	for i := range s.Servers {
+		if s.Servers[i].Reach.OK() && s.Servers[i].Term() > l.Term {
+			return false
+		}
+	}
+	return p.Writable() && p.UUID == l.PrimaryUUID && p.Incarnation == l.Incarnation && p.Executed.Has(l.Marker().GTID()) &&
+		(r.AcksNeeded(l.Primary) == 0 || p.SemiSync.Verified())
+}
+
 // recovered builds a cluster's history from the decisions in its servers' journals. The latest decision
 // counts as established only if its primary shows the marker as executed and takes writes; else its
 // outcome is unknown, and it stands beside the established one before it.

@@ -258,13 +258,15 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 }
 
-// richest is a running server with the latest term that has executed all that was promised; nil when there is none.
+// richest is a running server with the latest term that has executed all that was promised, and as little else as any;
+// nil when there is none.
 func (w *world) richest() *server {
 	var best *server
 	var term uint32
 	for _, s := range w.members() {
 		m, _ := topology.HighestMarker(s.position())
-		if s.state == processUp && s.executed().Contains(w.judge.promised) && (best == nil || m.Term > term) {
+		if s.state == processUp && s.executed().Contains(w.judge.promised) &&
+			(best == nil || m.Term > term || m.Term == term && best.executed().Contains(s.executed())) {
 			best, term = s, m.Term
 		}
 	}
