@@ -47,13 +47,19 @@ func (s *server) mark(on *guest, d topology.Decision, done func(error)) {
 	s.execute(on, &transaction{gtid: d.Marker().GTID(), decision: &d}, done)
 }
 
-// createJournal makes the table where it is missing.
+// createJournal makes schema and table where the table is missing: two statements, so two transactions.
 func (s *server) createJournal(on *guest, done func(error)) {
 	if s.journal {
 		done(nil)
 		return
 	}
-	s.execute(on, &transaction{journal: true}, done)
+	s.execute(on, &transaction{}, func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		s.execute(on, &transaction{journal: true}, done)
+	})
 }
 
 // errant is a write by somebody local, root, that no protocol knows of; force switches super_read_only off for it.

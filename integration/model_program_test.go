@@ -1,0 +1,370 @@
+package integration
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/primacydb/primacy/reparent"
+)
+
+// deed is what an action does.
+type deed string
+
+const (
+	clientWrites    deed = "client writes a row on"
+	clientRepeats   deed = "client writes the same row again on"
+	killProcess     deed = "kill -9"
+	startProcess    deed = "start"
+	shutDownProcess deed = "shut down"
+	freezeProcess   deed = "SIGSTOP"
+	thawProcess     deed = "SIGCONT"
+	electorActs     deed = "elector"
+
+	// By hand, as the superuser.
+	stopReceiver  deed = "STOP REPLICA IO_THREAD on"
+	startReceiver deed = "START REPLICA IO_THREAD on"
+	stopApplier   deed = "STOP REPLICA SQL_THREAD on"
+	startApplier  deed = "START REPLICA SQL_THREAD on"
+	changeSource  deed = "CHANGE REPLICATION SOURCE on"
+	autoPosition  deed = "CHANGE REPLICATION SOURCE with auto-position on"
+	resetReplica  deed = "RESET REPLICA ALL on"
+	sourceOn      deed = "source side on, on"
+	sourceOff     deed = "source side off, on"
+	replicaOn     deed = "replica side on, on"
+	replicaOff    deed = "replica side off, on"
+	setAcks       deed = "ack count on"
+	shortTimeout  deed = "timeout of 300 ms on"
+	noTimeout     deed = "timeout off, on"
+	closeWrites   deed = "super_read_only=ON on"
+	superOff      deed = "super_read_only=OFF on"
+	openWrites    deed = "read_only=OFF on"
+	goOffline     deed = "offline_mode=ON on"
+	goOnline      deed = "offline_mode=OFF on"
+	purge         deed = "PURGE BINARY LOGS on"
+)
+
+// action is one step of a program. Servers are numbers, and sets are named by whose they are, so that the same program
+// fits any servers.
+type action struct {
+	deed    deed
+	server  int
+	source  int // CHANGE REPLICATION SOURCE
+	acks    int
+	elector string
+	term    uint32
+	orders  []order
+}
+
+// order is a command as a program has it.
+type order struct {
+	verb        reparent.Verb
+	server      int
+	source      int
+	acker       bool
+	within, set extent
+	acks        int
+	offline     bool
+	process     incarnation
+	spoiled     bool // the decision is about another server
+	deadline    time.Duration
+}
+
+// extent names a set of transactions: what a server has, or what it has executed, as the command is sent.
+type extent struct {
+	of       int // -1: nobody's, the empty set
+	executed bool
+}
+
+var nothing = extent{of: -1}
+
+// process says which incarnation a command is for.
+type incarnation string
+
+const (
+	anyProcess     incarnation = ""
+	presentProcess incarnation = "present"
+	firstProcess   incarnation = "first" // the one in which the program began
+)
+
+// boot is what each server finds in its settings when it is started.
+type bootSettings struct{ readOnly, skipReplicaStart, recovery bool }
+
+// program is what is played.
+type modelProgram struct {
+	seed    uint64
+	boots   [3]bootSettings
+	actions []action
+}
+
+func serverName(server int) string { return string(rune('A' + server)) }
+
+func (p modelProgram) String() string {
+	var b strings.Builder
+	for i, boot := range p.boots {
+		fmt.Fprintf(&b, "%s boots with super_read_only=%t skip_replica_start=%t relay_log_recovery=%t\n", serverName(i), boot.readOnly, boot.skipReplicaStart, boot.recovery)
+	}
+	for i, a := range p.actions {
+		fmt.Fprintf(&b, "%2d %s\n", i+1, a)
+	}
+	return b.String()
+}
+
+func (a action) String() string {
+	switch a.deed {
+	case electorActs:
+		orders := make([]string, len(a.orders))
+		for i, o := range a.orders {
+			orders[i] = o.String()
+		}
+		return fmt.Sprintf("elector %s, term %d: %s", a.elector, a.term, strings.Join(orders, "; "))
+	case changeSource, autoPosition:
+		return fmt.Sprintf("%s %s to %s", a.deed, serverName(a.server), serverName(a.source))
+	case setAcks:
+		return fmt.Sprintf("%s %s to %d", a.deed, serverName(a.server), a.acks)
+	}
+	return fmt.Sprintf("%s %s", a.deed, serverName(a.server))
+}
+
+func (o order) String() string {
+	words := []string{string(o.verb), serverName(o.server)}
+	add := func(is bool, format string, values ...any) {
+		if is {
+			words = append(words, fmt.Sprintf(format, values...))
+		}
+	}
+	add(o.verb == reparent.Follow, "to %s, acker %t", serverName(o.source), o.acker)
+	add(o.within.of >= 0, "within %s", o.within)
+	add(o.set.of >= 0, "set %s", o.set)
+	add(o.acks != 0, "acks %d", o.acks)
+	add(o.offline, "offline")
+	add(o.process != anyProcess, "%s process", o.process)
+	add(o.spoiled, "decision about another server")
+	return strings.Join(words, " ")
+}
+
+func (e extent) String() string {
+	if e.executed {
+		return "what " + serverName(e.of) + " has executed"
+	}
+	return "what " + serverName(e.of) + " holds"
+}
+
+// prologue makes A the primary of B and C.
+var prologue = []action{
+	{deed: autoPosition, server: 1}, {deed: autoPosition, server: 2},
+	{deed: startReceiver, server: 1}, {deed: startApplier, server: 1}, {deed: startReceiver, server: 2}, {deed: startApplier, server: 2},
+	{deed: sourceOn, server: 0}, {deed: openWrites, server: 0}, {deed: clientWrites, server: 0},
+}
+
+// author draws programs.
+type author struct {
+	*rand.Rand
+	term  uint32 // the highest that was used
+	acts  []action
+	quiet int // frozen server that has to go on; -1: none
+}
+
+// programOf draws the program of a seed.
+func programOf(seed uint64) modelProgram {
+	w := &author{Rand: rand.New(rand.NewPCG(seed, 0x6d6f64656c)), term: 1}
+	p := modelProgram{seed: seed}
+	for i := range p.boots {
+		p.boots[i] = bootSettings{readOnly: w.chance(0.7), skipReplicaStart: w.chance(0.5), recovery: w.chance(0.3)}
+	}
+	if w.chance(0.7) {
+		w.command("x", order{verb: reparent.CreateJournal})
+	}
+	for length := 10 + w.IntN(12); len(w.acts) < length; {
+		w.scene()
+	}
+	p.actions = w.acts
+	return p
+}
+
+func (w *author) chance(p float64) bool { return w.Float64() < p }
+
+func (w *author) add(d deed, server int) { w.acts = append(w.acts, action{deed: d, server: server}) }
+
+// command adds commands of an elector under its term.
+func (w *author) command(elector string, orders ...order) {
+	term := w.term
+	switch {
+	case elector == "y":
+		term = max(1, w.term-1+uint32(w.IntN(3)))
+	case w.chance(0.1):
+		term++
+	case w.chance(0.05):
+		term = max(1, term-1)
+	}
+	w.term = max(w.term, term)
+	for i := range orders {
+		w.complete(&orders[i])
+	}
+	w.acts = append(w.acts, action{deed: electorActs, elector: elector, term: term, orders: orders})
+}
+
+// complete fills in what every command has.
+func (w *author) complete(o *order) {
+	if o.within == (extent{}) {
+		o.within = nothing
+	}
+	if o.set == (extent{}) {
+		o.set = nothing
+	}
+	o.deadline = 2500 * time.Millisecond
+}
+
+// scene adds an action, or a few that belong together.
+func (w *author) scene() {
+	switch n := w.IntN(100); {
+	case n < 22:
+		w.add(clientWrites, w.primaryMostly())
+	case n < 24:
+		w.add(clientRepeats, w.IntN(3))
+	case n < 34:
+		w.crash()
+	case n < 36:
+		w.add(shutDownProcess, w.IntN(3))
+		w.add(startProcess, w.acts[len(w.acts)-1].server)
+	case n < 39:
+		w.pause()
+	case n < 60:
+		w.byHand()
+	case n < 70:
+		w.failover()
+	default:
+		w.command(w.elector(), w.orders()...)
+	}
+}
+
+func (w *author) elector() string {
+	if w.chance(0.2) {
+		return "y"
+	}
+	return "x"
+}
+
+func (w *author) primaryMostly() int {
+	if w.chance(0.7) {
+		return 0
+	}
+	return w.IntN(3)
+}
+
+func (w *author) crash() {
+	server := w.IntN(3)
+	w.add(killProcess, server)
+	if w.chance(0.4) {
+		w.add(clientWrites, w.IntN(3))
+	}
+	w.add(startProcess, server)
+}
+
+func (w *author) pause() {
+	server := w.IntN(3)
+	w.add(freezeProcess, server)
+	if w.chance(0.5) {
+		w.add(clientWrites, w.IntN(3))
+	}
+	w.add(thawProcess, server)
+}
+
+// byHand adds what somebody does who knows nothing of Primacy.
+func (w *author) byHand() {
+	all := []deed{
+		stopReceiver, stopReceiver, stopReceiver, startReceiver, startReceiver, startReceiver, stopApplier, stopApplier, startApplier, startApplier,
+		changeSource, autoPosition, resetReplica, sourceOn, sourceOff, sourceOff, replicaOff, replicaOn, setAcks, setAcks, shortTimeout, noTimeout,
+		closeWrites, superOff, openWrites, goOffline, goOnline, purge,
+	}
+	a := action{deed: all[w.IntN(len(all))], server: w.IntN(3), source: w.IntN(3)}
+	a.acks = []int{1, 1, 2, 3}[w.IntN(4)]
+	if w.chance(0.4) && (a.deed == sourceOff || a.deed == setAcks || a.deed == shortTimeout || a.deed == closeWrites) {
+		a.server = 0
+	}
+	w.acts = append(w.acts, a)
+}
+
+// failover is a change of primary in the order in which Primacy does it, with commands left out here and there.
+func (w *author) failover() {
+	next := 1 + w.IntN(2)
+	other := 3 - next
+	w.term++
+	steps := [][]order{
+		{{verb: reparent.Freeze, server: next}, {verb: reparent.Freeze, server: other}},
+		{{verb: reparent.AwaitApplied, server: next, set: extent{of: next}}},
+		{{verb: reparent.Detach, server: next}, {verb: reparent.Follow, server: other, source: next, acker: true, within: extent{of: next}}},
+		{{verb: reparent.PrepareSource, server: next, acks: 1}},
+		{{verb: reparent.AwaitAckers, server: next, acks: 1}},
+		{{verb: reparent.EnableSource, server: next, acks: 1}},
+		{{verb: reparent.Mark, server: next, acks: 1, process: presentProcess}},
+		{{verb: reparent.Open, server: next, acks: 1, process: presentProcess}},
+		{{verb: reparent.Fence, server: 0}},
+		{{verb: reparent.Follow, server: 0, source: next, acker: true, within: extent{of: next}}},
+	}
+	if w.chance(0.5) {
+		w.add([]deed{killProcess, freezeProcess}[w.IntN(5)/4], 0)
+	} else {
+		steps = append([][]order{{{verb: []reparent.Verb{reparent.Demote, reparent.Poison}[w.IntN(2)], server: 0}}}, steps...)
+	}
+	for _, step := range steps[:3+w.IntN(len(steps)-2)] {
+		if w.chance(0.08) {
+			continue
+		}
+		for i := range step {
+			w.complete(&step[i])
+		}
+		w.acts = append(w.acts, action{deed: electorActs, elector: "x", term: w.term, orders: step})
+	}
+	w.add(startProcess, 0)
+	w.add(thawProcess, 0)
+}
+
+// orders draws the commands of a step.
+func (w *author) orders() []order {
+	all := make([]order, []int{1, 1, 1, 2, 3}[w.IntN(5)])
+	for i := range all {
+		all[i] = w.order()
+	}
+	return all
+}
+
+var verbs = []reparent.Verb{
+	reparent.Read, reparent.Freeze, reparent.Freeze, reparent.Resume, reparent.Resume, reparent.Poison, reparent.Antidote, reparent.Demote, reparent.Reopen,
+	reparent.Fence, reparent.Follow, reparent.Follow, reparent.Follow, reparent.AwaitApplied, reparent.AwaitAckers, reparent.PrepareSource,
+	reparent.EnableSource, reparent.EnableSource, reparent.DisableSource, reparent.Mark, reparent.Mark, reparent.Open, reparent.Detach, reparent.CreateJournal,
+}
+
+func (w *author) order() order {
+	o := order{verb: verbs[w.IntN(len(verbs))], server: w.IntN(3), within: nothing, set: nothing}
+	switch o.verb {
+	case reparent.Follow:
+		o.source, o.acker, o.within = w.IntN(3), w.chance(0.7), w.extent()
+	case reparent.Resume:
+		o.within = w.extent()
+	case reparent.AwaitApplied:
+		o.set = extent{of: w.IntN(3), executed: w.chance(0.5)}
+	case reparent.Antidote, reparent.AwaitAckers, reparent.PrepareSource, reparent.EnableSource:
+		o.acks = []int{0, 1, 1, 1, 2, 3}[w.IntN(6)]
+	case reparent.Demote:
+		o.offline = w.chance(0.5)
+	case reparent.Mark:
+		o.process, o.within, o.acks, o.spoiled = w.process(), w.extent(), w.IntN(3), w.chance(0.1)
+	case reparent.Open, reparent.Reopen:
+		o.process, o.acks = w.process(), w.IntN(3)
+	case reparent.Read, reparent.Freeze, reparent.Poison, reparent.Fence, reparent.DisableSource, reparent.Detach, reparent.CreateJournal:
+	}
+	return o
+}
+
+func (w *author) extent() extent {
+	if w.chance(0.5) {
+		return nothing
+	}
+	return extent{of: w.IntN(3), executed: w.chance(0.3)}
+}
+
+func (w *author) process() incarnation {
+	return []incarnation{presentProcess, presentProcess, presentProcess, firstProcess, anyProcess}[w.IntN(5)]
+}

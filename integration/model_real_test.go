@@ -1,0 +1,330 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/mysqld/local"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// realServers are three of a theatre's servers while a program is played on them. Everybody reaches them past the doors:
+// a cut link is no part of a program, for a closed door answers with a reset, and nothing here can be a black hole.
+type realServers struct {
+	*theatre
+	ctx      context.Context
+	cast     []*actor
+	electors map[string]*mysqld.Fleet
+	observer *mysqld.Fleet
+	calls    []*sentStatement
+}
+
+// sentStatement is one on its way.
+type sentStatement struct {
+	on    *actor
+	db    *sql.DB
+	leave context.CancelFunc
+	ended chan struct{}
+	err   error // once it has ended
+
+	mu      sync.Mutex
+	session int64 // 0 while it has none
+	logged  string
+}
+
+// openReal makes the servers as every program finds them, but for what is persisted.
+func openReal(ctx context.Context, th *theatre, boots [3]bootSettings) (*realServers, error) {
+	r := &realServers{theatre: th, ctx: ctx, electors: map[string]*mysqld.Fleet{}, observer: th.elector("observer")}
+	for _, door := range th.order[:3] {
+		r.cast = append(r.cast, th.actors[door])
+	}
+	err := th.together(th.order[:3], func(a *actor) error {
+		if err := a.cleaned(ctx); err != nil {
+			return err
+		}
+		boot := boots[r.number(a)]
+		return a.exec(ctx, persisting("super_read_only", boot.readOnly), persisting("read_only", boot.readOnly),
+			persisting("skip_replica_start", boot.skipReplicaStart), persisting("relay_log_recovery", boot.recovery))
+	})
+	if err != nil {
+		return r, errors.Join(err, r.close())
+	}
+	r.observer.Watch(clusterName, r.all())
+	return r, nil
+}
+
+func persisting(name string, on bool) string {
+	return fmt.Sprintf("SET PERSIST_ONLY %s = %t", name, on)
+}
+
+func (r *realServers) number(a *actor) int {
+	for i, b := range r.cast {
+		if a == b {
+			return i
+		}
+	}
+	return -1
+}
+
+func (r *realServers) all() []topology.Address {
+	var all []topology.Address
+	for _, a := range r.cast {
+		all = append(all, topology.Address(a.Address()))
+	}
+	return all
+}
+
+// close ends what is under way, so that the servers can be cleaned.
+func (r *realServers) close() error {
+	errs := []error{r.observer.Close()}
+	for _, f := range r.electors {
+		errs = append(errs, f.Close())
+	}
+	for _, a := range r.cast {
+		if a.State() == local.Frozen {
+			errs = append(errs, a.Thaw())
+		}
+	}
+	for _, c := range r.calls {
+		c.leave()
+	}
+	for _, a := range r.cast {
+		errs = append(errs, a.released(context.WithoutCancel(r.ctx)))
+	}
+	for _, c := range r.calls {
+		<-c.ended
+		c.db.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// play carries an action out as far as it goes by itself. What it answers is the results of commands.
+func (r *realServers) play(a action, commands []reparent.Command, row int64) ([]reparent.Result, error) {
+	on := r.cast[a.server]
+	switch a.deed {
+	case electorActs:
+		return r.elector(a.elector).Do(r.ctx, orchestrator.Batch{Commands: commands}), nil
+	case clientWrites, clientRepeats:
+		app := r.fleet.Users.App
+		dsn := fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true", app.Name, app.Password, on.Address())
+		return nil, r.send(on, dsn, fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", row))
+	case killProcess:
+		return nil, on.Kill()
+	case startProcess:
+		return nil, on.revived(r.ctx)
+	case shutDownProcess:
+		return nil, r.shutDown(on)
+	case freezeProcess:
+		return nil, r.freeze(on)
+	case thawProcess:
+		if on.State() == local.Frozen {
+			return nil, on.Thaw()
+		}
+		return nil, nil
+	default:
+		return nil, r.send(on, on.AdminDSN()+"&multiStatements=true", r.byHand(a))
+	}
+}
+
+func (r *realServers) elector(name string) *mysqld.Fleet {
+	if r.electors[name] == nil {
+		r.electors[name] = r.theatre.elector(name)
+		r.electors[name].Watch(clusterName, r.all())
+	}
+	return r.electors[name]
+}
+
+func (r *realServers) freeze(on *actor) error {
+	if !on.up() {
+		return nil
+	}
+	return on.Freeze()
+}
+
+// shutDown gives a server the time that a service manager gives it, in which a client may hear OK.
+func (r *realServers) shutDown(on *actor) error {
+	if on.State() == local.Frozen {
+		return on.Kill()
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, stopPatience)
+	defer cancel()
+	err := on.Stop(ctx)
+	if ctx.Err() != nil {
+		return on.Kill()
+	}
+	return err
+}
+
+// byHand is the superuser's statement.
+func (r *realServers) byHand(a action) string {
+	source := r.cast[a.source]
+	account := r.fleet.Users.Replica
+	port := fmt.Sprint(source.Port)
+	return strings.NewReplacer("$port", port, "$acks", fmt.Sprint(a.acks), "$user", account.Name, "$password", account.Password).Replace(manual[a.deed])
+}
+
+const sourceOptions = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = $port, SOURCE_USER = '$user', SOURCE_PASSWORD = '$password', " +
+	"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1"
+
+// manual is what each deed by hand is in SQL.
+var manual = map[deed]string{
+	stopReceiver:  "STOP REPLICA IO_THREAD",
+	startReceiver: "START REPLICA IO_THREAD",
+	stopApplier:   "STOP REPLICA SQL_THREAD",
+	startApplier:  "START REPLICA SQL_THREAD",
+	changeSource:  sourceOptions,
+	autoPosition:  sourceOptions + ", SOURCE_AUTO_POSITION = 1",
+	resetReplica:  "RESET REPLICA ALL",
+	sourceOn:      "SET GLOBAL rpl_semi_sync_source_enabled = ON",
+	sourceOff:     "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
+	replicaOn:     "SET GLOBAL rpl_semi_sync_replica_enabled = ON",
+	replicaOff:    "SET GLOBAL rpl_semi_sync_replica_enabled = OFF",
+	setAcks:       "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = $acks",
+	shortTimeout:  "SET GLOBAL rpl_semi_sync_source_timeout = 300",
+	noTimeout:     "SET GLOBAL rpl_semi_sync_source_timeout = 4294967295",
+	closeWrites:   "SET GLOBAL super_read_only = ON",
+	superOff:      "SET GLOBAL super_read_only = OFF",
+	openWrites:    "SET GLOBAL read_only = OFF",
+	goOffline:     "SET GLOBAL offline_mode = ON",
+	goOnline:      "SET GLOBAL offline_mode = OFF",
+	purge:         "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY",
+}
+
+// send runs a statement in a session of its own, and returns when it has ended or waits for something.
+func (r *realServers) send(on *actor, dsn, statement string) error {
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return err
+	}
+	config.Logger, config.Timeout = &mysql.NopLogger{}, 0
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return err
+	}
+	ctx, leave := context.WithCancel(r.ctx)
+	c := &sentStatement{on: on, db: sql.OpenDB(connector), leave: leave, ended: make(chan struct{})}
+	r.calls = append(r.calls, c)
+	if on.up() {
+		if c.logged, err = on.logEnd(r.ctx); err != nil {
+			close(c.ended)
+			return err
+		}
+	}
+	go func() {
+		defer close(c.ended)
+		c.err = c.run(ctx, statement)
+	}()
+	return r.until("the end or the wait of "+statement, c.rests)
+}
+
+func (c *sentStatement) run(ctx context.Context, statement string) error {
+	conn, err := c.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var session int64
+	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&session); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.session = session
+	c.mu.Unlock()
+	_, err = conn.ExecContext(ctx, statement)
+	return err
+}
+
+// rests tells whether a statement has ended, or waits for something that does not come by itself: a commit then stands
+// in the binary log, or has not begun.
+func (c *sentStatement) rests() (bool, error) {
+	select {
+	case <-c.ended:
+		return true, nil
+	default:
+	}
+	if !c.on.up() {
+		return true, nil
+	}
+	c.mu.Lock()
+	session := c.session
+	c.mu.Unlock()
+	seen, err := c.on.row(context.Background(), "SELECT processlist_state FROM performance_schema.threads WHERE processlist_id = ?", session)
+	if err != nil {
+		return false, err
+	}
+	switch state := seen[0]; {
+	case state == "waiting for handler commit":
+		end, err := c.on.logEnd(context.Background())
+		return end != c.logged, err
+	case strings.HasPrefix(state, "Waiting for"), strings.HasPrefix(state, "Killing"):
+		return true, nil
+	}
+	return false, nil
+}
+
+// told is what was heard, in the words of sim.Told.
+func (c *sentStatement) told() string {
+	select {
+	case <-c.ended:
+	default:
+		return "nothing yet"
+	}
+	answer, is := errors.AsType[*mysql.MySQLError](c.err)
+	switch {
+	case c.err == nil:
+		return "OK"
+	case is && answer.Number == 1053: // the server says goodbye; whether it does or just closes the connection is chance
+		return "connection lost"
+	case is:
+		return fmt.Sprintf("error %d", answer.Number)
+	case errors.Is(c.err, syscall.ECONNREFUSED), errors.Is(c.err, syscall.ENOENT):
+		return "no connection"
+	}
+	return "connection lost"
+}
+
+// until asks until the answer is yes.
+func (r *realServers) until(what string, holds func() (bool, error)) error {
+	return (&stage{theatre: r.theatre, ctx: r.ctx}).until(what, holds)
+}
+
+// observe reads all servers that answer.
+func (r *realServers) observe() []topology.Observation {
+	seen := make([]topology.Observation, len(r.cast))
+	var done sync.WaitGroup
+	for i, a := range r.cast {
+		switch a.State() {
+		case local.Stopped:
+			seen[i].Reach = topology.ReachRefused
+		case local.Frozen:
+			seen[i].Reach = topology.ReachSilent
+		case local.Running:
+			done.Go(func() { seen[i] = r.observer.Probe(r.ctx, topology.Address(a.Address())) })
+		}
+	}
+	done.Wait()
+	return seen
+}
+
+// pause waits a moment between two looks.
+func (r *realServers) pause() error {
+	timer := time.NewTimer(20 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.ctx.Done():
+		return r.ctx.Err()
+	}
+}

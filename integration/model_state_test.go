@@ -1,0 +1,125 @@
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// state is what is compared, as names with values in a fixed order.
+type state []fact
+
+type fact struct{ name, value string }
+
+func (s *state) add(name string, value any) { *s = append(*s, fact{name, fmt.Sprint(value)}) }
+
+// differs is the first fact in which two states differ, the model's first; empty when there is none.
+func (s state) differs(real state) string {
+	for i := range min(len(s), len(real)) {
+		if s[i] != real[i] {
+			return fmt.Sprintf("%s: the model has %q, the real server %q", s[i].name, s[i].value, real[i].value)
+		}
+	}
+	if len(s) != len(real) {
+		return fmt.Sprintf("%d facts and %d", len(s), len(real))
+	}
+	return ""
+}
+
+// names turn what differs between any two fleets, addresses and UUIDs, into letters.
+type names struct {
+	addresses []topology.Address
+	uuids     []gtid.UUID
+}
+
+func (n names) server(a topology.Address) string {
+	if i := slices.Index(n.addresses, a); i >= 0 {
+		return serverName(i)
+	}
+	return string(a)
+}
+
+func (n names) uuid(u gtid.UUID) string {
+	if i := slices.Index(n.uuids, u); i >= 0 {
+		return serverName(i)
+	}
+	if m, is := topology.MarkerOf(u); is {
+		return fmt.Sprintf("term %d", m.Term)
+	}
+	return u.String()
+}
+
+// set prints a set with letters: "A:1-5 B:2 term 3:1".
+func (n names) set(s gtid.Set) string {
+	var all []string
+	for i := range s.Intervals() {
+		all = append(all, fmt.Sprintf("%s:%d-%d", n.uuid(i.Source.UUID), i.First, i.Last))
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+// facts are what one server shows.
+func (n names) facts(s *state, server string, o topology.Observation) {
+	add := func(name string, value any) { s.add(server+": "+name, value) }
+	add("reach", o.Reach)
+	if !o.OK() {
+		return
+	}
+	add("read_only", o.ReadOnly)
+	add("super_read_only", o.SuperReadOnly)
+	add("a SET super_read_only waits", o.Stall.ReadOnlyWait)
+	add("offline_mode", o.OfflineMode)
+	add("executed", n.set(o.Executed))
+	add("received and not executed", n.set(o.Unapplied()))
+	add("received", n.set(o.Received))
+	add("purged", n.set(o.Purged))
+	n.channelFacts(add, o.Replication)
+	n.semiSyncFacts(add, o.SemiSync)
+	add("commits behind the one that waits", o.Stall.Committing)
+	add("super_read_only at boot", o.Settings.BootReadOnly)
+	add("skip_replica_start at boot", o.Settings.SkipReplicaStart)
+	add("relay_log_recovery", o.Settings.RelayLogRecovery)
+	add("journal", o.Settings.JournalPresent)
+	var replicas []string
+	for _, a := range o.Replicas {
+		replicas = append(replicas, n.server(a))
+	}
+	slices.Sort(replicas)
+	add("replicas", strings.Join(replicas, " "))
+}
+
+func (n names) channelFacts(add func(string, any), r *topology.Replication) {
+	if r == nil {
+		r = &topology.Replication{Source: "none"}
+	}
+	add("source", n.server(r.Source))
+	add("auto-position", r.AutoPosition)
+	add("receiver", r.Receiver)
+	add("receiver's error", r.ReceiverErrno)
+	add("applier", r.Applier)
+	add("applier's error", r.ApplierErrno)
+}
+
+func (n names) semiSyncFacts(add func(string, any), s topology.SemiSync) {
+	add("source side", s.SourceEnabled)
+	add("source side active", s.SourceActive)
+	add("replica side", s.ReplicaEnabled)
+	add("replica side active", s.ReplicaActive)
+	add("ack count", s.Acks)
+	add("timeout", s.Timeout)
+	add("waits without replicas", s.WaitNoReplica)
+	add("semi-sync replicas", s.Clients)
+	add("waiters", s.Waiters)
+}
+
+// results are compared by their outcome, its reason and the term that is in the way.
+func results(s *state, orders []order, all []reparent.Result) {
+	for i, r := range all {
+		s.add(orders[i].String(), fmt.Sprintf("%s %s owner %d", r.Outcome, r.Reason, r.Owner))
+	}
+}

@@ -1,0 +1,329 @@
+package integration
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/sim"
+	"github.com/primacydb/primacy/topology"
+)
+
+// TestModelAgreesWithRealServers plays random programs on the simulator's servers and on real ones, and compares what
+// can be observed of them after each action. A seed is played again with -run TestModelAgreesWithRealServers/seed=N.
+func TestModelAgreesWithRealServers(t *testing.T) {
+	theatres := pool{t: t}
+	for _, seed := range seeds() {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			th := theatres.take(3)
+			defer theatres.give(th)
+			th.compare(t, programOf(seed))
+		})
+	}
+}
+
+// seeds are those that were asked for by name, or some that are always the same and a fresh one.
+func seeds() []uint64 {
+	if named := regexp.MustCompile(`/seed=(\d+)`).FindStringSubmatch(flag.Lookup("test.run").Value.String()); named != nil {
+		seed, err := strconv.ParseUint(named[1], 10, 64)
+		if err == nil {
+			return []uint64{seed}
+		}
+	}
+	all := []uint64{1, 2, 3, 4, 5}
+	fresh, _ := strconv.Atoi(os.Getenv("PRIMACY_MODEL_PROGRAMS"))
+	for range max(1, fresh) {
+		all = append(all, uint64(rand.Uint32()))
+	}
+	return all
+}
+
+// compare plays a program and, when it shows a difference, looks for a shorter one that does.
+func (th *theatre) compare(t *testing.T, p modelProgram) {
+	at, difference, err := th.firstDifference(t.Context(), p)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p)
+	}
+	if difference == "" {
+		return
+	}
+	p.actions = p.actions[:at+1]
+	t.Errorf("after action %d: %s\n%s", at+1, difference, p)
+}
+
+// firstDifference plays a program on both sides until they differ.
+func (th *theatre) firstDifference(ctx context.Context, p modelProgram) (at int, difference string, err error) {
+	real, err := openReal(ctx, th, p.boots)
+	if err != nil {
+		return 0, "", err
+	}
+	c, err := newComparison(real, p)
+	if err == nil {
+		at, difference, err = c.play(p)
+		c.model.Close()
+	}
+	if closeErr := real.close(); err == nil {
+		err = closeErr
+	}
+	return at, difference, err
+}
+
+// comparison is both sides of a program that is being played.
+type comparison struct {
+	names
+	real  *realServers
+	model *sim.Model
+	told  []*sim.Told // as many as there are real.calls
+	rows  int64
+	sides [2]view // the model's, the real servers'
+}
+
+// view is what a side looked like when it rested last, and when the program began.
+type view struct {
+	now   []topology.Observation
+	first []string // incarnations
+	at    time.Time
+}
+
+func newComparison(real *realServers, p modelProgram) (*comparison, error) {
+	c := &comparison{names: names{addresses: real.all()}, real: real}
+	seen := real.observe()
+	var servers []sim.ModelServer
+	for i, o := range seen {
+		if !o.OK() {
+			return nil, fmt.Errorf("%s does not answer: %s", serverName(i), o.Error)
+		}
+		c.uuids = append(c.uuids, o.UUID)
+		boot := p.boots[i]
+		servers = append(servers, sim.ModelServer{
+			Address: c.addresses[i], UUID: o.UUID, ServerID: o.ServerID,
+			BootReadOnly: boot.readOnly, SkipReplicaStart: boot.skipReplicaStart, RelayLogRecovery: boot.recovery,
+		})
+	}
+	c.model = sim.NewModel(p.seed, servers)
+	c.sides[0].now, c.sides[1].now = c.observeModel(), seen
+	for i := range c.sides {
+		for _, o := range c.sides[i].now {
+			c.sides[i].first = append(c.sides[i].first, o.Incarnation)
+		}
+	}
+	return c, nil
+}
+
+// play goes through the prologue and the program. The prologue's actions have negative numbers.
+func (c *comparison) play(p modelProgram) (at int, difference string, err error) {
+	for i, a := range slices.Concat(prologue, p.actions) {
+		difference, err = c.step(a)
+		if err != nil {
+			err = fmt.Errorf("action %d, %s: %w", i-len(prologue)+1, a, err)
+		}
+		if difference != "" || err != nil {
+			return i - len(prologue), difference, err
+		}
+	}
+	return 0, "", nil
+}
+
+// step plays one action on both sides.
+func (c *comparison) step(a action) (difference string, err error) {
+	if a.deed == clientWrites {
+		c.rows++
+	}
+	modelResults, ended := c.playModel(a)
+	if !ended {
+		return "the model's commands never end", nil
+	}
+	realResults, err := c.real.play(a, c.commands(a, c.sides[1]), c.rows)
+	if err != nil {
+		return "", err
+	}
+	c.model.Rest(20 * time.Second)
+	var fromModel, fromReal state
+	results(&fromModel, a.orders, modelResults)
+	results(&fromReal, a.orders, realResults)
+	if difference = fromModel.differs(fromReal); difference != "" {
+		return difference + details(modelResults, realResults), nil
+	}
+	return c.agrees()
+}
+
+func details(model, real []reparent.Result) string {
+	var b strings.Builder
+	for i := range model {
+		fmt.Fprintf(&b, "\n   the model said %q, the real server %q", model[i].Detail, real[i].Detail)
+	}
+	return b.String()
+}
+
+func (c *comparison) playModel(a action) (results []reparent.Result, ended bool) {
+	m, on := c.model, c.addresses[a.server]
+	switch a.deed {
+	case electorActs:
+		return m.Do(a.elector, c.commands(a, c.sides[0]))
+	case clientWrites, clientRepeats:
+		c.told = append(c.told, m.Write(on, c.rows))
+	case killProcess:
+		m.Kill(on)
+	case startProcess:
+		m.Start(on)
+	case shutDownProcess:
+		m.ShutDown(on)
+	case freezeProcess:
+		m.Freeze(on)
+	case thawProcess:
+		m.Thaw(on)
+	default:
+		c.told = append(c.told, c.byHand(a))
+	}
+	return nil, true
+}
+
+func (c *comparison) byHand(a action) *sim.Told {
+	m, on := c.model, c.addresses[a.server]
+	switch a.deed {
+	case stopReceiver:
+		return m.StopReceiver(on)
+	case startReceiver:
+		return m.StartReceiver(on)
+	case stopApplier:
+		return m.StopApplier(on)
+	case startApplier:
+		return m.StartApplier(on)
+	case changeSource, autoPosition:
+		return m.ChangeSource(on, c.addresses[a.source], a.deed == autoPosition)
+	case resetReplica:
+		return m.ResetReplica(on)
+	case sourceOn, sourceOff:
+		return m.SetSource(on, a.deed == sourceOn)
+	case replicaOn, replicaOff:
+		return m.SetReplica(on, a.deed == replicaOn)
+	case setAcks:
+		return m.SetAcks(on, a.acks)
+	case shortTimeout:
+		return m.SetTimeout(on, 300*time.Millisecond)
+	case noTimeout:
+		return m.SetTimeout(on, 0)
+	case closeWrites, superOff:
+		return m.SetSuperReadOnly(on, a.deed == closeWrites)
+	case openWrites:
+		return m.OpenForWrites(on)
+	case goOffline, goOnline:
+		return m.SetOffline(on, a.deed == goOffline)
+	case purge:
+		return m.Purge(on)
+	case clientWrites, clientRepeats, killProcess, startProcess, shutDownProcess, freezeProcess, thawProcess, electorActs:
+	}
+	panic("not by hand: " + a.deed)
+}
+
+func (c *comparison) observeModel() []topology.Observation {
+	var seen []topology.Observation
+	for _, a := range c.addresses {
+		seen = append(seen, c.model.Observe(a))
+	}
+	return seen
+}
+
+// patienceOfModel is how long the real servers may take to get where the model is at rest: a login that the source does
+// not answer takes replica_net_timeout, and another attempt as long again.
+const patienceOfModel = 20 * time.Second
+
+// agrees waits until the real servers look like the model at rest, twice in a row.
+func (c *comparison) agrees() (difference string, err error) {
+	c.sides[0].now = c.observeModel()
+	model := c.state(c.sides[0].now, func(i int) string { return c.told[i].String() })
+	same := 0
+	for began := time.Now(); same < 2; {
+		c.sides[1].now = c.real.observe()
+		real := c.state(c.sides[1].now, func(i int) string { return c.real.calls[i].told() })
+		difference = model.differs(real)
+		if difference == "" {
+			same++
+			continue
+		}
+		if same = 0; time.Since(began) > patienceOfModel {
+			return difference, nil
+		}
+		if err := c.real.pause(); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// state is everything that is compared at rest.
+func (c *comparison) state(seen []topology.Observation, told func(i int) string) state {
+	var s state
+	for i := range c.told {
+		s.add(fmt.Sprintf("statement %d", i+1), told(i))
+	}
+	for i, o := range seen {
+		c.facts(&s, serverName(i), o)
+	}
+	return s
+}
+
+// commands are an action's orders for the servers of one side as they looked last.
+func (c *comparison) commands(a action, side view) []reparent.Command {
+	var all []reparent.Command
+	for _, o := range a.orders {
+		one := reparent.Command{
+			Verb: o.verb, Server: c.addresses[o.server], Cluster: clusterName, Term: a.term, Deadline: o.deadline,
+			Source: c.addresses[o.source], Acker: o.acker, Acks: o.acks, Offline: o.offline,
+			Incarnation: side.process(o.server, o.process),
+		}
+		if o.within.of >= 0 {
+			one.Within = side.extent(o.within)
+		}
+		if o.set.of >= 0 {
+			one.Set = side.extent(o.set)
+		}
+		if o.verb == reparent.Mark {
+			one.Decision = c.decision(a, o, one.Incarnation)
+			one.Incarnation = ""
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func (c *comparison) decision(a action, o order, process string) topology.Decision {
+	primary := o.server
+	if o.spoiled {
+		primary = (o.server + 1) % len(c.addresses)
+	}
+	return topology.Decision{
+		Cluster: clusterName, Term: a.term, Kind: string(reparent.KindEmergency), Primary: c.addresses[primary], PrimaryUUID: c.uuids[primary],
+		Incarnation: process, Ruleset: 1, Elector: a.elector, DecidedAt: time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC),
+	}.Sealed()
+}
+
+func (v view) extent(e extent) gtid.Set {
+	o := v.now[e.of]
+	if e.executed {
+		return o.Executed
+	}
+	return o.Position()
+}
+
+func (v view) process(server int, which incarnation) string {
+	switch which {
+	case presentProcess:
+		return v.now[server].Incarnation
+	case firstProcess:
+		return v.first[server]
+	case anyProcess:
+	}
+	return ""
+}
