@@ -11,10 +11,14 @@ import (
 
 // cannot lists the scenarios that servers which exist only here cannot play, and why.
 var cannot = map[string]string{
+	"08b-the-loop-and-an-old-primary-with-x":        noLoop,
+	"18b-the-loop-and-the-only-acker":               noLoop,
 	"20-only-we-cannot-see-the-primary":             noLoop,
 	"20b-neither-we-nor-the-ackers-see-the-primary": noLoop,
-	"23-the-payload":                         noLoop,
-	"29d-the-loop-and-lost-acknowledgements": noLoop,
+	"23-the-payload":                                noLoop,
+	"26b-the-loop-and-an-errant-server":             noLoop,
+	"29d-the-loop-and-lost-acknowledgements":        noLoop,
+	"41-the-loop-replaces-a-dead-primary":           noLoop,
 }
 
 const noLoop = "Primacy's loop does not run here"
