@@ -129,6 +129,9 @@ func (d *dump) delivery() {
 
 // acknowledge sends the replica's word.
 func (d *dump) acknowledge(place int) {
+	if lost := d.source.hosts.unheard; lost != nil && lost(d.replica, d.source) {
+		return
+	}
 	d.acks.push(place)
 	d.pipe.send(callee, d.acked)
 }

@@ -67,7 +67,7 @@ func (r *receiver) try() {
 // reach is the connection at the source's host.
 func (r *receiver) reach(p *pipe, source *server) {
 	s := r.channel.server
-	if source.refuses() {
+	if barred := s.hosts.barred; source.refuses() || barred != nil && barred(s, source) {
 		p.send(caller, func() { r.refused(p, errNoConnection) })
 		return
 	}

@@ -22,6 +22,8 @@ type hosts struct {
 	completed func(s *server, t *transaction, acked int)
 	// unheard, when set, tells whether the acknowledgements of a replica get lost on their way to a source.
 	unheard func(replica, source *server) bool
+	// barred, when set, tells whether a replica is refused by a source.
+	barred func(replica, source *server) bool
 	// sent, when set, is told of each statement that an elector is about to send for a command, the first being 1.
 	sent func(f *fleet, server topology.Address, verb reparent.Verb, statement int)
 	// changing, when set, is told of each session of an elector that is about to change its server.

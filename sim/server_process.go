@@ -134,9 +134,10 @@ func (s *server) end() {
 	s.hosts.sourceChanged(s)
 }
 
-// shutDown stops the process in order. Whoever waits for acknowledgements hears OK without one.
+// shutDown stops the process in order. Whoever waits for acknowledgements hears OK without one, if no more than one
+// acker is missing. Else the server waits for them on its way out, until somebody loses patience and kills it.
 func (s *server) shutDown() {
-	if s.state != processUp {
+	if s.state != processUp || len(s.commits) > 0 && s.semiSyncClients() < s.semi.acks-1 {
 		s.kill()
 		return
 	}
