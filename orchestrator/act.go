@@ -43,7 +43,9 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	}
 	switch adopt, unrecorded := c.wanted(topology.RemedyAdopt); {
 	case found:
-		c.emergency(ctx, wanted, now)
+		if c.emergency(ctx, wanted, now); !c.busy {
+			c.repair(now)
+		}
 	case unrecorded:
 		c.adopt(ctx, adopt, now)
 	default:

@@ -77,8 +77,8 @@ func (c *cluster) saveLineage(ctx context.Context) error {
 }
 
 // evident puts on record that a leadership of unknown outcome was established, when its primary shows it: the very
-// process that was chosen has completed the marker and takes writes, and nobody knows of a later one. It was opened only
-// after the marker was acknowledged.
+// process that was chosen has completed the marker and is open for writes, and nobody knows of a later one. It was opened
+// only after the marker was acknowledged. It may be offline or poisoned by a change that came to nothing.
 func (c *cluster) evident(ctx context.Context, now time.Time) bool {
 	all := c.lineage.History.Leaderships
 	if len(all) == 0 || all[len(all)-1].Established() || !shownBy(all[len(all)-1], c.snapshot, c.record.Ruleset) {
@@ -108,7 +108,7 @@ func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) boo
 			return false
 		}
 	}
-	return p.Writable() && p.UUID == l.PrimaryUUID && p.Incarnation == l.Incarnation && p.Executed.Has(l.Marker().GTID()) &&
+	return p.OK() && !p.ReadOnly && p.UUID == l.PrimaryUUID && p.Incarnation == l.Incarnation && p.Executed.Has(l.Marker().GTID()) &&
 		(r.AcksNeeded(l.Primary) == 0 || p.SemiSync.Verified())
 }
 

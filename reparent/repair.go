@@ -18,7 +18,15 @@ const repairDeadline = 10 * time.Second
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
-	if !led || s.Reparenting || !primary.Writable() || primary.UUID != current.PrimaryUUID {
+	if !led || s.Reparenting || primary.UUID != current.PrimaryUUID {
+		return nil
+	}
+	if poisonedInVain(primary, s, h) {
+		return []Command{{
+			Verb: Antidote, Server: primary.Address, Acks: s.Ruleset.AcksNeeded(primary.Address), Cluster: s.Cluster, Term: term, Deadline: repairDeadline,
+		}}
+	}
+	if !primary.Writable() {
 		return nil
 	}
 	var commands []Command
@@ -42,6 +50,15 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		commands, done = append(commands, c), done.With(f.Server)
 	}
 	return commands
+}
+
+// poisonedInVain tells whether the established primary, the same process still, waits for acknowledgements that nobody can
+// give although no later term was ever decided: a command of a change that gave up reached it late, as when its process
+// had been frozen.
+func poisonedInVain(primary topology.Observation, s topology.Snapshot, h topology.History) bool {
+	last := h.Leaderships[len(h.Leaderships)-1]
+	return primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks && s.Ruleset.AcksNeeded(primary.Address) > 0 &&
+		last.Established() && last.Incarnation == primary.Incarnation && !s.Maintenance.Has(primary.Address)
 }
 
 func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation) (Command, bool) {

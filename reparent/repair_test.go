@@ -21,6 +21,23 @@ func trio() *topologytest.Builder {
 	return topologytest.Cluster("A", "B", "C").Acks(1).Primary("A")
 }
 
+func TestAPrimaryThatWasPoisonedInVainGetsTheAntidote(t *testing.T) {
+	poisoned := func(o *topology.Observation) { o.SemiSync.Acks, o.OfflineMode = topology.PoisonAcks, true }
+	if got := repairsOf(trio().Edit("A", poisoned))["A"]; got.Verb != Antidote || got.Acks != 1 || got.Term != 9 {
+		t.Errorf("%+v", got)
+	}
+	for name, b := range map[string]*topologytest.Builder{
+		"a later term was decided": trio().Edit("A", poisoned).Intent(2, "C", "A:1-100"),
+		"it restarted":             trio().Edit("A", poisoned).Restarted("A"),
+		"it is under maintenance":  trio().Edit("A", poisoned).Maintenance("A"),
+		"it is offline only":       trio().Edit("A", func(o *topology.Observation) { o.OfflineMode = true }),
+	} {
+		if got := repairsOf(b); len(got) != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 	for _, row := range []struct {
 		name   string

@@ -154,6 +154,13 @@ func (p *person) work() {
 		if v.Running == nil {
 			p.acknowledge(e, v.Refusal != "" && v.Window.Open)
 		}
+		if p.world.mended && p.rebuilding == 0 { // a store that was restored may know of maintenance that has ended
+			for _, m := range v.Ruleset.Members {
+				if _, out := v.Maintenance[m.Address]; out {
+					_ = p.world.maintain(e, m.Address, false)
+				}
+			}
+		}
 		if v.Running == nil && p.rebuilding == 0 {
 			p.rebuild(e)
 			p.rescue(v)
@@ -291,6 +298,8 @@ func (p *person) clone(e *elector, s *server) {
 // overwrite clones a server and waits for it.
 func (p *person) overwrite(s, donor *server) {
 	done := newPromise[error](p.world.clock)
+	s.serverID = s.hosts.nextID // under the old one it would skip what it wrote before and the donor lacks
+	s.hosts.nextID++
 	s.clone(donor.address, done.keep)
 	err, _ := done.await(context.Background(), 20*time.Second)
 	p.world.tell("operator", "%s is cloned: %v", s.address, err)
