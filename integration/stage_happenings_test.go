@@ -37,6 +37,15 @@ func (s *stage) Happen(h scenario.Happening) error {
 		return scenario.Cannot("a full disk takes a file system of its own, which only root can mount")
 	case scenario.Payload:
 		return scenario.Cannot("a commit that hangs for ever takes a full disk, and that takes a file system of its own, which only root can mount")
+	case scenario.HireElector, scenario.KillElector, scenario.PauseElector, scenario.SkewElector, scenario.Configure, scenario.EndLease,
+		scenario.LoseStore, scenario.RestoreStore, scenario.StopStore, scenario.StartStore, scenario.AskForChange, scenario.LiftTheWindow:
+		return scenario.Cannot(oneLoop)
+	case scenario.Deafen:
+		return scenario.Cannot(oneWay)
+	case scenario.SetClock:
+		return scenario.Cannot(oneClock)
+	case scenario.KeepOn:
+		return scenario.Cannot(noCrowd)
 	default:
 		return scenario.Cannot("nobody can bring %q about on a real server", h.Kind)
 	}

@@ -37,6 +37,7 @@ func (s *server) startApplier() error {
 	a := &s.channel.applier
 	if !a.on {
 		a.on, a.errno = true, 0
+		a.channel.removeRelayLogs()
 		a.kick()
 	}
 	return nil
@@ -113,7 +114,7 @@ func (a *applier) takes() time.Duration {
 		took += t.size
 	}
 	if a.ails.delay > 0 {
-		took = max(took, c.relay.all()[a.portion-1].committed+a.ails.delay-s.clock.now)
+		took = max(took, c.relay.all()[a.portion-1].committed+a.ails.delay-s.wall())
 	}
 	return took
 }
@@ -181,6 +182,7 @@ func (a *applier) commit(t *transaction) bool {
 func (a *applier) advance(t *transaction) {
 	a.newest, a.portion = t.committed, a.portion-1
 	a.channel.relay.pop()
+	a.channel.removeRelayLogs()
 }
 
 // rest is the end of a portion.

@@ -88,6 +88,7 @@ type server struct {
 	place   place
 	number  int // in hosts.all
 	options options
+	skew    time.Duration // of its host's clock
 
 	// What lives as long as the data directory.
 	uuid     gtid.UUID
@@ -144,6 +145,9 @@ func newHosts(c *clock, n *network) *hosts {
 	n.whenChanged(h.linkChanged)
 	return h
 }
+
+// wall is the time by the clock of the server's host.
+func (s *server) wall() time.Duration { return s.clock.now + s.skew }
 
 // at finds a server by its address; nil for an unknown one.
 func (h *hosts) at(a topology.Address) *server {

@@ -67,7 +67,7 @@ func (s *server) errant(row int64, force bool) (*transaction, error) {
 	if s.state != processUp || s.closed() && !force || len(s.closings) > 0 || s.disk.stuck() {
 		return nil, errReadOnlyOption
 	}
-	t := &transaction{row: row, origin: s.serverID, committed: s.clock.now}
+	t := &transaction{row: row, origin: s.serverID, committed: s.wall()}
 	s.inFlight++
 	s.flush(&commit{transaction: t, done: func(error) {}})
 	return t, nil
@@ -92,7 +92,7 @@ func (s *server) execute(on *guest, t *transaction, done func(error)) {
 			done(err)
 			return
 		}
-		t.origin, t.committed = s.serverID, s.clock.now
+		t.origin, t.committed = s.serverID, s.wall()
 		s.enter(&commit{transaction: t, guest: on, done: done})
 	}
 }

@@ -57,9 +57,9 @@ func (c *channel) lag() time.Duration {
 	case c.relay.len() == 0:
 		return 0
 	case c.applier.busy:
-		return c.server.clock.now - c.relay.all()[0].committed
+		return c.server.wall() - c.relay.all()[0].committed
 	case c.applier.newest > 0:
-		return c.server.clock.now - c.applier.newest
+		return c.server.wall() - c.applier.newest
 	}
 	return never
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -27,17 +26,14 @@ type Stage struct {
 	rows   int64
 
 	writes  []*stagedWrite
-	muted   [][2]*server  // pairs of a replica and a source that does not hear it
-	parted  [][2]*server  // pairs of a replica and a source that does not let it in
-	deaf    [][2]*server  // pairs of which the first does not hear the second
-	rivals  []*process    // electors of whom nothing but one session is seen
-	forgone bool          // answered writes may get lost
-	broken  []string      // claims that did not hold
-	watched watcher       // of what electors send
-	course  stagedCourse  // what the loop has done
-	skew    time.Duration // of the loop's clock
-	mortal  int           // commands after which the loop's elector dies; 0 for never
-	deaths  int           // of loop's electors
+	muted   [][2]*server // pairs of a replica and a source that does not hear it
+	parted  [][2]*server // pairs of a replica and a source that does not let it in
+	deaf    [][2]*server // pairs of which the first does not hear the second
+	rivals  []*process   // electors of whom nothing but one session is seen
+	forgone bool         // answered writes may get lost
+	broken  []string     // claims that did not hold
+	watched watcher      // of what electors send
+	loop    stagedLoop
 }
 
 var _ scenario.Looped = (*Stage)(nil)
@@ -433,7 +429,7 @@ func (s *Stage) Enter(on topology.Address, g gtid.GTID) (gtid.GTID, error) {
 	if x.state != processUp {
 		return g, fmt.Errorf("%s is down", on)
 	}
-	t := &transaction{gtid: g, origin: x.serverID, committed: s.world.clock.now}
+	t := &transaction{gtid: g, origin: x.serverID, committed: x.wall()}
 	x.inFlight++
 	x.flush(&commit{transaction: t, done: func(error) {}})
 	return t.gtid, nil
@@ -452,6 +448,3 @@ func (s *Stage) answered(forced bool) gtid.Set {
 	}
 	return gtid.Of(told...)
 }
-
-// chance is what people on a stage draw from: nothing, for each line says what happens.
-func (s *Stage) chance() *rand.Rand { return draws(0, forShape) }

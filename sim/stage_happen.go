@@ -12,7 +12,7 @@ import (
 // Happen implements scenario.Stage.
 func (s *Stage) Happen(h scenario.Happening) error {
 	s.world.report.Faults = append(s.world.report.Faults, Fault{Kind: Kind(h.Kind), At: s.world.clock.now})
-	for _, some := range []map[scenario.Kind]func(scenario.Happening) error{s.toServers(), s.toReplication(), s.toTheNetwork()} {
+	for _, some := range []map[scenario.Kind]func(scenario.Happening) error{s.toServers(), s.toReplication(), s.toTheNetwork(), s.toTheLoop()} {
 		if does := some[h.Kind]; does != nil {
 			return does(h)
 		}
@@ -46,6 +46,10 @@ func (s *Stage) toServers() map[scenario.Kind]func(scenario.Happening) error {
 		scenario.RelayLogRecovery: s.simply(func(x *server) { x.options.RelayLogRecovery = true }),
 		scenario.RunVersion: func(h scenario.Happening) error {
 			s.at(h.Server).options.Version = h.Text
+			return nil
+		},
+		scenario.SetClock: func(h scenario.Happening) error {
+			s.at(h.Server).skew = h.Delay
 			return nil
 		},
 		scenario.Purge: func(h scenario.Happening) error {
@@ -163,6 +167,20 @@ func (s *Stage) choke() {
 // chokeAgain is how soon clients try again.
 const chokeAgain = 100 * time.Millisecond
 
+// keepOn has a client write on whoever leads, again and again, unless it waits for an answer there.
+func (s *Stage) keepOn() {
+	for _, x := range s.world.hosts.all {
+		waits := slices.ContainsFunc(s.writes, func(w *stagedWrite) bool { return w.on == x && !w.ended })
+		if x.state == processUp && !x.readOnly && !x.offline && !waits {
+			s.begin(x)
+		}
+	}
+	s.world.clock.after(keepOnEvery, s.keepOn)
+}
+
+// keepOnEvery is the pause of a client that writes all the time.
+const keepOnEvery = 50 * time.Millisecond
+
 // toTheNetwork is what happens between servers, and between them and electors.
 func (s *Stage) toTheNetwork() map[scenario.Kind]func(scenario.Happening) error {
 	return map[scenario.Kind]func(scenario.Happening) error{
@@ -173,7 +191,16 @@ func (s *Stage) toTheNetwork() map[scenario.Kind]func(scenario.Happening) error 
 			s.muted = append(s.muted, s.pair(h))
 			return nil
 		},
+		scenario.Deafen: func(h scenario.Happening) error {
+			s.deaf = append(s.deaf, s.pair(h))
+			s.world.network.cut(s.at(h.Source).place, s.at(h.Server).place)
+			return nil
+		},
 		scenario.Join: s.join,
+		scenario.KeepOn: func(scenario.Happening) error {
+			s.keepOn()
+			return nil
+		},
 		scenario.GiveUpLoss: func(scenario.Happening) error {
 			s.forgone = true
 			return nil

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -290,17 +291,48 @@ func (p *playing) toldOf(c reparent.Command, r reparent.Result) string {
 	return text
 }
 
+// looped is the stage as one on which the loop runs.
+func (p *playing) looped() (Looped, error) {
+	stage, ok := p.stage.(Looped)
+	if !ok {
+		return nil, Cannot("Primacy's loop does not run here")
+	}
+	return stage, nil
+}
+
+// toLoop lets something happen to the loop.
+func (p *playing) toLoop(h Happening) error {
+	stage, err := p.looped()
+	if err != nil {
+		return err
+	}
+	return stage.Happen(h)
+}
+
+// askForChange is an operator's wish; the line says of which kind.
+func (p *playing) askForChange(line, to string) error {
+	h := Happening{Kind: AskForChange, Text: string(reparent.KindEmergency)}
+	if strings.Contains(line, string(reparent.KindPlanned)) {
+		h.Text = string(reparent.KindPlanned)
+	}
+	var err error
+	if to != "" {
+		h.Server, err = p.address(to)
+	}
+	return errors.Join(err, p.toLoop(h))
+}
+
 // loop lets the whole loop run.
 func (p *playing) loop(d time.Duration) error {
-	looped, ok := p.stage.(Looped)
-	if !ok {
-		return Cannot("Primacy's loop does not run here")
+	looped, err := p.looped()
+	if err != nil {
+		return err
 	}
 	course, err := looped.Loop(d)
 	if err != nil {
 		return err
 	}
-	p.course = course
+	p.course, p.mortal = course, p.mortal || course.Struck > 0
 	p.op = reparent.Operation{}
 	if n := len(course.Operations); n > 0 {
 		p.op = course.Operations[n-1]

@@ -102,18 +102,27 @@ func (p *playing) expectSteps(block []string) error {
 }
 
 func (p *playing) expectObstacle(code string) error {
-	if p.op.Obstacle == nil || p.op.Obstacle.Code != code {
-		return fmt.Errorf("the obstacle is %+v", p.op.Obstacle)
+	if o := p.obstacle(); o == nil || o.Code != code {
+		return fmt.Errorf("the obstacle is %+v", o)
 	}
 	return nil
 }
 
+// obstacle is what is in the way of the last change, or of the one that the loop wants.
+func (p *playing) obstacle() *reparent.Obstacle {
+	if p.course.Obstacle != nil {
+		return p.course.Obstacle
+	}
+	return p.op.Obstacle
+}
+
 func (p *playing) expectNeeds(sets string) error {
-	if p.op.Obstacle == nil {
+	o := p.obstacle()
+	if o == nil {
 		return errors.New("nothing is in its way")
 	}
 	var words []string
-	for _, s := range p.op.Obstacle.Needs {
+	for _, s := range o.Needs {
 		words = append(words, "{"+s.String()+"}")
 	}
 	return equal(p.named(strings.Join(words, " or ")), sets)
@@ -215,8 +224,8 @@ func (p *playing) expectCompletes(server string) error {
 // expectSaid looks for words in all that the last change, or the loop, tells about itself.
 func (p *playing) expectSaid(words string) error {
 	var said []string
-	if p.op.Obstacle != nil {
-		said = append(said, p.op.Obstacle.Message)
+	if o := p.obstacle(); o != nil {
+		said = append(said, o.Message)
 	}
 	for _, st := range p.op.Stages {
 		said = append(append(said, st.Detail), st.Evidence...)
@@ -227,7 +236,7 @@ func (p *playing) expectSaid(words string) error {
 			said = append(said, e.Fact)
 		}
 	}
-	said = append(said, p.course.Refusal)
+	said = append(append(said, p.course.Refusal), p.course.Answers...)
 	if !slices.ContainsFunc(said, func(text string) bool { return strings.Contains(p.named(text), words) }) {
 		return fmt.Errorf("it says %q", slices.DeleteFunc(said, func(text string) bool { return text == "" }))
 	}
@@ -273,16 +282,59 @@ func (p *playing) expectChanges(n int) error {
 	return nil
 }
 
-func (p *playing) expectFinding(code, server string, found bool) error {
-	a, err := p.address(server)
+// expectRefusal looks for words in why the loop does not change the primary.
+func (p *playing) expectRefusal(words string) error {
+	if !strings.Contains(p.named(p.course.Refusal), words) {
+		return fmt.Errorf("the refusal is %q", p.course.Refusal)
+	}
+	return nil
+}
+
+// expectSame expects all servers to be up and to hold the same, all that was answered included, and one to take writes.
+func (p *playing) expectSame() error {
+	answered, err := p.stage.Answered()
 	if err != nil {
 		return err
+	}
+	var first topology.Observation
+	open := 0
+	for i, m := range p.cast.Ruleset.Members {
+		o, err := p.stage.Look(m.Address)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			first = o
+		}
+		if o.Writable() {
+			open++
+		}
+		switch {
+		case !o.OK():
+			return fmt.Errorf("%s is down", m.Address)
+		case !o.Executed.Contains(answered):
+			return fmt.Errorf("%s lacks answered %s", m.Address, answered.Subtract(o.Executed))
+		case !o.Executed.Equal(first.Executed):
+			return fmt.Errorf("%s holds %s, and %s holds %s", m.Address, o.Executed, first.Address, first.Executed)
+		}
+	}
+	return equal(open, 1)
+}
+
+// expectFinding expects a finding of a server, or of any when none is named.
+func (p *playing) expectFinding(code, server string, found bool) error {
+	var a topology.Address
+	if server != "" {
+		var err error
+		if a, err = p.address(server); err != nil {
+			return err
+		}
 	}
 	var codes []string
 	for _, f := range p.course.Findings {
 		codes = append(codes, fmt.Sprintf("%s of %s", f.Code, f.Server))
 	}
-	has := slices.ContainsFunc(p.course.Findings, func(f topology.Finding) bool { return string(f.Code) == code && f.Server == a })
+	has := slices.ContainsFunc(p.course.Findings, func(f topology.Finding) bool { return string(f.Code) == code && (f.Server == a || server == "") })
 	if has != found {
 		return fmt.Errorf("the findings are %s", strings.Join(codes, ", "))
 	}

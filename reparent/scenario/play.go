@@ -16,6 +16,10 @@ import (
 // everyDeath makes a file be played once for each point at which the first elector can die.
 const everyDeath = "for every death of the elector"
 
+// everyStatement makes a file be played once for each statement before which the loop's elector can die or pause ("before
+// that statement"), as long as it comes to that.
+const everyStatement = "for every statement of the elector"
+
 // fewestDeaths is how often the elector has to have died when a file asks for every death: fewer, and the file does not
 // show what it is there for.
 const fewestDeaths = 12
@@ -23,8 +27,11 @@ const fewestDeaths = 12
 // Play plays a scenario from its beginning to its end, each time on a stage that open makes. It returns the first
 // thing that was not as it should be; a CannotError when the stage cannot do what the scenario asks for.
 func (f File) Play(open func() (Stage, error)) error {
-	if !strings.Contains(f.Text, "\n"+everyDeath+"\n") {
-		_, err := f.once(open, "")
+	switch {
+	case strings.Contains(f.Text, "\n"+everyStatement+"\n"):
+		return f.byStatement(open)
+	case !strings.Contains(f.Text, "\n"+everyDeath+"\n"):
+		_, err := f.once(open, "", 0)
 		return err
 	}
 	deaths := 0
@@ -43,10 +50,25 @@ func (f File) Play(open func() (Stage, error)) error {
 	return nil
 }
 
+// byStatement plays it for every statement.
+func (f File) byStatement(open func() (Stage, error)) error {
+	for n := 1; ; n++ {
+		died, err := f.once(open, "", n)
+		switch {
+		case err != nil:
+			return err
+		case !died && n <= fewestDeaths:
+			return fmt.Errorf("the elector sent only %d statements", n-1)
+		case !died:
+			return nil
+		}
+	}
+}
+
 // dying plays it with the first elector dying in step n, and says at how many points it did.
 func (f File) dying(open func() (Stage, error), n int) (deaths int, err error) {
 	for _, point := range []string{beforeSave, beforeSend, beforeApply} {
-		died, err := f.once(open, fmt.Sprintf("%d %s", n, point))
+		died, err := f.once(open, fmt.Sprintf("%d %s", n, point), 0)
 		if err != nil {
 			return deaths, err
 		}
@@ -57,12 +79,12 @@ func (f File) dying(open func() (Stage, error), n int) (deaths int, err error) {
 	return deaths, nil
 }
 
-func (f File) once(open func() (Stage, error), death string) (died bool, err error) {
+func (f File) once(open func() (Stage, error), death string, statement int) (died bool, err error) {
 	stage, err := open()
 	if err != nil {
 		return false, err
 	}
-	p := &playing{stage: stage, death: death, fates: map[string]Fate{}, known: map[string]gtid.GTID{}}
+	p := &playing{stage: stage, death: death, statement: statement, fates: map[string]Fate{}, known: map[string]gtid.GTID{}}
 	err = p.script(sentences(f.Text))
 	return p.mortal, err
 }
@@ -81,10 +103,11 @@ type playing struct {
 	before map[topology.Address]condition
 	course Course
 
-	death  string // where the elector dies, of its own
-	died   bool   // the elector of the last change died
-	mortal bool   // one died where it was to
-	fates  map[string]Fate
+	death     string // where the elector dies, of its own
+	died      bool   // the elector of the last change died
+	mortal    bool   // one died where it was to
+	statement int    // of the loop's elector before which it is struck
+	fates     map[string]Fate
 
 	known   map[string]gtid.GTID // transactions by their names
 	written []gtid.GTID          // by somebody on a primary, in the order of the clock
@@ -93,7 +116,7 @@ type playing struct {
 
 func (p *playing) script(story []sentence) error {
 	for _, s := range story {
-		if s.text == everyDeath {
+		if s.text == everyDeath || s.text == everyStatement {
 			continue
 		}
 		p.line = s.text
@@ -135,6 +158,9 @@ func (p *playing) explained(err error) error {
 	text := p.line
 	if p.death != "" {
 		text += " (the elector dies in step " + p.death + ")"
+	}
+	if p.statement > 0 {
+		text += fmt.Sprintf(" (the elector is struck before statement %d)", p.statement)
 	}
 	text += "\n" + p.named(err.Error()) + "\nsteps so far:\n\t" + strings.Join(p.told(), "\n\t")
 	if p.op.ID != "" {

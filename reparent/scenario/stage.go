@@ -58,9 +58,14 @@ type Looped interface {
 type Course struct {
 	// Operations are the changes that it has carried out or begun, in their order.
 	Operations []reparent.Operation
-	// Findings are those of the last round, Refusal is why nothing is done about them.
+	// Findings are those of the last round, Refusal is why nothing is done about them, Obstacle what a change would need.
 	Findings []topology.Finding
 	Refusal  string
+	Obstacle *reparent.Obstacle
+	// Answers are what operators were told who asked for something.
+	Answers []string
+	// Struck counts the electors that died or paused before a statement of their own (KillElector, PauseElector).
+	Struck int
 }
 
 // Setting is the cluster that a scenario begins with. The first member is its primary, the others follow it and
@@ -128,6 +133,26 @@ const (
 	TakenOver  Kind = "taken over" // an elector of term Term has a session on it
 	GiveUpLoss Kind = "give up"    // without a server: an operator accepts that answered writes are lost
 	Payload    Kind = "payload"    // without a server: clients go on trying a transaction with which no commit gets through any more on whoever leads
+	Deafen     Kind = "deafen"     // nothing that Source sends gets through to it, of whatever kind; Join ends that
+	SetClock   Kind = "set clock"  // its clock is off by Delay
+	KeepOn     Kind = "keep on"    // without a server: clients write all the time on whoever leads
+)
+
+// What happens to the loop, on a stage where it runs: to its electors, of which the one that acts is meant, to its store,
+// and what operators want of it. None has a server but where it is said.
+const (
+	HireElector   Kind = "hire elector"   // another one runs from now on; with Acks, configured with so many
+	KillElector   Kind = "kill elector"   // kill -9, now or just before its statement number Acks from now on
+	PauseElector  Kind = "pause elector"  // it stands still for Delay while all others go on, now or before its statement number Acks
+	SkewElector   Kind = "skew elector"   // the clock of the next one that is started is off by Delay
+	Configure     Kind = "configure"      // all are started again, configured with Acks acknowledgements
+	EndLease      Kind = "end lease"      // its lock is given to whoever waits for it
+	LoseStore     Kind = "lose store"     // the store starts empty
+	RestoreStore  Kind = "restore store"  // it is put back to what it was before Delay
+	StopStore     Kind = "stop store"     // it does not answer
+	StartStore    Kind = "start store"    // it does again
+	AskForChange  Kind = "ask for change" // an operator asks for a change of the kind Text, to Server unless that is empty
+	LiftTheWindow Kind = "lift window"    // an operator acknowledges the last change
 )
 
 // Order is a command with what goes wrong with it.

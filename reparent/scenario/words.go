@@ -38,7 +38,7 @@ func simple(pattern string, kind Kind) word {
 }
 
 // words are all lines that mean something; the first pattern that matches counts.
-var words = slices.Concat(clusterWords(), electorWords(), networkWords(), serverWords(), clientWords(), changeWords(), expectations())
+var words = slices.Concat(clusterWords(), electorWords(), loopWords(), networkWords(), serverWords(), clientWords(), changeWords(), expectations())
 
 // number reads digits that a pattern has matched; anything else is none.
 func number(digits string) int {
@@ -107,6 +107,7 @@ func networkWords() []word {
 		}),
 		line(`([\w ]+?) cannot receive from (\w+)`, func(p *playing, s saying) error { return p.between(s.words[1], Part, s.words[2]) }),
 		line(`the acknowledgements of ([\w ]+?) do not reach (\w+)`, func(p *playing, s saying) error { return p.between(s.words[1], Mute, s.words[2]) }),
+		line(`(\w+) hears (\w+) no more`, func(p *playing, s saying) error { return p.between(s.words[1], Deafen, s.words[2]) }),
 		simple(`([\w ]+?) (?:is|are) out of reach`, CutOff),
 		simple(`([\w ]+?) (?:is|are) in reach`, Reconnect),
 	}
@@ -158,6 +159,9 @@ func serverWords() []word {
 		line(`(\w+) is (\d+)h behind`, func(p *playing, s saying) error {
 			return p.happens(s.words[1], Happening{Kind: FallBehind, Delay: time.Duration(number(s.words[2])) * time.Hour})
 		}),
+		line(`the clock of (\w+) is wrong by (-?\d+)h`, func(p *playing, s saying) error {
+			return p.happens(s.words[1], Happening{Kind: SetClock, Delay: time.Duration(number(s.words[2])) * time.Hour})
+		}),
 		line(`(\w+) has version ([\d.]+)`, func(p *playing, s saying) error {
 			return p.happens(s.words[1], Happening{Kind: RunVersion, Text: s.words[2]})
 		}),
@@ -183,6 +187,7 @@ func clientWords() []word {
 			}
 			return nil
 		}),
+		line(`clients write all the time`, func(p *playing, _ saying) error { return p.stage.Happen(Happening{Kind: KeepOn}) }),
 		line(`stray (\w+) on (\w+)`, func(p *playing, s saying) error {
 			_, err := p.enter(s.words[1], s.words[2])
 			return err
@@ -230,6 +235,57 @@ func electorWords() []word {
 	}
 }
 
+// loopWords are about the loop: its electors, its store, and who asks it for something.
+func loopWords() []word {
+	return []word{
+		toLoop(`another elector runs(?:, configured with (\d) acks?)?`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: HireElector, Acks: number(s.words[1])}
+		}),
+		toLoop(`the elector dies(?: before its (\d+)(?:st|nd|rd|th) statement)?`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: KillElector, Acks: number(s.words[1])}
+		}),
+		toLoop(`the elector dies before that statement`, func(p *playing, _ saying) Happening {
+			return Happening{Kind: KillElector, Acks: p.statement}
+		}),
+		toLoop(`the elector pauses for (\d+s)(?: before its (\d+)(?:st|nd|rd|th) statement)?`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: PauseElector, Delay: lasting(s.words[1]), Acks: number(s.words[2])}
+		}),
+		toLoop(`the elector pauses for (\d+s) before that statement`, func(p *playing, s saying) Happening {
+			return Happening{Kind: PauseElector, Delay: lasting(s.words[1]), Acks: p.statement}
+		}),
+		toLoop(`the loop's clock is wrong by (-?\d+h)`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: SkewElector, Delay: lasting(s.words[1])}
+		}),
+		toLoop(`the electors are configured with (\d) acks?`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: Configure, Acks: number(s.words[1])}
+		}),
+		toLoop(`the elector's lease ends`, kindAlone(EndLease)),
+		toLoop(`the store is lost`, kindAlone(LoseStore)),
+		toLoop(`the store is put back to what it was (\d+s) ago`, func(_ *playing, s saying) Happening {
+			return Happening{Kind: RestoreStore, Delay: lasting(s.words[1])}
+		}),
+		toLoop(`the store does not answer`, kindAlone(StopStore)),
+		toLoop(`the store answers again`, kindAlone(StartStore)),
+		line(`an operator asks for (?:a planned|an emergency) change(?: to (\w+))?`, func(p *playing, s saying) error { return p.askForChange(s.words[0], s.words[1]) }),
+		toLoop(`an operator acknowledges the last change`, kindAlone(LiftTheWindow)),
+	}
+}
+
+// toLoop is a line about what happens to the loop.
+func toLoop(pattern string, what func(*playing, saying) Happening) word {
+	return line(pattern, func(p *playing, s saying) error { return p.toLoop(what(p, s)) })
+}
+
+func kindAlone(k Kind) func(*playing, saying) Happening {
+	return func(*playing, saying) Happening { return Happening{Kind: k} }
+}
+
+// lasting reads a duration that a pattern has matched.
+func lasting(text string) time.Duration {
+	d, _ := time.ParseDuration(text)
+	return d
+}
+
 func changeWords() []word {
 	return []word{
 		line(`(emergency|planned|adoption)(.*)`, func(p *playing, s saying) error { return p.change(s.words[1], s.words[2]) }),
@@ -258,6 +314,10 @@ func expectations() []word {
 		expect(`it says "(.+)"`, func(p *playing, s saying) error { return p.expectSaid(s.words[1]) }),
 		expect(`newest first to give up (\w+)`, func(p *playing, s saying) error { return p.expectNewest(s.words[1]) }),
 		expect(`(no|\d+) changes?`, func(p *playing, s saying) error { return p.expectChanges(number(s.words[1])) }),
+		expect(`refusal "(.+)"`, func(p *playing, s saying) error { return p.expectRefusal(s.words[1]) }),
+		expect(`no refusal`, func(p *playing, _ saying) error { return equal(p.course.Refusal, "") }),
+		expect(`all hold the same`, func(p *playing, _ saying) error { return p.expectSame() }),
+		expect(`(no )?finding (\w+)`, func(p *playing, s saying) error { return p.expectFinding(s.words[2], "", s.words[1] == "") }),
 		expect(`(no )?finding (\w+) of (\w+)`, func(p *playing, s saying) error { return p.expectFinding(s.words[2], s.words[3], s.words[1] == "") }),
 	}
 }
