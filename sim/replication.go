@@ -15,6 +15,8 @@ type channel struct {
 	autoPosition bool
 	relay        queue[*transaction] // received and not applied, on disk
 	got          history             // the received set, which forgets its past at each restart
+	file         history             // what stands in the newest relay log file, applied or not
+	older        history             // the same of those before it, which are removed once the applier has left them
 	receiver     receiver
 	applier      applier
 }
@@ -45,16 +47,31 @@ func (c *channel) processEnded() {
 // relay_log_recovery not even that.
 func (c *channel) restarted(recovery bool) {
 	if recovery {
-		c.relay = queue[*transaction]{}
+		c.dropRelayLogs()
+		return
 	}
-	c.forget()
+	c.got = historyOf(c.older.all().Union(c.file.all()))
+	c.newRelayLog()
 }
 
-// forget makes the received set what stands in the relay logs.
-func (c *channel) forget() {
-	c.got = history{}
-	for _, t := range c.relay.all() {
-		c.got.add(t.gtid)
+// dropRelayLogs loses all that was received, applied or not.
+func (c *channel) dropRelayLogs() {
+	c.relay, c.got, c.file, c.older = queue[*transaction]{}, history{}, history{}, history{}
+}
+
+// newRelayLog begins another file, as every start of the process does and every connection to a source.
+func (c *channel) newRelayLog() {
+	if c.file.empty() {
+		return
+	}
+	c.older, c.file = historyOf(c.older.all().Union(c.file.all())), history{}
+	c.removeRelayLogs()
+}
+
+// removeRelayLogs removes the files that the applier has left.
+func (c *channel) removeRelayLogs() {
+	if c.applier.on && c.relay.len() == 0 && !c.older.empty() {
+		c.older = history{}
 	}
 }
 
@@ -84,8 +101,7 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 		if s.hosts.dropping != nil {
 			s.hosts.dropping(s)
 		}
-		c.relay = queue[*transaction]{}
-		c.forget()
+		c.dropRelayLogs()
 	}
 	return nil
 }

@@ -98,6 +98,7 @@ func (r *receiver) connected(d *dump) {
 		r.timer.cancel()
 		r.state, r.dump, r.errno, r.sourceUUID = receiverOn, d, 0, d.uuid
 		r.beats, r.flowing = s.clock.now, true
+		r.channel.newRelayLog()
 		if r.endStop() {
 			return
 		}
@@ -220,6 +221,9 @@ func (r *receiver) endStop() bool {
 // acknowledges tells whether the receiver is connected as one that acknowledges.
 func (r *receiver) acknowledges() bool { return r.state == receiverOn && r.semi }
 
+// wouldAcknowledge is what Rpl_semi_sync_replica_status says: as long as the thread runs, connected or not.
+func (r *receiver) wouldAcknowledge() bool { return r.state != receiverOff && r.semi }
+
 // arrived is a batch of transactions at the replica's host.
 func (r *receiver) arrived(d *dump, next delivery) {
 	s := r.channel.server
@@ -267,6 +271,7 @@ func (r *receiver) store(d *dump, next delivery) {
 			continue // its own it takes for old, whoever sends it
 		}
 		c.got.add(t.gtid)
+		c.file.add(t.gtid)
 		c.relay.push(t)
 	}
 	r.heard, r.beats = c.server.clock.now, c.server.clock.now

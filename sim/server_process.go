@@ -199,7 +199,7 @@ func (s *server) powerOff() {
 		s.end()
 	}
 	if s.options.LoseRelayLogs && s.channel != nil {
-		s.channel.relay = queue[*transaction]{}
+		s.channel.dropRelayLogs()
 	}
 }
 

@@ -150,7 +150,7 @@ func (s *server) semiSyncClients() int {
 func (s *server) semiSync() topology.SemiSync {
 	return topology.SemiSync{
 		Installed: true, SourceEnabled: s.semi.source, SourceActive: s.semi.source && s.semi.active,
-		ReplicaEnabled: s.semi.replica, ReplicaActive: s.channel != nil && s.channel.receiver.acknowledges(),
+		ReplicaEnabled: s.semi.replica, ReplicaActive: s.channel != nil && s.channel.receiver.wouldAcknowledge(),
 		Acks: s.semi.acks, Timeout: s.semi.timeout, AfterSync: s.semi.afterSync, WaitNoReplica: s.semi.waitNoReplica,
 		Clients: s.semiSyncClients(), Waiters: min(1, len(s.commits)),
 	}
