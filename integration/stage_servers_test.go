@@ -34,8 +34,10 @@ type theatre struct {
 type actor struct {
 	*local.Server
 	door topology.Address
-	db   *sql.DB // of root
-	dsn  string
+
+	mu  sync.Mutex
+	db  *sql.DB // of root
+	dsn string
 }
 
 // openTheatre starts the servers. They replicate again after a restart, as MySQL does by default. Applications may choose the GTIDs of their transactions: that is how a scenario
@@ -100,19 +102,36 @@ func (th *theatre) together(servers []topology.Address, do func(*actor) error) e
 	return errors.Join(errs...)
 }
 
+// hangUp ends root's connections.
 func (a *actor) hangUp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if a.db != nil {
 		a.db.Close()
 	}
+	a.db, a.dsn = nil, ""
 }
 
-// root is a handle of the superuser. A server that was built anew is reached at another socket.
+// Start is that of the server. Connections to the process before it are no good any more.
+func (a *actor) Start(ctx context.Context) error {
+	a.hangUp()
+	return a.Server.Start(ctx)
+}
+
+// Rebuild is that of the server, which is reached at another socket then.
+func (a *actor) Rebuild(ctx context.Context) error {
+	a.hangUp()
+	return a.Server.Rebuild(ctx)
+}
+
+// root is a handle of the superuser.
 func (a *actor) root() (*sql.DB, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	dsn := a.AdminDSN()
 	if a.dsn == dsn {
 		return a.db, nil
 	}
-	a.hangUp()
 	config, err := mysql.ParseDSN(dsn + "&multiStatements=true")
 	if err != nil {
 		return nil, err

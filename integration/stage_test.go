@@ -212,7 +212,7 @@ func (s *stage) Answered() (gtid.Set, error) { return s.answered(true), nil }
 func (s *stage) answered(forced bool) gtid.Set {
 	var told []gtid.GTID
 	for _, w := range s.writes {
-		if w.client && w.over() && w.err == nil && (forced || !w.forced) {
+		if w.client && w.over() && w.failure() == nil && (forced || !w.forced) {
 			told = append(told, w.gtid)
 		}
 	}
@@ -226,6 +226,14 @@ func (w *write) over() bool {
 	default:
 		return false
 	}
+}
+
+// failure is how a transaction failed; nil while it has not.
+func (w *write) failure() error {
+	if w.over() {
+		return w.err
+	}
+	return nil
 }
 
 // Broken implements scenario.Stage.
@@ -351,7 +359,7 @@ func (s *stage) Write(on topology.Address) (gtid.GTID, error) {
 	}
 	app := s.fleet.Users.App
 	w, err := s.begin(a, fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true", app.Name, app.Password, a.Address()), gtid.GTID{})
-	if err != nil || refusedWrite(w.err) {
+	if err != nil || refusedWrite(w.failure()) {
 		return gtid.GTID{}, err
 	}
 	w.client = true
@@ -377,8 +385,8 @@ func (s *stage) Enter(on topology.Address, g gtid.GTID) (gtid.GTID, error) {
 		}
 	}
 	w, err := s.begin(a, a.AdminDSN(), g)
-	if err == nil && w.over() {
-		err = w.err
+	if err == nil {
+		err = w.failure()
 	}
 	if err == nil && was[0] == "1" {
 		err = a.exec(s.ctx, "SET GLOBAL super_read_only = ON")
