@@ -16,7 +16,7 @@ var repairBugs = []bug{
 	{
 		name:    "repair-towards-anybody",
 		what:    "replicas are attached to the primary on record without asking whether it serves and is the server that was established",
-		edits:   []edit{{"reparent/repair.go", "if !led || s.Reparenting || !primary.Writable() || primary.UUID != current.PrimaryUUID {", "if !led || s.Reparenting {"}},
+		edits:   []edit{{"reparent/repair.go", "if !primary.Writable() {\n\t\treturn nil\n\t}", ""}, {"reparent/repair.go", "if !led || s.Reparenting || primary.UUID != current.PrimaryUUID {", "if !led || s.Reparenting {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.Progress, sim.EverywhereOrGone},
 		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.Wipe),
 	},

@@ -1,0 +1,85 @@
+package main
+
+import "github.com/primacydb/primacy/sim"
+
+// foundBugs were not planted first: the simulator found them in the real code. Each is mended, and stands here as what the
+// code was before, so that it would be found again.
+var foundBugs = []bug{
+	{
+		name:    "unsettled-only-when-shown",
+		what:    "a change of unknown outcome counts as unsettled only while somebody shows its marker, and one that waits for acknowledgements is shown by nobody",
+		edits:   []edit{{"topology/leadership.go", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) {", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) && len(q.unsettledMarkers()) > 0 {"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.EverywhereOrGone, sim.Progress},
+		options: within(three, sim.Crash, sim.Freeze, sim.Split, sim.CutPair, sim.Isolate, sim.WishEmergency, sim.WishPlanned),
+	},
+	{
+		name:    "terms-are-not-outbid",
+		what:    "after the store was restored terms begin below those that sessions on the servers still act under, and every command is fenced off",
+		edits:   []edit{{"orchestrator/act.go", "if c.owner < c.sessionTerm {", "if c.owner < c.sessionTerm || c.sessionTerm > 0 {"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.OldStore, sim.EmptyStore, sim.StopReceiver, sim.EndLease, sim.Isolate}, Electors: 3},
+	},
+	{
+		name:    "offline-replicas-stay-offline",
+		what:    "a replica that starts in offline mode, or was fenced while it followed, is left offline",
+		edits:   []edit{{"topology/replicas.go", "if !o.OfflineMode {\n\t\treturn nil\n\t}", "if !o.OfflineMode || q.l.StuckAfter > 0 {\n\t\treturn nil\n\t}"}},
+		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.Progress},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.Shutdown, sim.OpenByHand, sim.StopReceiver}},
+	},
+	{
+		name:    "receivers-out-of-attempts-stay-off",
+		what:    "a receiver that is off with an error of the network is left to MySQL, which has given up",
+		edits:   []edit{{"topology/replicas.go", "if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) {", "if r.Receiver == ThreadConnecting && !hopelessReceiverErrno(r.ReceiverErrno) {"}},
+		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
+		options: sim.Options{Kinds: []sim.Kind{sim.StopReceiver, sim.Isolate, sim.CutPair, sim.Crash}},
+	},
+	{
+		name:    "what-fencing-completes-is-a-floor",
+		what:    "what a fenced leader completed by itself, when its waiting was switched off, counts as acknowledged, and no history without it may be chosen",
+		edits:   []edit{{"reparent/history.go", "return leader.SemiSync.Verified() || op.Ruleset.AcksNeeded(leader.Address) == 0", "return leader.OK() || op.Ruleset.AcksNeeded(leader.Address) == 0"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.PauseElector, sim.CloseByHand, sim.Isolate}, Electors: 2},
+	},
+	{
+		name:    "windows-by-another-clock",
+		what:    "an elector takes the times of a window as its own clock's, and one whose clock is ahead finds it over",
+		edits:   []edit{{"orchestrator/record.go", "r.Antiflap = r.Antiflap.Shifted(now.Sub(r.SavedAt))", "r.Antiflap = r.Antiflap.Shifted(0)"}},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.Progress},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.HostDown, sim.PauseElector, sim.KillElector, sim.EndLease}, Electors: 3},
+	},
+	{
+		name:    "uncounted-changes-open-no-window",
+		what:    "a change that was established by an elector which died before it had counted it opens no window",
+		edits:   []edit{{"orchestrator/lead.go", "uint64(l.Term) <= c.record.Antiflap.Last.Term {", "uint64(l.Term) > 0 {"}},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.CloseByHand, sim.EndLease, sim.LoseReply, sim.KillElector}, Electors: 3},
+	},
+	{
+		name:    "waiting-replicas-are-not-fenced",
+		what:    "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
+		edits:   []edit{{"reparent/repair.go", "if c.Verb == Follow && o.SemiSync.Waiters > 0 {", "if c.Verb == Follow && o.SemiSync.Waiters > 1<<30 {"}},
+		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.EmptyStore, sim.StopStore, sim.WishPlanned, sim.WishEmergency, sim.Isolate}, Electors: 2},
+	},
+	{
+		name:    "forgotten-operations-are-waited-for",
+		what:    "an operation that a restored store does not have any more is waited for without end",
+		edits:   []edit{{"orchestrator/act.go", "if d == nil {\n\t\tc.forgotten(ctx, now)\n\t\treturn\n\t}", "if d == nil {\n\t\treturn\n\t}"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.OldStore, sim.EmptyStore, sim.WishPlanned, sim.WishEmergency}, Electors: 1},
+	},
+	{
+		name:    "evidence-of-a-leader-is-ignored",
+		what:    "a primary that completed its marker and takes writes is replaced, again and again, because a restored store does not know that it was established",
+		edits:   []edit{{"orchestrator/act.go", "if c.evident(ctx, now) {", "if c.evident(ctx, now) && c.lease == nil {"}, {"orchestrator/catchup.go", "if len(all) == 0 || all[len(all)-1].Established() ||", "if len(all) >= 0 || all[len(all)-1].Established() ||"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone},
+		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.OldStore, sim.Isolate, sim.CutPair, sim.KillElector}, Electors: 2, Cluster: three},
+	},
+	{
+		name:    "poisoned-in-vain",
+		what:    "a primary that was poisoned by a command which reached it after its change had given up is left so",
+		edits:   []edit{{"reparent/repair.go", "return primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks &&", "return primary.OK() && primary.SemiSync.Acks > topology.PoisonAcks &&"}},
+		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.Isolate, sim.CutPair, sim.KillElector, sim.StopElector}, Electors: 2, Cluster: three},
+	},
+}
