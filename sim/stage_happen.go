@@ -179,7 +179,7 @@ func (s *Stage) keepOn() {
 }
 
 // keepOnEvery is the pause of a client that writes all the time.
-const keepOnEvery = 50 * time.Millisecond
+const keepOnEvery = 200 * time.Millisecond
 
 // toTheNetwork is what happens between servers, and between them and electors.
 func (s *Stage) toTheNetwork() map[scenario.Kind]func(scenario.Happening) error {

@@ -74,13 +74,14 @@ func (s *Stage) start(e *elector) {
 	e.fleet.finished = s.finished
 }
 
-// acting is the elector that acts or, when none does, the first that lives.
+// acting is the elector that holds the lock or, when none does, the first that lives.
 func (s *Stage) acting() (*elector, error) {
 	var some *elector
+	holder := s.world.store.cell(clusterName).holder
 	for _, e := range s.world.electors {
 		switch {
 		case e.process.dead:
-		case e.view().Leading && e != s.loop.sleeper:
+		case holder != nil && holder.session.client.process == e.process:
 			return e, nil
 		case some == nil:
 			some = e
@@ -182,6 +183,7 @@ func (s *Stage) toTheLoop() map[scenario.Kind]func(scenario.Happening) error {
 		scenario.StartStore:   func(scenario.Happening) error { s.world.store.stop(false); return nil },
 		scenario.AskForChange: s.askForChange,
 		scenario.LiftTheWindow: func(scenario.Happening) error {
+			s.world.judge.acknowledged()
 			return s.asks(func(ctx context.Context, e *elector) error {
 				_, err := e.loop.Acknowledge(ctx, clusterName, "alice", "test")
 				return err

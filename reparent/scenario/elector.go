@@ -306,6 +306,7 @@ func (p *playing) toLoop(h Happening) error {
 	if err != nil {
 		return err
 	}
+	p.fused = p.fused || h.Acks > 0 && (h.Kind == KillElector || h.Kind == PauseElector)
 	return stage.Happen(h)
 }
 

@@ -107,6 +107,7 @@ type playing struct {
 	died      bool   // the elector of the last change died
 	mortal    bool   // one died where it was to
 	statement int    // of the loop's elector before which it is struck
+	fused     bool   // something waits for such a statement
 	fates     map[string]Fate
 
 	known   map[string]gtid.GTID // transactions by their names
@@ -123,6 +124,9 @@ func (p *playing) script(story []sentence) error {
 		if err := p.perform(s); err != nil {
 			return p.explained(err)
 		}
+	}
+	if p.fused && p.statement == 0 && p.course.Struck == 0 {
+		return p.explained(errors.New("the elector never came to the statement before which something was to befall it"))
 	}
 	if broken := p.stage.Broken(); len(broken) > 0 {
 		return p.explained(fmt.Errorf("claims that do not hold: %s", strings.Join(broken, "; ")))
