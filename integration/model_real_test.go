@@ -175,7 +175,7 @@ func (r *realServers) byHand(a action) string {
 }
 
 const sourceOptions = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = $port, SOURCE_USER = '$user', SOURCE_PASSWORD = '$password', " +
-	"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1"
+	"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 86400"
 
 // manual is what each deed by hand is in SQL.
 var manual = map[deed]string{

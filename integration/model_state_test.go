@@ -17,17 +17,18 @@ type fact struct{ name, value string }
 
 func (s *state) add(name string, value any) { *s = append(*s, fact{name, fmt.Sprint(value)}) }
 
-// differs is the first fact in which two states differ, the model's first; empty when there is none.
+// differs lists the facts in which two states differ, the model's first; empty when there is none.
 func (s state) differs(real state) string {
+	var all []string
 	for i := range min(len(s), len(real)) {
 		if s[i] != real[i] {
-			return fmt.Sprintf("%s: the model has %q, the real server %q", s[i].name, s[i].value, real[i].value)
+			all = append(all, fmt.Sprintf("%s: the model has %q, the real server %q", s[i].name, s[i].value, real[i].value))
 		}
 	}
 	if len(s) != len(real) {
-		return fmt.Sprintf("%d facts and %d", len(s), len(real))
+		all = append(all, fmt.Sprintf("%d facts and %d", len(s), len(real)))
 	}
-	return ""
+	return strings.Join(all, "\n   ")
 }
 
 // names turn what differs between any two fleets, addresses and UUIDs, into letters.
@@ -85,12 +86,6 @@ func (n names) facts(s *state, server string, o topology.Observation) {
 	add("skip_replica_start at boot", o.Settings.SkipReplicaStart)
 	add("relay_log_recovery", o.Settings.RelayLogRecovery)
 	add("journal", o.Settings.JournalPresent)
-	var replicas []string
-	for _, a := range o.Replicas {
-		replicas = append(replicas, n.server(a))
-	}
-	slices.Sort(replicas)
-	add("replicas", strings.Join(replicas, " "))
 }
 
 func (n names) channelFacts(add func(string, any), r *topology.Replication) {

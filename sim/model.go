@@ -148,7 +148,9 @@ func (m *Model) Write(on topology.Address, row int64) *Told {
 
 // The superuser's statements, by the names that MySQL has for them.
 
-func (m *Model) StopReceiver(on topology.Address) *Told { return m.send(accountRoot, on, stopsReceiver) }
+func (m *Model) StopReceiver(on topology.Address) *Told {
+	return m.send(accountRoot, on, stopsReceiver)
+}
 func (m *Model) StartReceiver(on topology.Address) *Told {
 	return m.does(on, (*server).startReceiver)
 }

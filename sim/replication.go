@@ -16,7 +16,8 @@ type channel struct {
 	relay        queue[*transaction] // received and not applied, on disk
 	got          history             // the received set, which forgets its past at each restart
 	file         history             // what stands in the newest relay log file, applied or not
-	older        history             // the same of those before it, which are removed once the applier has left them
+	last         history             // the same of the one before it that is not empty
+	older        history             // and of those before that
 	receiver     receiver
 	applier      applier
 }
@@ -50,13 +51,14 @@ func (c *channel) restarted(recovery bool) {
 		c.dropRelayLogs()
 		return
 	}
-	c.got = historyOf(c.older.all().Union(c.file.all()))
+	c.got = historyOf(c.older.all().Union(c.last.all()).Union(c.file.all()))
 	c.newRelayLog()
 }
 
 // dropRelayLogs loses all that was received, applied or not.
 func (c *channel) dropRelayLogs() {
-	c.relay, c.got, c.file, c.older = queue[*transaction]{}, history{}, history{}, history{}
+	c.relay, c.got = queue[*transaction]{}, history{}
+	c.file, c.last, c.older = history{}, history{}, history{}
 }
 
 // newRelayLog begins another file, as every start of the process does and every connection to a source.
@@ -64,11 +66,12 @@ func (c *channel) newRelayLog() {
 	if c.file.empty() {
 		return
 	}
-	c.older, c.file = historyOf(c.older.all().Union(c.file.all())), history{}
+	c.older, c.last, c.file = historyOf(c.older.all().Union(c.last.all())), c.file, history{}
 	c.removeRelayLogs()
 }
 
-// removeRelayLogs removes the files that the applier has left.
+// removeRelayLogs removes files as the applier goes on to the newest: those before the one that holds the last
+// transaction that it has applied.
 func (c *channel) removeRelayLogs() {
 	if c.applier.on && c.relay.len() == 0 && !c.older.empty() {
 		c.older = history{}

@@ -60,8 +60,16 @@ func (r *receiver) try() {
 	p.ends[caller].gone = func() { s.inTurn(s.life, func() { r.brokeOff(p) }) }
 	p.ends[callee].gone = func() { source.inTurn(source.life, func() { source.replicaLeft(p) }) }
 	r.pipe = p
-	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, errNoConnection) })
+	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, p.silence()) })
 	p.send(callee, func() { r.reach(p, source) })
+}
+
+// silence is the error of a login that nobody answers: the process does not where the host did.
+func (p *pipe) silence() mysqlError {
+	if p.reached {
+		return errLostSource
+	}
+	return errNoConnection
 }
 
 // reach is the connection at the source's host.
@@ -147,7 +155,7 @@ func (r *receiver) brokeOff(p *pipe) {
 	switch {
 	case r.endStop():
 	case trying:
-		r.pause(int(errNoConnection))
+		r.pause(int(errLostSource))
 	default:
 		r.again()
 	}
