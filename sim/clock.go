@@ -17,7 +17,9 @@ var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 type clock struct {
 	now     time.Duration // since epoch
 	rand    *rand.Rand
-	queue   events
+	queue   events        // later than when it was arranged
+	soon    queue[moment] // at once, and in order: most of what happens
+	spare   []*event      // have happened, to be used again
 	serial  uint64
 	current *task  // the task that runs now; nil while an event does
 	digest  uint64 // of all that happened: the same for the same world
@@ -27,44 +29,60 @@ func newClock(seed uint64) *clock {
 	return &clock{rand: rand.New(rand.NewPCG(seed, 0x5072696d616379))}
 }
 
-// event is something that will happen at a time.
+// event is something that will happen. When it has, its memory serves another one.
 type event struct {
-	at     time.Duration
 	serial uint64
 	do     func() // nil when it was called off
 }
 
-// cancel calls an event off; one that has happened already, or nil, is no mistake.
-func (e *event) cancel() {
-	if e != nil {
-		e.do = nil
+// moment is an event's place in time. It is kept beside the event, so that putting events in order looks at no other
+// memory than the queue's.
+type moment struct {
+	at     time.Duration
+	serial uint64
+	event  *event
+}
+
+// timer is an event for whoever may want to call it off; the zero value is none.
+type timer struct {
+	event  *event
+	serial uint64
+}
+
+// cancel calls an event off; one that has happened already, or none, is no mistake.
+func (t timer) cancel() {
+	if t.event != nil && t.event.serial == t.serial {
+		t.event.do = nil
 	}
 }
 
+// set tells whether there is an event, which may have happened.
+func (t timer) set() bool { return t.event != nil }
+
 // events is what is to happen, as a heap with four branches: the next one first.
-type events []*event
+type events []moment
 
-func (e *event) before(f *event) bool { return e.at < f.at || e.at == f.at && e.serial < f.serial }
+func (m *moment) before(o *moment) bool { return m.at < o.at || m.at == o.at && m.serial < o.serial }
 
-func (q *events) push(e *event) {
-	all := append(*q, e)
+func (q *events) push(m moment) {
+	all := append(*q, m)
 	i := len(all) - 1
 	for i > 0 {
 		parent := (i - 1) / 4
-		if !e.before(all[parent]) {
+		if !m.before(&all[parent]) {
 			break
 		}
 		all[i] = all[parent]
 		i = parent
 	}
-	all[i] = e
+	all[i] = m
 	*q = all
 }
 
-func (q *events) pop() *event {
+func (q *events) pop() moment {
 	all := *q
 	top, last := all[0], all[len(all)-1]
-	all[len(all)-1] = nil
+	all[len(all)-1] = moment{}
 	all = all[:len(all)-1]
 	if len(all) > 0 {
 		all.sink(last)
@@ -74,7 +92,7 @@ func (q *events) pop() *event {
 }
 
 // sink puts an event in the place of the first one, or as far down as it belongs.
-func (q events) sink(e *event) {
+func (q events) sink(m moment) {
 	i := 0
 	for {
 		first := 4*i + 1
@@ -83,38 +101,68 @@ func (q events) sink(e *event) {
 		}
 		least := first
 		for j := first + 1; j < min(first+4, len(q)); j++ {
-			if q[j].before(q[least]) {
+			if q[j].before(&q[least]) {
 				least = j
 			}
 		}
-		if !q[least].before(e) {
+		if !q[least].before(&m) {
 			break
 		}
 		q[i] = q[least]
 		i = least
 	}
-	q[i] = e
+	q[i] = m
 }
 
 // after arranges for do to happen after d. It runs outside of any task and must not wait.
-func (c *clock) after(d time.Duration, do func()) *event {
-	e := &event{at: c.now + max(d, 0), serial: c.serial, do: do}
+func (c *clock) after(d time.Duration, do func()) timer {
+	e := c.blank()
+	e.serial, e.do = c.serial, do
 	c.serial++
-	c.queue.push(e)
+	m := moment{c.now + max(d, 0), e.serial, e}
+	if d <= 0 {
+		c.soon.push(m)
+	} else {
+		c.queue.push(m)
+	}
+	return timer{e, e.serial}
+}
+
+// blank is memory for an event.
+func (c *clock) blank() *event {
+	if len(c.spare) == 0 {
+		block := make([]event, 64)
+		for i := range block {
+			c.spare = append(c.spare, &block[i])
+		}
+	}
+	e := c.spare[len(c.spare)-1]
+	c.spare = c.spare[:len(c.spare)-1]
 	return e
+}
+
+// next takes the next event out of its queue; false when there is none until the end.
+func (c *clock) next(end time.Duration) (moment, bool) {
+	if c.soon.len() > 0 && (len(c.queue) == 0 || c.soon.first().before(&c.queue[0])) {
+		return c.soon.pop(), true
+	}
+	if len(c.queue) == 0 || c.queue[0].at > end {
+		return moment{}, false
+	}
+	return c.queue.pop(), true
 }
 
 // runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.
 func (c *clock) runUntil(end time.Duration, stop func() bool) {
-	for len(c.queue) > 0 && c.queue[0].at <= end {
-		e := c.queue.pop()
-		if e.do == nil {
+	for m, more := c.next(end); more; m, more = c.next(end) {
+		do := m.event.do
+		m.event.do = nil
+		c.spare = append(c.spare, m.event)
+		if do == nil {
 			continue
 		}
-		c.now = e.at
-		c.digest = (c.digest^uint64(e.at)^e.serial)*0x100000001b3 + 1
-		do := e.do
-		e.do = nil
+		c.now = m.at
+		c.digest = (c.digest^uint64(m.at)^m.serial)*0x100000001b3 + 1
 		do()
 		if stop != nil && stop() {
 			return
@@ -140,8 +188,11 @@ type task struct {
 	yield   func(struct{}) bool
 	next    func() (struct{}, bool)
 	stop    func()
-	parked  bool // it waits in park
-	due     bool // a wake is arranged already
+	resume  func() // lets it go on, as an event
+	expire  func() // ends what it waits for at most, as an event
+	over    bool   // that has happened
+	parked  bool   // it waits in park
+	due     bool   // a wake is arranged already
 	ended   bool
 }
 
@@ -166,6 +217,8 @@ func (c *clock) newProcess(name string) *process { return &process{clock: c, nam
 // spawn starts a task now, after what is happening has happened.
 func (p *process) spawn(work func()) *task {
 	t := &task{process: p}
+	t.resume = func() { p.resume(t) }
+	t.expire = func() { t.over = true; p.wake(t) }
 	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		defer func() {
@@ -190,7 +243,7 @@ func (p *process) wake(t *task) {
 		return
 	}
 	t.due = true
-	p.clock.after(0, func() { p.resume(t) })
+	p.clock.after(0, t.resume)
 }
 
 func (p *process) resume(t *task) {
@@ -291,9 +344,9 @@ func (c *clock) park() {
 // sleep lets a task wait for d.
 func (c *clock) sleep(d time.Duration) {
 	t := c.current
-	over := false
-	c.after(d, func() { over = true; t.process.wake(t) })
-	for !over {
+	t.over = false
+	c.after(d, t.expire)
+	for !t.over {
 		c.park()
 	}
 }
@@ -330,19 +383,21 @@ func (c *clock) waitFor(ctx context.Context, d time.Duration, ready func() bool,
 	if ready() || d == 0 || ctx.Err() != nil {
 		return
 	}
-	t, over := c.current, false
-	var timer *event
+	t := c.current
+	t.over = false
+	var limit timer
 	if d > 0 {
-		timer = c.after(d, func() { over = true; t.process.wake(t) })
+		limit = c.after(d, t.expire)
 	}
-	leave := ended(ctx).attend(t)
+	life := ended(ctx)
+	life.attend(t)
 	hand(t)
-	for !ready() && !over && ctx.Err() == nil {
+	for !ready() && !t.over && ctx.Err() == nil {
 		c.park()
 	}
 	hand(nil)
-	leave()
-	timer.cancel()
+	life.leave(t)
+	limit.cancel()
 }
 
 // bell implements orchestrator.Bell.
@@ -404,8 +459,8 @@ func (p *process) NewTasks() orchestrator.Tasks {
 // Within implements orchestrator.Runtime.
 func (p *process) Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	in := p.clock.newLife(ctx)
-	timer := p.clock.after(d, func() { in.end(context.DeadlineExceeded) })
-	return in, func() { timer.cancel(); in.end(context.Canceled) }
+	limit := p.clock.after(d, func() { in.end(context.DeadlineExceeded) })
+	return in, func() { limit.cancel(); in.end(context.Canceled) }
 }
 
 // life is a context in virtual time. Nothing runs beside it: who waits for its end is woken by it.
@@ -467,18 +522,22 @@ func (l *life) leaveChild(child *life) {
 	}
 }
 
-// attend has a task woken at the end; what it returns takes that back.
-func (l *life) attend(t *task) (leave func()) {
-	if l == nil {
-		return func() {}
+// attend has a task woken at the end.
+func (l *life) attend(t *task) {
+	if l != nil {
+		l.waiters = append(l.waiters, t)
 	}
-	l.waiters = append(l.waiters, t)
-	return func() {
-		for i, x := range l.waiters {
-			if x == t {
-				l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
-				return
-			}
+}
+
+// leave takes attend back.
+func (l *life) leave(t *task) {
+	if l == nil {
+		return
+	}
+	for i, x := range l.waiters {
+		if x == t {
+			l.waiters = append(l.waiters[:i], l.waiters[i+1:]...)
+			return
 		}
 	}
 }

@@ -127,7 +127,7 @@ func errnoOf(err error) mysqlError {
 type patience struct {
 	*life
 	until time.Duration
-	timer *event
+	timer timer
 }
 
 // patient is the patience of something that may take as long as given, and ends with its parent if there is one.

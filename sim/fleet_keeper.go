@@ -28,7 +28,7 @@ type keeper struct {
 // login is an attempt to log in.
 type login struct {
 	wire  *wire
-	timer *event
+	timer timer
 }
 
 // A login may take long on a server that is frozen after its kernel has accepted the connection. Each attempt that came

@@ -26,7 +26,7 @@ type receiver struct {
 	sourceUUID gtid.UUID // as of the last connection
 	pipe       *pipe
 	dump       *dump
-	timer      *event        // of the connect, the pause, or the silence of the source
+	timer      timer         // of the connect, the pause, or the silence of the source
 	stopped    []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
 	unsaved    []func()      // what arrived while the disk was stuck
 	heard      time.Duration // when something was last heard of the source, as of the last look; never
@@ -172,7 +172,7 @@ func (r *receiver) hangUp() {
 	if r.pipe != nil {
 		r.pipe.close(caller)
 	}
-	r.pipe, r.dump, r.timer, r.flowing, r.unsaved = nil, nil, nil, false, nil
+	r.pipe, r.dump, r.timer, r.flowing, r.unsaved = nil, nil, timer{}, false, nil
 }
 
 // stopReceiver is STOP REPLICA IO_THREAD: a few milliseconds, but for a connect that hangs, which nothing ends but its

@@ -231,7 +231,7 @@ func (s *server) executedMore() {
 type closing struct {
 	guest *guest
 	done  func(error)
-	timer *event
+	timer timer
 }
 
 // closeForWrites is SET super_read_only = ON. It waits for the commits that are under way, and new ones queue behind it;
@@ -331,7 +331,7 @@ func (s *server) setOffline(on bool) {
 type awaited struct {
 	set   gtid.Set
 	done  func(error)
-	timer *event
+	timer timer
 }
 
 // awaitExecuted waits until a set is executed; errAwaitTimeout when the time is over.

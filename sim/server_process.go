@@ -84,7 +84,7 @@ func (s *server) begin() {
 }
 
 // later does something after d, unless the process has ended by then. A frozen process does it when it goes on.
-func (s *server) later(d time.Duration, do func()) *event {
+func (s *server) later(d time.Duration, do func()) timer {
 	life := s.life
 	return s.clock.after(d, func() { s.inTurn(life, do) })
 }

@@ -25,6 +25,9 @@ func (q *queue[T]) pop() T {
 	return item
 }
 
+// first is the next one to be popped, until the next push.
+func (q *queue[T]) first() *T { return &q.items[q.head] }
+
 func (q *queue[T]) len() int { return len(q.items) - q.head }
 
 // all is what is in the queue, the oldest first, until the next push or pop.

@@ -72,7 +72,7 @@ type vaultSession struct {
 	since   time.Duration
 	expires time.Duration
 	ended   bool
-	look    *event
+	look    timer
 }
 
 func newVault(c *clock) *vault {
@@ -102,7 +102,7 @@ func (v *vault) grant(c *storeClient) *vaultSession {
 // prolong lets a session have its whole time to live again.
 func (v *vault) prolong(s *vaultSession) {
 	s.expires = v.clock.now + sessionTTL
-	if s.look == nil {
+	if !s.look.set() {
 		v.lookAgain(s)
 	}
 }
@@ -111,7 +111,7 @@ func (v *vault) prolong(s *vaultSession) {
 func (v *vault) lookAgain(s *vaultSession) {
 	at := (s.expires + expiryInterval - 1) / expiryInterval * expiryInterval
 	s.look = v.clock.after(at-v.clock.now, func() {
-		s.look = nil
+		s.look = timer{}
 		switch {
 		case s.ended || v.stopped:
 		case v.clock.now < s.expires:
@@ -147,7 +147,7 @@ func (v *vault) end(s *vaultSession) {
 func (v *vault) drop(s *vaultSession) {
 	s.ended = true
 	s.look.cancel()
-	s.look = nil
+	s.look = timer{}
 	v.sessions = slices.DeleteFunc(v.sessions, func(x *vaultSession) bool { return x == s })
 }
 

@@ -24,7 +24,7 @@ type storeSession struct {
 	lost     bool
 	leases   []*storeLease
 	lives    []*life // of attempts to take a lock within this session
-	alarm    *event
+	alarm    timer
 }
 
 // begun returns the session in use, or begins another.
@@ -123,12 +123,12 @@ func (s *storeSession) confirm(sent time.Duration, known bool) {
 // setAlarm makes sure that the loss is noticed at the deadline. Nothing of it is needed while keep-alives are confirmed
 // as they are sent.
 func (s *storeSession) setAlarm() {
-	if s.alarm != nil || s.lost {
+	if s.alarm.set() || s.lost {
 		return
 	}
 	p := s.client.process
 	s.alarm = s.client.clock.after(s.deadline-s.client.clock.now, func() {
-		s.alarm = nil
+		s.alarm = timer{}
 		p.deliver(func() {
 			if s.alive() {
 				s.setAlarm()
