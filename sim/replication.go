@@ -93,10 +93,10 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 	case c == nil:
 		s.channel = s.newChannel(to)
 		return nil
+	case autoPosition && (c.receiver.state != receiverOff || c.applier.on):
+		return errBothNotStopped
 	case c.receiver.state != receiverOff:
 		return errReplicaNotStopped
-	case c.applier.on && autoPosition:
-		return errBothNotStopped
 	}
 	c.source, c.autoPosition = to, c.autoPosition || autoPosition
 	c.receiver.errno, c.receiver.sourceUUID = 0, gtid.UUID{}
