@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -55,7 +56,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 	switch ev.Kind {
 	case orchestrator.EventRecoveryStarted:
 		if ev.Recovery != nil {
-			c.begun[ev.Recovery.ID] = c.before
+			c.begins(*ev.Recovery)
 			c.needed(*ev.Recovery)
 		}
 	case orchestrator.EventRecoveryFinished:
@@ -64,7 +65,36 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		}
 	case orchestrator.EventRefused:
 		c.windowed(e)
+	case orchestrator.EventProbed:
+		c.explained(e)
 	}
+}
+
+// explained claims that Primacy does not find histories that contradict each other, for as long as nobody writes where
+// he must not and the store forgets nothing: markers say which one counts.
+func (c *conduct) explained(e *elector) {
+	o := e.view().Obstacle
+	if o == nil || o.Code != "incomparable" && o.Code != "two_markers" || c.trespassed() {
+		return
+	}
+	c.world.violated(Progress, "%s is blocked: %s", e.name, o.Message)
+}
+
+// trespassed tells whether somebody wrote outside the protocol, or the store forgot.
+func (c *conduct) trespassed() bool {
+	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
+		return f.Kind == OpenByHand || f.Kind == OldStore || f.Kind == EmptyStore
+	})
+}
+
+// begins notes what had happened by then. An operation that is taken over may meet what its first elector has under way,
+// so what it leaves is not judged.
+func (c *conduct) begins(op reparent.Operation) {
+	if _, again := c.begun[op.ID]; again {
+		delete(c.begun, op.ID)
+		return
+	}
+	c.begun[op.ID] = c.before
 }
 
 // lapse is how long an elector may still send what it was about to when its lock ended.
@@ -202,23 +232,32 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	if reparent.Kind(d.Kind) == reparent.KindAdoption {
 		return
 	}
+	has := s.position()
 	var others gtid.Set
 	for _, o := range w.hosts.all {
 		others = others.Union(o.position())
+		for _, waits := range o.commits {
+			c.cancel(has, waits.transaction)
+		}
+		for _, t := range o.torn {
+			c.cancel(has, t)
+		}
 	}
-	if left := others.Subtract(s.position()); !left.IsEmpty() {
-		c.cancel(left)
+	if left := others.Subtract(has); !left.IsEmpty() {
+		for _, last := range w.hosts.rows {
+			for t := last; t != nil; t = t.twin {
+				if left.Has(t.gtid) {
+					c.cancel(has, t)
+				}
+			}
+		}
 	}
 }
 
-// cancel notes the rows of transactions.
-func (c *conduct) cancel(left gtid.Set) {
-	for row, last := range c.world.hosts.rows {
-		for t := last; t != nil; t = t.twin {
-			if row < spareRows && left.Has(t.gtid) {
-				c.cancelled[row] = true
-			}
-		}
+// cancel notes a client's row that a new leader does not have.
+func (c *conduct) cancel(has gtid.Set, t *transaction) {
+	if t.row > 0 && t.row < spareRows && !has.Has(t.gtid) {
+		c.cancelled[t.row] = true
 	}
 }
 

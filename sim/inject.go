@@ -321,8 +321,7 @@ func (w *world) separate(f Fault, s *server) bool {
 		n.cut(s.place, other.place)
 		w.later(f.For, func() { n.heal(s.place, other.place) })
 	case Isolate:
-		n.isolate(s.place)
-		w.later(f.For, func() { n.rejoin(s.place) })
+		w.isolate(f, s)
 	case Split:
 		w.split(f, true)
 		w.later(f.For, func() { w.split(f, false) })
@@ -344,6 +343,33 @@ func (w *world) separate(f Fault, s *server) bool {
 		w.later(f.For, func() { n.slowDown(s.place, other.place, 0); n.slowDown(e.place, s.place, 0) })
 	}
 	return true
+}
+
+// isolate cuts a server off from everybody, or from all but its clients: then they write what nobody acknowledges.
+func (w *world) isolate(f Fault, s *server) {
+	n := w.network
+	if f.Other%2 == 0 {
+		n.isolate(s.place)
+		w.later(f.For, func() { n.rejoin(s.place) })
+		return
+	}
+	var others []place
+	for _, o := range w.hosts.all {
+		if o != s {
+			others = append(others, o.place)
+		}
+	}
+	for _, e := range w.electors {
+		others = append(others, e.place)
+	}
+	for _, o := range others {
+		n.cutBoth(s.place, o)
+	}
+	w.later(f.For, func() {
+		for _, o := range others {
+			n.healBoth(s.place, o)
+		}
+	})
 }
 
 // split cuts the world in two by the bits of the fault's numbers, or mends that.

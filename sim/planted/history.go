@@ -16,7 +16,7 @@ var historyBugs = []bug{
 		what:    "the server with most transactions decides which history counts, and not the highest term",
 		edits:   []edit{{"reparent/history.go", "cmp.Compare(a.marker.Term, b.marker.Term) })", "cmp.Compare(a.position.Count(), b.position.Count()) })"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, sim.Isolate, sim.Crash, sim.HostDown, sim.Split),
+		options: within(four, tentative...),
 	},
 	{
 		name: "markers-ignored",
@@ -26,7 +26,7 @@ var historyBugs = []bug{
 			{"reparent/history.go", "func (op Operation) validity(top topology.Marker) (validity, bool) {", "func (op Operation) validity(top topology.Marker) (validity, bool) {\n\tif top.Term == 0 {\n\t\treturn validity{with: everything, without: everything}, true\n\t}"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, sim.Isolate, sim.Crash, sim.HostDown, sim.Split),
+		options: within(four, tentative...),
 	},
 	{
 		name: "cancelled-comes-back",
@@ -36,14 +36,14 @@ var historyBugs = []bug{
 			{"reparent/history.go", "without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },", "without: everything,"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, sim.Isolate, sim.Crash, sim.HostDown, sim.Split),
+		options: within(four, tentative...),
 	},
 	{
 		name:    "cancelled-may-lead",
 		what:    "a server that holds cancelled transactions, or errant ones, counts as clean: it may lead and acknowledge",
 		edits:   []edit{{"reparent/history.go", "if history.Contains(r.position) && valid(r.position).Contains(r.position) {", "if history.Contains(history) && valid(r.position).Contains(history.Subtract(history)) {"}, {"reparent/establish.go", "mark.Within = op.allowed()", "mark.Within = mark.Within.Union(mark.Within)"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, sim.Isolate, sim.Crash, sim.HostDown, sim.Split),
+		options: within(four, tentative...),
 	},
 	{
 		name:    "floor-ignored",
