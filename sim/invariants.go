@@ -246,7 +246,19 @@ func (j *judge) atTheEnd() {
 	for _, s := range w.members() {
 		j.joined(s, p)
 	}
+	for _, g := range w.hosts.reused {
+		j.same(g, p)
+	}
 	j.conduct.atTheEnd(p, w.members())
+}
+
+// same claims that all servers that have executed a name executed the same transaction under it.
+func (j *judge) same(g gtid.GTID, p *server) {
+	for _, s := range j.world.members() {
+		if mine, theirs := p.under(g), s.under(g); mine != nil && theirs != nil && mine != theirs {
+			j.world.violated(EverywhereOrGone, "%s and the primary %s have executed different transactions under %s", s.address, p.address, g)
+		}
+	}
 }
 
 // final is the server that is open at the end; nil unless it is one.

@@ -13,8 +13,10 @@ type hosts struct {
 	clock   *clock
 	network *network
 	all     []*server
-	rows    map[int64]*transaction // by row: the last transaction that wrote it; older ones follow in twin
-	nextID  uint32                 // the next server_id that nobody has had
+	rows    map[int64]*transaction     // by row: the last transaction that wrote it; older ones follow in twin
+	named   map[gtid.GTID]*transaction // the first one that got each name
+	reused  []gtid.GTID                // names that a second one got: its server had lost the first, or never executed it
+	nextID  uint32                     // the next server_id that nobody has had
 
 	// completed, when set, is told of each transaction that was written on a server at the moment at which that server,
 	// running, completes it: it becomes visible there and its client, if it is still there, will be told OK. acked is how
@@ -97,7 +99,8 @@ type server struct {
 	log      binlog
 	done     history // gtid_executed: what is committed in the engine
 	purged   gtid.Set
-	decided  []*topology.Decision // rows of the journal, in the order in which they were committed
+	second   map[gtid.GTID]*transaction // what was executed under a name that another transaction had first
+	decided  []*topology.Decision       // rows of the journal, in the order in which they were committed
 	journal  bool
 	channel  *channel       // nil without a source
 	torn     []*transaction // in the binary log when the process ended, and not committed in the engine
@@ -141,7 +144,7 @@ const (
 
 // newHosts is a world without servers.
 func newHosts(c *clock, n *network) *hosts {
-	h := &hosts{clock: c, network: n, rows: map[int64]*transaction{}, nextID: 1}
+	h := &hosts{clock: c, network: n, rows: map[int64]*transaction{}, named: map[gtid.GTID]*transaction{}, nextID: 1}
 	n.whenChanged(h.linkChanged)
 	return h
 }

@@ -132,7 +132,7 @@ func (s *server) enter(c *commit) {
 // acknowledgements before the engine commits it.
 func (s *server) flush(c *commit) {
 	if c.gtid == (gtid.GTID{}) {
-		c.gtid = s.nextGTID()
+		s.name(c.transaction, s.nextGTID())
 	}
 	c.place, c.since = s.log.end(), s.clock.now
 	s.log.entries = append(s.log.entries, c.transaction)
@@ -154,6 +154,28 @@ func (s *server) register(t *transaction) {
 	t.registered = true
 	t.twin = s.hosts.rows[t.row]
 	s.hosts.rows[t.row] = t
+}
+
+// name gives a transaction its name. A server whose data is another's again, or which lost what it had not executed, may
+// give one that was given before: everybody takes the second for the first.
+func (s *server) name(t *transaction, g gtid.GTID) {
+	t.gtid = g
+	if _, given := s.hosts.named[g]; given {
+		s.hosts.reused = append(s.hosts.reused, g)
+		return
+	}
+	s.hosts.named[g] = t
+}
+
+// under is what a server executed under a name; nil when nothing.
+func (s *server) under(g gtid.GTID) *transaction {
+	if !s.done.has(g) {
+		return nil
+	}
+	if t := s.second[g]; t != nil {
+		return t
+	}
+	return s.hosts.named[g]
 }
 
 // nextGTID is the lowest number of our own that is free.
@@ -211,6 +233,12 @@ func (s *server) complete(c *commit, acks int) {
 // engine makes a transaction part of the data.
 func (s *server) engine(t *transaction) {
 	s.done.add(t.gtid)
+	if first := s.hosts.named[t.gtid]; first != nil && first != t {
+		if s.second == nil {
+			s.second = map[gtid.GTID]*transaction{}
+		}
+		s.second[t.gtid] = t
+	}
 	s.journal = s.journal || t.journal
 	if t.decision != nil {
 		s.decided = append(s.decided, t.decision)
@@ -365,7 +393,7 @@ func (s *server) keepPromises() {
 // hasRow tells whether readers see a row.
 func (s *server) hasRow(row int64) bool {
 	for t := s.hosts.rows[row]; t != nil; t = t.twin {
-		if s.done.has(t.gtid) {
+		if s.done.has(t.gtid) && s.under(t.gtid) == t {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -28,7 +29,7 @@ func (s *server) empty() {
 	s.uuid, s.serverID = s.drawUUID(), s.hosts.nextID
 	s.hosts.nextID++
 	s.stored, s.log, s.done, s.purged = persisted{}, binlog{}, history{}, gtid.Set{}
-	s.decided, s.journal, s.channel, s.torn = nil, !s.options.NoJournal, nil, nil
+	s.decided, s.journal, s.channel, s.torn, s.second = nil, !s.options.NoJournal, nil, nil, nil
 	s.wiped++
 }
 
@@ -248,7 +249,7 @@ func (s *server) copyOf(d *server) {
 	set := d.done.all()
 	s.log, s.torn = binlog{from: 0}, nil
 	s.done, s.purged = historyOf(set), set
-	s.decided, s.journal, s.channel = slices.Clone(d.decided), d.journal, nil
+	s.decided, s.journal, s.channel, s.second = slices.Clone(d.decided), d.journal, nil, maps.Clone(d.second)
 	if d.channel != nil {
 		s.channel = s.newChannel(d.channel.source)
 		s.channel.autoPosition = d.channel.autoPosition
