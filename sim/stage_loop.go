@@ -173,7 +173,8 @@ func (s *Stage) toTheLoop() map[scenario.Kind]func(scenario.Happening) error {
 			s.loop.skew = h.Delay
 			return nil
 		},
-		scenario.Configure: s.configure,
+		scenario.DeafenElector: s.simply(func(x *server) { s.world.network.cut(x.place, s.desk) }),
+		scenario.Configure:     s.configure,
 		scenario.EndLease: func(scenario.Happening) error {
 			return s.strikes(0, func(e *elector) { s.world.store.endLeases(e.process) })
 		},

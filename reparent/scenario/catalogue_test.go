@@ -33,7 +33,7 @@ var catalogue = []catalogued{
 	{10, "an acker loses its relay log", []string{"10", "10b"}},
 	{11, "a primary with waiters is shut down in order", []string{"11a", "11b", "11c", "11d", "11e"}},
 	{12, "a non-acker is ahead of all ackers", []string{"12", "12b"}},
-	{13, "two electors with one term", []string{"13", "13b"}},
+	{13, "two electors with one term", []string{"13", "13b", "13c"}},
 	{14, "a change of the rules that one elector does not know", []string{"14a", "14b", "14c", "14d", "14e"}},
 	{15, "a wiped server", []string{"15", "15b"}},
 	{16, "super_read_only hangs", []string{"16", "16b"}},
@@ -54,7 +54,7 @@ var catalogue = []catalogued{
 	{28, "all replicas have purged what the candidate needs", []string{"28", "28b"}},
 	{29, "acknowledgements get lost", []string{"29a", "29d", "29e"}},
 	{29, "transactions get lost", []string{"29b", "29f"}},
-	{29, "answers to the elector get lost", []string{"29c"}},
+	{29, "answers to the elector get lost", []string{"29c", "29g"}},
 	{30, "the clock of an elector is off", []string{"30", "30b", "30c"}},
 	{30, "the clock of a server is off", []string{"30d"}},
 }

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -316,11 +315,15 @@ func (p *playing) askForChange(line, to string) error {
 	if strings.Contains(line, string(reparent.KindPlanned)) {
 		h.Text = string(reparent.KindPlanned)
 	}
-	var err error
-	if to != "" {
-		h.Server, err = p.address(to)
+	if to == "" {
+		return p.toLoop(h)
 	}
-	return errors.Join(err, p.toLoop(h))
+	a, err := p.address(to)
+	if err != nil {
+		return err
+	}
+	h.Server = a
+	return p.toLoop(h)
 }
 
 // loop lets the whole loop run.

@@ -145,6 +145,7 @@ const (
 	KillElector   Kind = "kill elector"   // kill -9, now or just before its statement number Acks from now on
 	PauseElector  Kind = "pause elector"  // it stands still for Delay while all others go on, now or before its statement number Acks
 	SkewElector   Kind = "skew elector"   // the clock of the next one that is started is off by Delay
+	DeafenElector Kind = "deafen elector" // nothing that Server sends gets through to it; Reconnect ends that
 	Configure     Kind = "configure"      // all are started again, configured with Acks acknowledgements
 	EndLease      Kind = "end lease"      // its lock is given to whoever waits for it
 	LoseStore     Kind = "lose store"     // the store starts empty

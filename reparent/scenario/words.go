@@ -57,6 +57,9 @@ func clusterWords() []word {
 		line(`cluster ([\w ]+?) in zones ([\w ]+?) with (\d) acks? from other zones`, func(p *playing, s saying) error {
 			return p.build(s.words[1], topology.Policy{Kind: topology.PolicyCrossZone, Acks: number(s.words[3])}, true, strings.Fields(s.words[2])...)
 		}),
+		line(`cluster ([\w ]+?) in zones ([\w ]+?) with acks from (\d) zones`, func(p *playing, s saying) error {
+			return p.build(s.words[1], topology.Policy{Kind: topology.PolicyZones, Zones: number(s.words[3])}, true, strings.Fields(s.words[2])...)
+		}),
 		line(`promotion (\w+) (\w+)`, func(p *playing, s saying) error {
 			return p.each(s.words[2], func(a topology.Address) error {
 				for i, m := range p.book.rules.Members {
@@ -107,6 +110,11 @@ func networkWords() []word {
 		}),
 		line(`([\w ]+?) cannot receive from (\w+)`, func(p *playing, s saying) error { return p.between(s.words[1], Part, s.words[2]) }),
 		line(`the acknowledgements of ([\w ]+?) do not reach (\w+)`, func(p *playing, s saying) error { return p.between(s.words[1], Mute, s.words[2]) }),
+		line(`the elector hears (\w+) no more`, func(p *playing, s saying) error {
+			return p.each(s.words[1], func(a topology.Address) error {
+				return p.toLoop(Happening{Kind: DeafenElector, Server: a})
+			})
+		}),
 		line(`(\w+) hears (\w+) no more`, func(p *playing, s saying) error { return p.between(s.words[1], Deafen, s.words[2]) }),
 		simple(`([\w ]+?) (?:is|are) out of reach`, CutOff),
 		simple(`([\w ]+?) (?:is|are) in reach`, Reconnect),
