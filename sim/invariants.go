@@ -85,7 +85,7 @@ func leastAcks(r topology.Ruleset) int {
 
 // completed notes what a server completes.
 func (j *judge) completed(s *server, t *transaction, acks int) {
-	if t.decision != nil && acks >= j.fewest {
+	if t.decision != nil && acks >= max(j.fewest, s.semi.acks) { // with fewer it was let go, as by a fence
 		j.marked(s, t)
 	}
 	if t.row == 0 {

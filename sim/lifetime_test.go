@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// inParallel simulates lifetimes on all cores, and reports each that broke a promise with the command that shows it.
+func inParallel(t *testing.T, n int, live func(i int) Report) (all []Report) {
+	t.Helper()
+	all = make([]Report, n)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				all[i] = live(i)
+			}
+		})
+	}
+	workers.Wait()
+	for _, r := range all {
+		if r.Failed() {
+			t.Errorf("%s\n  run it again: primacy simulate --seed %d --seeds 1 --trace", r.Text(), r.Seed)
+		}
+	}
+	return all
+}
+
+// TestFreshLifetimesKeepEveryPromise runs seeds that were never run before; the race detector makes them ten times as slow,
+// so most are run by `primacy simulate` in make test.
+func TestFreshLifetimesKeepEveryPromise(t *testing.T) {
+	base := uint64(time.Now().UnixNano())
+	changes, answered := 0, 0
+	for _, r := range inParallel(t, 200, func(i int) Report { return Live(base+uint64(i), Options{}) }) {
+		changes, answered = changes+r.Changes, answered+r.Answered
+	}
+	if changes < 50 || answered < 200*20 {
+		t.Errorf("%d changes of the primary and %d answered writes in 200 lifetimes: that is no life", changes, answered)
+	}
+}
+
+func TestRecordedLifetimesKeepEveryPromise(t *testing.T) {
+	file, err := os.Open("testdata/seeds.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	recorded, err := ReadRecorded(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inParallel(t, len(recorded), func(i int) Report { return Live(recorded[i].Seed, recorded[i].Options) })
+}
+
+func TestAWorldWithoutFaultsIsHealthyAndKeepsItsPrimary(t *testing.T) {
+	for _, r := range inParallel(t, 40, func(i int) Report { return Live(uint64(i), Options{Kinds: []Kind{}}) }) {
+		if r.Changes > 0 || r.Attempts != 1 || r.Unprotected > 0 || len(r.Faults) > 0 {
+			t.Errorf("seed %d: %+v", r.Seed, r)
+		}
+	}
+}
+
+func TestTheSameSeedIsTheSameLife(t *testing.T) {
+	first := inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{}) })
+	for i, again := range inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{Trace: i%2 == 0}) }) {
+		if again.Digest != first[i].Digest || again.Virtual != first[i].Virtual || again.Answered != first[i].Answered {
+			t.Errorf("seed %d: digest %x after %s, then %x after %s", i, first[i].Digest, first[i].Virtual, again.Digest, again.Virtual)
+		}
+	}
+}
+
+func TestAFaultThatIsLeftOutChangesNothingBeforeIt(t *testing.T) {
+	for seed := range uint64(20) {
+		whole := Live(seed, Options{Trace: true})
+		if len(whole.Faults) == 0 {
+			continue
+		}
+		none := Live(seed, Options{Trace: true, Only: []int{}})
+		first := whole.Faults[0].At
+		for i := range none.Trace {
+			if none.Trace[i].At >= first {
+				break
+			}
+			if i >= len(whole.Trace) || whole.Trace[i] != none.Trace[i] {
+				t.Fatalf("seed %d: without its faults it goes %q at %s, before the first of them at %s", seed, none.Trace[i].Text, none.Trace[i].At, first)
+			}
+		}
+	}
+}
