@@ -122,7 +122,10 @@ func (r *realServers) play(a action, commands []reparent.Command, row int64) ([]
 	case killProcess:
 		return nil, on.Kill()
 	case startProcess:
-		return nil, on.revived(r.ctx)
+		if on.State() == local.Stopped {
+			return nil, on.Start(r.ctx)
+		}
+		return nil, nil
 	case shutDownProcess:
 		return nil, r.shutDown(on)
 	case freezeProcess:
