@@ -119,15 +119,34 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 		c.record.Antiflap = c.record.Antiflap.Doubted()
 	}
 	changed := c.record.Antiflap != before || c.aged(now)
-	seen := map[topology.Address]identity{}
-	for a, o := range c.lastSeen {
-		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}
-		changed = changed || c.record.Seen[a] != seen[a]
+	if c.sawOthers() {
+		changed, c.record.Seen = true, c.processes()
 	}
 	if changed {
-		c.record.Seen = seen
 		c.saveRecord(ctx)
 	}
+}
+
+// sawOthers tells whether other processes were seen than those on record.
+func (c *cluster) sawOthers() bool {
+	if len(c.lastSeen) != len(c.record.Seen) {
+		return true
+	}
+	for a, known := range c.record.Seen {
+		if o, seen := c.lastSeen[a]; !seen || known.UUID != o.UUID || known.Incarnation != o.Incarnation {
+			return true
+		}
+	}
+	return false
+}
+
+// processes are those that were last seen at each address.
+func (c *cluster) processes() map[topology.Address]identity {
+	seen := make(map[topology.Address]identity, len(c.lastSeen))
+	for a, o := range c.lastSeen {
+		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}
+	}
+	return seen
 }
 
 // aged tells whether what is on record of an open window is so old that somebody who took over would start much of it

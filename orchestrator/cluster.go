@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -269,19 +270,19 @@ func (c *cluster) history() topology.History {
 // tellDifferences tells what is found now and was not before, and what was found before and is not now.
 func (c *cluster) tellDifferences(before, after []topology.Finding, now time.Time) {
 	for i := range after {
-		if f := after[i]; !among(before, f) {
-			c.o.events.Tell(Event{Kind: EventFindingOpened, At: now, Cluster: c.name, Server: f.Server, Text: f.Message, Finding: &f})
+		if f := &after[i]; !among(before, f) {
+			c.o.events.Tell(Event{Kind: EventFindingOpened, At: now, Cluster: c.name, Server: f.Server, Text: f.Message, Finding: f})
 		}
 	}
 	for i := range before {
-		if f := before[i]; !among(after, f) {
-			c.o.events.Tell(Event{Kind: EventFindingClosed, At: now, Cluster: c.name, Server: f.Server, Text: "no longer: " + f.Message, Finding: &f})
+		if f := &before[i]; !among(after, f) {
+			c.o.events.Tell(Event{Kind: EventFindingClosed, At: now, Cluster: c.name, Server: f.Server, Text: "no longer: " + f.Message, Finding: f})
 		}
 	}
 }
 
 // among tells whether the same is found about the same server.
-func among(all []topology.Finding, f topology.Finding) bool {
+func among(all []topology.Finding, f *topology.Finding) bool {
 	for i := range all {
 		if all[i].Code == f.Code && all[i].Server == f.Server {
 			return true
@@ -314,12 +315,16 @@ func (c *cluster) publish(at time.Time) {
 	c.published = v
 }
 
-// annotated adds to findings that want an action why it is not taken.
+// annotated adds to findings that want an action why it is not taken. Findings are never changed once they are told, so
+// without anything to add they are the same.
 func (c *cluster) annotated() []topology.Finding {
-	all := append([]topology.Finding(nil), c.findings...)
-	for i, f := range all {
-		if c.refusal != "" && (f.Code == topology.StoreBehind || (f.Remedy == topology.RemedyEmergency && f.WhyNot == "")) {
-			all[i].WhyNot = c.refusal
+	if c.refusal == "" {
+		return c.findings
+	}
+	all := slices.Clone(c.findings)
+	for i := range all {
+		if f := &all[i]; f.Code == topology.StoreBehind || (f.Remedy == topology.RemedyEmergency && f.WhyNot == "") {
+			f.WhyNot = c.refusal
 		}
 	}
 	return all

@@ -61,19 +61,27 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 	c.reread(ctx)
 }
 
-// reread takes over what is on record, if it has changed.
+// reread takes over what is on record, as far as it has changed: the record does so often, the lineage rarely.
 func (c *cluster) reread(ctx context.Context) {
 	r, _, err := c.o.store.Get(ctx, recordKey(c.name))
 	l, _, err2 := c.o.store.Get(ctx, lineageKey(c.name))
-	if err != nil || err2 != nil || bytes.Equal(r.Value, c.read[0]) && bytes.Equal(l.Value, c.read[1]) {
+	if err != nil || err2 != nil {
 		return
 	}
-	record, err := recordOf(r, c.name, c.ruleset)
-	lineage, err2 := lineageOf(l, c.name)
-	if err == nil && err2 == nil {
-		c.record, c.lineage, c.read = record.from(c.now()), lineage, [2][]byte{r.Value, l.Value}
-		c.seed()
+	record, lineage := c.record, c.lineage
+	recordSame, lineageSame := bytes.Equal(r.Value, c.read[0]), bytes.Equal(l.Value, c.read[1])
+	if !recordSame {
+		record, err = recordOf(r, c.name, c.ruleset)
+		record = record.from(c.now())
 	}
+	if !lineageSame {
+		lineage, err2 = lineageOf(l, c.name)
+	}
+	if err != nil || err2 != nil || recordSame && lineageSame {
+		return
+	}
+	c.record, c.lineage, c.read = record, lineage, [2][]byte{r.Value, l.Value}
+	c.seed()
 }
 
 // storeFailed reports a failure and waits a little, so that a store that is away is not hammered.

@@ -32,7 +32,7 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 		if _, ahead := q.ahead[o.Address]; !o.Reach.OK() || ahead {
 			continue
 		}
-		errant := o.Position().Subtract(seen.Executed).Only(mayBeErrant)
+		errant := o.Executed.Subtract(seen.Executed).Union(o.Received.Subtract(seen.Executed)).Only(mayBeErrant)
 		if q.led && !errant.IsEmpty() {
 			errant = errant.Subtract(q.lead.Base).Subtract(q.lead.Marker().Set())
 		}

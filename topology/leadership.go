@@ -42,15 +42,17 @@ func (q *inquiry) aheadOfRecord() map[Address]Marker {
 		if !o.Reach.OK() {
 			continue
 		}
-		for s := range o.Position().Sources() {
-			m, ok := MarkerOf(s.UUID)
-			if !ok || q.led && (m.Term < current.Term || m == current) {
-				continue
+		for _, set := range [2]gtid.Set{o.Executed, o.Received} {
+			for s := range set.Sources() {
+				m, ok := MarkerOf(s.UUID)
+				if !ok || q.led && (m.Term < current.Term || m == current) || !ahead[o.Address].before(m) {
+					continue
+				}
+				if ahead == nil {
+					ahead = map[Address]Marker{}
+				}
+				ahead[o.Address] = m
 			}
-			if ahead == nil {
-				ahead = map[Address]Marker{}
-			}
-			ahead[o.Address] = m
 		}
 	}
 	return ahead

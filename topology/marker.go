@@ -43,6 +43,11 @@ func MarkerOf(u gtid.UUID) (Marker, bool) {
 	return Marker{Term: binary.BigEndian.Uint32(u[4:8]), Hash: binary.BigEndian.Uint64(u[8:16])}, true
 }
 
+// before orders markers as their UUIDs are.
+func (m Marker) before(o Marker) bool {
+	return m.Term < o.Term || m.Term == o.Term && m.Hash < o.Hash
+}
+
 // Markers lists the term markers in a position, lowest term first.
 func Markers(position gtid.Set) []Marker {
 	var found []Marker
