@@ -15,9 +15,6 @@ type channel struct {
 	autoPosition bool
 	relay        queue[*transaction] // received and not applied, on disk
 	got          history             // the received set, which forgets its past at each restart
-	file         history             // what stands in the newest relay log file, applied or not
-	last         history             // the same of the one before it that is not empty
-	older        history             // and of those before that
 	receiver     receiver
 	applier      applier
 }
@@ -45,38 +42,21 @@ func (c *channel) processEnded() {
 }
 
 // restarted is a channel as a new process finds it: the received set is what is left in the relay logs, and with
-// relay_log_recovery not even that.
+// relay_log_recovery not even that. A real server may still know of more that is executed: which relay log files are left
+// when the applier has gone through them depends on how often the receiver has connected.
 func (c *channel) restarted(recovery bool) {
 	if recovery {
 		c.dropRelayLogs()
 		return
 	}
-	c.got = historyOf(c.older.all().Union(c.last.all()).Union(c.file.all()))
-	c.newRelayLog()
+	c.got = history{}
+	for _, t := range c.relay.all() {
+		c.got.add(t.gtid)
+	}
 }
 
 // dropRelayLogs loses all that was received, applied or not.
-func (c *channel) dropRelayLogs() {
-	c.relay, c.got = queue[*transaction]{}, history{}
-	c.file, c.last, c.older = history{}, history{}, history{}
-}
-
-// newRelayLog begins another file, as every start of the process does and every connection to a source.
-func (c *channel) newRelayLog() {
-	if c.file.empty() {
-		return
-	}
-	c.older, c.last, c.file = historyOf(c.older.all().Union(c.last.all())), c.file, history{}
-	c.removeRelayLogs()
-}
-
-// removeRelayLogs removes files as the applier goes on to the newest: those before the one that holds the last
-// transaction that it has applied.
-func (c *channel) removeRelayLogs() {
-	if c.applier.on && c.relay.len() == 0 && !c.older.empty() {
-		c.older = history{}
-	}
-}
+func (c *channel) dropRelayLogs() { c.relay, c.got = queue[*transaction]{}, history{} }
 
 // follows makes the server a replica at once, with both threads on their way, as a world begins.
 func (s *server) follows(source topology.Address, acker bool) {
@@ -92,6 +72,7 @@ func (s *server) changeSource(to topology.Address, autoPosition bool) error {
 	switch {
 	case c == nil:
 		s.channel = s.newChannel(to)
+		s.channel.autoPosition = autoPosition
 		return nil
 	case autoPosition && (c.receiver.state != receiverOff || c.applier.on):
 		return errBothNotStopped

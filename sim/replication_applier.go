@@ -37,7 +37,6 @@ func (s *server) startApplier() error {
 	a := &s.channel.applier
 	if !a.on {
 		a.on, a.errno = true, 0
-		a.channel.removeRelayLogs()
 		a.kick()
 	}
 	return nil
@@ -182,7 +181,6 @@ func (a *applier) commit(t *transaction) bool {
 func (a *applier) advance(t *transaction) {
 	a.newest, a.portion = t.committed, a.portion-1
 	a.channel.relay.pop()
-	a.channel.removeRelayLogs()
 }
 
 // rest is the end of a portion.

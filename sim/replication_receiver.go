@@ -106,7 +106,6 @@ func (r *receiver) connected(d *dump) {
 		r.timer.cancel()
 		r.state, r.dump, r.errno, r.sourceUUID = receiverOn, d, 0, d.uuid
 		r.beats, r.flowing = s.clock.now, true
-		r.channel.newRelayLog()
 		if r.endStop() {
 			return
 		}
@@ -279,7 +278,6 @@ func (r *receiver) store(d *dump, next delivery) {
 			continue // its own it takes for old, whoever sends it
 		}
 		c.got.add(t.gtid)
-		c.file.add(t.gtid)
 		c.relay.push(t)
 	}
 	r.heard, r.beats = c.server.clock.now, c.server.clock.now

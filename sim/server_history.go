@@ -42,8 +42,6 @@ func (h *history) has(g gtid.GTID) bool {
 	return h.set.Has(g)
 }
 
-func (h *history) empty() bool { return h.last == 0 && h.set.IsEmpty() }
-
 // all is the whole set.
 func (h *history) all() gtid.Set {
 	if h.last > 0 {

@@ -350,15 +350,7 @@ func TestE9AfterARestartTheReceivedSetKnowsNothingOfThePast(t *testing.T) {
 	f.written(f.a)
 	f.check("all of it", f.b.received().Count() == 3)
 	f.restart(f.b)
-	f.check("what is in the file, applied or not", f.b.received().Count() == 3)
-	_, _ = f.b.startReceiver(), f.b.startApplier()
-	f.eventually("connected", func() bool { return f.b.channel.receiver.state == receiverOn })
-	f.arrives(f.b, f.written(f.a).row)
-	f.restart(f.b)
-	f.check("and in the file before", f.b.received().Count() == 4)
-	_, _ = f.b.startReceiver(), f.b.startApplier()
-	f.restart(f.b)
-	f.check("what is in the files that are left", f.b.received().Count() == 1 && f.b.received().Has(last(f.a)))
+	f.check("what is in the relay logs", f.b.received().Count() == 1 && f.b.received().Has(last(f.a)))
 	f.check("executed is whole", f.b.position().Equal(f.a.executed()))
 }
 
