@@ -65,7 +65,7 @@ func (n names) set(s gtid.Set) string {
 }
 
 // facts are what one server shows.
-func (n names) facts(s *state, server string, o topology.Observation) {
+func (n names) facts(s *state, server string, o topology.Observation, restarted bool) {
 	add := func(name string, value any) { s.add(server+": "+name, value) }
 	add("reach", o.Reach)
 	if !o.OK() {
@@ -77,11 +77,18 @@ func (n names) facts(s *state, server string, o topology.Observation) {
 	add("offline_mode", o.OfflineMode)
 	add("executed", n.set(o.Executed))
 	add("received and not executed", n.set(o.Unapplied()))
-	add("received", n.set(o.Received))
+	if !restarted {
+		// After a restart the received set is what stands in the relay log files that are left, and how much of it was
+		// executed before depends on when MySQL has removed files. Nothing goes by that part.
+		add("received", n.set(o.Received))
+	}
 	add("purged", n.set(o.Purged))
 	n.channelFacts(add, o.Replication)
 	n.semiSyncFacts(add, o.SemiSync)
-	add("commits behind the one that waits", o.Stall.Committing)
+	if o.Unapplied().IsEmpty() {
+		// How many commits of an applier wait behind its first is up to the number of its workers; the model has one.
+		add("commits behind the one that waits", o.Stall.Committing)
+	}
 	add("super_read_only at boot", o.Settings.BootReadOnly)
 	add("skip_replica_start at boot", o.Settings.SkipReplicaStart)
 	add("relay_log_recovery", o.Settings.RelayLogRecovery)
