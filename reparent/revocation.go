@@ -135,7 +135,7 @@ func (op Operation) doubt(a topology.Address, l Leader) string {
 func (op Operation) robbed(a topology.Address, now topology.Observation) string {
 	before := op.Known[a]
 	switch {
-	case before.Replaced, before.Incarnation != "" && before.UUID != now.UUID:
+	case before.Replaced, before.Incarnation != "" && before.UUID != now.UUID, op.usurps(a, now):
 		return "another server answers at this address than before"
 	case !now.Position().Contains(before.Position):
 		return "it no longer holds transactions that it was seen to hold"
@@ -143,6 +143,14 @@ func (op Operation) robbed(a topology.Address, now topology.Observation) string 
 		return "it restarted with relay_log_recovery=ON and dropped what it had received"
 	}
 	return ""
+}
+
+// usurps tells whether another server answers at a leader's address than the one that led by record. It may have been
+// seen there before, so that it is not new any more; what the leader completed it never had.
+func (op Operation) usurps(a topology.Address, now topology.Observation) bool {
+	return slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
+		return l.Primary == a && l.PrimaryUUID != now.UUID
+	})
 }
 
 // startMargin is how inexact a process's start is known: it is derived from an uptime in whole seconds.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -331,6 +332,22 @@ func TestAnotherServerAtAnAddressIsNoEvidence(t *testing.T) {
 	in.History.LastSeen["B"] = before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
 		t.Errorf("%+v", obstacle)
+	}
+}
+
+// A primary whose data directory was lost comes back empty, as another server. Once that one has been seen there, nothing
+// but the record knows that it never led.
+func TestAnotherServerAtTheLeadersAddressDoesNotSpeakForTheLeader(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("B").Positions("A:1-90, t1", "A", "C").Edit("A", func(o *topology.Observation) {
+		o.UUID, o.ReadOnly, o.SuperReadOnly = topologytest.UUID("F"), true, true
+	})
+	in := intentOf(b)
+	in.History.LastSeen["A"], in.History.Floor = in.Snapshot.Server("A"), gtid.Set{}
+	for _, with := range []Verb{Demote, Poison} {
+		_, obstacle := revoking(in).silenced(in, "A", with).froze(in, "C").settle()
+		if code(obstacle) != "not_discovered" {
+			t.Errorf("%s: what A completed may be on B alone, and yet: %+v", with, obstacle)
+		}
 	}
 }
 
