@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -65,13 +67,52 @@ func TestAWorldWithoutFaultsIsHealthyAndKeepsItsPrimary(t *testing.T) {
 	}
 }
 
-func TestTheSameSeedIsTheSameLife(t *testing.T) {
+func TestTracingChangesNothing(t *testing.T) {
 	first := inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{}) })
-	for i, again := range inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{Trace: i%2 == 0}) }) {
-		if again.Digest != first[i].Digest || again.Virtual != first[i].Virtual || again.Answered != first[i].Answered {
-			t.Errorf("seed %d: digest %x after %s, then %x after %s", i, first[i].Digest, first[i].Virtual, again.Digest, again.Virtual)
+	for i, again := range inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{Trace: true}) }) {
+		again.Trace = nil
+		if !reflect.DeepEqual(first[i], again) {
+			t.Errorf("seed %d: digest %x after %s, with a trace %x after %s", i, first[i].Digest, first[i].Virtual, again.Digest, again.Virtual)
 		}
 	}
+}
+
+// TestTheSameSeedIsTheSameLife compares all that is told of a lifetime, word by word: a digest alone knows when things
+// happened and not what.
+func TestTheSameSeedIsTheSameLife(t *testing.T) {
+	const seeds = 50
+	live := func(i int) Report { return Live(uint64(i), Options{Trace: true}) }
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	alone := inParallel(t, seeds, live)
+	runtime.GOMAXPROCS(4)
+	for i, r := range inParallel(t, seeds, live) {
+		if !reflect.DeepEqual(r, alone[i]) {
+			t.Errorf("seed %d: %s", i, firstDifference(alone[i], r))
+		}
+	}
+}
+
+func firstDifference(a, b Report) string {
+	for i := range min(len(a.Trace), len(b.Trace)) {
+		if a.Trace[i] != b.Trace[i] {
+			return fmt.Sprintf("%q, and then %q", a.Trace[i], b.Trace[i])
+		}
+	}
+	a.Trace, b.Trace = a.Trace[:0], b.Trace[:0]
+	return fmt.Sprintf("%+v, and then %+v", a, b)
+}
+
+// BenchmarkLifetime runs fresh seeds on one core.
+func BenchmarkLifetime(b *testing.B) {
+	b.ReportAllocs()
+	changes, writes, seed := 0, 0, uint64(0)
+	for b.Loop() {
+		r := Live(1<<40+seed, Options{})
+		changes, writes, seed = changes+r.Changes, writes+r.Writes, seed+1
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Minutes(), "lifetimes/min")
+	b.ReportMetric(float64(changes)/float64(b.N), "changes/op")
+	b.ReportMetric(float64(writes)/float64(b.N), "writes/op")
 }
 
 func TestAFaultThatIsLeftOutChangesNothingBeforeIt(t *testing.T) {
