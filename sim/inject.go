@@ -429,20 +429,15 @@ func (w *world) disturb(f Fault, e *elector) bool {
 
 // forget is what befalls the store.
 func (w *world) forget(f Fault) bool {
-	if f.Kind != StopStore && w.reconfigured { // which rules are in force stands in the store alone: its loss takes the configured ones
-		return false
-	}
 	w.tell("fault", "%s for %s", f.Kind, f.For)
 	switch f.Kind {
 	case StopStore:
 		w.store.stop(true)
 		w.later(f.For, func() { w.store.stop(false) })
 	case OldStore:
-		w.forgetful = true
 		w.judge.acknowledged() // windows that were opened since are forgotten with it
 		w.store.restore(f.For)
 	case EmptyStore:
-		w.forgetful = true
 		w.judge.acknowledged()
 		w.store.empty()
 	}
@@ -507,10 +502,9 @@ func (w *world) reconfigure(f Fault) bool {
 		m := &rules.Members[f.Other%len(rules.Members)]
 		m.Promotion = []topology.Promotion{topology.PromotionPrefer, topology.PromotionNever, ""}[f.Server%3]
 	}
-	if rules.Validate() != nil || w.forgetful {
+	if rules.Validate() != nil {
 		return false
 	}
-	w.reconfigured = true
 	w.tell("fault", "%s: %s with %d acks", f.Kind, rules.Policy.Kind, rules.Policy.Acks)
 	w.ruleset = rules
 	w.judge.fewest = min(w.judge.fewest, leastAcks(rules))

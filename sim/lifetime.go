@@ -49,9 +49,7 @@ type world struct {
 	damaged  []damage // servers that lost what they held
 	spareRow int64
 	stray    *server // on which somebody wrote
-	// forgetful is set once the store lost what it had, reconfigured once another ruleset was configured.
-	forgetful, reconfigured bool
-	report                  Report
+	report   Report
 }
 
 // Live simulates one lifetime. The same seed and options give the same one, on any machine.
