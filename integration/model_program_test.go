@@ -68,16 +68,13 @@ type order struct {
 	offline     bool
 	process     incarnation
 	spoiled     bool // the decision is about another server
-	deadline    time.Duration
 }
 
 // extent names a set of transactions: what a server has, or what it has executed, as the command is sent.
 type extent struct {
-	of       int // -1: nobody's, the empty set
+	of       int // counted from 1; 0: nobody's, the empty set
 	executed bool
 }
-
-var nothing = extent{of: -1}
 
 // process says which incarnation a command is for.
 type incarnation string
@@ -135,8 +132,8 @@ func (o order) String() string {
 		}
 	}
 	add(o.verb == reparent.Follow, "to %s, acker %t", serverName(o.source), o.acker)
-	add(o.within.of >= 0, "within %s", o.within)
-	add(o.set.of >= 0, "set %s", o.set)
+	add(o.within.of > 0, "within %s", o.within)
+	add(o.set.of > 0, "set %s", o.set)
 	add(o.acks != 0, "acks %d", o.acks)
 	add(o.offline, "offline")
 	add(o.process != anyProcess, "%s process", o.process)
@@ -146,9 +143,9 @@ func (o order) String() string {
 
 func (e extent) String() string {
 	if e.executed {
-		return "what " + serverName(e.of) + " has executed"
+		return "what " + serverName(e.of-1) + " has executed"
 	}
-	return "what " + serverName(e.of) + " holds"
+	return "what " + serverName(e.of-1) + " holds"
 }
 
 // prologue makes A the primary of B and C.
@@ -199,22 +196,11 @@ func (w *author) command(elector string, orders ...order) {
 		term = max(1, term-1)
 	}
 	w.term = max(w.term, term)
-	for i := range orders {
-		w.complete(&orders[i])
-	}
 	w.acts = append(w.acts, action{deed: electorActs, elector: elector, term: term, orders: orders})
 }
 
-// complete fills in what every command has.
-func (w *author) complete(o *order) {
-	if o.within == (extent{}) {
-		o.within = nothing
-	}
-	if o.set == (extent{}) {
-		o.set = nothing
-	}
-	o.deadline = 2500 * time.Millisecond
-}
+// deadline bounds every command: long enough for all that does not hang.
+const deadline = 2500 * time.Millisecond
 
 // scene adds an action, or a few that belong together.
 func (w *author) scene() {
@@ -230,9 +216,13 @@ func (w *author) scene() {
 		w.add(startProcess, w.acts[len(w.acts)-1].server)
 	case n < 39:
 		w.pause()
-	case n < 60:
+	case n < 52:
 		w.byHand()
-	case n < 70:
+	case n < 62:
+		w.stranded()
+	case n < 69:
+		w.behind()
+	case n < 77:
 		w.failover()
 	default:
 		w.command(w.elector(), w.orders()...)
@@ -286,6 +276,57 @@ func (w *author) byHand() {
 	w.acts = append(w.acts, a)
 }
 
+// stranded is a primary whose commits nobody acknowledges, and what is done to it then.
+func (w *author) stranded() {
+	w.add(stopReceiver, 1)
+	w.add(stopReceiver, 2)
+	for range 1 + w.IntN(2) {
+		w.add(clientWrites, 0)
+	}
+	for range 1 + w.IntN(2) {
+		a := action{server: 0, acks: 1 + w.IntN(3)}
+		a.deed = []deed{sourceOff, closeWrites, closeWrites, setAcks, goOffline, shutDownProcess, killProcess, shortTimeout, superOff, openWrites}[w.IntN(10)]
+		w.acts = append(w.acts, a)
+		if w.chance(0.4) {
+			w.add(clientWrites, 0)
+		}
+	}
+	if w.chance(0.5) {
+		verb := []reparent.Verb{reparent.Poison, reparent.Demote, reparent.Fence, reparent.Follow, reparent.DisableSource, reparent.Mark, reparent.Antidote}[w.IntN(7)]
+		w.command(w.elector(), order{verb: verb, server: 0, source: 1, acker: true, acks: 1, offline: w.chance(0.5), process: presentProcess})
+	}
+	w.add(startProcess, 0)
+	w.add(startReceiver, 1)
+	if w.chance(0.5) {
+		w.add(startReceiver, 2)
+	}
+}
+
+// behind is a replica that has received what it does not apply, and what is done to it then.
+func (w *author) behind() {
+	server := 1 + w.IntN(2)
+	w.add(stopApplier, server)
+	w.add(clientWrites, 0)
+	if w.chance(0.3) {
+		w.add(clientWrites, 0)
+	}
+	switch w.IntN(4) {
+	case 0:
+		w.add(killProcess, server)
+		w.add(startProcess, server)
+	case 1:
+		w.add(stopReceiver, server)
+		w.acts = append(w.acts, action{deed: []deed{changeSource, autoPosition, resetReplica}[w.IntN(3)], server: server, source: w.IntN(3)})
+	default:
+		verb := []reparent.Verb{reparent.Follow, reparent.Detach, reparent.Freeze, reparent.Resume, reparent.EnableSource, reparent.AwaitApplied}[w.IntN(6)]
+		w.command(w.elector(), order{verb: verb, server: server, source: w.IntN(3), acker: true, acks: 1, set: extent{of: 1}})
+	}
+	if w.chance(0.7) {
+		w.add(startReceiver, server)
+		w.add(startApplier, server)
+	}
+}
+
 // failover is a change of primary in the order in which Primacy does it, with commands left out here and there.
 func (w *author) failover() {
 	next := 1 + w.IntN(2)
@@ -293,15 +334,15 @@ func (w *author) failover() {
 	w.term++
 	steps := [][]order{
 		{{verb: reparent.Freeze, server: next}, {verb: reparent.Freeze, server: other}},
-		{{verb: reparent.AwaitApplied, server: next, set: extent{of: next}}},
-		{{verb: reparent.Detach, server: next}, {verb: reparent.Follow, server: other, source: next, acker: true, within: extent{of: next}}},
+		{{verb: reparent.AwaitApplied, server: next, set: extent{of: next + 1}}},
+		{{verb: reparent.Detach, server: next}, {verb: reparent.Follow, server: other, source: next, acker: true, within: extent{of: next + 1}}},
 		{{verb: reparent.PrepareSource, server: next, acks: 1}},
 		{{verb: reparent.AwaitAckers, server: next, acks: 1}},
 		{{verb: reparent.EnableSource, server: next, acks: 1}},
 		{{verb: reparent.Mark, server: next, acks: 1, process: presentProcess}},
 		{{verb: reparent.Open, server: next, acks: 1, process: presentProcess}},
 		{{verb: reparent.Fence, server: 0}},
-		{{verb: reparent.Follow, server: 0, source: next, acker: true, within: extent{of: next}}},
+		{{verb: reparent.Follow, server: 0, source: next, acker: true, within: extent{of: next + 1}}},
 	}
 	if w.chance(0.5) {
 		w.add([]deed{killProcess, freezeProcess}[w.IntN(5)/4], 0)
@@ -311,9 +352,6 @@ func (w *author) failover() {
 	for _, step := range steps[:3+w.IntN(len(steps)-2)] {
 		if w.chance(0.08) {
 			continue
-		}
-		for i := range step {
-			w.complete(&step[i])
 		}
 		w.acts = append(w.acts, action{deed: electorActs, elector: "x", term: w.term, orders: step})
 	}
@@ -337,14 +375,14 @@ var verbs = []reparent.Verb{
 }
 
 func (w *author) order() order {
-	o := order{verb: verbs[w.IntN(len(verbs))], server: w.IntN(3), within: nothing, set: nothing}
+	o := order{verb: verbs[w.IntN(len(verbs))], server: w.IntN(3)}
 	switch o.verb {
 	case reparent.Follow:
 		o.source, o.acker, o.within = w.IntN(3), w.chance(0.7), w.extent()
 	case reparent.Resume:
 		o.within = w.extent()
 	case reparent.AwaitApplied:
-		o.set = extent{of: w.IntN(3), executed: w.chance(0.5)}
+		o.set = extent{of: 1 + w.IntN(3), executed: w.chance(0.5)}
 	case reparent.Antidote, reparent.AwaitAckers, reparent.PrepareSource, reparent.EnableSource:
 		o.acks = []int{0, 1, 1, 1, 2, 3}[w.IntN(6)]
 	case reparent.Demote:
@@ -360,9 +398,9 @@ func (w *author) order() order {
 
 func (w *author) extent() extent {
 	if w.chance(0.5) {
-		return nothing
+		return extent{}
 	}
-	return extent{of: w.IntN(3), executed: w.chance(0.3)}
+	return extent{of: 1 + w.IntN(3), executed: w.chance(0.3)}
 }
 
 func (w *author) process() incarnation {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -318,6 +319,25 @@ func (r *realServers) observe() []topology.Observation {
 	}
 	done.Wait()
 	return seen
+}
+
+// unacked counts the commits of each process that completed without the acknowledgements asked for; 0 for one that does
+// not answer.
+func (r *realServers) unacked() ([]int64, error) {
+	all := make([]int64, len(r.cast))
+	for i, a := range r.cast {
+		if !a.up() {
+			continue
+		}
+		row, err := a.row(r.ctx, "SELECT variable_value FROM performance_schema.session_status WHERE variable_name = 'Rpl_semi_sync_source_no_tx'")
+		if err != nil {
+			return nil, err
+		}
+		if all[i], err = strconv.ParseInt(row[0], 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // pause waits a moment between two looks.

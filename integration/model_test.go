@@ -87,6 +87,8 @@ type comparison struct {
 	told  []*sim.Told // as many as there are real.calls
 	rows  int64
 	sides [2]view // the model's, the real servers'
+	// unacked is how many commits the real servers' processes had completed without their acknowledgements before.
+	unacked []int64
 }
 
 // view is what a side looked like when it rested last, and when the program began.
@@ -111,6 +113,11 @@ func newComparison(real *realServers, p modelProgram) (*comparison, error) {
 			BootReadOnly: boot.readOnly, SkipReplicaStart: boot.skipReplicaStart, RelayLogRecovery: boot.recovery,
 		})
 	}
+	unacked, err := real.unacked()
+	if err != nil {
+		return nil, err
+	}
+	c.unacked = unacked
 	c.model = sim.NewModel(p.seed, servers)
 	c.sides[0].now, c.sides[1].now = c.observeModel(), seen
 	for i := range c.sides {
@@ -270,14 +277,14 @@ const patienceOfModel = 9 * time.Second
 
 // agrees waits until the real servers look like the model at rest, twice in a row.
 func (c *comparison) agrees() (difference string, err error) {
-	c.sides[0].now = c.observeModel()
-	model := c.state(c.sides[0].now, c.sides[0].first, func(i int) string { return c.told[i].String() })
+	model := c.modelState()
 	same := 0
 	for began := time.Now(); same < 2; {
-		c.sides[1].now = c.real.observe()
-		real := c.state(c.sides[1].now, c.sides[1].first, func(i int) string { return c.real.calls[i].told() })
-		difference = model.differs(real)
-		if difference == "" {
+		real, err := c.realState()
+		if err != nil {
+			return "", err
+		}
+		if difference = model.differs(real); difference == "" {
 			same++
 			continue
 		}
@@ -291,16 +298,38 @@ func (c *comparison) agrees() (difference string, err error) {
 	return "", nil
 }
 
-// state is everything that is compared at rest.
-func (c *comparison) state(seen []topology.Observation, first []string, told func(i int) string) state {
-	var s state
-	for i := range c.told {
-		s.add(fmt.Sprintf("statement %d", i+1), told(i))
+// modelState is everything that is compared at rest, and realState the same of the real servers.
+func (c *comparison) modelState() (s state) {
+	for i, t := range c.told {
+		s.add(fmt.Sprintf("statement %d", i+1), t)
 	}
-	for i, o := range seen {
-		c.facts(&s, serverName(i), o, o.Incarnation != first[i])
+	side := &c.sides[0]
+	side.now = c.observeModel()
+	for i, o := range side.now {
+		c.facts(&s, serverName(i), o, o.Incarnation != side.first[i])
+		s.add(serverName(i)+": commits without acknowledgements", c.model.Unacked(c.addresses[i]))
 	}
 	return s
+}
+
+func (c *comparison) realState() (s state, err error) {
+	for i, call := range c.real.calls {
+		s.add(fmt.Sprintf("statement %d", i+1), call.told())
+	}
+	unacked, err := c.real.unacked()
+	if err != nil {
+		return nil, err
+	}
+	side := &c.sides[1]
+	side.now = c.real.observe()
+	for i, o := range side.now {
+		c.facts(&s, serverName(i), o, o.Incarnation != side.first[i])
+		if o.OK() && o.Incarnation == side.first[i] {
+			unacked[i] -= c.unacked[i]
+		}
+		s.add(serverName(i)+": commits without acknowledgements", unacked[i])
+	}
+	return s, nil
 }
 
 // commands are an action's orders for the servers of one side as they looked last.
@@ -308,14 +337,14 @@ func (c *comparison) commands(a action, side view) []reparent.Command {
 	var all []reparent.Command
 	for _, o := range a.orders {
 		one := reparent.Command{
-			Verb: o.verb, Server: c.addresses[o.server], Cluster: clusterName, Term: a.term, Deadline: o.deadline,
+			Verb: o.verb, Server: c.addresses[o.server], Cluster: clusterName, Term: a.term, Deadline: deadline,
 			Source: c.addresses[o.source], Acker: o.acker, Acks: o.acks, Offline: o.offline,
 			Incarnation: side.process(o.server, o.process),
 		}
-		if o.within.of >= 0 {
+		if o.within.of > 0 {
 			one.Within = side.extent(o.within)
 		}
-		if o.set.of >= 0 {
+		if o.set.of > 0 {
 			one.Set = side.extent(o.set)
 		}
 		if o.verb == reparent.Mark {
@@ -339,7 +368,7 @@ func (c *comparison) decision(a action, o order, process string) topology.Decisi
 }
 
 func (v view) extent(e extent) gtid.Set {
-	o := v.now[e.of]
+	o := v.now[e.of-1]
 	if e.executed {
 		return o.Executed
 	}

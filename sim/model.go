@@ -98,8 +98,15 @@ func (m *Model) Observe(server topology.Address) topology.Observation {
 	return s.observe(epoch.Add(m.clock.now))
 }
 
-// Unacked counts the commits of a process that completed without the acknowledgements asked for.
-func (m *Model) Unacked(server topology.Address) int64 { return m.hosts.at(server).unacked() }
+// Unacked counts the commits of a process that completed without the acknowledgements asked for; 0 for one that does not
+// answer.
+func (m *Model) Unacked(server topology.Address) int64 {
+	s := m.hosts.at(server)
+	if s.state != processUp {
+		return 0
+	}
+	return s.unacked()
+}
 
 // Told is what somebody hears who sent a server a statement.
 type Told struct {
