@@ -28,7 +28,7 @@ func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, begun: map[string]stirrings{},
 	}
-	w.hosts.sent, w.hosts.changing, w.hosts.dropping = c.sent, c.changing, c.dropping
+	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping = c.sent, c.answered, c.changing, c.dropping
 	return c
 }
 
@@ -67,6 +67,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		c.windowed(e)
 	case orchestrator.EventProbed:
 		c.explained(e)
+		c.windowed(e)
 	}
 }
 
@@ -117,6 +118,21 @@ func (c *conduct) sent(f *fleet, server topology.Address, verb reparent.Verb, st
 		c.lapsed[f.process] = now
 	case now-since > lapse:
 		c.world.violated(LeaseObeyed, "%s begins %s on %s, %s after it began another one without the lock", f.elector, verb, server, now-since)
+	}
+}
+
+// answered claims that a Yes is one: a server that is said to have stepped down has no commit that a client may yet hear
+// OK for, and one that is said to be frozen stays so when it restarts.
+func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result) {
+	s := c.world.hosts.at(command.Server)
+	if !r.Done() || s == nil || s.state != processUp || s.incarnation != r.Observation.Incarnation {
+		return
+	}
+	switch {
+	case command.Verb == reparent.Demote && len(s.closings) > 0:
+		c.world.violated(OneCompleter, "%s is said to have stepped down, and %d commits wait there before it does", s.address, len(s.commits))
+	case command.Verb == reparent.Freeze && s.startsAlone():
+		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
 	}
 }
 

@@ -150,6 +150,9 @@ func (f *fleet) carryOut(inner *life, c reparent.Command) reparent.Result {
 	r := f.command(ctx, c)
 	ctx.over()
 	r.Took = f.clock.now - begun
+	if f.hosts.answered != nil {
+		f.hosts.answered(f, c, r)
+	}
 	if f.finished != nil {
 		f.finished(c, r)
 	}

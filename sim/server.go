@@ -28,6 +28,8 @@ type hosts struct {
 	barred func(replica, source *server) bool
 	// sent, when set, is told of each statement that an elector is about to send for a command, the first being 1.
 	sent func(f *fleet, server topology.Address, verb reparent.Verb, statement int)
+	// answered, when set, is told of each command with what came of it.
+	answered func(f *fleet, c reparent.Command, r reparent.Result)
 	// changing, when set, is told of each session of an elector that is about to change its server.
 	changing func(on *guest)
 	// dropping, when set, is told of each server that is told by an elector to forget its relay logs.
