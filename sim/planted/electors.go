@@ -47,7 +47,7 @@ var electorBugs = []bug{
 		name:    "decision-forgotten",
 		what:    "an elector that takes a change over forgets the decision on record and undoes the change, although the marker may have been written",
 		edits:   []edit{{"reparent/takeover.go", "case op.Decision == nil:", "case op.Decision == nil || op.Phase == PhaseMarking && op.Kind != KindAdoption:"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(three, sim.WishPlanned, sim.KillElector, sim.PauseElector),
 	},
 	{
@@ -98,9 +98,9 @@ var electorBugs = []bug{
 	{
 		name:    "attempts-counted",
 		what:    "an attempt that failed opens an anti-flapping window, as if it had been a change",
-		edits:   []edit{{"orchestrator/execute.go", "c.record.Antiflap = c.record.Antiflap.AttemptFailed(now)", "c.record.Antiflap = c.record.Antiflap.Established(changeOf(op), c.o.settings.Antiflap)"}},
+		edits:   []edit{{"orchestrator/execute.go", "c.record.Antiflap = c.record.Antiflap.AttemptFailed(now)", "c.record.Antiflap = c.record.Antiflap.Established(antiflap.Change{Cluster: op.Cluster, Term: uint64(op.Term), Kind: antiflap.Emergency, At: now}, c.o.settings.Antiflap)"}},
 		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.Progress},
-		options: within(five, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair),
+		options: within(five, sim.Freeze, sim.DiskStall, sim.Isolate, sim.CutPair, sim.KillElector, sim.SlowApplier, sim.HugeWrite, sim.Crash),
 	},
 	{
 		name: "witnesses-not-heard",

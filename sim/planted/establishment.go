@@ -18,7 +18,7 @@ var establishmentBugs = []bug{
 		name:    "marker-not-awaited",
 		what:    "the new primary is opened as soon as its marker may stand in the binary log, without waiting for its acknowledgements",
 		edits:   []edit{{"reparent/establish.go", "if marked.Done() {", "if maybe(marked.Outcome) {"}},
-		breaks:  []sim.Invariant{sim.OneCompleter, sim.NothingLost, sim.NoVanishingRead},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(four, sim.Crash, sim.CutPair, sim.Isolate, sim.SlowLink, sim.Split),
 	},
 	{
@@ -68,7 +68,7 @@ var establishmentBugs = []bug{
 		name:    "undone-after-the-marker",
 		what:    "an emergency change that fails after its marker may have been written is undone instead of left for the next one to revoke",
 		edits:   []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind != KindPlanned {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(three, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.Split, sim.DiskStall),
 	},
 }

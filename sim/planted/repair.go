@@ -22,14 +22,16 @@ var repairBugs = []bug{
 	},
 	{
 		name: "errant-may-follow",
-		what: "a server is attached to the primary whatever it holds",
+		what: "nobody asks what a server holds besides the history before it may lead or acknowledge",
 		edits: []edit{
+			{"reparent/history.go", "if history.Contains(r.position) && valid(r.position).Contains(r.position) {", "if history.Contains(history) && valid(r.position).Contains(history.Subtract(history)) {"},
+			{"reparent/establish.go", "mark.Within = op.allowed()", "mark.Within = mark.Within.Union(mark.Within)"},
 			{"sim/verbs_replica.go", "if a.command.Within.IsEmpty() {\n\t\treturn nil\n\t}\n\tif stray", "if a.changed == a.changed {\n\t\treturn nil\n\t}\n\tif stray"},
 			{"sim/verbs_replica.go", "if a.command.Within.IsEmpty() {\n\t\treturn nil\n\t}\n\twithin", "if a.changed == a.changed {\n\t\treturn nil\n\t}\n\twithin"},
 			{"reparent/repair.go", "if c.Verb == Follow && quarantined(findings, f.Server) {", "if c.Verb == Follow && quarantined(nil, f.Server) {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
-		options: within(three, sim.Errant, sim.Crash, sim.Isolate, sim.Split, sim.CutPair),
+		options: within(four, tentative...),
 	},
 	{
 		name:    "old-primary-follows-unfenced",

@@ -47,7 +47,7 @@ var serverBugs = []bug{
 			{"sim/verbs_semisync.go", "s.setAcks(topology.PoisonAcks)\n\t\ts.setOffline(true)", "s.setAcks(topology.PoisonAcks)"},
 			{"sim/verbs_semisync.go", "o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode) {", "o.SemiSync.Acks != topology.PoisonAcks) {"},
 		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
 		options: within(four, sim.DiskStall, sim.Isolate, sim.CutPair, sim.Freeze, sim.WishEmergency, sim.SlowLink),
 	},
 	{
