@@ -61,6 +61,7 @@ func (s *Stage) halt() {
 // hire starts another elector at a place in the network, configured with some rules.
 func (s *Stage) hire(at place, rules topology.Ruleset) {
 	w, known := s.world, s.world.ruleset
+	w.judge.fewest = min(w.judge.fewest, leastAcks(rules))
 	e := &elector{world: w, name: fmt.Sprintf("elector-%d", len(w.electors)+1), place: at, skew: s.loop.skew}
 	w.electors = append(w.electors, e)
 	w.ruleset, s.loop.skew = rules, 0
@@ -237,6 +238,7 @@ func (s *Stage) wake() {
 // configure starts all electors again with other rules.
 func (s *Stage) configure(h scenario.Happening) error {
 	s.world.ruleset.Policy.Acks = h.Acks
+	s.world.judge.fewest = min(s.world.judge.fewest, leastAcks(s.world.ruleset))
 	for _, e := range s.world.electors {
 		if !e.process.dead {
 			s.listen(e)
