@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,5 +22,20 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if err := playFourAtATime(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// playFourAtATime lets more tests run in parallel than there are processors, unless the command line says how many: those
+// that do are scenarios, which spend most of their time waiting for servers.
+func playFourAtATime() error {
+	flag.Parse()
+	parallel := flag.Lookup("test.parallel")
+	if parallel.Value.String() != parallel.DefValue {
+		return nil
+	}
+	return parallel.Value.Set("4")
 }

@@ -18,7 +18,7 @@ func (s *stage) Happen(h scenario.Happening) error {
 	}
 	switch h.Kind {
 	case scenario.CutOff:
-		s.street.shut(visit{to: h.Server})
+		s.cutOff(visit{to: h.Server})
 	case scenario.Reconnect:
 		s.street.open(func(v visit) bool { return v == visit{to: h.Server} })
 	case scenario.Part:
@@ -33,23 +33,39 @@ func (s *stage) Happen(h scenario.Happening) error {
 		rival := s.elector("elector-99")
 		s.rivals = append(s.rivals, rival)
 		rival.Prepare(s.ctx, clusterName, h.Term, []topology.Address{h.Server})
-	case scenario.FillDisk:
-		return scenario.Cannot("a full disk takes a file system of its own, which only root can mount")
-	case scenario.Payload:
-		return scenario.Cannot("a commit that hangs for ever takes a full disk, and that takes a file system of its own, which only root can mount")
+	case scenario.FillDisk, scenario.Payload:
+		return scenario.Cannot(noFullDisk)
+	case scenario.LoseStore:
+		return s.loseStore()
+	case scenario.AskForChange:
+		return s.ask(h)
+	case scenario.LiftTheWindow:
+		return s.acknowledge()
+	case scenario.KeepOn:
+		return s.keepOn()
 	case scenario.HireElector, scenario.KillElector, scenario.PauseElector, scenario.SkewElector, scenario.Configure, scenario.EndLease,
-		scenario.LoseStore, scenario.RestoreStore, scenario.StopStore, scenario.StartStore, scenario.AskForChange, scenario.LiftTheWindow:
+		scenario.RestoreStore, scenario.StopStore, scenario.StartStore:
 		return scenario.Cannot(oneLoop)
+	case scenario.DeafenElector:
+		s.street.hold(way{visit{to: h.Server}, true})
 	case scenario.Deafen:
 		return scenario.Cannot(oneWay)
 	case scenario.SetClock:
 		return scenario.Cannot(oneClock)
-	case scenario.KeepOn:
-		return scenario.Cannot(noCrowd)
 	default:
 		return scenario.Cannot("nobody can bring %q about on a real server", h.Kind)
 	}
 	return nil
+}
+
+// cutOff keeps the elector away from a server. The loop hears nothing any more, as of a host behind a broken network. To an
+// elector that goes step by step it is said at once, which saves waiting for each command's deadline.
+func (s *stage) cutOff(v visit) {
+	if s.loop.plane != nil {
+		s.street.hold(way{v, false}, way{v, true})
+		return
+	}
+	s.street.shut(v)
 }
 
 // ofServers is what happens to a process, or is done to it by hand.

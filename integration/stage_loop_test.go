@@ -1,40 +1,138 @@
 package integration
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/reparent/scenario"
+	"github.com/primacydb/primacy/topology"
 )
 
 var _ scenario.Looped = (*stage)(nil)
 
-// Loop implements scenario.Looped. On real servers the loop does not stand still between two lines: it runs from the
-// first time that it is asked for.
-func (s *stage) Loop(d time.Duration) (scenario.Course, error) {
-	if s.plane == nil {
-		if err := s.startLoop(); err != nil {
-			return scenario.Course{}, err
+// loop is Primacy itself, as it runs over the servers of a stage.
+type loop struct {
+	plane   *plane
+	gate    *gate
+	store   string // its directory
+	answers []string
+	crowd   *crowd // nil while nobody writes all the time
+}
+
+// gate lets a control plane see and do nothing between two lines of a scenario, as if it had been stopped there.
+type gate struct {
+	orchestrator.Fleet
+	mu   sync.Mutex
+	open chan struct{} // closed while it may go on
+}
+
+func (g *gate) let(pass bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.open:
+		if !pass {
+			g.open = make(chan struct{})
+		}
+	default:
+		if pass {
+			close(g.open)
 		}
 	}
+}
+
+func (g *gate) wait(ctx context.Context) {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
 	select {
-	case <-time.After(d):
-	case <-s.ctx.Done():
-		return scenario.Course{}, s.ctx.Err()
+	case <-open:
+	case <-ctx.Done():
 	}
-	v, err := s.plane.view()
+}
+
+func (g *gate) Observe(ctx context.Context, cluster string) []topology.Observation {
+	g.wait(ctx)
+	return g.Fleet.Observe(ctx, cluster)
+}
+
+func (g *gate) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Result {
+	g.wait(ctx)
+	return g.Fleet.Do(ctx, batch)
+}
+
+// Loop implements scenario.Looped.
+func (s *stage) Loop(d time.Duration) (scenario.Course, error) {
+	if err := s.startLoop(); err != nil {
+		return scenario.Course{}, err
+	}
+	s.loop.gate.let(true)
+	err := s.pass(d)
+	s.loop.gate.let(false)
 	if err != nil {
 		return scenario.Course{}, err
 	}
-	ops, err := s.plane.recoveries()
+	v, err := s.loop.plane.view()
+	if err != nil {
+		return scenario.Course{}, err
+	}
+	ops, err := s.loop.plane.recoveries()
 	slices.Reverse(ops) // the latest came first
-	return scenario.Course{Operations: ops, Findings: v.Findings, Refusal: v.Refusal}, err
+	return scenario.Course{Operations: ops, Findings: v.Findings, Refusal: v.Refusal, Obstacle: v.Obstacle, Answers: s.loop.answers}, err
 }
 
-// startLoop starts a control plane with an empty store: it takes the record over from the servers' journals.
+// pass lets time go by, and the crowd write. It ends early when nothing has changed for so long that nothing will.
+func (s *stage) pass(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(s.ctx, d)
+	defer cancel()
+	if s.loop.crowd != nil {
+		s.loop.crowd.gather(ctx)
+		defer s.loop.crowd.dismiss()
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var seen string
+	for since := time.Now(); time.Since(since) < quiet; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return s.ctx.Err()
+		}
+		if now := s.loop.told(); now != seen {
+			seen, since = now, time.Now()
+		}
+	}
+	return nil
+}
+
+// quiet is longer than any limit after which the loop comes to another opinion about servers that stay as they are.
+const quiet = 8 * time.Second
+
+// told is what the loop believes, as far as it matters.
+func (l *loop) told() string {
+	v, err := l.plane.view()
+	if err != nil || v.Running != nil {
+		return time.Now().String() // that is not the end of it
+	}
+	text := fmt.Sprint(v.Primary, v.Term, v.Refusal, v.State)
+	for _, f := range v.Findings {
+		text += fmt.Sprint(f.Code, f.Server, f.Remedy)
+	}
+	return text
+}
+
+// startLoop starts a control plane with an empty store, if none runs: it takes the record over from the servers' journals.
 func (s *stage) startLoop() error {
+	if s.loop.plane != nil {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "stage-")
 	if err != nil {
 		return err
@@ -43,15 +141,76 @@ func (s *stage) startLoop() error {
 		return err
 	}
 	b := (&cluster{fleet: s.fleet, ruleset: s.rules, storeAt: dir}).blueprint()
-	s.plane, err = b.start(s.ctx, nil)
-	s.store = dir
+	s.loop.store = dir
+	s.loop.plane, err = b.start(s.ctx, func(f orchestrator.Fleet) orchestrator.Fleet {
+		s.loop.gate = &gate{Fleet: f, open: make(chan struct{})}
+		return s.loop.gate
+	})
 	return err
+}
+
+// loseStore ends the control plane, whose store is in its own process, and forgets what it had on record.
+func (s *stage) loseStore() error {
+	err := s.endLoop()
+	return errors.Join(err, s.startLoop())
+}
+
+// close ends everything.
+func (l *loop) close(s *stage) error {
+	if l.crowd != nil {
+		l.crowd.close()
+	}
+	return s.endLoop()
 }
 
 // endLoop stops the control plane, if one runs.
 func (s *stage) endLoop() error {
-	if s.plane == nil {
+	if s.loop.plane == nil {
 		return nil
 	}
-	return errors.Join(s.plane.stop(), os.RemoveAll(s.store))
+	s.loop.gate.let(true)
+	err := errors.Join(s.loop.plane.stop(), os.RemoveAll(s.loop.store))
+	s.loop.plane = nil
+	return err
+}
+
+// keepOn lets a crowd write whenever the loop runs.
+func (s *stage) keepOn() (err error) {
+	if s.loop.crowd == nil {
+		s.loop.crowd, err = s.newCrowd()
+	}
+	return err
+}
+
+// ask is an operator's wish. What stands against it is what he is told.
+func (s *stage) ask(h scenario.Happening) error {
+	if err := s.startLoop(); err != nil {
+		return err
+	}
+	s.loop.gate.let(true)
+	_, err := s.loop.plane.reparent(orchestrator.Wish{Kind: reparent.Kind(h.Text), To: h.Server, By: "alice", Reason: "test"})
+	if err != nil {
+		s.loop.answers = append(s.loop.answers, err.Error())
+	}
+	return nil
+}
+
+// acknowledge is an operator's word that the last change was looked at.
+func (s *stage) acknowledge() error {
+	if err := s.startLoop(); err != nil {
+		return err
+	}
+	s.loop.gate.let(true)
+	return s.loop.plane.acknowledge()
+}
+
+// judged makes the claims about what the crowd was told.
+func (s *stage) judged() {
+	if s.loop.crowd == nil {
+		return
+	}
+	lost, err := s.loop.crowd.judge()
+	s.claim(err == nil, "%v", err)
+	s.claim(len(lost) == 0, "rows of which clients were told OK are gone: %v", lost)
+	s.claim(len(s.loop.crowd.told) > 0, "none of the clients that write all the time was ever answered")
 }

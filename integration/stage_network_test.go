@@ -30,6 +30,14 @@ type street struct {
 	closed map[visit]bool
 	// mute are replicas whose acknowledgements do not get through a door.
 	mute map[visit]bool
+	// held are ways on which nothing passes; the channel is closed when it does again.
+	held map[way]chan struct{}
+}
+
+// way is one direction of a visit: what the visitor says, or what it is answered.
+type way struct {
+	visit
+	answers bool
 }
 
 // visit is somebody at a server: a replica, or the elector, which has no name.
@@ -57,7 +65,7 @@ type call struct {
 // newStreet opens the doors, in an order in which their addresses are sorted as the servers are.
 func newStreet(t *testing.T, fleet *local.Fleet) *street {
 	t.Helper()
-	s := &street{closed: map[visit]bool{}, mute: map[visit]bool{}}
+	s := &street{closed: map[visit]bool{}, mute: map[visit]bool{}, held: map[way]chan struct{}{}}
 	var listeners []net.Listener
 	for range fleet.Servers {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,6 +100,12 @@ func (s *street) open(whom func(visit) bool) {
 	s.mu.Lock()
 	maps.DeleteFunc(s.closed, func(v visit, _ bool) bool { return whom(v) })
 	maps.DeleteFunc(s.mute, func(v visit, _ bool) bool { return whom(v) })
+	maps.DeleteFunc(s.held, func(w way, held chan struct{}) bool {
+		if whom(w.visit) {
+			close(held)
+		}
+		return whom(w.visit)
+	})
 	s.mu.Unlock()
 	for _, d := range s.doors {
 		for c := range d.callsOf(whom) {
@@ -109,6 +123,27 @@ func (s *street) shut(v visit) {
 	s.mu.Unlock()
 	for c := range s.door(v.to).callsOf(func(other visit) bool { return other == v }) {
 		closeAll([]net.Conn{c.near, c.away})
+	}
+}
+
+// hold lets nothing pass any more on some ways, and says nothing, as a broken network does.
+func (s *street) hold(ways ...way) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range ways {
+		if s.held[w] == nil {
+			s.held[w] = make(chan struct{})
+		}
+	}
+}
+
+// pass waits until something may pass.
+func (s *street) pass(w way) {
+	s.mu.Lock()
+	held := s.held[w]
+	s.mu.Unlock()
+	if held != nil {
+		<-held
 	}
 }
 
@@ -167,9 +202,9 @@ func (d *door) admit(near net.Conn) {
 	defer d.forget(c)
 	d.owner.Go(func() {
 		defer closeAll([]net.Conn{near, away})
-		_, _ = io.Copy(near, away)
+		d.carry(way{c.visit, true}, away, near, func() bool { return false })
 	})
-	d.asks(c)
+	d.carry(way{c.visit, false}, near, away, c.mute.Load)
 }
 
 // keep remembers a call for its end; false when that has come. What was shut while it was admitted is seen here.
@@ -192,13 +227,14 @@ func (d *door) forget(c *call) {
 	d.calls = slices.DeleteFunc(d.calls, func(other *call) bool { return other == c })
 }
 
-// asks carries what the visitor says.
-func (d *door) asks(c *call) {
+// carry hands on what comes from one end of a call, unless it is to be swallowed.
+func (d *door) carry(w way, from io.Reader, to io.Writer, swallow func() bool) {
 	buffer := make([]byte, 16<<10)
 	for {
-		n, err := c.near.Read(buffer)
-		if !c.mute.Load() {
-			if _, failed := c.away.Write(buffer[:n]); failed != nil {
+		n, err := from.Read(buffer)
+		d.street.pass(w)
+		if !swallow() {
+			if _, failed := to.Write(buffer[:n]); failed != nil {
 				return
 			}
 		}
@@ -272,6 +308,7 @@ func holds(process, socket string) bool {
 
 func (d *door) end() {
 	d.listener.Close()
+	d.street.open(func(v visit) bool { return v.to == d.address() })
 	d.mu.Lock()
 	d.ended = true
 	for _, c := range d.calls {

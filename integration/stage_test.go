@@ -38,8 +38,7 @@ type stage struct {
 	forgone bool // answered writes may get lost
 	broken  []string
 
-	plane *plane // Primacy itself; nil while no loop was asked for
-	store string // its directory
+	loop loop
 }
 
 // write is a transaction on its way.
@@ -63,7 +62,7 @@ func (th *theatre) stage(ctx context.Context) *stage {
 
 // close ends what the scenario has left open. The servers are cleaned by whoever comes next.
 func (s *stage) close() error {
-	errs := []error{s.endLoop()}
+	errs := []error{s.loop.close(s)}
 	for _, f := range append(s.rivals, s.elect) {
 		if f != nil {
 			errs = append(errs, f.Close())
@@ -237,7 +236,10 @@ func (w *write) failure() error {
 }
 
 // Broken implements scenario.Stage.
-func (s *stage) Broken() []string { return s.broken }
+func (s *stage) Broken() []string {
+	s.judged()
+	return s.broken
+}
 
 func (s *stage) claim(holds bool, format string, values ...any) {
 	if !holds {
