@@ -67,7 +67,7 @@ var revocationBugs = []bug{
 		what:    "a server that lost its relay log or its data proves by what it lacks that nothing was there",
 		edits:   []edit{{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"}},
 		breaks:  []sim.Invariant{sim.NothingLost},
-		options: within(three, sim.CutPair, sim.StopReceiver, sim.Wipe, sim.Crash, sim.HostDown),
+		options: within(three, sim.HostDown, sim.HostDown, sim.HostDown, sim.Wipe, sim.Wipe, sim.Wipe),
 	},
 	{
 		name: "process-not-compared",
