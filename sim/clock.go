@@ -32,7 +32,21 @@ func newClock(seed uint64) *clock {
 // event is something that will happen. When it has, its memory serves another one.
 type event struct {
 	serial uint64
-	do     func() // nil when it was called off
+	do     func()  // nil when it was called off
+	server *server // whose process does it, if one does
+	life   int     // which of its processes
+	disk   bool    // it needs the disk
+}
+
+func (e *event) happen() {
+	switch {
+	case e.server == nil:
+		e.do()
+	case e.disk:
+		e.server.inTurnOnDisk(e.life, e.do)
+	default:
+		e.server.inTurn(e.life, e.do)
+	}
 }
 
 // moment is an event's place in time. It is kept beside the event, so that putting events in order looks at no other
@@ -117,7 +131,7 @@ func (q events) sink(m moment) {
 // after arranges for do to happen after d. It runs outside of any task and must not wait.
 func (c *clock) after(d time.Duration, do func()) timer {
 	e := c.blank()
-	e.serial, e.do = c.serial, do
+	e.serial, e.do, e.disk = c.serial, do, false
 	c.serial++
 	m := moment{c.now + max(d, 0), e.serial, e}
 	if d <= 0 {
@@ -155,15 +169,15 @@ func (c *clock) next(end time.Duration) (moment, bool) {
 // runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.
 func (c *clock) runUntil(end time.Duration, stop func() bool) {
 	for m, more := c.next(end); more; m, more = c.next(end) {
-		do := m.event.do
-		m.event.do = nil
+		e := *m.event
+		m.event.do, m.event.server = nil, nil
 		c.spare = append(c.spare, m.event)
-		if do == nil {
+		if e.do == nil {
 			continue
 		}
 		c.now = m.at
 		c.digest = (c.digest^uint64(m.at)^m.serial)*0x100000001b3 + 1
-		do()
+		e.happen()
 		if stop != nil && stop() {
 			return
 		}

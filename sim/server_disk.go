@@ -17,13 +17,24 @@ func (s *server) onDisk(d time.Duration, do func()) {
 		s.disk.queue = append(s.disk.queue, do)
 		return
 	}
-	s.later(d+s.disk.slower, func() {
-		if s.disk.stuck() {
-			s.disk.queue = append(s.disk.queue, do)
-			return
-		}
-		do()
-	})
+	s.later(d+s.disk.slower, do).event.disk = true
+}
+
+// inTurnOnDisk is inTurn for what the disk has to be well for.
+func (s *server) inTurnOnDisk(life int, do func()) {
+	if s.life == life && s.state == processFrozen {
+		s.waiting = append(s.waiting, func() { s.onceWritten(do) })
+	} else if s.life == life {
+		s.onceWritten(do)
+	}
+}
+
+func (s *server) onceWritten(do func()) {
+	if s.disk.stuck() {
+		s.disk.queue = append(s.disk.queue, do)
+		return
+	}
+	do()
 }
 
 // syncTime draws how long a write to the disk takes that is synced.

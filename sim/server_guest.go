@@ -35,6 +35,7 @@ type guest struct {
 	killed bool        // it is still listed while its statement cannot be ended
 	left   bool        // its client closed the connection
 	passed bool        // an elector's session that is through the fence
+	done   func(error) // the end of a statement
 }
 
 // doing is what the process list shows of a session.
@@ -97,6 +98,7 @@ func (s *server) welcome(w *wire, who account, says announcement) {
 	}
 	s.nextGuest++
 	w.guest = &guest{server: s, id: s.nextGuest, who: who, says: says, wire: w}
+	w.guest.done = w.guest.inLife(s.life)
 	s.guests = append(s.guests, w.guest)
 	w.pipe.send(caller, w.ok)
 }
@@ -167,12 +169,16 @@ func (g *guest) carryOut(do statement) {
 		return
 	}
 	g.doing = querying
-	life := g.server.life
-	do(g, func(err error) {
+	do(g, g.done)
+}
+
+// inLife is the end of each statement, of which nobody hears when the process has ended by then.
+func (g *guest) inLife(life int) func(error) {
+	return func(err error) {
 		if g.server.life == life {
 			g.finished(err)
 		}
-	})
+	}
 }
 
 // finished is the end of a statement.

@@ -86,8 +86,9 @@ func (s *server) begin() {
 
 // later does something after d, unless the process has ended by then. A frozen process does it when it goes on.
 func (s *server) later(d time.Duration, do func()) timer {
-	life := s.life
-	return s.clock.after(d, func() { s.inTurn(life, do) })
+	t := s.clock.after(d, do)
+	t.event.server, t.event.life = s, s.life
+	return t
 }
 
 // inTurn does something now, if the process is still the same, or when it goes on.
