@@ -26,12 +26,12 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		return
 	}
 	c.keepRecord(ctx, now)
-	if c.lineage.Running != "" {
-		c.retake(ctx, now)
-		return
-	}
 	if c.storeBehind() {
 		c.catchUp(ctx, now)
+		return
+	}
+	if c.lineage.Running != "" {
+		c.retake(ctx, now)
 		return
 	}
 	if c.evident(ctx, now) {
@@ -89,7 +89,15 @@ func (c *cluster) retake(ctx context.Context, now time.Time) {
 		c.forgotten(ctx, now)
 		return
 	}
-	c.begin(reparent.TakeOver(*d, c.sessionTerm, c.o.settings.Elector, c.firstSight(ctx), now))
+	c.takeOver(ctx, *d, now)
+}
+
+// takeOver goes on with what was left unfinished, unless the servers know more than the record that it stands in: that
+// has to be caught up with first.
+func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.Time) {
+	if sight := c.firstSight(ctx); !c.storeBehind() {
+		c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now))
+	}
 }
 
 // forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the
@@ -313,6 +321,14 @@ type mend struct {
 	result  reparent.Result
 }
 
+// ownerOf is the highest term that a server is known to be acted on under by an answer to a command of ours.
+func ownerOf(ours uint32, r reparent.Result) uint32 {
+	if r.Reason == reparent.ReasonFenced {
+		return max(ours, r.Owner)
+	}
+	return r.Owner
+}
+
 // repairBackoffMax caps the pause between attempts to repair one server.
 const repairBackoffMax = time.Minute
 
@@ -345,7 +361,7 @@ func (c *cluster) repair(now time.Time) {
 func (c *cluster) repaired(all []mend, now time.Time) {
 	c.repairing = false
 	for _, m := range all {
-		c.owner = max(c.owner, m.result.Owner)
+		c.owner = max(c.owner, ownerOf(m.command.Term, m.result))
 		a := c.repairs[m.command.Server]
 		a.failed++
 		text := fmt.Sprintf("repaired: %s", m.command)

@@ -35,7 +35,7 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 		return
 	}
 	before := c.lineage
-	c.lineage.History = history
+	c.lineage.History, c.lineage.Running = history, "" // an operation on an outdated record is long over
 	if err := c.saveLineage(ctx); err != nil {
 		c.lineage = before
 		c.refuse(fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err), nil, now)
@@ -167,8 +167,11 @@ func settledLeaderships(decisions []topology.Decision, s topology.Snapshot) []to
 		return []topology.Leadership{{Decision: last, EstablishedAt: last.DecidedAt}}
 	}
 	var all []topology.Leadership
-	if n := len(decisions); n > 1 {
-		all = append(all, topology.Leadership{Decision: decisions[n-2], EstablishedAt: decisions[n-2].DecidedAt})
+	for _, d := range slices.Backward(decisions[:len(decisions)-1]) {
+		if last.Base.Has(d.Marker().GTID()) { // what the latest decision left out was never established
+			all = append(all, topology.Leadership{Decision: d, EstablishedAt: d.DecidedAt})
+			break
+		}
 	}
 	return append(all, topology.Leadership{Decision: last})
 }

@@ -9,11 +9,15 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-func decided(term uint32, primary topology.Address, uuid byte, previous string) topology.Decision {
-	return topology.Decision{
-		Cluster: "shop", Term: term, Kind: "emergency", Primary: primary, PrimaryUUID: gtid.UUID{uuid},
-		DecidedAt: time.Unix(int64(term), 0), Previous: previous,
-	}.Sealed()
+// decided is a decision that honours some before it.
+func decided(term uint32, primary topology.Address, uuid byte, honoured ...topology.Decision) topology.Decision {
+	d := topology.Decision{
+		Cluster: "shop", Term: term, Kind: "emergency", Primary: primary, PrimaryUUID: gtid.UUID{uuid}, DecidedAt: time.Unix(int64(term), 0),
+	}
+	for _, before := range honoured {
+		d.Base, d.Previous = d.Base.Union(before.Marker().Set()), before.Hash
+	}
+	return d.Sealed()
 }
 
 func holder(a topology.Address, uuid byte, writable bool, decisions ...topology.Decision) topology.Observation {
@@ -25,14 +29,15 @@ func holder(a topology.Address, uuid byte, writable bool, decisions ...topology.
 }
 
 func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
-	first := decided(1, "A", 1, "")
-	second := decided(2, "B", 2, first.Hash)
+	first := decided(1, "A", 1)
+	second := decided(2, "B", 2, first)
+	withoutSecond := decided(3, "A", 1, first)
 	forged := second
 	forged.Primary = "C"
 	foreign := second
 	foreign.Cluster = "other"
 	foreign = foreign.Sealed()
-	twice := decided(2, "C", 3, first.Hash)
+	twice := decided(2, "C", 3, first)
 	servers := func(all ...topology.Observation) topology.Snapshot {
 		return topology.Snapshot{Cluster: "shop", Servers: all}
 	}
@@ -46,6 +51,7 @@ func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
 	}{
 		{"the latest primary serves", []topology.Decision{second, first}, servers(holder("A", 1, false, first, second), holder("B", 2, true, first, second)), "", 2, 0},
 		{"the latest primary is read-only", []topology.Decision{first, second}, servers(holder("B", 2, false, first, second)), "", 1, 1},
+		{"the one before it was left out by the latest", []topology.Decision{first, second, withoutSecond}, servers(holder("A", 1, false, first, withoutSecond)), "", 1, 1},
 		{"another server answers at its address", []topology.Decision{first, second}, servers(holder("B", 9, true, first, second)), "", 1, 1},
 		{"a row was changed", []topology.Decision{first, forged}, servers(), "hash", 0, 0},
 		{"a row of another cluster", []topology.Decision{foreign}, servers(), "other", 0, 0},

@@ -109,7 +109,7 @@ func (x *execution) tellUnsaved(op reparent.Operation, err error) {
 func (x *execution) advance(op reparent.Operation, results []reparent.Result, now time.Time) reparent.Operation {
 	x.logCommands(op, results)
 	for _, r := range results {
-		x.owner = max(x.owner, r.Owner)
+		x.owner = max(x.owner, ownerOf(op.Term, r))
 	}
 	next := op.Apply(results, now)
 	for _, s := range next.Stages[len(op.Stages):] {

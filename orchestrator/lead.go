@@ -180,7 +180,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.named(c.o.settings.Elector)
 	c.o.events.Tell(Event{Kind: EventLeading, At: now, Cluster: c.name, Text: fmt.Sprintf("this elector acts for cluster %s", c.name)})
 	if g.unfinished != nil && g.unfinished.Running() {
-		c.begin(reparent.TakeOver(*g.unfinished, g.term, c.o.settings.Elector, c.firstSight(ctx), now))
+		c.takeOver(ctx, *g.unfinished, now)
 	}
 	c.publish(c.snapshot.At)
 }

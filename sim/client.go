@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -262,6 +263,11 @@ func (p *person) rescue(v orchestrator.View) {
 			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })
 			return
 		}
+	}
+	if e := w.actor(); e != nil && donor != nil && v.Obstacle.Code == "not_discovered" { // nobody else will come back: what cannot be read is gone
+		wish := orchestrator.Wish{Cluster: clusterName, Kind: reparent.KindEmergency, AcceptLoss: true, Reason: "the data of a server is gone", By: "operator"}
+		err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
+		w.tell("operator", "accepts what cannot be read as gone: %v", err)
 	}
 }
 
