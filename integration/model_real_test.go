@@ -38,6 +38,8 @@ type sentStatement struct {
 	leave context.CancelFunc
 	ended chan struct{}
 	err   error // once it has ended
+	// ofChannel is set for statements about replication.
+	ofChannel bool
 
 	mu      sync.Mutex
 	session int64 // 0 while it has none
@@ -217,7 +219,9 @@ func (r *realServers) send(on *actor, dsn, statement string) error {
 		return err
 	}
 	ctx, leave := context.WithCancel(r.ctx)
-	c := &sentStatement{on: on, db: sql.OpenDB(connector), leave: leave, ended: make(chan struct{})}
+	c := &sentStatement{
+		on: on, db: sql.OpenDB(connector), leave: leave, ended: make(chan struct{}), ofChannel: strings.Contains(statement, "REPLICA"),
+	}
 	r.calls = append(r.calls, c)
 	if on.up() {
 		if c.logged, err = on.logEnd(r.ctx); err != nil {
@@ -263,7 +267,7 @@ func (c *sentStatement) rests() (bool, error) {
 	c.mu.Lock()
 	session := c.session
 	c.mu.Unlock()
-	seen, err := c.on.row(context.Background(), "SELECT processlist_state FROM performance_schema.threads WHERE processlist_id = ?", session)
+	seen, err := c.on.row(context.Background(), sessionState, session)
 	if err != nil {
 		return false, err
 	}
@@ -274,8 +278,13 @@ func (c *sentStatement) rests() (bool, error) {
 	case strings.HasPrefix(state, "Waiting for"), strings.HasPrefix(state, "Killing"):
 		return true, nil
 	}
-	return false, nil
+	return c.ofChannel && seen[1] != "0", nil
 }
+
+// sessionState is what a session does, and how many others stop a replication thread, which holds up all that has to do
+// with the channel.
+const sessionState = `SELECT processlist_state, (SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state = 'Killing replica')
+	FROM performance_schema.threads WHERE processlist_id = ?`
 
 // told is what was heard, in the words of sim.Told.
 func (c *sentStatement) told() string {

@@ -159,18 +159,22 @@ func (m *Model) StopReceiver(on topology.Address) *Told {
 	return m.send(accountRoot, on, stopsReceiver)
 }
 func (m *Model) StartReceiver(on topology.Address) *Told {
-	return m.does(on, (*server).startReceiver)
+	return m.send(accountRoot, on, startsReceiver)
 }
-func (m *Model) StopApplier(on topology.Address) *Told  { return m.send(accountRoot, on, stopsApplier) }
-func (m *Model) StartApplier(on topology.Address) *Told { return m.does(on, (*server).startApplier) }
+func (m *Model) StopApplier(on topology.Address) *Told { return m.send(accountRoot, on, stopsApplier) }
+func (m *Model) StartApplier(on topology.Address) *Told {
+	return m.send(accountRoot, on, startsApplier)
+}
 
 // ChangeSource is CHANGE REPLICATION SOURCE TO with an address, and with SOURCE_AUTO_POSITION if that is said.
 func (m *Model) ChangeSource(on, source topology.Address, autoPosition bool) *Told {
-	return m.does(on, func(s *server) error { return s.changeSource(source, autoPosition) })
+	return m.send(accountRoot, on, changesSource(source, autoPosition))
 }
 
 // ResetReplica is RESET REPLICA ALL.
-func (m *Model) ResetReplica(on topology.Address) *Told { return m.does(on, (*server).resetReplica) }
+func (m *Model) ResetReplica(on topology.Address) *Told {
+	return m.send(accountRoot, on, resetsReplica)
+}
 
 // SetSource is rpl_semi_sync_source_enabled.
 func (m *Model) SetSource(on topology.Address, enabled bool) *Told {

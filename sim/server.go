@@ -132,6 +132,7 @@ type server struct {
 	awaited                          []*awaited // WAIT_FOR_EXECUTED_GTID_SET
 	disk                             disk
 	switching                        switching // the source side off
+	turn                             channelTurn
 }
 
 // state is what the process does.

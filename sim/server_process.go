@@ -131,7 +131,7 @@ func (s *server) end() {
 		s.channel.processEnded()
 	}
 	s.knocking = nil
-	s.waiting, s.commits, s.closings, s.blocked, s.guests = nil, nil, nil, nil, nil
+	s.waiting, s.commits, s.closings, s.blocked, s.guests, s.turn = nil, nil, nil, nil, nil, channelTurn{}
 	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight = nil, nil, nil, nil, nil, 0
 	s.hosts.sourceChanged(s)
 }

@@ -74,16 +74,62 @@ func (a *act) receiver(ctx *patience) (r receiverSight, err error) {
 }
 
 // The statements that start and stop replication.
-func stopsReceiver(on *guest, done func(error))  { on.server.stopReceiver(on, done) }
-func startsReceiver(on *guest, done func(error)) { on.takes(10, 20, on.server.startReceiver(), done) }
-func startsApplier(on *guest, done func(error))  { done(on.server.startApplier()) }
+func stopsReceiver(on *guest, done func(error)) {
+	on.inChannelTurn(done, func(done func(error)) { on.server.stopReceiver(on, done) })
+}
+
+func startsReceiver(on *guest, done func(error)) {
+	on.inChannelTurn(done, func(done func(error)) { on.takes(10, 20, on.server.startReceiver(), done) })
+}
+
+func startsApplier(on *guest, done func(error)) {
+	on.inChannelTurn(done, func(done func(error)) { done(on.server.startApplier()) })
+}
 
 func startsReplica(on *guest, done func(error)) {
-	err := on.server.startReceiver()
-	if err == nil {
-		err = on.server.startApplier()
+	on.inChannelTurn(done, func(done func(error)) {
+		err := on.server.startReceiver()
+		if err == nil {
+			err = on.server.startApplier()
+		}
+		on.takes(10, 20, err, done)
+	})
+}
+
+// channelTurn is whose statement about the channel runs: they run one at a time, and one that hangs holds up all others.
+type channelTurn struct {
+	taken bool
+	queue []func()
+}
+
+// inChannelTurn carries a statement about the channel out when its turn has come. Nothing ends it before.
+func (g *guest) inChannelTurn(done func(error), do func(done func(error))) {
+	s, life := g.server, g.server.life
+	begin := func() {
+		do(func(err error) {
+			if s.life == life {
+				s.turn.next()
+			}
+			done(err)
+		})
 	}
-	on.takes(10, 20, err, done)
+	if s.turn.taken {
+		g.doing = stopping
+		s.turn.queue = append(s.turn.queue, begin)
+		return
+	}
+	s.turn.taken = true
+	begin()
+}
+
+// next hands the turn on.
+func (t *channelTurn) next() {
+	if t.taken = len(t.queue) > 0; !t.taken {
+		return
+	}
+	begin := t.queue[0]
+	t.queue = t.queue[1:]
+	begin()
 }
 
 // takes tells how a statement ended, so many milliseconds after it took effect.
@@ -313,18 +359,24 @@ func (a *act) adoptAutoPosition(ctx *patience) error {
 	return a.changeSource(ctx, true)
 }
 
-func stopsApplier(on *guest, done func(error)) { on.server.stopApplier(on, done) }
+func stopsApplier(on *guest, done func(error)) {
+	on.inChannelTurn(done, func(done func(error)) { on.server.stopApplier(on, done) })
+}
 
 // changeSource names auto-position only for a channel that is new.
 func (a *act) changeSource(ctx *patience, autoPosition bool) error {
 	source := a.command.Source
-	err := a.changeSlowly(ctx, []guard{unappliedAndStopped}, func(on *guest, done func(error)) {
-		on.takes(6, 14, on.server.changeSource(source, autoPosition), done)
-	})
+	err := a.changeSlowly(ctx, []guard{unappliedAndStopped}, changesSource(source, autoPosition))
 	if errno := errnoOf(err); errno != 0 && errno != errAccessDenied {
 		return refuse(reparent.ReasonError, "CHANGE REPLICATION SOURCE on %s: error %d", a.server, errno)
 	}
 	return err
+}
+
+func changesSource(source topology.Address, autoPosition bool) statement {
+	return func(on *guest, done func(error)) {
+		on.inChannelTurn(done, func(done func(error)) { on.takes(6, 14, on.server.changeSource(source, autoPosition), done) })
+	}
 }
 
 // tidyReplica ends what a former primary brings along. The applier of a server whose source side is on would wait for
@@ -419,10 +471,15 @@ func (a *act) detach(ctx *patience) (topology.Observation, error) {
 }
 
 func forgetsSource(on *guest, done func(error)) {
-	on.server.stopApplier(on, func(err error) {
-		if err == nil {
-			err = on.server.resetReplica()
+	stopsApplier(on, func(err error) {
+		if err != nil {
+			done(err)
+			return
 		}
-		on.takes(8, 10, err, done)
+		resetsReplica(on, done)
 	})
+}
+
+func resetsReplica(on *guest, done func(error)) {
+	on.inChannelTurn(done, func(done func(error)) { on.takes(8, 10, on.server.resetReplica(), done) })
 }

@@ -1,0 +1,73 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// three is a model of A, which leads B and C.
+func three() *Model {
+	var servers []ModelServer
+	for i, a := range []topology.Address{"A", "B", "C"} {
+		servers = append(servers, ModelServer{Address: a, UUID: gtid.UUID{15: byte(i + 1)}, ServerID: uint32(i + 1)})
+	}
+	m := NewModel(1, servers)
+	for _, a := range []topology.Address{"B", "C"} {
+		m.ChangeSource(a, "A", true)
+		m.Rest(time.Second)
+		m.StartReceiver(a)
+		m.StartApplier(a)
+	}
+	m.SetSource("A", true)
+	m.OpenForWrites("A")
+	m.Rest(time.Second)
+	return m
+}
+
+func TestAModelTellsWhatItsClientsHear(t *testing.T) {
+	m := three()
+	defer m.Close()
+	written, refused := m.Write("A", 1), m.Write("B", 2)
+	m.Rest(time.Second)
+	m.StopReceiver("B")
+	m.StopReceiver("C")
+	m.Rest(time.Second)
+	waiting := m.Write("A", 3)
+	m.Rest(time.Second)
+	for told, want := range map[*Told]string{written: "OK", refused: "error 1290", waiting: "nothing yet"} {
+		if told.String() != want {
+			t.Errorf("%q, want %q", told, want)
+		}
+	}
+	m.Kill("A")
+	m.Rest(time.Second)
+	late := m.Write("A", 4)
+	m.Rest(time.Second)
+	if waiting.String() != "connection lost" || late.String() != "no connection" {
+		t.Errorf("after a crash: %q and %q", waiting, late)
+	}
+}
+
+func TestAStopThatHangsHoldsUpAllThatHasToDoWithTheChannel(t *testing.T) {
+	m := three()
+	defer m.Close()
+	m.SetSource("B", true)
+	m.Write("A", 1) // B's applier waits for acknowledgements that never come
+	m.Rest(time.Second)
+	stop := m.StopApplier("B")
+	m.Rest(time.Second)
+	freeze := []reparent.Command{{Verb: reparent.Freeze, Server: "B", Cluster: "shop", Term: 1, Deadline: time.Second}}
+	results, done := m.Do("x", freeze)
+	if !done || results[0].Outcome != reparent.Unknown || m.Observe("B").Replication.Receiver != topology.ThreadOn {
+		t.Errorf("frozen %v: %v", done, results)
+	}
+	m.SetSource("B", false)
+	m.Rest(5 * time.Second)
+	if stop.String() != "OK" || m.Observe("B").Replication.Receiver != topology.ThreadOff {
+		t.Errorf("when it goes on: %q, and the receiver is %s", stop, m.Observe("B").Replication.Receiver)
+	}
+}
