@@ -278,7 +278,7 @@ func (w *world) richest() *server {
 	var term uint32
 	for _, s := range w.members() {
 		m, _ := topology.HighestMarker(s.position())
-		if s.state == processUp && s.executed().Contains(w.judge.promised) &&
+		if s.state == processUp && s.executed().Contains(w.judge.promised.all()) &&
 			(best == nil || m.Term > term || m.Term == term && best.executed().Contains(s.executed())) {
 			best, term = s, m.Term
 		}

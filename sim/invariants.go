@@ -17,7 +17,7 @@ type judge struct {
 	world *world
 
 	completions map[int64]completedWrite // by row: what a server completed for a client
-	promised    gtid.Set                 // answered with OK, and durable by the policy: must never be lost
+	promised    history                  // answered with OK, and durable by the policy: must never be lost
 	last        [2]int64                 // rows that were answered lately
 	read        []int64                  // rows that a reader of an open primary saw
 	readOf      map[int64]bool
@@ -59,7 +59,7 @@ type change struct {
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: map[int64]completedWrite{}, readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]time.Duration{},
+		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]time.Duration{},
 		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
@@ -91,8 +91,7 @@ func (j *judge) completed(s *server, t *transaction, acks int) {
 	if t.row == 0 {
 		return
 	}
-	m, _ := topology.HighestMarker(s.executed())
-	j.completions[t.row] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: m.Term, latest: j.latest, acks: acks}
+	j.completions[t.row] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
 }
 
 // told takes in that a client heard OK.
@@ -103,7 +102,9 @@ func (j *judge) told(c *client, row int64) {
 		w.violated(NothingLost, "%s was told OK for row %d, which no server completed", c.name, row)
 		return
 	}
-	w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
+	if w.options.Trace {
+		w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
+	}
 	byHand := slices.Contains(j.opened, done.server)
 	if done.acks < j.fewest || byHand {
 		w.report.Unprotected++
@@ -116,7 +117,7 @@ func (j *judge) told(c *client, row int64) {
 		return
 	}
 	j.one(done)
-	j.promised = j.promised.Union(gtid.Of(done.gtid))
+	j.promised.add(done.gtid)
 	j.answeredAt = w.clock.now
 	j.last[row&1] = row
 }
@@ -155,7 +156,7 @@ func (j *judge) marked(s *server, t *transaction) {
 	if _, again := j.established[t.decision.Term]; !again {
 		j.established[t.decision.Term] = j.world.clock.now
 	}
-	if lost := j.promised.Subtract(s.position()); !lost.IsEmpty() {
+	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
 	}
 }
@@ -183,7 +184,9 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 		orchestrator.EventRepair, orchestrator.EventLeading, orchestrator.EventNotLeading, orchestrator.EventPrimaryChanged,
 		orchestrator.EventOperator, orchestrator.EventStore:
 	}
-	w.tell(e.name, "%s: %s", ev.Kind, ev.Text)
+	if w.options.Trace {
+		w.tell(e.name, "%s: %s", ev.Kind, ev.Text)
+	}
 }
 
 // changed takes in a change that was established. Several electors may tell of the same one, and a paused one much later.
@@ -235,7 +238,7 @@ func (j *judge) atTheEnd() {
 	if j.answeredAt < w.mendAt && j.fewest > 0 {
 		w.violated(Progress, "no write was answered in %s after all faults were mended: %s", w.clock.now-w.mendAt, w.state())
 	}
-	if lost := j.promised.Subtract(p.executed()); !lost.IsEmpty() {
+	if lost := j.promised.all().Subtract(p.executed()); !lost.IsEmpty() {
 		w.violated(NothingLost, "%s leads at the end without %s, which clients were told is committed", p.address, lost)
 	}
 	for _, row := range j.read {

@@ -305,7 +305,9 @@ func (e *elector) start() {
 	e.life = w.clock.newLife(context.Background())
 	e.fleet = newFleet(e.process, w.hosts, e.place, e.name)
 	e.fleet.sending = func(server topology.Address, verb reparent.Verb, statement int) {
-		w.tell(e.name, "%s %s (%d)", server, verb, statement)
+		if w.options.Trace {
+			w.tell(e.name, "%s %s (%d)", server, verb, statement)
+		}
 		w.commandSent()
 	}
 	settings := orchestrator.Settings{
