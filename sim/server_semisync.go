@@ -67,11 +67,16 @@ func (s *server) settle() {
 func (s *server) fallBack() {
 	s.semi.active = false
 	for len(s.commits) > 0 {
-		c := s.commits[0]
-		s.commits = s.commits[1:]
-		s.unacknowledged()
-		s.complete(c, s.acksFor(c.place))
+		s.letGo()
 	}
+}
+
+// letGo completes the one that waits.
+func (s *server) letGo() {
+	c := s.commits[0]
+	s.commits = s.commits[1:]
+	s.unacknowledged()
+	s.complete(c, s.acksFor(c.place))
 }
 
 // unacknowledged counts a commit that did not wait.
@@ -103,8 +108,12 @@ func (s *server) disableSource(on *guest, done func(error)) {
 		done(nil)
 		return
 	}
+	s.semi.active = false
+	if len(s.commits) > 0 {
+		s.letGo()
+	}
+	s.semi.source = false // those behind it find it off, and are not counted
 	s.fallBack()
-	s.semi.source = false
 	s.later(s.clock.between(940*time.Millisecond, 990*time.Millisecond), func() { done(nil) })
 }
 
