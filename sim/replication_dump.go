@@ -129,7 +129,7 @@ func (d *dump) delivery() {
 
 // acknowledge sends the replica's word.
 func (d *dump) acknowledge(place int) {
-	if lost := d.source.hosts.unheard; lost != nil && lost(d.replica, d.source) {
+	if lost := d.source.hosts.unheard; lost != nil && lost(d, place) {
 		return
 	}
 	d.acks.push(place)

@@ -22,8 +22,8 @@ type hosts struct {
 	// running, completes it: it becomes visible there and its client, if it is still there, will be told OK. acked is how
 	// many acknowledgements it had.
 	completed func(s *server, t *transaction, acked int)
-	// unheard, when set, tells whether the acknowledgements of a replica get lost on their way to a source.
-	unheard func(replica, source *server) bool
+	// unheard, when set, tells whether a replica's acknowledgement of a place gets lost on its way to the source.
+	unheard func(d *dump, place int) bool
 	// barred, when set, tells whether a replica is refused by a source.
 	barred func(replica, source *server) bool
 	// sent, when set, is told of each statement that an elector is about to send for a command, the first being 1.

@@ -26,13 +26,14 @@ type Stage struct {
 	rows   int64
 
 	writes  []*stagedWrite
-	muted   [][2]*server // pairs of a replica and a source that does not hear it
-	parted  [][2]*server // pairs of a replica and a source that does not let it in
-	deaf    [][2]*server // pairs of which the first does not hear the second
-	rivals  []*process   // electors of whom nothing but one session is seen
-	forgone bool         // answered writes may get lost
-	broken  []string     // claims that did not hold
-	watched watcher      // of what electors send
+	muted   [][2]*server  // pairs of a replica and a source that does not hear it
+	lost    map[*dump]int // the last place of which an acknowledgement got lost
+	parted  [][2]*server  // pairs of a replica and a source that does not let it in
+	deaf    [][2]*server  // pairs of which the first does not hear the second
+	rivals  []*process    // electors of whom nothing but one session is seen
+	forgone bool          // answered writes may get lost
+	broken  []string      // claims that did not hold
+	watched watcher       // of what electors send
 	loop    stagedLoop
 }
 
@@ -48,8 +49,8 @@ func NewStage(seed uint64) *Stage {
 		Limits:   topology.Limits{SilentAfter: 2 * time.Second, StuckAfter: 5 * time.Second, LagMax: 10 * time.Second, IsolatedShare: 0.7},
 		Antiflap: antiflap.Defaults(), Timing: reparent.DefaultTiming(),
 	}
-	s := &Stage{world: w, client: n.join("client")}
-	w.hosts.unheard, w.hosts.barred = s.isMuted, s.isParted
+	s := &Stage{world: w, client: n.join("client"), lost: map[*dump]int{}}
+	w.hosts.unheard, w.hosts.barred = s.loses, s.isParted
 	return s
 }
 

@@ -230,6 +230,15 @@ func (s *Stage) isParted(replica, source *server) bool {
 	return slices.Contains(s.parted, [2]*server{replica, source})
 }
 
+// loses tells whether an acknowledgement gets lost. Nobody sends it again.
+func (s *Stage) loses(d *dump, place int) bool {
+	lost := s.isMuted(d.replica, d.source)
+	if lost {
+		s.lost[d] = place
+	}
+	return lost
+}
+
 // isMuted tells whether a replica's acknowledgements get lost.
 func (s *Stage) isMuted(replica, source *server) bool {
 	return slices.Contains(s.muted, [2]*server{replica, source})

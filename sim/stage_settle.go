@@ -59,14 +59,27 @@ func (s *Stage) moves(x *server) string {
 
 // willHear counts those whose acknowledgement of the oldest commit is there or must come.
 func (s *Stage) willHear(x *server) int {
-	head, n := x.commits[0], x.acksFor(x.commits[0].place)
+	head := x.commits[0]
+	n := x.acksFor(head.place)
 	for _, d := range x.dumps {
-		acked := slices.ContainsFunc(x.semi.acked, func(a ackedTo) bool { return a.serverID == d.from.serverID && a.place >= head.place })
-		if d.semi && !acked && !d.exclude.Has(head.gtid) && d.receiver.dump == d && !s.isMuted(d.replica, x) && s.flows(d.replica, x) && !d.replica.disk.stuck() {
+		if s.willSay(d, head) {
 			n++
 		}
 	}
 	return n
+}
+
+// willSay tells whether a replica is still about to acknowledge a commit, and will be heard.
+func (s *Stage) willSay(d *dump, c *commit) bool {
+	x, replica := d.source, d.replica
+	lost, ever := s.lost[d]
+	switch {
+	case !d.semi || d.receiver.dump != d || d.exclude.Has(c.gtid) || replica.disk.stuck():
+		return false
+	case s.isMuted(replica, x) || !s.flows(replica, x) || ever && lost >= c.place:
+		return false
+	}
+	return !slices.ContainsFunc(x.semi.acked, func(a ackedTo) bool { return a.serverID == d.from.serverID && a.place >= c.place })
 }
 
 // flows tells whether two servers hear each other.
