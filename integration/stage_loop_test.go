@@ -141,6 +141,7 @@ func (s *stage) startLoop() error {
 		return err
 	}
 	b := (&cluster{fleet: s.fleet, ruleset: s.rules, storeAt: dir}).blueprint()
+	b.Timing.Grace = time.Second // who is slow is waited for, or the choice would depend on how busy the machine is
 	s.loop.store = dir
 	s.loop.plane, err = b.start(s.ctx, func(f orchestrator.Fleet) orchestrator.Fleet {
 		s.loop.gate = &gate{Fleet: f, open: make(chan struct{})}
