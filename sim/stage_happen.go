@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -133,7 +135,7 @@ func (s *Stage) byHand(statement func(on *guest, done func(error))) func(scenari
 			})
 		})
 		err := s.until("a statement ends", func() bool { return ended })
-		if failed != nil && failed != errNotConfigured {
+		if failed != nil && !errors.Is(failed, errNotConfigured) {
 			return failed
 		}
 		return err
@@ -146,7 +148,7 @@ func (s *Stage) takenOver(h scenario.Happening) error {
 	rival := newFleet(w.clock.newProcess("elector-99"), w.hosts, w.network.join("elector-99"), "elector-99")
 	s.rivals = append(s.rivals, rival.process)
 	c := reparent.Command{Verb: reparent.AwaitApplied, Server: h.Server, Cluster: clusterName, Term: h.Term}
-	return s.has(rival.process, func() { rival.carryOut(w.clock.newLife(nil), c) })
+	return s.has(rival.process, func() { rival.carryOut(w.clock.newLife(context.Background()), c) })
 }
 
 // choke has whoever leads hang in its commits, from the first one on, for as long as it leads.

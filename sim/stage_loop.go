@@ -126,7 +126,7 @@ func (s *Stage) take(op reparent.Operation) {
 	i := slices.IndexFunc(all, func(o reparent.Operation) bool { return o.ID == op.ID })
 	switch {
 	case i < 0:
-		s.loop.operations = append(all, op)
+		s.loop.operations = append(s.loop.operations, op)
 	case all[i].Running() || !op.Running():
 		all[i] = op
 	}
