@@ -21,8 +21,10 @@ type clock struct {
 	soon    queue[moment] // at once, and in order: most of what happens
 	spare   []*event      // have happened, to be used again
 	serial  uint64
-	current *task  // the task that runs now; nil while an event does
-	digest  uint64 // of all that happened: the same for the same world
+	current *task     // the task that runs now; nil while an event does
+	strands int       // that run a task, or wait in one
+	idle    []*strand // that can run another
+	digest  uint64    // of all that happened: the same for the same world
 }
 
 func newClock(seed uint64) *clock {
@@ -199,14 +201,13 @@ func (c *clock) chance(p float64) bool { return c.rand.Float64() < p }
 // task is a line of work that can wait: a coroutine. It belongs to a process, with which it ends.
 type task struct {
 	process *process
-	yield   func(struct{}) bool
-	next    func() (struct{}, bool)
-	stop    func()
-	resume  func() // lets it go on, as an event
-	expire  func() // ends what it waits for at most, as an event
-	over    bool   // that has happened
-	parked  bool   // it waits in park
-	due     bool   // a wake is arranged already
+	work    func()
+	strand  *strand // that it runs on; nil before it has begun
+	resume  func()  // lets it go on, as an event
+	expire  func()  // ends what it waits for at most, as an event
+	over    bool    // that has happened
+	parked  bool    // it waits in park
+	due     bool    // a wake is arranged already
 	ended   bool
 }
 
@@ -230,21 +231,9 @@ func (c *clock) newProcess(name string) *process { return &process{clock: c, nam
 
 // spawn starts a task now, after what is happening has happened.
 func (p *process) spawn(work func()) *task {
-	t := &task{process: p}
+	t := &task{process: p, work: work}
 	t.resume = func() { p.resume(t) }
 	t.expire = func() { t.over = true; p.wake(t) }
-	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		defer func() {
-			t.ended = true
-			if r := recover(); r != nil {
-				if _, killed := r.(unwound); !killed {
-					panic(r)
-				}
-			}
-		}()
-		work()
-	})
 	p.tasks = append(p.tasks, t)
 	t.parked = true
 	p.wake(t)
@@ -269,12 +258,74 @@ func (p *process) resume(t *task) {
 		t.due, t.parked = false, false
 		before := p.clock.current
 		p.clock.current = t
-		t.next()
+		if t.strand == nil {
+			t.strand = p.clock.strand(t)
+		}
+		t.strand.next()
 		p.clock.current = before
 		if t.ended {
 			p.forget(t)
+			p.clock.release(t.strand)
 		}
 	}
+}
+
+// strand is a coroutine. It runs one task after the other, since its stack has grown to what tasks need by then, which
+// costs more than most of them do.
+type strand struct {
+	task  *task
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+	again bool // its task has ended as it should
+}
+
+// strand is one for a task that begins.
+func (c *clock) strand(t *task) *strand {
+	c.strands++
+	if last := len(c.idle) - 1; last >= 0 {
+		s := c.idle[last]
+		c.idle = c.idle[:last]
+		s.task, s.again = t, false
+		return s
+	}
+	s := &strand{task: t}
+	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
+		s.yield = yield
+		for s.run(); s.again && yield(struct{}{}); s.run() {
+		}
+	})
+	return s
+}
+
+// run is a task from its beginning to its end, or until it is killed.
+func (s *strand) run() {
+	t := s.task
+	defer func() {
+		t.ended = true
+		if r := recover(); r != nil {
+			if _, killed := r.(unwound); !killed {
+				panic(r)
+			}
+		}
+	}()
+	t.work()
+	s.again = true
+}
+
+// release takes a strand back whose task is over. The last one ends with all that are idle, so that nothing is left of a
+// world in which nothing runs any more.
+func (c *clock) release(s *strand) {
+	if c.strands--; s.again {
+		c.idle = append(c.idle, s)
+	}
+	if c.strands > 0 {
+		return
+	}
+	for _, s := range c.idle {
+		s.stop()
+	}
+	c.idle = nil
 }
 
 func (p *process) forget(t *task) {
@@ -324,9 +375,10 @@ func (p *process) kill() {
 	p.tasks, p.asleep, p.held = nil, nil, nil
 	before := p.clock.current
 	for _, t := range tasks {
-		if t != before {
+		if t != before && t.strand != nil {
 			p.clock.current = t
-			t.stop()
+			t.strand.stop()
+			p.clock.release(t.strand)
 		}
 	}
 	p.clock.current = before
@@ -350,7 +402,7 @@ func (c *clock) park() {
 		panic(unwound{})
 	}
 	t.parked = true
-	if !t.yield(struct{}{}) || t.process.dead {
+	if !t.strand.yield(struct{}{}) || t.process.dead {
 		panic(unwound{})
 	}
 }
