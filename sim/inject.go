@@ -29,7 +29,11 @@ func (w *world) arrangeFaults() {
 	if kinds == nil {
 		kinds = Kinds()
 	}
-	for _, f := range drawFaults(draws(w.report.Seed, forFaults), kinds, w.options.Length) {
+	faults := w.options.Faults
+	if faults == nil {
+		faults = drawFaults(draws(w.report.Seed, forFaults), kinds, w.options.Length)
+	}
+	for _, f := range faults {
 		if w.options.Only != nil && !slices.Contains(w.options.Only, f.Number) {
 			continue
 		}

@@ -21,6 +21,8 @@ type Options struct {
 	Length time.Duration
 	// Kinds are the faults that may be drawn; nil is all of them.
 	Kinds []Kind
+	// Faults are what goes wrong; nil draws it from the seed, which then decides on everything else only.
+	Faults []Fault
 	// Only keeps, of the faults that the seed draws, those with these numbers; nil keeps all.
 	Only []int
 	// Trace records what happens, for people to read.
