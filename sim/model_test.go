@@ -65,6 +65,12 @@ func TestAStopThatHangsHoldsUpAllThatHasToDoWithTheChannel(t *testing.T) {
 	if !done || results[0].Outcome != reparent.Unknown || m.Observe("B").Replication.Receiver != topology.ThreadOn {
 		t.Errorf("frozen %v: %v", done, results)
 	}
+	m.Kill("A")
+	m.Start("A")
+	m.Rest(10 * time.Second)
+	if r := m.Observe("B").Replication; r.Receiver != topology.ThreadConnecting || r.ReceiverErrno != 0 {
+		t.Errorf("a receiver that lost its source is %s with error %d, although it cannot connect", r.Receiver, r.ReceiverErrno)
+	}
 	m.SetSource("B", false)
 	m.Rest(5 * time.Second)
 	if stop.String() != "OK" || m.Observe("B").Replication.Receiver != topology.ThreadOff {

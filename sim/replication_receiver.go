@@ -27,6 +27,7 @@ type receiver struct {
 	pipe       *pipe
 	dump       *dump
 	timer      timer         // of the connect, the pause, or the silence of the source
+	locked     bool          // it is logged in and waits for a lock
 	stopped    []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
 	unsaved    []func()      // what arrived while the disk was stuck
 	heard      time.Duration // when something was last heard of the source, as of the last look; never
@@ -91,9 +92,27 @@ func (r *receiver) request(p *pipe) {
 	if r.pipe != p || r.state != receiverTrying {
 		return
 	}
+	if a := &r.channel.applier; len(a.stopped) > 0 {
+		// STOP REPLICA SQL_THREAD hangs, and holds a lock that the thread needs: it notices nothing until then.
+		r.timer.cancel()
+		r.errno, r.locked = 0, true
+		a.stopped = append(a.stopped, func() { r.unlocked(p) })
+		return
+	}
 	s, source := r.channel.server, r.source
 	d := &dump{pipe: p, source: source, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: r.semi, exclude: s.position()}
 	p.send(callee, func() { source.inTurn(source.life, func() { source.accept(d) }) })
+}
+
+// unlocked goes on with a login that had to wait.
+func (r *receiver) unlocked(p *pipe) {
+	if r.locked = false; p.ends[callee].closed {
+		r.brokeOff(p)
+		return
+	}
+	s := r.channel.server
+	r.timer = s.later(s.options.NetTimeout, func() { r.refused(p, p.silence()) })
+	r.request(p)
 }
 
 // connected is the source's consent.
@@ -145,7 +164,7 @@ func (r *receiver) pause(errno int) {
 
 // brokeOff is the end of a connection that was reset.
 func (r *receiver) brokeOff(p *pipe) {
-	if r.pipe != p || r.state == receiverOff {
+	if r.pipe != p || r.state == receiverOff || r.locked {
 		return
 	}
 	trying := r.state == receiverTrying
