@@ -39,14 +39,14 @@ func (c Cluster) Doubted() Cluster {
 // wantsProof is false once a proof can change nothing more.
 func (c Cluster) wantsProof(now time.Time) bool { return c.isOpen(now) }
 
-// seenServing extends the run of good service, or starts one. The run's end is moved in steps of an eighth of what has to
-// be proved, so that a caller that saves each difference saves eight times and not on every probe.
+// seenServing extends the run of good service, or starts one. The run's end is moved in steps of a quarter of the gap
+// that would break it, so that a caller that saves each difference saves now and then and not on every probe.
 func (c Cluster) seenServing(now time.Time) Cluster {
-	unseen := now.Sub(c.ProvingTo)
+	unseen, gap := now.Sub(c.ProvingTo), max(gapMax, c.proveFor()/2)
 	switch {
-	case c.Proving.IsZero() || unseen < 0 || unseen > max(gapMax, c.proveFor()/2):
+	case c.Proving.IsZero() || unseen < 0 || unseen > gap:
 		c.Proving, c.ProvingTo = now, now
-	case unseen >= c.proveFor()/8:
+	case unseen >= gap/4:
 		c.ProvingTo = now
 	}
 	return c
