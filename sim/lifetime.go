@@ -92,7 +92,7 @@ func drawCluster(r *rand.Rand, given *Cluster) Cluster {
 	n := []int{3, 3, 3, 4, 5, 5, 5, 6, 7}[r.IntN(9)]
 	c := Cluster{
 		Ruleset:       drawRuleset(r, n),
-		ProbeInterval: []time.Duration{250 * time.Millisecond, time.Second, time.Second, time.Second, 2 * time.Second, 2 * time.Second}[r.IntN(6)],
+		ProbeInterval: []time.Duration{500 * time.Millisecond, time.Second, time.Second, time.Second, 2 * time.Second, 2 * time.Second}[r.IntN(6)],
 	}
 	c.Antiflap.Window = []time.Duration{500 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(5)]
 	c.Antiflap.ProvenAfter = []time.Duration{500 * time.Millisecond, 2 * time.Second, 10 * time.Second}[r.IntN(3)]
