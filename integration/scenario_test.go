@@ -25,6 +25,7 @@ var notReal = map[string]string{
 	"30c-the-loop-and-a-clock-that-is-off":                       oneLoop,
 	"30d-the-clock-of-a-server-is-off":                           oneClock,
 	"43-the-store-does-not-answer":                               oneLoop,
+	"43b-the-store-falls-silent-when-the-primary-dies":           oneLoop,
 	"44-the-store-is-put-back":                                   oneLoop,
 	"45-two-dead-primaries-within-the-window":                    noFullDisk,
 }

@@ -25,6 +25,7 @@ func (s *stage) Happen(h scenario.Happening) error {
 		s.street.shut(visit{h.Server, h.Source})
 	case scenario.Mute:
 		s.street.silence(visit{h.Server, h.Source})
+		s.unheard[h.Source] = true
 	case scenario.Join:
 		s.street.open(func(v visit) bool { return v.who != "" })
 	case scenario.GiveUpLoss:

@@ -24,6 +24,8 @@ import (
 // knows the process at the other end: one of the servers, or this one, which is where the elector lives.
 type street struct {
 	doors []*door
+	// dumps tells whether a server sends its binary log over a connection, which is known by the port that it comes from.
+	dumps func(server topology.Address, port int) bool
 
 	mu sync.Mutex
 	// closed are visitors that a server's door does not let in.
@@ -147,14 +149,11 @@ func (s *street) pass(w way) {
 	}
 }
 
-// silence swallows what a visitor says from now on: a replica that receives says nothing but its acknowledgements.
+// silence swallows a replica's acknowledgements from now on.
 func (s *street) silence(v visit) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.mute[v] = true
-	s.mu.Unlock()
-	for c := range s.door(v.to).callsOf(func(other visit) bool { return other == v }) {
-		c.mute.Store(true)
-	}
 }
 
 func (d *door) callsOf(whom func(visit) bool) iter.Seq[*call] {
@@ -204,7 +203,7 @@ func (d *door) admit(near net.Conn) {
 		defer closeAll([]net.Conn{near, away})
 		d.carry(way{c.visit, true}, away, near, func() bool { return false })
 	})
-	d.carry(way{c.visit, false}, near, away, c.mute.Load)
+	d.carry(way{c.visit, false}, near, away, func() bool { return d.isMuted(c) })
 }
 
 // keep remembers a call for its end; false when that has come. What was shut while it was admitted is seen here.
@@ -225,6 +224,15 @@ func (d *door) forget(c *call) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls = slices.DeleteFunc(d.calls, func(other *call) bool { return other == c })
+}
+
+// isMuted tells whether what comes next is an acknowledgement that is to get lost. A replica says nothing else once it
+// receives the binary log; before that it has to be heard.
+func (d *door) isMuted(c *call) bool {
+	if !c.mute.Load() && d.street.isMute(c.visit) && d.street.dumps(d.address(), c.away.LocalAddr().(*net.TCPAddr).Port) {
+		c.mute.Store(true)
+	}
+	return c.mute.Load()
 }
 
 // carry hands on what comes from one end of a call, unless it is to be swallowed.

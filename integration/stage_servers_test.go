@@ -67,10 +67,19 @@ func openTheatre(t *testing.T, servers int) *theatre {
 		th.actors[a.door], th.order = a, append(th.order, a.door)
 		t.Cleanup(a.hangUp)
 	}
+	th.street.dumps = th.dumps
 	th.truth = th.elector("nobody")
 	th.truth.Watch(clusterName, th.addresses())
 	t.Cleanup(func() { th.truth.Close() })
 	return th
+}
+
+// dumps tells whether a server sends its binary log over a connection from that port.
+func (th *theatre) dumps(server topology.Address, port int) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	r, err := th.actors[server].row(ctx, "SELECT command FROM performance_schema.processlist WHERE host = ?", fmt.Sprintf("127.0.0.1:%d", port))
+	return err == nil && strings.HasPrefix(r[0], "Binlog Dump")
 }
 
 // addresses are the servers' own, past the doors.

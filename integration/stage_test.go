@@ -35,7 +35,8 @@ type stage struct {
 	numbers map[gtid.UUID]int64
 	late    map[topology.Address]bool // appliers that wait for hours
 	hurried map[topology.Address]time.Time
-	forgone bool // answered writes may get lost
+	unheard map[topology.Address]bool // sources that may have missed an acknowledgement; none is sent twice
+	forgone bool                      // answered writes may get lost
 	broken  []string
 
 	loop loop
@@ -57,7 +58,7 @@ type write struct {
 var _ scenario.Stage = (*stage)(nil)
 
 func (th *theatre) stage(ctx context.Context) *stage {
-	return &stage{theatre: th, ctx: ctx, numbers: map[gtid.UUID]int64{}, late: map[topology.Address]bool{}, hurried: map[topology.Address]time.Time{}}
+	return &stage{theatre: th, ctx: ctx, numbers: map[gtid.UUID]int64{}, late: map[topology.Address]bool{}, hurried: map[topology.Address]time.Time{}, unheard: map[topology.Address]bool{}}
 }
 
 // close ends what the scenario has left open. The servers are cleaned by whoever comes next.
@@ -558,7 +559,7 @@ func (s *stage) restless() (string, error) {
 			}
 		}
 	}
-	return s.unheard(all), nil
+	return s.untold(all), nil
 }
 
 // moves says what a server is still about to do.
@@ -568,7 +569,7 @@ func (s *stage) moves(a topology.Address, c condition, all map[topology.Address]
 	switch {
 	case c.clients != strconv.Itoa(ackers):
 		return fmt.Sprintf("%s semi-sync clients are counted, and there are %d", c.clients, ackers)
-	case c.sourcing && c.waiters != "0" && loud >= needed:
+	case c.sourcing && c.waiters != "0" && loud >= needed && !s.unheard[a]:
 		return c.waiters + " sessions wait for acknowledgements that must come"
 	case c.waiters == "0" && !c.executed.Contains(c.logged):
 		return fmt.Sprintf("%s are being committed", c.logged.Subtract(c.executed))
@@ -607,7 +608,7 @@ func (s *stage) receives(a topology.Address, c condition, all map[topology.Addre
 	switch {
 	case c.receiver == "ON" && apart:
 		return "it has not noticed yet that its source is gone"
-	case c.receiver == "ON" && !c.position.Contains(p.logged):
+	case c.receiver == "ON" && !c.position.Union(c.logged).Contains(p.logged):
 		return fmt.Sprintf("%s are not received", p.logged.Subtract(c.position))
 	case c.receiver == "CONNECTING" && !apart:
 		s.hurry(a)
@@ -625,8 +626,8 @@ func (s *stage) hurry(a topology.Address) {
 	_ = s.actors[a].exec(s.ctx, "STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD") // if it fails it is seen again
 }
 
-// unheard says whose client has not heard yet what it will be told.
-func (s *stage) unheard(all map[topology.Address]condition) string {
+// untold says whose client has not heard yet what it will be told.
+func (s *stage) untold(all map[topology.Address]condition) string {
 	for _, w := range s.writes {
 		if c, up := all[w.on]; !w.over() && (!up || c.executed.Has(w.gtid)) {
 			return fmt.Sprintf("the client of %s has not heard yet", w.gtid)
