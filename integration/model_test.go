@@ -20,7 +20,8 @@ import (
 )
 
 // TestModelAgreesWithRealServers plays random programs on the simulator's servers and on real ones, and compares what
-// can be observed of them after each action. A seed is played again with -run TestModelAgreesWithRealServers/seed=N.
+// can be observed of them after each action. A seed is played again with -run TestModelAgreesWithRealServers/seed=N, and
+// PRIMACY_MODEL_PROGRAMS=N plays so many fresh ones.
 func TestModelAgreesWithRealServers(t *testing.T) {
 	theatres := pool{t: t}
 	for _, seed := range seeds() {
@@ -59,7 +60,26 @@ func (th *theatre) compare(t *testing.T, p modelProgram) {
 		return
 	}
 	p.actions = p.actions[:max(0, at+1)]
-	t.Errorf("after action %d: %s\n%s", at+1, difference, p)
+	t.Errorf("after action %d: %s\n%sagain: go test ./integration -run 'TestModelAgreesWithRealServers/seed=%d$'", at+1, difference, p, p.seed)
+	p, difference = th.shrunk(t.Context(), p, difference)
+	t.Logf("shorter: %s\n%s", difference, p)
+}
+
+// shrinkTime bounds the search for a shorter program.
+const shrinkTime = 90 * time.Second
+
+// shrunk leaves actions out, the last first, as long as the sides still differ in the end. Other differences than the
+// first are as good.
+func (th *theatre) shrunk(ctx context.Context, p modelProgram, difference string) (modelProgram, string) {
+	began := time.Now()
+	for i := len(p.actions) - 2; i >= 0 && time.Since(began) < shrinkTime; i-- {
+		shorter := p
+		shorter.actions = slices.Delete(slices.Clone(p.actions), i, i+1)
+		if _, still, err := th.firstDifference(ctx, shorter); err == nil && still != "" {
+			p, difference = shorter, still
+		}
+	}
+	return p, difference
 }
 
 // firstDifference plays a program on both sides until they differ.
