@@ -65,6 +65,36 @@ var (
 	// tentative faults make primaries on which clients write what nobody acknowledges, and that come back.
 	tentative = []sim.Kind{sim.Isolate, sim.Isolate, sim.Isolate, sim.Split, sim.Split, sim.Crash, sim.Crash}
 	five      = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
+	// seldom is three whose electors probe so seldom that what they saw last says little.
+	seldom = probed(three, 5*time.Second)
 	// crossZone has several servers in each zone.
 	crossZone = even(6, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
 )
+
+// probed is a cluster whose electors look at it at other intervals.
+func probed(c *sim.Cluster, every time.Duration) *sim.Cluster {
+	if c == nil {
+		return nil
+	}
+	again := *c
+	again.ProbeInterval = every
+	return &again
+}
+
+// scripted are options under which just these things go wrong, where drawing them together would take too long.
+func scripted(cluster *sim.Cluster, electors int, faults ...sim.Fault) sim.Options {
+	for i := range faults {
+		faults[i].Number = i
+	}
+	return sim.Options{Cluster: cluster, Electors: electors, Length: 25 * time.Second, Faults: faults}
+}
+
+// on is a fault that meets one server, and at is when. Numbers are those of servers, from A on.
+func on(server int, k sim.Kind, at, lasts time.Duration) sim.Fault {
+	return sim.Fault{Kind: k, At: at, Target: sim.OnServer, Server: server, For: lasts}
+}
+
+// actor is a fault that meets the elector that acts, after it has sent some commands.
+func actor(k sim.Kind, at time.Duration, step int) sim.Fault {
+	return sim.Fault{Kind: k, At: at, Step: step, Target: sim.OnActor, For: 20 * time.Second}
+}

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // electorBugs make an elector act when it must not, or forget what another one did.
 var electorBugs = []bug{
@@ -113,17 +117,40 @@ var electorBugs = []bug{
 		options: within(five, sim.Blind, sim.BlindOneWay),
 	},
 	{
-		name:    "lower-k-unrecorded",
-		what:    "a ruleset with fewer acks is put into force although it could not be recorded, and nobody looks at how many acks the primary waits for",
-		edits:   []edit{{"reparent/revocation.go", "if !seen.OK() || l.Acks == 0 || closed(seen) {", "if seen.OK() || l.Acks == 0 || closed(seen) {"}, {"orchestrator/lead.go", "c.record.Ruleset, c.rulesRefused = before, fmt.Sprintf(\"it could not be recorded: %v\", err)", "c.rulesRefused = fmt.Sprintf(\"it could not be recorded: %v\", err)"}},
+		name: "lower-k-unrecorded",
+		what: "a ruleset with fewer acks is put into force before it is on record, and another elector goes by the record and not by what the primary was seen to wait for",
+		edits: []edit{
+			{"orchestrator/lead.go", "c.record.Ruleset = wanted\n\tif err := c.save(ctx); err != nil {", "c.record.Ruleset = wanted\n\tif err := ctx.Err(); err != nil {"},
+			{"reparent/revocation.go", "if !seen.OK() || l.Acks == 0 || closed(seen) {", "if seen.OK() || l.Acks == 0 || closed(seen) {"},
+		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five, sim.Reconfigure, sim.CutStore, sim.LoseReply, sim.KillElector, sim.Isolate, sim.Split),
+		options: scripted(five, 3, lowered()...),
 	},
 	{
 		name:    "any-rules-succeed",
 		what:    "whatever ruleset is configured takes the place of the recorded one at once, also one that needs a barrier",
 		edits:   []edit{{"orchestrator/lead.go", "if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != \"\" {", "if c.record.Ruleset.Same(wanted) {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five1, sim.Reconfigure, sim.Split, sim.Isolate, sim.Crash),
+		options: within(five1, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Split, sim.Split, sim.Split, sim.WishPlanned, sim.WishPlanned),
 	},
+}
+
+// lowered is a configuration with fewer acks that reaches one elector after the other. When the second one acts, the
+// primary and one acker are cut off from all others.
+func lowered() []sim.Fault {
+	const apart = 13500 * time.Millisecond
+	faults := []sim.Fault{
+		on(0, sim.Reconfigure, 2*time.Second, 8*time.Second),
+		on(0, sim.KillElector, apart, 20*time.Second), // the first one, which has lowered k
+		on(5, sim.Blind, apart, 20*time.Second),       // the third one and A
+		on(11, sim.Blind, apart, 20*time.Second),      // and B
+	}
+	for _, here := range []int{0, 1} {
+		for _, there := range []int{2, 3, 4} {
+			cut := on(here, sim.CutPair, apart, 20*time.Second)
+			cut.Other = there
+			faults = append(faults, cut)
+		}
+	}
+	return faults
 }

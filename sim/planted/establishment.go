@@ -38,7 +38,7 @@ var establishmentBugs = []bug{
 			{"reparent/establish.go", "c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation", "c.Acks = 0"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.OneCompleter},
-		options: within(three, sim.HostDown, sim.Crash, sim.WishPlanned),
+		options: within(three, sim.HostDown, sim.HostDown, sim.HostDown, sim.WishPlanned, sim.WishPlanned),
 	},
 	{
 		name: "not-applied-yet",

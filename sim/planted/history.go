@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // historyBugs choose the wrong one of the histories that were found.
 var historyBugs = []bug{
@@ -12,11 +16,14 @@ var historyBugs = []bug{
 		options: within(four, sim.Split, sim.Split, sim.Split, sim.Split, sim.SlowApplier, sim.SlowApplier, sim.SlowApplier, sim.SlowApplier, sim.Crash),
 	},
 	{
-		name:    "most-transactions-win",
-		what:    "the server with most transactions decides which history counts, and not the highest term",
-		edits:   []edit{{"reparent/history.go", "cmp.Compare(a.marker.Term, b.marker.Term) })", "cmp.Compare(a.position.Count(), b.position.Count()) })"}},
+		name: "most-transactions-win",
+		what: "the server with most transactions decides which history counts, and not the highest term, nor what is known to be committed",
+		edits: []edit{
+			{"reparent/history.go", "top := slices.MaxFunc(all, func(a, b reading) int { return cmp.Compare(a.marker.Term, b.marker.Term) })", mostWins},
+			{"reparent/history.go", "missing := op.legit(op.floor()).Subtract(history)", "missing := op.legit(op.floor()).Subtract(history.Union(op.floor()))"},
+		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, append([]sim.Kind{sim.HugeWrite, sim.HugeWrite, sim.HugeWrite}, tentative...)...),
+		options: scripted(four, 1, isolatedAndBusy()...),
 	},
 	{
 		name: "markers-ignored",
@@ -29,11 +36,14 @@ var historyBugs = []bug{
 		options: within(four, tentative...),
 	},
 	{
-		name:    "floor-ignored",
-		what:    "a history that lacks what was seen as committed on the old primary is accepted",
-		edits:   []edit{{"reparent/history.go", "missing := op.legit(op.floor()).Subtract(history)", "missing := op.legit(op.floor()).Subtract(history.Union(op.floor()))"}},
+		name: "floor-ignored",
+		what: "a history that lacks what was seen as committed on the old primary is accepted, and nobody asks who has lost it",
+		edits: []edit{
+			{"reparent/history.go", "missing := op.legit(op.floor()).Subtract(history)", "missing := op.legit(op.floor()).Subtract(history.Union(op.floor()))"},
+			{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"},
+		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead},
-		options: within(three, sim.Crash, sim.SlowApplier, sim.CutPair, sim.HugeWrite, sim.StopReceiver, sim.Wipe),
+		options: within(three, sim.HostDown, sim.HostDown, sim.HostDown, sim.Wipe, sim.Wipe, sim.Wipe),
 	},
 	{
 		name: "floor-from-a-restart",
@@ -61,3 +71,28 @@ var historyBugs = []bug{
 		breaks: []sim.Invariant{sim.NothingLost},
 	},
 }
+
+// isolatedAndBusy is a primary on which much is written that nobody acknowledges. When it is back, its successor dies.
+func isolatedAndBusy() []sim.Fault {
+	away := on(0, sim.Isolate, 5*time.Second, 5*time.Second)
+	away.Other = 1 // clients reach it
+	apart := on(2, sim.CutPair, 5*time.Second, 20*time.Second)
+	apart.Other = 3 // C never hears that D leads
+	faults := []sim.Fault{away, apart, on(3, sim.Crash, 11200*time.Millisecond, 30*time.Second)}
+	for i := range 8 {
+		faults = append(faults, on(0, sim.HugeWrite, 5300*time.Millisecond+time.Duration(i)*50*time.Millisecond, 100*time.Millisecond))
+	}
+	return faults
+}
+
+const mostWins = `top := slices.MaxFunc(all, func(a, b reading) int { return cmp.Compare(a.position.Count(), b.position.Count()) })
+	if len(all) > 0 {
+		most := choice{history: top.position, why: "most transactions"}
+		for _, r := range all {
+			if top.position.Contains(r.position) {
+				most.clean = most.clean.With(r.address)
+			}
+		}
+		most.follow = most.clean
+		return most, nil
+	}`

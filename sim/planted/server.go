@@ -15,7 +15,7 @@ var serverBugs = []bug{
 		name: "applier-stopped-and-changed",
 		what: "the source is changed while the applier is stopped, which throws away what was received and not applied",
 		edits: []edit{
-			{"sim/verbs_replica.go", "[]guard{unappliedAndStopped}, func(on *guest", "[]guard{}, func(on *guest"},
+			{"sim/verbs_replica.go", "[]guard{unappliedAndStopped}, changesSource", "[]guard{}, changesSource"},
 			{"sim/verbs_replica.go", "\tcase r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, startsApplier)", "\tcase r.Applier != topology.ThreadOff || !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, stopsApplier)"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost},
