@@ -98,3 +98,8 @@ func on(server int, k sim.Kind, at, lasts time.Duration) sim.Fault {
 func actor(k sim.Kind, at time.Duration, step int) sim.Fault {
 	return sim.Fault{Kind: k, At: at, Step: step, Target: sim.OnActor, For: 20 * time.Second}
 }
+
+// between is a fault of two servers, or of what they say to each other, after so many commands.
+func between(one, other int, k sim.Kind, at time.Duration, step int) sim.Fault {
+	return sim.Fault{Kind: k, At: at, Step: step, Target: sim.OnServer, Server: one, Other: other, For: 20 * time.Second}
+}

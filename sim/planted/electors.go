@@ -131,7 +131,7 @@ var electorBugs = []bug{
 		what:    "whatever ruleset is configured takes the place of the recorded one at once, also one that needs a barrier",
 		edits:   []edit{{"orchestrator/lead.go", "if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != \"\" {", "if c.record.Ruleset.Same(wanted) {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: within(five1, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Reconfigure, sim.Split, sim.Split, sim.Split, sim.WishPlanned, sim.WishPlanned),
+		options: scripted(five1, 1, raised()...),
 	},
 }
 
@@ -145,11 +145,25 @@ func lowered() []sim.Fault {
 		on(5, sim.Blind, apart, 20*time.Second),       // the third one and A
 		on(11, sim.Blind, apart, 20*time.Second),      // and B
 	}
+	return append(faults, cutOff(apart)...)
+}
+
+// raised is a configuration with more acks that comes when the primary and one acker are cut off from all others.
+func raised() []sim.Fault {
+	const apart = 6 * time.Second
+	faults := []sim.Fault{
+		on(0, sim.Blind, apart, 20*time.Second),
+		on(1, sim.Blind, apart, 20*time.Second),
+		on(1, sim.Reconfigure, apart+2*time.Second, time.Second),
+	}
+	return append(faults, cutOff(apart)...)
+}
+
+// cutOff separates A and B from C, D and E.
+func cutOff(at time.Duration) (faults []sim.Fault) {
 	for _, here := range []int{0, 1} {
 		for _, there := range []int{2, 3, 4} {
-			cut := on(here, sim.CutPair, apart, 20*time.Second)
-			cut.Other = there
-			faults = append(faults, cut)
+			faults = append(faults, between(here, there, sim.CutPair, at, 0))
 		}
 	}
 	return faults

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // establishmentBugs hand the leadership over in the wrong order, or take a thing for proven that is not.
 var establishmentBugs = []bug{
@@ -37,8 +41,10 @@ var establishmentBugs = []bug{
 		edits: []edit{
 			{"reparent/establish.go", "c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation", "c.Acks = 0"},
 		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.OneCompleter},
-		options: within(three, sim.HostDown, sim.HostDown, sim.HostDown, sim.WishPlanned, sim.WishPlanned),
+		breaks: []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.OneCompleter},
+		options: scripted(three, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.HostDown, At: 5 * time.Second, Step: 41, Target: sim.OnServer, Server: 1, For: 100 * time.Millisecond}),
 	},
 	{
 		name: "not-applied-yet",

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // plannedBugs hand the leadership over by agreement, and too early.
 var plannedBugs = []bug{
@@ -14,11 +18,15 @@ var plannedBugs = []bug{
 		options: within(four, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.CutOneWay),
 	},
 	{
-		name:    "reopened-after-the-marker",
-		what:    "a planned change that fails after its marker may have been written reopens the old primary",
-		edits:   []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind == KindPlanned {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(four, sim.WishPlanned, sim.Isolate, sim.CutPair, sim.Freeze, sim.SlowLink),
+		name:   "reopened-after-the-marker",
+		what:   "a planned change that fails after its marker may have been written reopens the old primary",
+		edits:  []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind == KindPlanned {"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: scripted(four, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			between(2, 1, sim.CutOneWay, 5*time.Second, 37), // C receives the marker, and its acknowledgement is lost
+			between(1, 0, sim.CutPair, 5*time.Second, 36),
+			between(1, 3, sim.CutPair, 5*time.Second, 36)),
 	},
 	{
 		name: "demotion-not-verified",
