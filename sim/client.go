@@ -257,7 +257,7 @@ func (p *person) rescue(v orchestrator.View) {
 	p.blocked = w.clock.now
 	donor := w.richest()
 	for _, s := range w.members() {
-		if donor != nil && s != donor && s.state == processUp && (!donor.executed().Contains(s.position()) || s.executed().IsEmpty()) {
+		if donor != nil && s != donor && s.state == processUp && !s.executed().Equal(donor.executed()) {
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
 			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })

@@ -81,6 +81,11 @@ func (c *conduct) explained(e *elector) {
 	c.world.violated(Progress, "%s is blocked: %s", e.name, o.Message)
 }
 
+// closedByHand tells whether somebody made a primary read-only: an attempt may not have seen it yet.
+func (c *conduct) closedByHand() bool {
+	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool { return f.Kind == CloseByHand })
+}
+
 // trespassed tells whether somebody wrote outside the protocol, or the store forgot.
 func (c *conduct) trespassed() bool {
 	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
@@ -181,6 +186,9 @@ const calmFor = 3 * time.Second
 func (c *conduct) needed(op reparent.Operation) {
 	w := c.world
 	p := w.hosts.at(op.From)
+	if slices.ContainsFunc(op.Stages, func(s reparent.Stage) bool { return s.Name == "resume" }) {
+		return // it was begun before, by another elector
+	}
 	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
 		return
 	}
@@ -220,7 +228,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
 		case s.offline && before.Writable:
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
-		case s.readOnly && before.Writable:
+		case s.readOnly && before.Writable && !c.closedByHand():
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
 		case receiver == topology.ThreadOff && before.Receiving && op.Progress[m.Address].Frozen != "":
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)
