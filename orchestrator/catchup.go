@@ -21,7 +21,11 @@ const journalTimeout = 5 * time.Second
 
 // lostTerms is how many terms are left out after a store was lost: those that it had given out since the last one that
 // servers show. A marker that waits for acknowledgements is shown nowhere, and its term must not be used again.
-const lostTerms = 1000
+// A store may be lost twice before a term is established, so how many are left out differs each time.
+const (
+	lostTerms       = 1000
+	lostTermsSpread = 1_000_000
+)
 
 // catchUp takes the record over from the servers' journals, which are the authority. It only ever adds
 // what is proven by a decision whose hash is intact and whose marker a server shows.
@@ -46,7 +50,7 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 		return
 	}
 	last := history.Leaderships[len(history.Leaderships)-1]
-	c.owner = max(c.owner, last.Term+lostTerms)
+	c.owner = max(c.owner, last.Term+lostTerms+uint32(now.UnixMilli()%lostTermsSpread))
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: last.Primary,
 		Text: fmt.Sprintf("the record of cluster %s was behind its servers; term %d of %s was taken over from their journals", c.name, last.Term, last.Primary),

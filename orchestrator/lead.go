@@ -171,6 +171,7 @@ const maxTerm = 1<<32 - 1
 // lead begins to act for the cluster, first of all by taking over what was left unfinished.
 func (c *cluster) lead(ctx context.Context, g gain) {
 	now := c.now()
+	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.read = [2][]byte{}
 	c.seed()
