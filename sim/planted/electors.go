@@ -20,16 +20,6 @@ var electorBugs = []bug{
 		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Freeze, sim.WishPlanned),
 	},
 	{
-		name: "lease-not-asked-between-steps",
-		what: "between two steps an operation does not ask whether the lock is still held",
-		edits: []edit{
-			{"orchestrator/execute.go", "if !x.lease.Held(now()) || ctx.Err() != nil {", "if ctx.Err() != nil {"},
-			{"orchestrator/execute.go", "if !x.lease.Held(x.c.now()) {\n\t\treturn ErrNotLeading", "if ctx.Err() != nil {\n\t\treturn ErrNotLeading"},
-		},
-		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
-		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Freeze, sim.WishPlanned),
-	},
-	{
 		name: "acts-after-the-lock",
 		what: "an elector that has lost its lock goes on to repair replicas",
 		edits: []edit{
@@ -61,8 +51,13 @@ var electorBugs = []bug{
 			{"reparent/takeover.go", "return o.OK() && o.Incarnation == op.Decision.Incarnation && verified &&\n\t\to.SemiSync.Acks >= op.Ruleset.AcksNeeded(op.To) &&", "return o.OK() && (verified || !verified) &&"},
 			{"reparent/establish.go", "c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation", "c.Acks = 0"},
 		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(three, sim.KillElector, sim.Crash, sim.WishPlanned, sim.CutPair, sim.HostDown),
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: scripted(three, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			between(1, 0, sim.CutPair, 5*time.Second, 36),
+			between(1, 2, sim.CutPair, 5*time.Second, 36), // the marker waits
+			sim.Fault{Kind: sim.KillElector, At: 5500 * time.Millisecond, Target: sim.OnActor, For: time.Second},
+			on(1, sim.Crash, 5800*time.Millisecond, 50*time.Millisecond)),
 	},
 	{
 		name:    "record-not-taken-over",
@@ -70,22 +65,6 @@ var electorBugs = []bug{
 		edits:   []edit{{"orchestrator/act.go", "if c.storeBehind() {\n\t\tc.catchUp(ctx, now)\n\t\treturn\n\t}", ""}},
 		breaks:  []sim.Invariant{sim.Progress},
 		options: within(nil, sim.EmptyStore, sim.OldStore, sim.Crash, sim.WishPlanned, sim.KillElector),
-	},
-	{
-		name: "used-term",
-		what: "terms are drawn without asking the servers, so a store that was emptied or restored hands out used ones",
-		edits: []edit{
-			{"orchestrator/lead.go", "term, err := lease.NextTerm(ctx, uint64(above))", "term, err := lease.NextTerm(ctx, uint64(above-above))"},
-		},
-		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.Progress, sim.OneCompleter, sim.FencedStaysOut},
-		options: within(five, sim.EmptyStore, sim.OldStore, sim.Crash, sim.WishPlanned, sim.KillElector),
-	},
-	{
-		name:    "earlier-round-believed",
-		what:    "the findings of a round of probes that began before the last change ended are acted upon",
-		edits:   []edit{{"orchestrator/cluster.go", "if r.began.Before(c.settledAt) {", "if r.began.IsZero() {"}},
-		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.NothingLost, sim.OneCompleter, sim.Progress},
-		options: within(five, sim.Crash, sim.WishPlanned, sim.Freeze, sim.SlowLink, sim.Isolate),
 	},
 	{
 		name:   "window-ignored",

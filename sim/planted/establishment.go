@@ -19,13 +19,6 @@ var establishmentBugs = []bug{
 		options: within(three, sim.SlowLink, sim.Crash, sim.WishPlanned),
 	},
 	{
-		name:    "marker-not-awaited",
-		what:    "the new primary is opened as soon as its marker may stand in the binary log, without waiting for its acknowledgements",
-		edits:   []edit{{"reparent/establish.go", "if marked.Done() {", "if maybe(marked.Outcome) {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(four, sim.Crash, sim.CutPair, sim.Isolate, sim.SlowLink, sim.Split),
-	},
-	{
 		name: "marker-without-hash",
 		what: "markers carry the term alone, and terms are drawn without asking the servers, so two decisions of one term write the same GTID",
 		edits: []edit{
@@ -44,17 +37,8 @@ var establishmentBugs = []bug{
 		breaks: []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.OneCompleter},
 		options: scripted(three, 1,
 			on(1, sim.WishPlanned, 5*time.Second, 0),
-			sim.Fault{Kind: sim.HostDown, At: 5 * time.Second, Step: 41, Target: sim.OnServer, Server: 1, For: 100 * time.Millisecond}),
-	},
-	{
-		name: "not-applied-yet",
-		what: "the marker is written before the candidate has applied the chosen history",
-		edits: []edit{
-			{"reparent/emergency.go", "return op.Progress[op.To].Applied == Yes && op.Ruleset.CanComplete(op.To, op.attached())", "return op.Ruleset.CanComplete(op.To, op.attached())"},
-			{"sim/verbs_semisync.go", "err := a.changeUnless(ctx, []guard{unapplied}, func(s *server) error {", "err := a.changeUnless(ctx, nil, func(s *server) error {"},
-		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(three, sim.SlowApplier, sim.HugeWrite, sim.Crash, sim.Freeze, sim.CutPair),
+			sim.Fault{Kind: sim.PauseElector, At: 5 * time.Second, Step: 41, Target: sim.OnActor, For: 600 * time.Millisecond},
+			sim.Fault{Kind: sim.Crash, At: 5 * time.Second, Step: 41, Target: sim.OnServer, Server: 1, For: 50 * time.Millisecond}),
 	},
 	{
 		name:    "undo-skipped",

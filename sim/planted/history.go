@@ -56,13 +56,6 @@ var historyBugs = []bug{
 		options: within(three, sim.Crash, sim.Isolate, sim.CutPair, sim.Wipe),
 	},
 	{
-		name:    "purged-may-follow",
-		what:    "whether a candidate has purged what its followers lack is not asked",
-		edits:   []edit{{"reparent/election.go", "return follower.Position().Contains(source.Purged) && !older", "return !older"}},
-		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
-		options: within(five, sim.Purge, sim.Crash, sim.Isolate, sim.Freeze, sim.WishPlanned, sim.CutPair),
-	},
-	{
 		name: "candidate-lacks-history",
 		what: "a candidate need not fetch what it lacks of the chosen history",
 		edits: []edit{

@@ -38,11 +38,4 @@ var plannedBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
 		options: within(four, sim.WishPlanned, sim.Isolate, sim.Blind, sim.Freeze),
 	},
-	{
-		name:    "unsettled-not-asked",
-		what:    "a planned change begins although a later leadership's outcome is unknown, whose primary is not asked to step down",
-		edits:   []edit{{"reparent/planned.go", "if current, _ := op.History.Current(); l.Term > current.Term {", "if current, _ := op.History.Current(); l.Term < current.Term {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(five, sim.WishPlanned, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.KillElector),
-	},
 }

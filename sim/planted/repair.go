@@ -14,13 +14,6 @@ var repairBugs = []bug{
 		options: within(four, sim.WishPlanned, sim.WishEmergency, sim.DiskStall, sim.Isolate, sim.Freeze, sim.CutPair, sim.Split),
 	},
 	{
-		name:    "repair-towards-anybody",
-		what:    "replicas are attached to the primary on record without asking whether it serves and is the server that was established",
-		edits:   []edit{{"reparent/repair.go", "if !primary.Writable() {\n\t\treturn nil\n\t}", ""}, {"reparent/repair.go", "if !led || s.Reparenting || primary.UUID != current.PrimaryUUID {", "if !led || s.Reparenting {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.Progress, sim.EverywhereOrGone},
-		options: within(five, sim.Crash, sim.Isolate, sim.Split, sim.Freeze, sim.CutPair, sim.Wipe),
-	},
-	{
 		name: "errant-may-follow",
 		what: "nobody asks what a server holds besides the history before it may lead or acknowledge",
 		edits: []edit{
@@ -32,12 +25,5 @@ var repairBugs = []bug{
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
 		options: within(four, tentative...),
-	},
-	{
-		name:    "old-primary-follows-unfenced",
-		what:    "a primary of an earlier term is made to follow without being fenced first",
-		edits:   []edit{{"reparent/repair.go", "if closed(s.Server(f.Server)) {", "if s.Server(f.Server).OK() {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.NothingLeftBehind, sim.Progress, sim.EverywhereOrGone},
-		options: within(three, sim.Crash, sim.Isolate, sim.Split, sim.CutPair, sim.Freeze),
 	},
 }

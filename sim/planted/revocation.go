@@ -78,16 +78,6 @@ var revocationBugs = []bug{
 		options: within(seldom, sim.HostDown, sim.HostDown, sim.HostDown, sim.Wipe, sim.Wipe, sim.Wipe),
 	},
 	{
-		name: "process-not-compared",
-		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
-		edits: []edit{
-			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation ||\n\t\tl.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return before.Incarnation == l.Why && now.OK() && l.Acks < 0"},
-			{"reparent/revocation.go", `case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:`, `case before.Replaced && now.Settings.RelayLogRecovery:`},
-		},
-		breaks:  []sim.Invariant{sim.NothingLost},
-		options: within(three, sim.Crash, sim.HostDown, sim.SlowApplier, sim.HugeWrite, sim.CutPair, sim.StopReceiver),
-	},
-	{
 		name: "poison-counts-when-lost",
 		what: "a leader to which poison was sent counts as unable to complete although the answer was lost",
 		edits: []edit{

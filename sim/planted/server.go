@@ -41,38 +41,6 @@ var serverBugs = []bug{
 		options: within(three, sim.Isolate, sim.Split, sim.CutPair, sim.Freeze, sim.Crash),
 	},
 	{
-		name: "clients-not-cut",
-		what: "poison does not cut the clients, so commits that wait are answered when the ack count is lowered again",
-		edits: []edit{
-			{"sim/verbs_semisync.go", "s.setAcks(topology.PoisonAcks)\n\t\ts.setOffline(true)", "s.setAcks(topology.PoisonAcks)"},
-			{"sim/verbs_semisync.go", "o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode) {", "o.SemiSync.Acks != topology.PoisonAcks) {"},
-		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
-		options: within(four, sim.DiskStall, sim.Isolate, sim.CutPair, sim.Freeze, sim.WishEmergency, sim.SlowLink),
-	},
-	{
-		name: "poison-not-verified",
-		what: "poison counts on a primary whose commits do not wait for acknowledgements",
-		edits: []edit{
-			{"sim/verbs_semisync.go", "if !before.Verified() {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on", "if before.Acks < 0 {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on"},
-			{"sim/verbs_semisync.go", "if err := a.changeUnless(ctx, []guard{unacknowledged(1)}, poisonous); err != nil {", "if err := a.changeUnless(ctx, nil, poisonous); err != nil {"},
-			{"sim/verbs_semisync.go", "if err == nil && (!o.SemiSync.Verified() || o.SemiSync.Acks", "if err == nil && (o.SemiSync.Acks"},
-		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(three, sim.Fallback, sim.DiskStall, sim.WishEmergency, sim.Crash, sim.Isolate),
-	},
-	{
-		name: "fence-lets-older-in",
-		what: "a session does not ask whether the server knows of a newer term",
-		edits: []edit{
-			{"sim/session_fence.go", "if seen.marker > s.term {", "if seen.marker > s.term && seen.marker == 0 {"},
-			{"sim/session_fence.go", "case other.says.term > s.term:\n\t\treturn false, fencedBy(", "case other.says.term > s.term:\n\t\treturn true, nil\n\tcase other.says.term == 0:\n\t\treturn false, fencedBy("},
-			{"sim/session_act.go", "broken: func(s *server) bool { return s.knowsLater(term) },", "broken: func(s *server) bool { return term == 0 },"},
-		},
-		breaks:  []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
-		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.KillElector, sim.Crash, sim.Isolate, sim.WishPlanned),
-	},
-	{
 		name: "older-sessions-not-ended",
 		what: "a session of a newer term does not end those of older ones",
 		edits: []edit{

@@ -83,8 +83,16 @@ func table(verdicts []verdict) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", v.name, v.what, v.where(), by, seed)
 	}
+	b.WriteString(afterwards)
 	return b.String()
 }
+
+const afterwards = `
+Seeds are counted from 1, so each is also the number of lifetimes that it took. ` + "`make planted`" + ` hunts all of them again,
+` + "`go run ./sim/planted -only NAME`" + ` hunts one; ` + "`make test`" + ` plants each and tries its seed. Over the same seeds the unchanged
+program breaks nothing. Where a bug is made in several places it takes away a check together with the one behind it: either of
+the two alone would still hold. Where faults have to come in a certain order, they are given and the seed draws the rest.
+`
 
 // where are the files that are edited.
 func (b bug) where() string {
