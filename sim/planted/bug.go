@@ -86,7 +86,7 @@ func scripted(cluster *sim.Cluster, electors int, faults ...sim.Fault) sim.Optio
 	for i := range faults {
 		faults[i].Number = i
 	}
-	return sim.Options{Cluster: cluster, Electors: electors, Length: 25 * time.Second, Faults: faults}
+	return sim.Options{Cluster: cluster, Electors: electors, Length: 35 * time.Second, Faults: faults}
 }
 
 // on is a fault that meets one server, and at is when. Numbers are those of servers, from A on.

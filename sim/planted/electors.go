@@ -31,11 +31,15 @@ var electorBugs = []bug{
 		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Isolate, sim.Split),
 	},
 	{
-		name:    "intent-not-awaited",
-		what:    "an operation does not wait until what it is about to do is on record",
-		edits:   []edit{{"orchestrator/execute.go", "if !step.SaveFirst {", "if !step.SaveFirst || step.SaveFirst {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.LeaseObeyed, sim.Progress},
-		options: within(four, sim.CutStore, sim.StopStore, sim.Crash, sim.Split, sim.KillElector, sim.Isolate),
+		name:   "intent-not-awaited",
+		what:   "an operation does not wait until what it is about to do is on record",
+		edits:  []edit{{"orchestrator/execute.go", "if !step.SaveFirst {", "if !step.SaveFirst || step.SaveFirst {"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.LeaseObeyed, sim.Progress},
+		options: scripted(four, 2,
+			on(0, sim.Crash, 5*time.Second, 1500*time.Millisecond),
+			actor(sim.CutStore, 5*time.Second, 1), // D is elected, and nobody records it
+			on(0, sim.Split, 5200*time.Millisecond, 20*time.Second),
+			actor(sim.KillElector, 5400*time.Millisecond, 0)),
 	},
 	{
 		name:    "decision-forgotten",

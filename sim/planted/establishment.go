@@ -45,14 +45,7 @@ var establishmentBugs = []bug{
 		what:    "an attempt that gives up leaves what it stopped as it is",
 		edits:   []edit{{"reparent/operation.go", "op.Phase, op.PhaseAt, op.Tries = PhaseReleasing, now, 0\n\treturn op", "return op.finish(ending, now)"}},
 		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.Progress},
-		options: within(five, sim.Freeze, sim.DiskStall, sim.WishPlanned, sim.Isolate, sim.CutPair, sim.KillElector, sim.SlowApplier, sim.HugeWrite),
-	},
-	{
-		name:    "poison-not-undone",
-		what:    "an attempt that gives up leaves the primary poisoned",
-		edits:   []edit{{"reparent/release.go", "if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {", "if maybe(p.Silenced) && p.With == Demote && op.poisonedHere(before) {"}},
-		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.Progress},
-		options: within(five, sim.Freeze, sim.DiskStall, sim.WishEmergency, sim.Isolate, sim.CutPair, sim.KillElector),
+		options: scripted(three, 1, neverReady()...),
 	},
 	{
 		name:    "undone-after-the-marker",
@@ -61,4 +54,13 @@ var establishmentBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(three, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.Split, sim.DiskStall),
 	},
+}
+
+// neverReady is a change that is asked for while no replica applies what it receives in time, so that it has to give up.
+func neverReady() []sim.Fault {
+	return []sim.Fault{
+		on(1, sim.SlowApplier, 5*time.Second, 200*time.Second),
+		on(2, sim.SlowApplier, 5*time.Second, 200*time.Second),
+		on(1, sim.WishEmergency, 7*time.Second, 0),
+	}
 }

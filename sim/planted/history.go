@@ -9,11 +9,14 @@ import (
 // historyBugs choose the wrong one of the histories that were found.
 var historyBugs = []bug{
 	{
-		name:    "received-ignored",
-		what:    "the position of a server is what it has executed; what it has received and not applied is forgotten",
-		edits:   []edit{{"reparent/history.go", "all = append(all, op.read(m.Address, p.Reading.Position()))", "all = append(all, op.read(m.Address, p.Reading.Executed))"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.Progress},
-		options: within(four, sim.Split, sim.Split, sim.Split, sim.Split, sim.SlowApplier, sim.SlowApplier, sim.SlowApplier, sim.SlowApplier, sim.Crash),
+		name:   "received-ignored",
+		what:   "the position of a server is what it has executed; what it has received and not applied is forgotten",
+		edits:  []edit{{"reparent/history.go", "all = append(all, op.read(m.Address, p.Reading.Position()))", "all = append(all, op.read(m.Address, p.Reading.Executed))"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.Progress},
+		options: scripted(four, 1,
+			on(1, sim.SlowApplier, 4900*time.Millisecond, 10*time.Second),
+			on(0, sim.Split, 5*time.Second, 3*time.Second), // A and B here, C and D there
+			on(0, sim.Crash, 6500*time.Millisecond, 20*time.Second)),
 	},
 	{
 		name: "most-transactions-win",
@@ -43,7 +46,7 @@ var historyBugs = []bug{
 			{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead},
-		options: within(three, sim.HostDown, sim.HostDown, sim.HostDown, sim.Wipe, sim.Wipe, sim.Wipe),
+		options: scripted(three, 1, robbed()...),
 	},
 	{
 		name: "floor-from-a-restart",

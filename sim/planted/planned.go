@@ -32,10 +32,13 @@ var plannedBugs = []bug{
 		name: "demotion-not-verified",
 		what: "a planned change goes on although the old primary's answer to its demotion was lost",
 		edits: []edit{
+			{"reparent/establish.go", "mark.Within = op.allowed()", "mark.Within = mark.Within.Union(mark.Within)"},
 			{"reparent/planned.go", "if !r.Done() || !r.Observation.OK() {\n\t\top.Progress[op.From] = p", "if r.Outcome == No {\n\t\top.Progress[op.From] = p"},
 			{"reparent/planned.go", "o := r.Observation\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed", "o := *p.Reading\n\tif r.Observation.OK() {\n\t\to = r.Observation\n\t}\n\tp.Reading = &o\n\top.Progress[op.From] = p\n\top.Chosen = o.Executed"},
 		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
-		options: within(four, sim.WishPlanned, sim.Isolate, sim.Blind, sim.Freeze),
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: scripted(four, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.Blind, At: 5 * time.Second, Step: 29, Target: sim.OnServer, Server: 0, For: 10 * time.Second}),
 	},
 }
