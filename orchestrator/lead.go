@@ -61,6 +61,14 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 	c.reread(ctx)
 }
 
+// counting is what is on record, with a later change that this elector counted and could not save.
+func (c *cluster) counting(r record) record {
+	if c.record.Antiflap.Last.Term > r.Antiflap.Last.Term {
+		r.Antiflap = c.record.Antiflap
+	}
+	return r
+}
+
 // reread takes over what is on record, as far as it has changed: the record does so often, the lineage rarely.
 func (c *cluster) reread(ctx context.Context) {
 	r, _, err := c.o.store.Get(ctx, recordKey(c.name))
@@ -72,7 +80,7 @@ func (c *cluster) reread(ctx context.Context) {
 	recordSame, lineageSame := bytes.Equal(r.Value, c.read[0]), bytes.Equal(l.Value, c.read[1])
 	if !recordSame {
 		record, err = recordOf(r, c.name, c.ruleset)
-		record = record.from(c.now())
+		record = c.counting(record.from(c.now()))
 	}
 	if !lineageSame {
 		lineage, err2 = lineageOf(l, c.name)
@@ -171,6 +179,7 @@ const maxTerm = 1<<32 - 1
 // lead begins to act for the cluster, first of all by taking over what was left unfinished.
 func (c *cluster) lead(ctx context.Context, g gain) {
 	now := c.now()
+	g.record = c.counting(g.record)
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.read = [2][]byte{}

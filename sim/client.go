@@ -257,7 +257,7 @@ func (p *person) rescue(v orchestrator.View) {
 	p.blocked = w.clock.now
 	donor := w.richest()
 	for _, s := range w.members() {
-		if donor != nil && s != donor && s.state == processUp && !s.executed().Equal(donor.executed()) {
+		if donor != nil && s != donor && s.state == processUp && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
 			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })
@@ -304,6 +304,8 @@ func (p *person) clone(e *elector, s *server) {
 // overwrite clones a server and waits for it.
 func (p *person) overwrite(s, donor *server) {
 	done := newPromise[error](p.world.clock)
+	s.wiped++
+	s.uuid = s.drawUUID()       // under the old one it would give names again that others know for something else
 	s.serverID = s.hosts.nextID // under the old one it would skip what it wrote before and the donor lacks
 	s.hosts.nextID++
 	s.clone(donor.address, done.keep)
