@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,9 +18,10 @@ const (
 
 const recordAnew = "run: make planted"
 
-// A claim that nothing broken goes unnoticed is worth what it costs to break it. Each bug is planted in the real code,
-// one at a time, and the simulator has to notice each; over the same seeds the unchanged code keeps every promise.
-func TestEveryPlantedBugIsCaught(t *testing.T) {
+// A claim that nothing broken goes unnoticed is worth what it costs to break it. Each bug with a seed on record is planted
+// in the real code, one at a time, and the simulator has to notice each; over the same seeds the unchanged code keeps every
+// promise. Those without one are searched for by `make planted` only.
+func TestEveryPlantedBugOnRecordIsCaught(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), testDeadline)
 	defer cancel()
 	p, err := inProject(ctx, t.TempDir())
@@ -27,10 +29,13 @@ func TestEveryPlantedBugIsCaught(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &runner{project: p, bound: testBound, quick: true, out: t.Output()}
-	verdicts, err := r.all(ctx, bugs())
+	known := recorded()
+	chosen := slices.DeleteFunc(bugs(), func(b bug) bool { _, found := known[b.name]; return !found })
+	t.Logf("%d of %d bugs have a seed on record", len(chosen), len(bugs()))
+	verdicts, err := r.all(ctx, chosen)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
-		t.Fatalf("after %s %d of %d bugs are caught; the seeds on record are outdated (%v); %s", testDeadline, len(verdicts), len(bugs()), err, recordAnew)
+		t.Fatalf("after %s %d of %d bugs are caught; the seeds on record are outdated (%v); %s", testDeadline, len(verdicts), len(chosen), err, recordAnew)
 	case err != nil:
 		t.Fatal(err)
 	}
