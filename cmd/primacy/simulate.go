@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +52,8 @@ const (
 	electorsMost  = 7
 	parallelMost  = 1024
 	simulateSeeds = 1000
+	// simulateGarbage is by how many percent the memory may grow between two collections.
+	simulateGarbage = 400
 )
 
 func simulateCommand(s simulator) *cobra.Command {
@@ -114,6 +117,9 @@ func runSimulate(c *cobra.Command, s simulator, o simulateOptions) error {
 	}
 	if o.policies {
 		return checkPolicies(c, s, o, asJSON)
+	}
+	if os.Getenv("GOGC") == "" { // worlds are small and short-lived: collecting their garbage less often saves a fifth of the time
+		debug.SetGCPercent(simulateGarbage)
 	}
 	p, err := o.plan(c.Context(), newTerminal(c.ErrOrStderr(), os.Getenv))
 	if err != nil {
