@@ -97,7 +97,7 @@ func (c *conduct) trespassed() bool {
 // so what it leaves is not judged.
 func (c *conduct) begins(op reparent.Operation) {
 	if _, again := c.begun[op.ID]; again {
-		delete(c.begun, op.ID)
+		c.begun[op.ID] = stirrings{-1, -1}
 		return
 	}
 	c.begun[op.ID] = c.before
