@@ -37,16 +37,19 @@ var electorBugs = []bug{
 		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.LeaseObeyed, sim.Progress},
 		options: scripted(four, 2,
 			on(0, sim.Crash, 5*time.Second, 1500*time.Millisecond),
-			actor(sim.CutStore, 5*time.Second, 1), // D is elected, and nobody records it
+			between(1, 3, sim.CutPair, 5*time.Second, 0), // B hears nothing of D
+			actor(sim.CutStore, 5*time.Second, 1),        // D is elected, and nobody records it
 			on(0, sim.Split, 5200*time.Millisecond, 20*time.Second),
 			actor(sim.KillElector, 5400*time.Millisecond, 0)),
 	},
 	{
-		name:    "decision-forgotten",
-		what:    "an elector that takes a change over forgets the decision on record and undoes the change, although the marker may have been written",
-		edits:   []edit{{"reparent/takeover.go", "case op.Decision == nil:", "case op.Decision == nil || op.Phase == PhaseMarking && op.Kind != KindAdoption:"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(three, sim.WishPlanned, sim.KillElector, sim.PauseElector),
+		name:   "decision-forgotten",
+		what:   "an elector that takes a change over forgets the decision on record and undoes the change, although the marker may have been written",
+		edits:  []edit{{"reparent/takeover.go", "case op.Decision == nil:", "case op.Decision == nil || op.Phase == PhaseMarking && op.Kind != KindAdoption:"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: scripted(four, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.KillElector, At: 5 * time.Second, Step: 40, Target: sim.OnActor, For: time.Second}),
 	},
 	{
 		name: "restart-counts-as-acknowledged",

@@ -55,12 +55,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *record {
-		if err := saveRecorded(p, verdicts); err != nil {
+		if err := saveRecorded(p, merged(verdicts)); err != nil {
 			return err
 		}
 	}
 	if *docs != "" {
-		if err := intoPage(*docs, verdicts); err != nil {
+		if err := intoPage(*docs, merged(verdicts)); err != nil {
 			return err
 		}
 	}

@@ -32,8 +32,8 @@ func recorded() map[string]catch {
 	return all
 }
 
-// saveRecorded replaces what is on record of the bugs that were hunted.
-func saveRecorded(p project, verdicts []verdict) error {
+// merged is what is on record, brought up to date with what was hunted now.
+func merged(verdicts []verdict) map[string]catch {
 	all := recorded()
 	for _, v := range verdicts {
 		delete(all, v.name)
@@ -41,6 +41,11 @@ func saveRecorded(p project, verdicts []verdict) error {
 			all[v.name] = v.catch
 		}
 	}
+	return all
+}
+
+// saveRecorded puts catches on record.
+func saveRecorded(p project, all map[string]catch) error {
 	var text strings.Builder
 	text.WriteString("# The first seed that catches each planted bug, and by which invariant. Written by: make planted\n")
 	for _, b := range bugs() {
@@ -58,7 +63,7 @@ const (
 )
 
 // intoPage writes the table into a page, in place of the one that is there.
-func intoPage(file string, verdicts []verdict) error {
+func intoPage(file string, all map[string]catch) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("write the table of planted bugs: %w", err)
@@ -68,20 +73,20 @@ func intoPage(file string, verdicts []verdict) error {
 	if !begins || !ends {
 		return fmt.Errorf("write the table of planted bugs: %s lacks the line %s or %s", file, markBegin, markEnd)
 	}
-	page := before + markBegin + "\n\n" + table(verdicts) + "\n" + markEnd + after
+	page := before + markBegin + "\n\n" + table(all) + "\n" + markEnd + after
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
 // table is for people: what was planted, and what noticed it.
-func table(verdicts []verdict) string {
+func table(all map[string]catch) string {
 	var b strings.Builder
 	b.WriteString("| bug | what is wrong | where | caught by | at seed |\n|---|---|---|---|---|\n")
-	for _, v := range verdicts {
+	for _, planted := range bugs() {
 		seed, by := "not caught", ""
-		if v.Caught {
-			seed, by = strconv.FormatUint(v.Seed, 10), "`"+string(v.Invariant)+"`"
+		if c, caught := all[planted.name]; caught {
+			seed, by = strconv.FormatUint(c.Seed, 10), "`"+string(c.Invariant)+"`"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", v.name, v.what, v.where(), by, seed)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", planted.name, planted.what, planted.where(), by, seed)
 	}
 	b.WriteString(afterwards)
 	return b.String()
