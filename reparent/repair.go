@@ -40,7 +40,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		if c.Verb == Follow && quarantined(findings, f.Server) {
 			c, wanted = Command{Verb: Demote}, f.Code == topology.WritableReplica
 		}
-		if c.Verb == Follow && o.SemiSync.Waiters > 0 { // it will never be acknowledged there, and holds up whatever closes the server
+		if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 { // it will never be acknowledged there, and holds up whatever closes the server
 			c = Command{Verb: Fence}
 		}
 		if !wanted {
@@ -75,6 +75,9 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 		}
 		return followPrimary(f.Server, s, primary), true
 	case topology.SemiSyncSettings, topology.SemiSyncAsync:
+		if f.Server != primary.Address {
+			return Command{Verb: DisableSource}, f.Code == topology.SemiSyncSettings
+		}
 		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
 			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
 	}

@@ -60,6 +60,8 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadConnecting, 2003
 		}), "B", ""},
 		{"a replica in offline mode", trio().Edit("B", func(o *topology.Observation) { o.OfflineMode = true }), "B", Follow},
+		{"a replica that waits for acknowledgements of what it applies", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled = true }), "B", DisableSource},
+		{"a replica on which that holds up its applier", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.Waiters = true, 1 }), "B", Fence},
 		{"a writable replica", trio().Writable("B"), "B", Follow},
 		{"a writable replica with an errant transaction is closed", trio().Writable("B").Executed("B", "A:1-100, t1, B:1"), "B", Demote},
 		{"a read-only replica with an errant transaction is left alone", trio().Executed("B", "A:1-100, t1, B:1"), "B", ""},

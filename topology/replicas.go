@@ -42,6 +42,7 @@ func (q *inquiry) channel(o *Observation) []Finding {
 	if q.follows(o) {
 		found = append(found, q.receiver(o)...)
 		found = append(found, q.offline(o)...)
+		found = append(found, q.sourcing(o)...)
 	} else {
 		found = append(found, q.onChannel(o, WrongSource, SeverityWarning, RemedyReconcile,
 			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.leader), fmt.Sprintf("its source is %s", o.Replication.Source)))
@@ -87,6 +88,16 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 			"does not receive: its receiver was stopped without an error", fact)}
 	}
 	return nil
+}
+
+// sourcing reports a replica that waits for acknowledgements of what it applies: nobody gives them, for whoever follows it
+// has had those transactions from elsewhere. A candidate that was given up while we did not reach it can be left so.
+func (q *inquiry) sourcing(o *Observation) []Finding {
+	if !o.SemiSync.SourceEnabled || !q.led {
+		return nil
+	}
+	return []Finding{q.onChannel(o, SemiSyncSettings, SeverityWarning, RemedyReconcile,
+		"follows the primary and has its source side of semi-sync on: what it applies waits for acknowledgements that do not come", "rpl_semi_sync_source_enabled is ON")}
 }
 
 // offline reports a replica that clients cannot use: one that starts with offline_mode=ON, or that was fenced while it
