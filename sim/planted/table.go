@@ -37,7 +37,7 @@ func merged(verdicts []verdict) map[string]catch {
 	all := recorded()
 	for _, v := range verdicts {
 		delete(all, v.name)
-		if v.Caught {
+		if v.Caught && !v.guilty.Caught {
 			all[v.name] = v.catch
 		}
 	}
@@ -82,7 +82,7 @@ func table(all map[string]catch) string {
 	var b strings.Builder
 	b.WriteString("| bug | what is wrong | where | caught by | at seed |\n|---|---|---|---|---|\n")
 	for _, planted := range bugs() {
-		seed, by := "not caught", ""
+		seed, by := "not yet caught", ""
 		if c, caught := all[planted.name]; caught {
 			seed, by = strconv.FormatUint(c.Seed, 10), "`"+string(c.Invariant)+"`"
 		}
