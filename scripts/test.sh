@@ -49,7 +49,7 @@ with_servers() {
 
 run() { # run OPTIONS... -- PACKAGES...
   local code=0
-  go test -json -timeout 20m "$@" || code=$?
+  go test -json -timeout 45m "$@" || code=$?
   # 1 is a failed test, which has its own event. Anything else has none.
   [ "$code" -le 1 ] || event fail "go test ended with status $code"
 }
