@@ -57,7 +57,7 @@ var foundBugs = []bug{
 	{
 		name:    "waiting-replicas-are-not-fenced",
 		what:    "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
-		edits:   []edit{{"reparent/repair.go", "if c.Verb == Follow && o.SemiSync.Waiters > 0 {", "if c.Verb == Follow && o.SemiSync.Waiters > 1<<30 {"}},
+		edits:   []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
 		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
 		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.EmptyStore, sim.StopStore, sim.WishPlanned, sim.WishEmergency, sim.Isolate}, Electors: 2},
 	},

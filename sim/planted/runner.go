@@ -40,7 +40,7 @@ func (r *runner) all(ctx context.Context, chosen []bug) ([]verdict, error) {
 	if r.unchanged, err = r.project.buildUnchanged(ctx); err != nil {
 		return nil, err
 	}
-	if r.planted, err = r.project.build(ctx, bugs()); err != nil {
+	if r.planted, err = r.project.build(ctx, chosen); err != nil {
 		return nil, err
 	}
 	var verdicts []verdict
