@@ -57,7 +57,7 @@ func (s *server) accept(d *dump) {
 	case s.offline && !s.options.ReplicasExempt:
 		refuse(errOffline)
 	case s.uuid == d.from.uuid || s.serverID == d.from.serverID:
-		refuse(errSameServer)
+		refuse(errReplicaFatal)
 	case s.lacksHistory(d.exclude):
 		refuse(errNoSource)
 	default:

@@ -21,7 +21,7 @@ type receiver struct {
 	channel    *channel
 	state      receiverState
 	errno      int
-	semi       bool // it acknowledges: the replica side was on when it started
+	semi       bool // it acknowledges: the replica side was on when it started, or when it connected since
 	source     *server
 	sourceUUID gtid.UUID // as of the last connection
 	pipe       *pipe
@@ -100,7 +100,8 @@ func (r *receiver) request(p *pipe) {
 		return
 	}
 	s, source := r.channel.server, r.source
-	d := &dump{pipe: p, source: source, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: r.semi, exclude: s.position()}
+	r.semi = r.semi || s.semi.replica
+	d := &dump{pipe: p, source: source, replica: s, receiver: r, from: identity{s.uuid, s.serverID}, semi: s.semi.replica, exclude: s.position()}
 	p.send(callee, func() { source.inTurn(source.life, func() { source.accept(d) }) })
 }
 
@@ -125,11 +126,24 @@ func (r *receiver) connected(d *dump) {
 		r.timer.cancel()
 		r.state, r.dump, r.errno, r.sourceUUID = receiverOn, d, 0, d.uuid
 		r.beats, r.flowing = s.clock.now, true
-		if r.endStop() {
-			return
+		switch {
+		case r.endStop():
+		case r.semi && !d.semi:
+			r.giveUp(errReplicaFatal)
+		default:
+			r.listen()
 		}
-		r.listen()
 	})
+}
+
+// giveUp is the end of a thread that does not try again. One such end is a replica side that was switched off while the
+// thread ran: when it connects anew it asks for a dump without acknowledgements, and cannot read what it gets, since it
+// still expects one with them.
+func (r *receiver) giveUp(errno mysqlError) {
+	r.hear()
+	r.hangUp()
+	r.state, r.errno = receiverOff, int(errno)
+	r.channel.server.tell("receiver gives up", nil)
 }
 
 // refused is an attempt that failed.
@@ -142,9 +156,8 @@ func (r *receiver) refused(p *pipe, errno mysqlError) {
 		r.hangUp()
 		switch {
 		case r.endStop():
-		case errno == errNoSource || errno == errSameServer:
-			r.state, r.errno = receiverOff, int(errno)
-			s.tell("receiver gives up", nil)
+		case errno == errNoSource || errno == errReplicaFatal:
+			r.giveUp(errno)
 		default:
 			r.pause(int(errno))
 		}

@@ -119,6 +119,7 @@ type server struct {
 	skipReplicaStart                 bool // as this process was started
 	semi                             semiSync
 	commits                          []*commit   // in the binary log and not completed, in its order
+	together                         int         // how many of them, from the first on, wait as one
 	inFlight                         int         // commits that have begun and not ended
 	marking                          []gtid.GTID // of markers among them
 	nextNumber                       int64       // lowest number of our own that may be free

@@ -15,7 +15,7 @@ const (
 	errNoTable      mysqlError = 1146
 	errOffline      mysqlError = 3032
 	errNoSource     mysqlError = 13114 // the source cannot send what is asked for
-	errSameServer   mysqlError = 13117 // source and replica have one identity
+	errReplicaFatal mysqlError = 13117 // for example: source and replica have one identity
 	errNoConnection mysqlError = 2003
 	errLostSource   mysqlError = 2013
 )
@@ -73,8 +73,9 @@ func (s *server) errant(row int64, force bool) (*transaction, error) {
 	return t, nil
 }
 
-// closed tells whether super_read_only is in force: a SET that still waits is not.
-func (s *server) closed() bool { return s.superReadOnly && len(s.closings) == 0 }
+// closed tells whether super_read_only is in force: a SET that still waits is not, and where read_only is off nothing is
+// looked at.
+func (s *server) closed() bool { return s.readOnly && s.superReadOnly && len(s.closings) == 0 }
 
 // execute runs a transaction of a session, up to its commit.
 func (s *server) execute(on *guest, t *transaction, done func(error)) {
@@ -201,15 +202,8 @@ func (s *server) owned(u gtid.UUID) bool {
 // await queues a commit behind those that wait for acknowledgements already. Only the first counts as waiting.
 func (s *server) await(c *commit) {
 	s.commits = append(s.commits, c)
-	s.showHead()
-	if t := s.semi.timeout; t < topology.TimeoutInfinite {
-		s.later(t, func() { s.waitedTooLong(c) })
-	}
-}
-
-func (s *server) showHead() {
-	if len(s.commits) > 0 && s.commits[0].guest != nil {
-		s.commits[0].guest.doing = waitingForAck
+	if s.together == 0 {
+		s.lead()
 	}
 }
 
@@ -258,24 +252,26 @@ func (s *server) executedMore() {
 // closing is SET super_read_only=ON while it waits for the commits that are under way.
 type closing struct {
 	guest *guest
-	done  func(error)
-	timer timer
+	// readOnly tells that read_only was off when it began: it is switched on as well, and else left as it then is.
+	readOnly bool
+	done     func(error)
+	timer    timer
 }
 
 // closeForWrites is SET super_read_only = ON. It waits for the commits that are under way, and new ones queue behind it;
 // it gives up with 1205 after lockWait, or with 1317 when it is killed, and leaves nothing behind then. While it waits
 // super_read_only reads 1 and read_only 0, unless that was on before.
 func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(error)) {
-	if s.closed() {
-		done(nil)
+	switch {
+	case s.superReadOnly && len(s.closings) == 0:
+		done(nil) // it changes nothing, read_only included
 		return
-	}
-	if s.inFlight == 0 {
+	case s.inFlight == 0:
 		s.readOnly, s.superReadOnly = true, true
 		done(nil)
 		return
 	}
-	c := &closing{guest: on, done: done}
+	c := &closing{guest: on, readOnly: !s.readOnly, done: done}
 	s.superReadOnly = s.superReadOnly || !s.readOnly
 	s.closings = append(s.closings, c)
 	on.doing = closingWrites
@@ -286,8 +282,8 @@ func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(err
 func (s *server) giveUpClosing(c *closing, err error) {
 	c.timer.cancel()
 	s.closings = slices.DeleteFunc(s.closings, func(o *closing) bool { return o == c })
+	s.superReadOnly = false // also when others wait
 	if len(s.closings) == 0 {
-		s.superReadOnly = false
 		s.unblock()
 	}
 	c.done(err)
@@ -297,8 +293,9 @@ func (s *server) giveUpClosing(c *closing, err error) {
 func (s *server) closeNow() {
 	granted := s.closings
 	s.closings = nil
-	s.readOnly, s.superReadOnly = true, true
+	s.superReadOnly = true
 	for _, c := range granted {
+		s.readOnly = s.readOnly || c.readOnly
 		c.timer.cancel()
 		c.done(nil)
 	}
@@ -330,8 +327,14 @@ func (s *server) unblock() {
 	}
 }
 
-// setReadOnlyOff is SET read_only = OFF, which takes super_read_only along.
-func (s *server) setReadOnlyOff() { s.readOnly, s.superReadOnly = false, false }
+// setReadOnlyOff is SET read_only = OFF, which takes super_read_only along where that is in force, and leaves alone what
+// a SET that still waits lets read.
+func (s *server) setReadOnlyOff() {
+	s.readOnly = false
+	if len(s.closings) == 0 {
+		s.superReadOnly = false
+	}
+}
 
 // setSuperReadOnlyOff is SET super_read_only = OFF.
 func (s *server) setSuperReadOnlyOff() { s.superReadOnly = false }

@@ -132,7 +132,7 @@ func (s *server) end() {
 	}
 	s.knocking = nil
 	s.waiting, s.commits, s.closings, s.blocked, s.guests, s.turn = nil, nil, nil, nil, nil, channelTurn{}
-	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight = nil, nil, nil, nil, nil, 0
+	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight, s.together = nil, nil, nil, nil, nil, 0, 0
 	s.hosts.sourceChanged(s)
 }
 

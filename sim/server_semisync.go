@@ -51,35 +51,49 @@ func (s *server) acksFor(place int) int {
 
 // settle completes what has enough acknowledgements, in the order of the binary log.
 func (s *server) settle() {
-	for len(s.commits) > 0 {
+	for s.together > 0 && s.acksFor(s.commits[s.together-1].place) >= s.semi.acks {
+		s.letGo()
+	}
+}
+
+// lead has all that is in the binary log and not completed wait for acknowledgements together: they need those of the
+// last one, whose place stands for all, and their patience begins now. What comes later waits until they are through.
+func (s *server) lead() {
+	s.together = len(s.commits)
+	if s.together == 0 {
+		return
+	}
+	head := s.commits[0]
+	if head.guest != nil {
+		head.guest.doing = waitingForAck
+	}
+	if t := s.semi.timeout; t < topology.TimeoutInfinite {
+		s.later(t, func() { s.waitedTooLong(head) })
+	}
+}
+
+// letGo completes those that wait together.
+func (s *server) letGo() {
+	for n := s.together; n > 0; n-- {
 		c := s.commits[0]
-		acks := s.acksFor(c.place)
-		if acks < s.semi.acks {
-			return
-		}
-		s.commits = s.commits[1:]
-		s.showHead()
-		s.complete(c, acks)
+		s.commits, s.together = s.commits[1:], n-1
+		s.complete(c, s.acksFor(c.place))
+	}
+	if s.together == 0 { // else a commit that began meanwhile has done it
+		s.lead()
 	}
 }
 
 // fallBack lets all waiters go, with an OK that nobody's acknowledgement stands behind.
 func (s *server) fallBack() {
 	s.semi.active = false
-	for len(s.commits) > 0 {
+	for s.together > 0 {
+		s.unacknowledged()
 		s.letGo()
 	}
 }
 
-// letGo completes the one that waits.
-func (s *server) letGo() {
-	c := s.commits[0]
-	s.commits = s.commits[1:]
-	s.unacknowledged()
-	s.complete(c, s.acksFor(c.place))
-}
-
-// unacknowledged counts a commit that did not wait.
+// unacknowledged counts what did not wait to the end. Those that wait together count as one.
 func (s *server) unacknowledged() {
 	if s.semi.source {
 		s.semi.unacked++
@@ -109,7 +123,8 @@ func (s *server) disableSource(on *guest, done func(error)) {
 		return
 	}
 	s.semi.active = false
-	if len(s.commits) > 0 {
+	if s.together > 0 {
+		s.unacknowledged()
 		s.letGo()
 	}
 	s.semi.source = false // those behind it find it off, and are not counted
@@ -141,7 +156,7 @@ func (s *server) checkClients() {
 	}
 }
 
-// setReplicaSide is SET rpl_semi_sync_replica_enabled; a receiver reads it when it starts.
+// setReplicaSide is SET rpl_semi_sync_replica_enabled; a receiver reads it when it starts, and when it connects.
 func (s *server) setReplicaSide(on bool) { s.semi.replica = on }
 
 // semiSyncClients counts the connections of replicas that acknowledge; one that left counts for a moment longer.

@@ -655,6 +655,20 @@ func TestAFiniteTimeoutFallsBackSilentlyAndRecovers(t *testing.T) {
 	f.eventually("on again", func() bool { return f.a.semiSync().SourceActive })
 }
 
+func TestCommitsBehindTheFirstHaveTheirOwnPatienceAndWaitAndCountAsOne(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	first := f.write(f.a)
+	f.a.setTimeout(300 * time.Millisecond)
+	second, third := f.write(f.a), f.write(f.a)
+	f.stays("behind one without end", func() bool { return !first.heard && !second.heard && !third.heard })
+	f.a.acknowledge(f.b.serverID, f.a.commits[1].place)
+	f.pass(10 * time.Millisecond)
+	f.check("the second waits for what the third needs", first.ok() && !second.heard)
+	f.eventually("both are let go", func() bool { return second.ok() && third.ok() })
+	f.check("as one", f.a.unacked() == 1)
+}
+
 func TestTwoAcksMeanTwoServers(t *testing.T) {
 	f := newTrio(t)
 	f.a.setAcks(2)
@@ -932,7 +946,22 @@ func TestTwoServersOfOneIdentityDoNotReplicate(t *testing.T) {
 	f.exec(f.b, stopReceiver)
 	f.b.serverID = f.a.serverID
 	_ = f.b.startReceiver()
-	f.eventually("refused", func() bool { _, errno := f.b.receiver(); return errno == int(errSameServer) })
+	f.eventually("refused", func() bool { _, errno := f.b.receiver(); return errno == int(errReplicaFatal) })
+}
+
+func TestAReceiverReadsTheReplicaSideAnewWhenItConnectsAgain(t *testing.T) {
+	f := newTrio(t)
+	f.exec(f.b, stopReceiver)
+	f.b.setReplicaSide(false)
+	_ = f.b.startReceiver()
+	f.eventually("connected", func() bool { state, _ := f.b.receiver(); return state == topology.ThreadOn })
+	f.b.setReplicaSide(true)
+	f.c.setReplicaSide(false)
+	f.stays("as they were started", func() bool { return !f.b.channel.receiver.semi && f.c.channel.receiver.semi })
+	f.restart(f.a)
+	f.eventually("one that began to acknowledge", f.b.channel.receiver.acknowledges)
+	state, errno := f.c.receiver()
+	f.check("one that was to stop gives up", state == topology.ThreadOff && errno == int(errReplicaFatal))
 }
 
 func TestALateApplierShowsItsLag(t *testing.T) {
