@@ -120,11 +120,14 @@ func (op Operation) doubt(a topology.Address, l Leader) string {
 		return why
 	}
 	recovers, restarted := now.Settings.RelayLogRecovery, op.restartedSince(l, a, *now)
+	lacksBeginning := !now.Position().Contains(op.legit(op.foundation()))
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
-	case restarted && !now.Position().Contains(op.legit(op.foundation())):
+	case restarted && lacksBeginning:
 		return "it restarted and lacks even what the current leadership began with: its data may have been replaced"
+	case lacksBeginning && !op.seenWhole(l, *now):
+		return fmt.Sprintf("it lacks even what the current leadership began with, and what %s had committed when it was last seen: its data may have been replaced before that", l.Address)
 	case recovers && !op.seenWhole(l, *now):
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
 	}

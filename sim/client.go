@@ -255,7 +255,12 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	p.blocked = w.clock.now
-	donor := w.richest()
+	donor := w.richest(v)
+	if donor != nil && !donor.executed().Contains(w.judge.promised.all()) {
+		w.tell("operator", "rescues: starts the applier of %s", donor.address)
+		w.byHand(donor, func(_ *guest, done func(error)) { done(donor.startApplier()) })
+		return
+	}
 	for _, s := range w.members() {
 		if donor != nil && s != donor && s.state == processUp && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
@@ -271,15 +276,18 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 }
 
-// richest is a running server with the latest term that has executed all that was promised, and as little else as any;
-// nil when there is none.
-func (w *world) richest() *server {
+// richest is a running server with the latest term that holds all that was promised, and as little else as any; rather
+// one that is not known to hold what nobody else should. It is nil when there is none.
+func (w *world) richest(v orchestrator.View) *server {
 	var best *server
 	var term uint32
+	errant := func(s *server) bool { return wantsRebuilding(v.Roles[s.address], v.Findings, s.address) }
 	for _, s := range w.members() {
 		m, _ := topology.HighestMarker(s.position())
-		if s.state == processUp && s.executed().Contains(w.judge.promised.all()) &&
-			(best == nil || m.Term > term || m.Term == term && best.executed().Contains(s.executed())) {
+		switch {
+		case s.state != processUp || !s.position().Contains(w.judge.promised.all()):
+		case best == nil, m.Term > term, m.Term == term && errant(best) && !errant(s),
+			m.Term == term && errant(best) == errant(s) && best.position().Contains(s.position()):
 			best, term = s, m.Term
 		}
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -91,6 +92,11 @@ func (c *conduct) trespassed() bool {
 	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
 		return f.Kind == OpenByHand || f.Kind == OldStore || f.Kind == EmptyStore
 	})
+}
+
+// forgot tells whether the store lost what it knew.
+func (c *conduct) forgot() bool {
+	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool { return f.Kind == OldStore || f.Kind == EmptyStore })
 }
 
 // begins notes what had happened by then. An operation that is taken over may meet what its first elector has under way,
@@ -192,6 +198,9 @@ func (c *conduct) needed(op reparent.Operation) {
 	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
 		return
 	}
+	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && c.forgot() {
+		return // how that change ended was on record once, and is to be found out again
+	}
 	w.violated(NoNeedlessChange, "%s is to be replaced (%s), and it completes writes", p.address, op.Cause)
 }
 
@@ -224,7 +233,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 		}
 		receiver, _ := s.receiver()
 		switch {
-		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned:
+		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned && op.Progress[m.Address].With == reparent.Poison:
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
 		case s.offline && before.Writable:
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)

@@ -138,11 +138,26 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 	for i := range faults {
 		faults[i] = drawFault(r, pick(on, r.IntN(total)), length)
 	}
+	faults = append(faults, turns(r, kinds, length)...)
 	slices.SortStableFunc(faults, func(a, b Fault) int { return int(a.At - b.At) })
 	for i := range faults {
 		faults[i].Number = i
 	}
 	return faults
+}
+
+// turns are reasons for changes of the primary, which most lifetimes have some of whatever else goes wrong in them: it is
+// between and during changes that the other faults do harm.
+func turns(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
+	var all []Fault
+	for range r.IntN(7) {
+		f := drawFault(r, [...]Kind{WishPlanned, WishPlanned, Crash}[r.IntN(3)], length)
+		f.Target, f.Step, f.At = OnPrimary, 0, time.Duration(r.Int64N(int64(length)))
+		if slices.Contains(kinds, f.Kind) {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 func swarm(r *rand.Rand, kinds []Kind) []Kind {

@@ -32,8 +32,8 @@ type judge struct {
 	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
 	fewest  int                // the least number of acks that any ruleset of this world wants
 
-	established  map[uint32]time.Duration // when the marker of each term was first acknowledged
-	changes      []change
+	established  map[uint32]change // by term: whose marker was acknowledged
+	finished     map[uint32]bool   // those of them that an elector saw through
 	acknowledges time.Duration // when an operator last lifted a window; negative for never
 	conduct      *conduct
 }
@@ -53,13 +53,13 @@ type change struct {
 	at   time.Duration
 	term uint32
 	kind reparent.Kind
-	to   topology.Address
-	life int // of the new primary's process
+	to   *server
+	life int // of its process
 }
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]time.Duration{},
+		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
 		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
@@ -154,7 +154,7 @@ func (j *judge) marked(s *server, t *transaction) {
 		}
 	}
 	if _, again := j.established[t.decision.Term]; !again {
-		j.established[t.decision.Term] = j.world.clock.now
+		j.established[t.decision.Term] = change{j.world.clock.now, t.decision.Term, reparent.Kind(t.decision.Kind), s, s.life}
 	}
 	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
@@ -191,31 +191,38 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 
 // changed takes in a change that was established. Several electors may tell of the same one, and a paused one much later.
 func (j *judge) changed(op reparent.Operation) {
-	w := j.world
-	if slices.ContainsFunc(j.changes, func(c change) bool { return c.term == op.Term }) {
+	if j.finished[op.Term] {
 		return
 	}
-	to := w.hosts.at(op.To)
+	j.finished[op.Term] = true
 	if op.Kind != reparent.KindAdoption {
-		w.report.Changes++
+		j.world.report.Changes++
 	}
 	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
-	now := change{at: j.established[op.Term], term: op.Term, kind: op.Kind, to: op.To, life: to.life}
-	if op.Automatic && op.Kind == reparent.KindEmergency && len(j.changes) > 0 {
-		j.window(j.changes[len(j.changes)-1], now)
+	now, marked := j.established[op.Term]
+	if before, changed := j.before(op.Term); marked && changed && op.Automatic && op.Kind == reparent.KindEmergency {
+		j.window(before, now)
 	}
-	j.changes = append(j.changes, now)
+}
+
+// before is the change before a term: the last one that an elector saw through, or after which writes were completed.
+func (j *judge) before(term uint32) (latest change, found bool) {
+	for t, c := range j.established {
+		if t < term && t > latest.term && (j.finished[t] || j.completers[t] != gtid.UUID{}) {
+			latest, found = c, true
+		}
+	}
+	return latest, found
 }
 
 // window claims that an automatic change kept to the anti-flapping window that the one before it opened, unless
 // something lifted it. What may lift it is judged here by what really happened, and generously.
 func (j *judge) window(before, now change) {
 	s := j.world.cluster.Antiflap
-	if before.kind != reparent.KindEmergency || before.term >= now.term || now.at-before.at >= s.Window {
+	if before.kind != reparent.KindEmergency || now.at-before.at >= s.Window {
 		return
 	}
-	led := j.world.hosts.at(before.to)
-	gone := led.state != processUp || led.life != before.life
+	gone := before.to.state != processUp || before.to.life != before.life
 	lifted, age := j.acknowledges >= before.at, now.at-before.at
 	if lifted || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
 		return

@@ -19,7 +19,7 @@ const clusterName = "shop"
 // published time within which writes complete again; it includes what a person needs to lift a window and to rebuild
 // quarantined servers as the runbook says.
 const (
-	lengthDefault = 45 * time.Second
+	lengthDefault = 54 * time.Second
 	graceMax      = 90 * time.Second
 	adoptedWithin = 15 * time.Second
 	restAtLeast   = 2 * time.Second
@@ -207,7 +207,7 @@ func (w *world) live() {
 
 // adopt waits until the cluster's first term is on record: before that nothing is promised.
 func (w *world) adopt() {
-	adopted := func() bool { return w.judge.latest > 0 || len(w.judge.changes) > 0 && w.judge.fewest == 0 }
+	adopted := func() bool { return w.judge.latest > 0 || len(w.judge.finished) > 0 && w.judge.fewest == 0 }
 	w.clock.runUntil(adoptedWithin, func() bool { return w.broken() || adopted() })
 	if !adopted() && !w.broken() {
 		w.violated(Progress, "the cluster was not adopted within %s: %s", adoptedWithin, w.state())
