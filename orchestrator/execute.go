@@ -85,7 +85,7 @@ func (x *execution) drive(op reparent.Operation) reparent.Operation {
 
 func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {
 	if !step.SaveFirst {
-		x.journal.push(op)
+		x.journal.follow(op, x.c.now())
 		return nil
 	}
 	if err := x.journal.ensure(ctx, op); err != nil {
@@ -146,7 +146,8 @@ type journal struct {
 	closed bool
 	saved  reparent.Operation
 	tries  int
-	err    error // of the last attempt
+	err    error     // of the last attempt
+	kept   time.Time // when something was last pushed
 }
 
 func newJournal(x *execution) *journal {
@@ -198,8 +199,20 @@ func (j *journal) save(op reparent.Operation) error {
 	return j.x.lease.Put(ctx, first, second)
 }
 
+// followEvery is how old what is on record of an operation may get: it tells readers, and a successor finds out for
+// itself how far the operation got. What has to be there for safety's sake is saved first.
+const followEvery = 500 * time.Millisecond
+
+// follow saves how far the operation has got, now and then.
+func (j *journal) follow(op reparent.Operation, now time.Time) {
+	if since := now.Sub(j.kept); since < 0 || since >= followEvery {
+		j.push(op)
+	}
+}
+
 // push replaces what waits to be saved. Only the operation's task calls it.
 func (j *journal) push(op reparent.Operation) {
+	j.kept = j.x.c.now()
 	j.mu.Lock()
 	j.pushed = &op
 	j.mu.Unlock()

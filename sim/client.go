@@ -33,7 +33,7 @@ const patienceOfClients = 5 * time.Second
 func (w *world) connect(name string, chance *rand.Rand) *client {
 	c := &client{world: w, name: name, place: w.network.join(name), process: w.clock.newProcess(name)}
 	c.chance = rand.New(rand.NewPCG(chance.Uint64(), chance.Uint64()))
-	c.every = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}[c.chance.IntN(3)]
+	c.every = []time.Duration{250 * time.Millisecond, 600 * time.Millisecond, 1200 * time.Millisecond}[c.chance.IntN(3)]
 	c.base = int64(len(w.clients)+1) << 32
 	c.process.spawn(c.work)
 	return c

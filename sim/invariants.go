@@ -34,7 +34,7 @@ type judge struct {
 
 	established  map[uint32]change // by term: whose marker was acknowledged
 	finished     map[uint32]bool   // those of them that an elector saw through
-	acknowledges time.Duration // when an operator last lifted a window; negative for never
+	acknowledges time.Duration     // when an operator last lifted a window; negative for never
 	conduct      *conduct
 }
 
