@@ -44,7 +44,11 @@ type outcome struct {
 type tally struct {
 	lifetimes int
 	first     ended
+	seeds     []uint64 // of some of them, in order
 }
+
+// talliedSeeds is how many seeds are named for one invariant.
+const talliedSeeds = 20
 
 // all simulates what is planned, until it is done, a promise is broken, or ctx ends. Numbers are handed out in order and
 // each that was handed out is run to its end; so which broken lifetime is the first does not depend on who is faster.
@@ -147,6 +151,9 @@ func (o *outcome) count(i sim.Invariant, e ended) {
 		o.broken[i] = t
 	}
 	t.lifetimes++
+	at, _ := slices.BinarySearch(t.seeds, e.life.seed)
+	t.seeds = slices.Insert(t.seeds, at, e.life.seed)
+	t.seeds = t.seeds[:min(len(t.seeds), talliedSeeds)]
 	if e.number < t.first.number {
 		t.first = e
 	}

@@ -133,6 +133,11 @@ func (t *terminal) tallies(o *outcome) {
 	}
 	t.table([]column{{title: "BROKEN", style: func(string) style { return red }}, {title: "LIFETIMES", right: true}, {title: "FIRST SEED", right: true}}, rows)
 	for _, i := range o.invariants() {
+		if seeds := o.broken[i].seeds; len(seeds) > 1 {
+			t.say("%s: seeds %s", i, list(seeds))
+		}
+	}
+	for _, i := range o.invariants() {
 		first := o.broken[i].first
 		t.again(first.life.again(first.life.options))
 	}
@@ -167,6 +172,8 @@ type brokenAnswer struct {
 	AtMS      int64  `json:"at_ms"`
 	Text      string `json:"text"`
 	Again     string `json:"again"`
+	// Seeds are the first of those that broke it, up to twenty.
+	Seeds []uint64 `json:"seeds"`
 }
 
 type lifetimeAnswer struct {
@@ -245,7 +252,7 @@ func answerOf(o *outcome, p plan) simulationAnswer {
 		v := broken(first.report)[i]
 		a.Broken = append(a.Broken, brokenAnswer{
 			Invariant: string(i), Lifetimes: o.broken[i].lifetimes, Seed: first.life.seed,
-			AtMS: v.At.Milliseconds(), Text: v.Text, Again: first.life.again(first.life.options),
+			AtMS: v.At.Milliseconds(), Text: v.Text, Again: first.life.again(first.life.options), Seeds: o.broken[i].seeds,
 		})
 	}
 	return a
