@@ -124,13 +124,17 @@ func (op Operation) chooseHistory() (choice, *Obstacle) {
 	}
 	valid, known := op.validity(top.marker)
 	if !known {
-		return choice{}, &Obstacle{
-			Code:    "unknown_marker",
-			Message: fmt.Sprintf("%s holds the marker of %s, which is not on record: the store is older than the servers", top.address, top.marker),
-			Remedy:  "wait for this elector to take the record over from the servers' journals, or restore the store",
-		}
+		return choice{}, unknownMarker(top.address, top.marker)
 	}
 	return op.weigh(all, top, valid)
+}
+
+func unknownMarker(holder topology.Address, m topology.Marker) *Obstacle {
+	return &Obstacle{
+		Code:    "unknown_marker",
+		Message: fmt.Sprintf("%s holds the marker of %s, which is not on record: the store is older than the servers", holder, m),
+		Remedy:  "wait for this elector to take the record over from the servers' journals, or restore the store",
+	}
 }
 
 // validity is what a marker says about the servers that hold it and those that do not: which part of

@@ -37,7 +37,10 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 // preflight asks whether there is a primary that can step down.
 func (op Operation) preflight(in Intent) *Obstacle {
 	primary := in.Snapshot.Server(op.From)
+	holder, unrecorded := op.unrecorded(in.Snapshot)
 	switch {
+	case holder != "":
+		return unknownMarker(holder, unrecorded)
 	case op.From == "":
 		return &Obstacle{Code: "no_primary", Message: "no established primary is on record", Remedy: "a cluster without a primary takes: primacy emergency " + op.Cluster}
 	case !primary.OK():
@@ -68,6 +71,28 @@ func (op Operation) unsettled() string {
 		}
 	}
 	return ""
+}
+
+// unrecorded finds a server that knows of a leadership after the current one that is not on record: whoever leads under
+// it would not be asked to step down. No server when there is none.
+func (op Operation) unrecorded(s topology.Snapshot) (topology.Address, topology.Marker) {
+	current, _ := op.History.Current()
+	for _, m := range op.Ruleset.Members {
+		o := s.Server(m.Address)
+		if !o.OK() {
+			continue
+		}
+		for _, marker := range topology.Markers(o.Position()) {
+			if marker.Term >= current.Term && !op.onRecord(marker) {
+				return m.Address, marker
+			}
+		}
+	}
+	return "", topology.Marker{}
+}
+
+func (op Operation) onRecord(m topology.Marker) bool {
+	return slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Marker() == m })
 }
 
 // pick elects among the replicas as the snapshot shows them. The old primary counts as a follower, for it

@@ -51,6 +51,11 @@ func TestWhatStandsAgainstAPlannedChangeIsFoundBeforeAnythingIsTouched(t *testin
 		{"it was read later than the primary and holds more", func(b *topologytest.Builder) { b.Positions("A:1-120, t1", "B") }, "B", ""},
 		{"its receiver is stopped", func(b *topologytest.Builder) { b.Stopped("B") }, "B", "no_candidate"},
 		{"a later term is unsettled", func(b *topologytest.Builder) { b.Term(1, "A", "A:1-10").Intent(2, "C", "A:1-100, t1") }, "B", "unsettled"},
+		{"a server knows of a later term that is not on record", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, t3", "C") }, "B", "unknown_marker"},
+		{"a server has received the marker of a later term that is not on record", func(b *topologytest.Builder) { b.Received("C", "t3") }, "B", "unknown_marker"},
+		{"a server still holds the marker of an earlier term", func(b *topologytest.Builder) {
+			b.Term(2, "A", "A:1-10, t1").Positions("A:1-100, t1, t2", "A", "B", "C")
+		}, "B", ""},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

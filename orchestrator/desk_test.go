@@ -1,0 +1,129 @@
+package orchestrator
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// desk is a cluster's loop that nothing drives: a test looks, acts and asks in it by hand. Its servers stand still and
+// refuse every command; its store keeps documents in memory, and its clock is the test's.
+type desk struct {
+	*cluster
+	now       time.Time
+	servers   []topology.Observation
+	journals  map[topology.Address][]topology.Decision
+	documents map[string][]byte
+	terms     uint64
+	sent      []reparent.Command
+}
+
+// deskOf has an elector hold the lock of the built cluster, with what the builder has on record.
+func deskOf(t *testing.T, b *topologytest.Builder) *desk {
+	t.Helper()
+	d := &desk{now: topologytest.Now, servers: b.Snapshot().Servers, journals: map[topology.Address][]topology.Decision{}, documents: map[string][]byte{}}
+	settings := Settings{
+		Elector: "elector-2", Limits: topologytest.Limits, Antiflap: antiflap.Defaults(), Automation: true, Runtime: deskClock{desk: d},
+		Clusters: []ClusterSettings{{Name: "shop", Ruleset: b.Ruleset()}},
+	}
+	d.cluster = New(settings, deskFleet{d}, deskStore{d}, NewStream(nil)).clusters["shop"]
+	d.lineage.History = topology.History{Leaderships: b.History().Leaderships, Leaders: b.History().Leaders}
+	d.lease, d.record.SavedAt = deskLease{d}, d.now
+	d.sessionTerm = d.lineage.highestTerm()
+	return d
+}
+
+// look has the loop see its servers as they are.
+func (d *desk) look(t *testing.T) {
+	t.Helper()
+	d.cluster.look(t.Context())
+}
+
+// round is a round of probes that the loop acts on, and the end of what it began.
+func (d *desk) round(t *testing.T) {
+	t.Helper()
+	d.cluster.round(t.Context(), round{began: d.now, servers: d.servers})
+	d.workers.Wait()
+	for d.next(t.Context()) {
+	}
+}
+
+type deskClock struct {
+	Process
+	desk *desk
+}
+
+func (c deskClock) Now() time.Time { return c.desk.now }
+
+type deskFleet struct{ *desk }
+
+func (deskFleet) Watch(string, []topology.Address) {}
+
+func (f deskFleet) Observe(context.Context, string) []topology.Observation { return f.servers }
+
+func (deskFleet) Signals(func(Signal)) {}
+
+func (f deskFleet) Do(_ context.Context, batch Batch) []reparent.Result {
+	f.sent = append(f.sent, batch.Commands...)
+	results := make([]reparent.Result, len(batch.Commands))
+	for i := range results {
+		results[i] = reparent.Result{Outcome: reparent.No, Reason: reparent.ReasonRefused}
+	}
+	return results
+}
+
+func (f deskFleet) Journal(_ context.Context, a topology.Address) ([]topology.Decision, error) {
+	return f.desk.journals[a], nil
+}
+
+func (f deskFleet) Probe(_ context.Context, a topology.Address) topology.Observation {
+	return topology.Snapshot{Servers: f.servers}.Server(a)
+}
+
+type deskStore struct{ *desk }
+
+func (deskStore) Acquire(ctx context.Context, _ string) (Lease, error) { return nil, ctx.Err() }
+
+func (deskStore) Holder(context.Context, string) (string, error) { return "elector-2", nil }
+
+func (s deskStore) Get(_ context.Context, key string) (Document, bool, error) {
+	value, found := s.documents[key]
+	return Document{Key: key, Value: value}, found, nil
+}
+
+func (deskStore) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
+
+func (deskStore) Ready(context.Context) error { return nil }
+
+type deskLease struct{ *desk }
+
+func (deskLease) Held(time.Time) bool { return true }
+
+func (deskLease) Context() context.Context { return context.Background() }
+
+func (l deskLease) Put(_ context.Context, docs ...Document) error {
+	for _, d := range docs {
+		l.documents[d.Key] = d.Value
+	}
+	return nil
+}
+
+func (l deskLease) Update(_ context.Context, key string, edit func([]byte) ([]byte, error)) error {
+	value, err := edit(l.documents[key])
+	if err == nil {
+		l.documents[key] = value
+	}
+	return err
+}
+
+func (l deskLease) NextTerm(_ context.Context, above uint64) (uint64, error) {
+	l.desk.terms = max(l.desk.terms, above) + 1
+	return l.desk.terms, nil
+}
+
+func (deskLease) Release(context.Context) error { return nil }
