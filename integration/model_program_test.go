@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ const (
 	replicaOn     deed = "replica side on, on"
 	replicaOff    deed = "replica side off, on"
 	setAcks       deed = "ack count on"
-	shortTimeout  deed = "timeout of 300 ms on"
+	shortTimeout  deed = "timeout of 5 s on"
 	noTimeout     deed = "timeout off, on"
 	closeWrites   deed = "super_read_only=ON on"
 	superOff      deed = "super_read_only=OFF on"
@@ -176,8 +177,40 @@ func programOf(seed uint64) modelProgram {
 	for length := 10 + w.IntN(12); len(w.acts) < length; {
 		w.scene()
 	}
-	p.actions = w.acts
+	for _, a := range w.acts {
+		p.actions = append(p.actions, a.apart()...)
+	}
 	return p
+}
+
+// still are the verbs that set nothing in motion on servers at rest.
+var still = []reparent.Verb{reparent.Read, reparent.Freeze, reparent.Detach, reparent.AwaitApplied, reparent.AwaitAckers}
+
+// apart makes an action of each command of an action that has several, if what one sets in motion could meet another:
+// commits that are let go, receivers that connect, connections that are cut. A batch's commands come right after each
+// other, and those for several servers at the same time, so which is first would be chance, on real servers and in the
+// model alike.
+func (a action) apart() []action {
+	if !a.races() {
+		return []action{a}
+	}
+	all := make([]action, len(a.orders))
+	for i := range a.orders {
+		all[i] = a
+		all[i].orders = a.orders[i : i+1]
+	}
+	return all
+}
+
+// races tells whether a command that sets something in motion has others behind it or on other servers.
+func (a action) races() bool {
+	for i, o := range a.orders {
+		elsewhere := func(other order) bool { return other.server != o.server }
+		if !slices.Contains(still, o.verb) && (i < len(a.orders)-1 || slices.ContainsFunc(a.orders, elsewhere)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *author) chance(p float64) bool { return w.Float64() < p }
@@ -199,7 +232,8 @@ func (w *author) command(elector string, orders ...order) {
 	w.acts = append(w.acts, action{deed: electorActs, elector: elector, term: term, orders: orders})
 }
 
-// deadline bounds every command: long enough for all that does not hang.
+// deadline bounds every command of the model, where all that does not hang ends long before it. On real servers it bounds
+// only what hangs in the model.
 const deadline = 2500 * time.Millisecond
 
 // scene adds an action, or a few that belong together.

@@ -112,8 +112,9 @@ func (r *realServers) close() error {
 	return errors.Join(errs...)
 }
 
-// play carries an action out as far as it goes by itself. What it answers is the results of commands.
-func (r *realServers) play(a action, commands []reparent.Command, row int64) ([]reparent.Result, error) {
+// play carries an action out as far as it goes by itself. What it answers is the results of commands. A server that is to
+// end in order and does not is an error if that is what is expected.
+func (r *realServers) play(a action, commands []reparent.Command, row int64, inOrder bool) ([]reparent.Result, error) {
 	on := r.cast[a.server]
 	switch a.deed {
 	case electorActs:
@@ -130,7 +131,7 @@ func (r *realServers) play(a action, commands []reparent.Command, row int64) ([]
 		}
 		return nil, nil
 	case shutDownProcess:
-		return nil, r.shutDown(on)
+		return nil, r.shutDown(on, inOrder)
 	case freezeProcess:
 		return nil, r.freeze(on)
 	case thawProcess:
@@ -158,18 +159,25 @@ func (r *realServers) freeze(on *actor) error {
 	return on.Freeze()
 }
 
-// shutDown gives a server the time that a service manager gives it, in which a client may hear OK.
-func (r *realServers) shutDown(on *actor) error {
+// hangsFor is how long a server may take to end that is expected to wait on its way out, for somebody to kill it.
+const hangsFor = 5 * time.Second
+
+// shutDown ends a server in order or, when that is what is expected, kills it while it hangs.
+func (r *realServers) shutDown(on *actor, inOrder bool) error {
 	if on.State() == local.Frozen {
 		return on.Kill()
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, stopPatience)
+	bound := hangsFor
+	if inOrder {
+		bound = patienceOfModel
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, bound)
 	defer cancel()
 	err := on.Stop(ctx)
-	if ctx.Err() != nil {
-		return on.Kill()
+	if ctx.Err() == nil || inOrder {
+		return err
 	}
-	return err
+	return on.Kill()
 }
 
 // byHand is the superuser's statement.
@@ -197,7 +205,7 @@ var manual = map[deed]string{
 	replicaOn:     "SET GLOBAL rpl_semi_sync_replica_enabled = ON",
 	replicaOff:    "SET GLOBAL rpl_semi_sync_replica_enabled = OFF",
 	setAcks:       "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = $acks",
-	shortTimeout:  "SET GLOBAL rpl_semi_sync_source_timeout = 300",
+	shortTimeout:  "SET GLOBAL rpl_semi_sync_source_timeout = 5000",
 	noTimeout:     "SET GLOBAL rpl_semi_sync_source_timeout = 4294967295",
 	closeWrites:   "SET GLOBAL super_read_only = ON",
 	superOff:      "SET GLOBAL super_read_only = OFF",

@@ -42,7 +42,7 @@ func seeds() []uint64 {
 			return []uint64{seed}
 		}
 	}
-	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288} // the long ones have shown differences once
+	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288, 4163645640, 3070082357, 1903481931} // the long ones have shown differences once
 	fresh, _ := strconv.Atoi(os.Getenv("PRIMACY_MODEL_PROGRAMS"))
 	for range max(1, fresh) {
 		all = append(all, uint64(rand.Uint32()))
@@ -52,7 +52,7 @@ func seeds() []uint64 {
 
 // compare plays a program and, when it shows a difference, looks for a shorter one that does.
 func (th *theatre) compare(t *testing.T, p modelProgram) {
-	at, difference, err := th.firstDifference(t.Context(), p)
+	at, difference, err := th.firstDifference(t.Context(), p, patienceOfModel)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, p)
 	}
@@ -65,8 +65,11 @@ func (th *theatre) compare(t *testing.T, p modelProgram) {
 	t.Logf("shorter: %s\n%s", difference, p)
 }
 
-// shrinkTime bounds the search for a shorter program.
-const shrinkTime = 90 * time.Second
+// shrinkTime bounds the search for a shorter program. Its verdicts may be rash, for the full program's stands.
+const (
+	shrinkTime     = 90 * time.Second
+	shrinkPatience = 9 * time.Second
+)
 
 // shrunk leaves actions out, the last first, as long as the sides still differ in the end. Other differences than the
 // first are as good.
@@ -75,7 +78,7 @@ func (th *theatre) shrunk(ctx context.Context, p modelProgram, difference string
 	for i := len(p.actions) - 2; i >= 0 && time.Since(began) < shrinkTime; i-- {
 		shorter := p
 		shorter.actions = slices.Delete(slices.Clone(p.actions), i, i+1)
-		if _, still, err := th.firstDifference(ctx, shorter); err == nil && still != "" {
+		if _, still, err := th.firstDifference(ctx, shorter, shrinkPatience); err == nil && still != "" {
 			p, difference = shorter, still
 		}
 	}
@@ -83,13 +86,14 @@ func (th *theatre) shrunk(ctx context.Context, p modelProgram, difference string
 }
 
 // firstDifference plays a program on both sides until they differ.
-func (th *theatre) firstDifference(ctx context.Context, p modelProgram) (at int, difference string, err error) {
+func (th *theatre) firstDifference(ctx context.Context, p modelProgram, patience time.Duration) (at int, difference string, err error) {
 	real, err := openReal(ctx, th, p.boots)
 	if err != nil {
 		return 0, "", err
 	}
 	c, err := newComparison(real, p)
 	if err == nil {
+		c.patience = patience
 		at, difference, err = c.play(p)
 		c.model.Close()
 	}
@@ -109,6 +113,10 @@ type comparison struct {
 	sides [2]view // the model's, the real servers'
 	// unacked is how many commits the real servers' processes had completed without their acknowledgements before.
 	unacked []int64
+	// patience is how long the real servers may take to get where the model is at rest.
+	patience time.Duration
+	// inOrder tells whether the server that was shut down last in the model ended by itself.
+	inOrder bool
 }
 
 // view is what a side looked like when it rested last, and when the program began.
@@ -174,11 +182,17 @@ func (c *comparison) step(a action) (difference string, err error) {
 	if !ended {
 		return "the model's commands never end", nil
 	}
-	realResults, err := c.real.play(a, c.commands(a, c.sides[1]), c.rows)
+	commands := c.commands(a, c.sides[1])
+	for i, r := range modelResults {
+		if r.Took < deadline*9/10 { // what does not hang may take as long as it takes
+			commands[i].Deadline = patienceOfModel
+		}
+	}
+	realResults, err := c.real.play(a, commands, c.rows, c.inOrder)
 	if err != nil {
 		return "", err
 	}
-	c.model.Rest(20 * time.Second)
+	c.model.Rest(30 * time.Second)
 	var fromModel, fromReal state
 	results(&fromModel, a.orders, modelResults)
 	results(&fromReal, a.orders, realResults)
@@ -194,6 +208,15 @@ func (c *comparison) leftOut(a action) bool {
 	case startApplier, changeSource:
 		// Without a source an applier runs on nothing, and a channel is one by file and position: the model has neither.
 		return c.sides[0].now[a.server].Replication == nil
+	case shutDownProcess:
+		// A server on its way out ends all sessions, one after the other, and lets the commit go that SET super_read_only
+		// waits for. What this statement and the writes behind it hear, and whether these happen, is up to who comes first:
+		// measured were OK, 1317, 1290 and a lost connection.
+		return c.sides[0].now[a.server].Stall.ReadOnlyWait
+	case purge:
+		// FLUSH BINARY LOGS waits for commits that wait for acknowledgements, with a lock on the log that everybody else then
+		// waits for as well. The model purges what is before them.
+		return c.sides[0].now[a.server].SemiSync.Waiters > 0
 	case electorActs:
 		return c.stopsByChance(a)
 	}
@@ -234,7 +257,7 @@ func (c *comparison) playModel(a action) (results []reparent.Result, ended bool)
 	case startProcess:
 		m.Start(on)
 	case shutDownProcess:
-		m.ShutDown(on)
+		c.inOrder = m.ShutDown(on)
 	case freezeProcess:
 		m.Freeze(on)
 	case thawProcess:
@@ -267,7 +290,7 @@ func (c *comparison) byHand(a action) *sim.Told {
 	case setAcks:
 		return m.SetAcks(on, a.acks)
 	case shortTimeout:
-		return m.SetTimeout(on, 300*time.Millisecond)
+		return m.SetTimeout(on, 5*time.Second)
 	case noTimeout:
 		return m.SetTimeout(on, 0)
 	case closeWrites, superOff:
@@ -291,9 +314,10 @@ func (c *comparison) observeModel() []topology.Observation {
 	return seen
 }
 
-// patienceOfModel is how long the real servers may take to get where the model is at rest: a login that the source does
-// not answer takes replica_net_timeout, and another attempt as long again.
-const patienceOfModel = 9 * time.Second
+// patienceOfModel is how long the real servers may take to get where the model is at rest before they are said to differ.
+// It is far more than any machine needs: a login that the source does not answer takes replica_net_timeout, another
+// attempt as long again, and a commit whose patience is finite five seconds.
+const patienceOfModel = time.Minute
 
 // agrees waits until the real servers look like the model at rest, twice in a row.
 func (c *comparison) agrees() (difference string, err error) {
@@ -308,7 +332,7 @@ func (c *comparison) agrees() (difference string, err error) {
 			same++
 			continue
 		}
-		if same = 0; time.Since(began) > patienceOfModel {
+		if same = 0; time.Since(began) > c.patience {
 			return difference, nil
 		}
 		if err := c.real.pause(); err != nil {

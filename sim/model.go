@@ -229,10 +229,16 @@ func (m *Model) sets(on topology.Address, what func(*server)) *Told {
 	return m.does(on, func(s *server) error { what(s); return nil })
 }
 
-// Kill ends a process as kill -9 does; Start starts it; ShutDown ends it in order; Freeze and Thaw are SIGSTOP and
-// SIGCONT.
-func (m *Model) Kill(server topology.Address)     { m.hosts.at(server).kill() }
-func (m *Model) Start(server topology.Address)    { m.hosts.at(server).boot() }
-func (m *Model) ShutDown(server topology.Address) { m.hosts.at(server).shutDown() }
-func (m *Model) Freeze(server topology.Address)   { m.hosts.at(server).freeze() }
-func (m *Model) Thaw(server topology.Address)     { m.hosts.at(server).thaw() }
+// Kill ends a process as kill -9 does; Start starts it; Freeze and Thaw are SIGSTOP and SIGCONT.
+func (m *Model) Kill(server topology.Address)   { m.hosts.at(server).kill() }
+func (m *Model) Start(server topology.Address)  { m.hosts.at(server).boot() }
+func (m *Model) Freeze(server topology.Address) { m.hosts.at(server).freeze() }
+func (m *Model) Thaw(server topology.Address)   { m.hosts.at(server).thaw() }
+
+// ShutDown has a process end in order, and tells whether it does; else it is killed on its way out.
+func (m *Model) ShutDown(server topology.Address) (inOrder bool) {
+	s := m.hosts.at(server)
+	inOrder = !s.hangsOnItsWayOut()
+	s.shutDown()
+	return inOrder
+}

@@ -139,13 +139,17 @@ func (s *server) end() {
 // shutDown stops the process in order. Whoever waits for acknowledgements hears OK without one, if no more than one
 // acker is missing. Else the server waits for them on its way out, until somebody loses patience and kills it.
 func (s *server) shutDown() {
-	if s.state != processUp || len(s.commits) > 0 && s.semiSyncClients() < s.semi.acks-1 {
+	if s.state != processUp || s.hangsOnItsWayOut() {
 		s.kill()
 		return
 	}
 	s.tell("shut down", nil)
 	s.fallBack()
 	s.end()
+}
+
+func (s *server) hangsOnItsWayOut() bool {
+	return len(s.commits) > 0 && s.semiSyncClients() < s.semi.acks-1
 }
 
 // boot starts a dead process. It takes a second or two until it serves; commits that nobody acknowledged are complete
