@@ -109,21 +109,23 @@ func (c *cluster) evident(ctx context.Context, now time.Time) bool {
 	return true
 }
 
-// shownBy tells whether servers show that a leadership was established.
+// shownBy tells whether servers show that a leadership was established: the very process that was chosen has completed
+// the marker, waits for as many acknowledgements as the policy asks for, and is open. Where another server is open too,
+// somebody has undone what the leadership rests on, and nothing is shown.
 func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) bool {
-	p := s.Server(l.Primary)
+	p, needed := s.Server(l.Primary), r.AcksNeeded(l.Primary)
 	for i := range s.Servers {
 		if s.Servers[i].Reach.OK() && s.Servers[i].Term() > l.Term {
 			return false
 		}
 	}
 	return p.OK() && !p.ReadOnly && p.UUID == l.PrimaryUUID && p.Incarnation == l.Incarnation && p.Executed.Has(l.Marker().GTID()) &&
-		(r.AcksNeeded(l.Primary) == 0 || p.SemiSync.Verified())
+		(needed == 0 || p.SemiSync.Verified()) && p.SemiSync.Acks >= needed && !s.WritableBeside(l.Primary)
 }
 
 // recovered builds a cluster's history from the decisions in its servers' journals. The latest decision
-// counts as established only if its primary shows the marker as executed and takes writes; else its
-// outcome is unknown, and it stands beside the established one before it.
+// counts as established only if its primary shows that it leads; else its outcome is unknown, and it stands
+// beside the established one before it.
 func recovered(recorded topology.History, decisions []topology.Decision, s topology.Snapshot) (topology.History, string) {
 	slices.SortFunc(decisions, func(a, b topology.Decision) int { return int(int64(a.Term) - int64(b.Term)) })
 	decisions = slices.CompactFunc(decisions, func(a, b topology.Decision) bool { return a.Hash == b.Hash })
@@ -171,8 +173,7 @@ func unexplained(decisions []topology.Decision, s topology.Snapshot) string {
 // revoked all earlier primaries before its marker was sent, so the one before it stands for them.
 func settledLeaderships(decisions []topology.Decision, s topology.Snapshot) []topology.Leadership {
 	last := decisions[len(decisions)-1]
-	p := s.Server(last.Primary)
-	if p.Writable() && p.UUID == last.PrimaryUUID && p.Executed.Has(last.Marker().GTID()) {
+	if shownBy(topology.Leadership{Decision: last}, s, s.Ruleset) {
 		return []topology.Leadership{{Decision: last, EstablishedAt: last.DecidedAt}}
 	}
 	var all []topology.Leadership

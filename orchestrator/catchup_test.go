@@ -7,6 +7,7 @@ import (
 
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
 )
 
 // decided is a decision that honours some before it.
@@ -26,6 +27,53 @@ func holder(a topology.Address, uuid byte, writable bool, decisions ...topology.
 		o.Executed = o.Executed.Union(d.Marker().Set())
 	}
 	return o
+}
+
+// ledBy is a cluster in which B was chosen for term 2, has completed the marker and takes writes.
+func ledBy(b *topologytest.Builder) *topologytest.Builder {
+	return b.Acks(1).Primary("B").Term(1, "A", "A:1-10").Intent(2, "B", "A:1-10, t1")
+}
+
+// TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledged asks both who finds a change of unknown
+// outcome on record, and who takes the record over from the journals.
+func TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledged(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		change      func(*topologytest.Builder)
+		established bool
+	}{
+		{"it serves as it was chosen", func(*topologytest.Builder) {}, true},
+		{"it waits for far more acknowledgements, and is offline: a later change poisoned it in vain", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Acks, o.OfflineMode = topology.PoisonAcks, true })
+		}, true},
+		{"it restarted, which completes what nobody acknowledged", func(b *topologytest.Builder) { b.Restarted("B").Writable("B") }, false},
+		{"its commits wait for fewer acknowledgements than the policy asks for", func(b *topologytest.Builder) {
+			b.Acks(2).Edit("B", func(o *topology.Observation) { o.SemiSync.Acks = 1 })
+		}, false},
+		{"its commits wait for nothing", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.SemiSync.SourceActive = false })
+		}, false},
+		{"it stops waiting after a time", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Timeout = time.Second })
+		}, false},
+		{"the primary before it is open again", func(b *topologytest.Builder) { b.Writable("A") }, false},
+		{"it is closed", func(b *topologytest.Builder) { b.ReadOnly("B") }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := ledBy(topologytest.Cluster("A", "B", "C"))
+			row.change(b)
+			d := deskOf(t, b)
+			d.look(t)
+			if d.evident(t.Context(), d.now) != row.established {
+				t.Errorf("by evidence it is established: %t", !row.established)
+			}
+			all := b.History().Leaderships
+			h, why := recovered(topology.History{}, []topology.Decision{all[0].Decision, all[1].Decision}, d.snapshot)
+			if current, _ := h.Current(); why != "" || (current.Term == 2) != row.established {
+				t.Errorf("by the journals term %d is established: %s", current.Term, why)
+			}
+		})
+	}
 }
 
 func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {

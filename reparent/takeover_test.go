@@ -124,6 +124,45 @@ func TestAMarkerProvesNothingOnAProcessThatRestarted(t *testing.T) {
 	}
 }
 
+// reopened is an old primary that somebody has opened again by hand: the same process, and one of its ackers follows it.
+func (w *world) reopened(a, acker topology.Address) {
+	p, s := w.servers[a], w.servers[acker]
+	p.readOnly, p.superReadOnly, p.offline, p.semiSource, p.acks = false, false, false, true, 1
+	s.source, s.channel, s.receiver = a, true, true
+	w.flow()
+}
+
+func TestAMarkerProvesNothingWhileAnotherServerIsOpenAgain(t *testing.T) {
+	for _, in := range []Phase{PhaseMarking, PhaseOpening} {
+		w := newWorld(1, "A", "B", "C")
+		e := &elector{world: w, name: "elector-2"}
+		op := e.driven(w.planned("B"), in)
+		if in == PhaseMarking {
+			e.send(op, op.Next())
+		}
+		w.reopened("A", "C")
+		if op = e.takeOver(op); op.State != StateFailed || code(op.Obstacle) != "interrupted" {
+			t.Errorf("in phase %s: %s in %s, %+v", in, op.State, op.Phase, op.Obstacle)
+		}
+	}
+}
+
+func TestWhatAReopenedPrimaryAnsweredIsNotGivenUpByFinishingTheChange(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-2"}
+	op := e.driven(w.planned("B"), PhaseMarking)
+	e.send(op, op.Next())
+	w.reopened("A", "C")
+	if y := w.write("A"); !w.answered.Has(y) {
+		t.Fatal("A does not complete y")
+	}
+	w.broken = nil // that two servers could complete writes was somebody's doing
+	w.concluded(e.takeOver(op))
+	if end := w.emergency(); end.State != StateBlocked || code(end.Obstacle) != "below_floor" {
+		t.Errorf("%s %+v", end.State, end.Obstacle)
+	}
+}
+
 func TestWhatIsKnownToBeAcknowledgedNeedsNoFurtherSight(t *testing.T) {
 	e, op := interrupted(t, PhaseOpening)
 	e.world.cut = topology.Servers("B")

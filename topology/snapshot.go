@@ -117,6 +117,11 @@ func (s Snapshot) Reached() ServerSet {
 	return s.where(func(o *Observation) bool { return o.Reach.OK() })
 }
 
+// WritableBeside tells whether ordinary clients can write on any other server than this one, as far as was seen.
+func (s Snapshot) WritableBeside(a Address) bool {
+	return !s.where(func(o *Observation) bool { return o.Address != a && o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }).IsEmpty()
+}
+
 func (s *Snapshot) where(keep func(*Observation) bool) ServerSet {
 	var kept []Address
 	for i := range s.Servers {
