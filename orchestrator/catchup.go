@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) boo
 // counts as established only if its primary shows that it leads; else its outcome is unknown, and it stands
 // beside the established one before it.
 func recovered(recorded topology.History, decisions []topology.Decision, s topology.Snapshot) (topology.History, string) {
-	slices.SortFunc(decisions, func(a, b topology.Decision) int { return int(int64(a.Term) - int64(b.Term)) })
+	slices.SortFunc(decisions, func(a, b topology.Decision) int { return cmp.Compare(a.Term, b.Term) })
 	decisions = slices.CompactFunc(decisions, func(a, b topology.Decision) bool { return a.Hash == b.Hash })
 	h := topology.History{Leaders: slices.Clone(recorded.Leaders)}
 	for i, d := range decisions {
@@ -143,45 +144,58 @@ func recovered(recorded topology.History, decisions []topology.Decision, s topol
 			h.Leaders = append(h.Leaders, d.PrimaryUUID)
 		}
 	}
-	if missing := unexplained(decisions, s); missing != "" {
-		return h, missing
+	if len(decisions) > 0 {
+		h.Leaderships = settledLeaderships(decisions, s)
 	}
-	h.Leaderships = settledLeaderships(decisions, s)
-	for _, l := range recorded.Leaderships {
-		if l.Term > h.Leaderships[len(h.Leaderships)-1].Term {
-			h.Leaderships = append(h.Leaderships, l)
-		}
-	}
-	return h, ""
+	h.Leaderships = append(h.Leaderships, unresolved(recorded, h, decisions)...)
+	slices.SortFunc(h.Leaderships, func(a, b topology.Leadership) int { return cmp.Compare(a.Term, b.Term) })
+	return h, unexplained(h, s)
 }
 
-// unexplained names a marker that is later than every decision that was found.
-func unexplained(decisions []topology.Decision, s topology.Snapshot) string {
-	var highest uint32
-	for _, d := range decisions {
-		highest = max(highest, d.Term)
+// unresolved are the recorded leaderships that the journals say nothing of and do not end: those later than all of them,
+// and those of unknown outcome that are later than the established one.
+func unresolved(recorded, h topology.History, decisions []topology.Decision) []topology.Leadership {
+	current, _ := h.Current()
+	var last uint32
+	if n := len(decisions); n > 0 {
+		last = decisions[n-1].Term
 	}
+	return slices.DeleteFunc(slices.Clone(recorded.Leaderships), func(l topology.Leadership) bool {
+		told := slices.ContainsFunc(decisions, func(d topology.Decision) bool { return d.Term == l.Term })
+		return told || l.Term < last && (l.Established() || l.Term < current.Term)
+	})
+}
+
+// unexplained names a server that would still know of a leadership that is not on record. Its marker was received and not
+// applied, as a rule: to record the rest would not help, and would be tried again without end.
+func unexplained(h topology.History, s topology.Snapshot) string {
+	current, _ := h.Current()
 	for _, o := range s.Servers {
-		if o.Term() > highest {
-			return fmt.Sprintf("%s holds the marker of term %d and no reached server has its row in _primacy.journal yet", o.Address, o.Term())
+		m, _ := topology.HighestMarker(o.Position())
+		onRecord := func(l topology.Leadership) bool { return l.Marker() == m }
+		if m.Term >= current.Term && m.Term > 0 && !slices.ContainsFunc(h.Leaderships, onRecord) {
+			return fmt.Sprintf("%s holds the marker of term %d and no reached server has its row in _primacy.journal yet", o.Address, m.Term)
 		}
 	}
 	return ""
 }
 
 // settledLeaderships are the decisions whose primaries may still complete writes. Whoever made the latest
-// revoked all earlier primaries before its marker was sent, so the one before it stands for them.
+// revoked all earlier primaries before its marker was sent, so the one that it honours stands for those before it. Those
+// after that one were left out; what became of them is unknown, and their markers may still be shown.
 func settledLeaderships(decisions []topology.Decision, s topology.Snapshot) []topology.Leadership {
 	last := decisions[len(decisions)-1]
 	if shownBy(topology.Leadership{Decision: last}, s, s.Ruleset) {
 		return []topology.Leadership{{Decision: last, EstablishedAt: last.DecidedAt}}
 	}
-	var all []topology.Leadership
+	all := []topology.Leadership{{Decision: last}}
 	for _, d := range slices.Backward(decisions[:len(decisions)-1]) {
-		if last.Base.Has(d.Marker().GTID()) { // what the latest decision left out was never established
+		if last.Base.Has(d.Marker().GTID()) {
 			all = append(all, topology.Leadership{Decision: d, EstablishedAt: d.DecidedAt})
 			break
 		}
+		all = append(all, topology.Leadership{Decision: d})
 	}
-	return append(all, topology.Leadership{Decision: last})
+	slices.Reverse(all)
+	return all
 }

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledg
 func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
 	first := decided(1, "A", 1)
 	second := decided(2, "B", 2, first)
-	withoutSecond := decided(3, "A", 1, first)
+	withoutSecond, later := decided(3, "A", 1, first), decided(3, "B", 2, first)
 	forged := second
 	forged.Primary = "C"
 	foreign := second
@@ -99,12 +100,15 @@ func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
 	}{
 		{"the latest primary serves", []topology.Decision{second, first}, servers(holder("A", 1, false, first, second), holder("B", 2, true, first, second)), "", 2, 0},
 		{"the latest primary is read-only", []topology.Decision{first, second}, servers(holder("B", 2, false, first, second)), "", 1, 1},
-		{"the one before it was left out by the latest", []topology.Decision{first, second, withoutSecond}, servers(holder("A", 1, false, first, withoutSecond)), "", 1, 1},
+		{"the one before it was left out by the latest", []topology.Decision{first, second, withoutSecond}, servers(holder("A", 1, false, first, withoutSecond)), "", 1, 2},
 		{"another server answers at its address", []topology.Decision{first, second}, servers(holder("B", 9, true, first, second)), "", 1, 1},
 		{"a row was changed", []topology.Decision{first, forged}, servers(), "hash", 0, 0},
 		{"a row of another cluster", []topology.Decision{foreign}, servers(), "other", 0, 0},
 		{"one term was decided twice", []topology.Decision{first, second, twice}, servers(), "twice", 0, 0},
 		{"a later marker without its row", []topology.Decision{first}, servers(holder("C", 3, false, second)), "term 2", 0, 0},
+		{"a marker between two rows without its own", []topology.Decision{first, withoutSecond}, servers(holder("C", 3, false, second)), "term 2", 0, 0},
+		{"a marker before the latest primary's that serves, without its row", []topology.Decision{first, later},
+			servers(holder("B", 2, true, first, later), holder("C", 3, false, second)), "", 3, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			h, why := recovered(topology.History{}, row.decisions, row.snapshot)
@@ -120,6 +124,55 @@ func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {
 			}
 			if len(h.Leaders) != 2 {
 				t.Errorf("leaders %v", h.Leaders)
+			}
+		})
+	}
+}
+
+// TestARecordIsTakenOverOnceAndThenThePrimaryIsReplaced has a decision that the latest one left out, whose marker one
+// server still shows, while the latest one's primary is gone.
+func TestARecordIsTakenOverOnceAndThenThePrimaryIsReplaced(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(1).Term(1, "A", "A:1-10").Intent(3, "C", "A:1-90, t1").Intent(4, "D", "A:1-100, t1")
+	b.Positions("A:1-100, t1, t4", "A", "B", "E").Positions("A:1-100, t1, t3", "C").ReadOnly("A").Dead("D")
+	d := deskOf(t, b)
+	for _, l := range d.lineage.History.Leaderships {
+		d.journals["C"] = append(d.journals["C"], l.Decision)
+	}
+	d.lineage.History.Leaderships = d.lineage.History.Leaderships[:1]
+	d.round(t)
+	if d.storeBehind() || len(d.lineage.History.Leaderships) != 3 {
+		t.Fatalf("%d leaderships on record, refused %q", len(d.lineage.History.Leaderships), d.refusal)
+	}
+	d.round(t)
+	if len(d.sent) == 0 {
+		t.Errorf("nothing is done: %q", d.refusal)
+	}
+}
+
+func TestARecordThatIsTakenOverKeepsWhatTheJournalsDoNotEnd(t *testing.T) {
+	first, third := decided(1, "A", 1), decided(3, "C", 3, decided(1, "A", 1))
+	fourth, sixth := decided(4, "D", 4, first), decided(6, "E", 5, first)
+	unknown := func(d topology.Decision) topology.Leadership { return topology.Leadership{Decision: d} }
+	recorded := topology.History{Leaderships: []topology.Leadership{
+		{Decision: first, EstablishedAt: first.DecidedAt}, unknown(third), unknown(sixth),
+	}}
+	for _, row := range []struct {
+		name  string
+		open  bool // the latest primary by the journals serves
+		terms []uint32
+	}{
+		{"the latest primary is closed", false, []uint32{1, 3, 4, 6}},
+		{"the latest primary serves", true, []uint32{4, 6}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := topology.Snapshot{Cluster: "shop", Servers: []topology.Observation{holder("D", 4, row.open, first, fourth)}}
+			h, why := recovered(recorded, []topology.Decision{first, fourth}, s)
+			var terms []uint32
+			for _, l := range h.Leaderships {
+				terms = append(terms, l.Term)
+			}
+			if why != "" || !slices.Equal(terms, row.terms) {
+				t.Errorf("%v on record: %s", terms, why)
 			}
 		})
 	}
