@@ -146,8 +146,10 @@ type journal struct {
 	closed bool
 	saved  reparent.Operation
 	tries  int
-	err    error     // of the last attempt
-	kept   time.Time // when something was last pushed
+	err    error // of the last attempt
+
+	kept        time.Time // when something was last pushed
+	established bool      // and whether it was established by then
 }
 
 func newJournal(x *execution) *journal {
@@ -203,16 +205,17 @@ func (j *journal) save(op reparent.Operation) error {
 // itself how far the operation got. What has to be there for safety's sake is saved first.
 const followEvery = 500 * time.Millisecond
 
-// follow saves how far the operation has got, now and then.
+// follow saves how far the operation has got, now and then, and that it was established at once: a successor that does
+// not reach the new primary would have to take the change for one that never came to be.
 func (j *journal) follow(op reparent.Operation, now time.Time) {
-	if since := now.Sub(j.kept); since < 0 || since >= followEvery {
+	if since := now.Sub(j.kept); since < 0 || since >= followEvery || !op.Established.IsZero() && !j.established {
 		j.push(op)
 	}
 }
 
 // push replaces what waits to be saved. Only the operation's task calls it.
 func (j *journal) push(op reparent.Operation) {
-	j.kept = j.x.c.now()
+	j.kept, j.established = j.x.c.now(), !op.Established.IsZero()
 	j.mu.Lock()
 	j.pushed = &op
 	j.mu.Unlock()

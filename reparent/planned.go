@@ -231,7 +231,7 @@ func (op Operation) applyPreparing(commands []Command, results []Result, now tim
 // on a candidate with a backlog would be slow to acknowledge and hold every commit up; and right before
 // the primary steps down.
 func (op Operation) measureCommands() []Command {
-	return []Command{op.command(Read, op.From, op.Timing.Follow)}
+	return []Command{op.command(Read, op.From, op.Timing.Follow), op.command(Read, op.To, op.Timing.Follow)}
 }
 
 func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time) Operation {
@@ -241,6 +241,15 @@ func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time)
 		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s could not be read: %s", op.From, results[0].Detail)}, now)
 	case o.Incarnation != op.Known[op.From].Incarnation || !o.Writable():
 		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s restarted or was closed meanwhile", op.From)}, now)
+	}
+	if candidate := results[1].Observation; candidate.OK() {
+		if extra := candidate.Position().Subtract(openTo(o.Executed, o)); !extra.IsEmpty() { // whoever is attached to it takes that over
+			return op.giveUp(StateUndone, "gate", Obstacle{
+				Code:    "errant_candidate",
+				Message: fmt.Sprintf("%s holds %s, which the primary does not have: somebody wrote there", op.To, extra),
+				Remedy:  "settle its errant transactions or choose another candidate",
+			}, now)
+		}
 	}
 	p := op.Progress[op.From]
 	p.Reading = &o

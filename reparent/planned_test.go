@@ -186,6 +186,17 @@ func TestACandidateThatIsGoneIsNotAskedFiftyTimes(t *testing.T) {
 	}
 }
 
+func TestAWriteOnTheCandidateAfterItWasChosenIsSeenBeforeAnybodyIsAttached(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhaseMeasuring)
+	w.servers["B"].commit(w.servers["B"].next(), false)
+	op = w.must(t, op)
+	if op.State != StateUndone || code(op.Obstacle) != "errant_candidate" || w.servers["A"].readOnly || w.servers["C"].source != "A" {
+		t.Errorf("%s %+v, A closed %t, C follows %s", op.State, op.Obstacle, w.servers["A"].readOnly, w.servers["C"].source)
+	}
+}
+
 func TestAPrimaryThatRestartedMeanwhileIsNotDemoted(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	e := &elector{world: w, name: "elector-1"}

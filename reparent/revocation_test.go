@@ -278,6 +278,20 @@ func TestLostEvidenceCountsForRevocationAndNotForAbsence(t *testing.T) {
 	}
 }
 
+func TestAServerThatLacksTheBeginningProvesNothingUnlessAFloorHoldsWhatTheLeaderHad(t *testing.T) {
+	// B was seen with new data before, and has not restarted since: only A, which restarted meanwhile, may still hold what B
+	// had acknowledged once. What A shows after a restart is no floor.
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-5", "B").Positions("A:1-99", "C")
+	in := intentOf(b)
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "below_floor" {
+		t.Errorf("with a floor: %+v", obstacle)
+	}
+	in.History.Floor = gtid.Set{}
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+		t.Errorf("without: %+v", obstacle)
+	}
+}
+
 func TestARestartThatOnlyTheUptimeShowsIsNoticed(t *testing.T) {
 	// The last sight of B is after its restart already: nothing but the age of its process tells.
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) {

@@ -205,10 +205,11 @@ func (j *judge) changed(op reparent.Operation) {
 	}
 }
 
-// before is the change before a term: the last one that an elector saw through, or after which writes were completed.
+// before is the change before a term: the last one that an elector saw through, or after which writes were completed. A
+// planned one counts once it is established: it ends the window.
 func (j *judge) before(term uint32) (latest change, found bool) {
 	for t, c := range j.established {
-		if t < term && t > latest.term && (j.finished[t] || j.completers[t] != gtid.UUID{}) {
+		if t < term && t > latest.term && (c.kind == reparent.KindPlanned || j.finished[t] || j.completers[t] != gtid.UUID{}) {
 			latest, found = c, true
 		}
 	}
