@@ -111,8 +111,8 @@ func (c *cluster) evident(ctx context.Context, now time.Time) bool {
 }
 
 // shownBy tells whether servers show that a leadership was established: the very process that was chosen has completed
-// the marker, waits for as many acknowledgements as the policy asks for, and is open. Where another server is open too,
-// somebody has undone what the leadership rests on, and nothing is shown.
+// the marker, waits for as many acknowledgements as the policy asks for, and is open. Where another server leads
+// too, somebody has undone what the leadership rests on, and nothing is shown.
 func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) bool {
 	p, needed := s.Server(l.Primary), r.AcksNeeded(l.Primary)
 	for i := range s.Servers {
@@ -121,7 +121,7 @@ func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) boo
 		}
 	}
 	return p.OK() && !p.ReadOnly && p.UUID == l.PrimaryUUID && p.Incarnation == l.Incarnation && p.Executed.Has(l.Marker().GTID()) &&
-		(needed == 0 || p.SemiSync.Verified()) && p.SemiSync.Acks >= needed && !s.WritableBeside(l.Primary)
+		(needed == 0 || p.SemiSync.Verified()) && p.SemiSync.Acks >= needed && !s.LedBeside(l.Primary)
 }
 
 // recovered builds a cluster's history from the decisions in its servers' journals. The latest decision

@@ -57,7 +57,13 @@ func TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledg
 		{"it stops waiting after a time", func(b *topologytest.Builder) {
 			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Timeout = time.Second })
 		}, false},
-		{"the primary before it is open again", func(b *topologytest.Builder) { b.Writable("A") }, false},
+		{"the primary before it is open again, and waits for acknowledgements", func(b *topologytest.Builder) {
+			b.Writable("A").Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.SourceActive = true, true })
+		}, false},
+		{"the primary before it is open again, and no policy asks for acknowledgements", func(b *topologytest.Builder) {
+			b.Policy(topology.Policy{Kind: topology.PolicyNone}).Writable("A")
+		}, false},
+		{"somebody has opened a replica, which waits for nothing", func(b *topologytest.Builder) { b.Writable("A") }, true},
 		{"it is closed", func(b *topologytest.Builder) { b.ReadOnly("B") }, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

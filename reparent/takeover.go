@@ -16,7 +16,7 @@ const Interrupted = "interrupted"
 // As long as no decision is on record no marker was sent, and what was done is undone. With a decision
 // on record the marker may have been written: when its candidate, the same process as then, shows it as
 // committed under verified semi-sync, the marker was acknowledged and the change is carried to its end,
-// unless another server takes writes again meanwhile: the revocation that the change rests on no longer holds.
+// unless another server leads again meanwhile: the revocation that the change rests on no longer holds.
 // Otherwise the outcome stays unknown, and the next change revokes the candidate together with the
 // leader before it.
 func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snapshot, now time.Time) Operation {
@@ -35,7 +35,7 @@ func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snaps
 		return op
 	case op.Decision == nil:
 		return op.undo(snapshot, now)
-	case !snapshot.WritableBeside(op.To) && (!op.MarkedAt.IsZero() || op.committed(snapshot.Server(op.To))):
+	case !snapshot.LedBeside(op.To) && (!op.MarkedAt.IsZero() || op.committed(snapshot.Server(op.To))):
 		return op.carryOn(now)
 	case op.Kind == KindAdoption:
 		return op.fail("resume", Obstacle{Code: Interrupted, Message: "the adoption was interrupted; it is tried again"}, now)

@@ -117,9 +117,13 @@ func (s Snapshot) Reached() ServerSet {
 	return s.where(func(o *Observation) bool { return o.Reach.OK() })
 }
 
-// WritableBeside tells whether ordinary clients can write on any other server than this one, as far as was seen.
-func (s Snapshot) WritableBeside(a Address) bool {
-	return !s.where(func(o *Observation) bool { return o.Address != a && o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }).IsEmpty()
+// LedBeside tells whether another server than this one takes writes as a primary does, as far as was seen: it is open, and
+// its commits wait for acknowledgements, or the ruleset asks for none. A replica that somebody has merely opened answers
+// clients without any, which nobody has promised to keep.
+func (s Snapshot) LedBeside(a Address) bool {
+	return !s.where(func(o *Observation) bool {
+		return o.Address != a && o.Writable() && (o.SemiSync.Verified() || s.Ruleset.AcksNeeded(o.Address) == 0)
+	}).IsEmpty()
 }
 
 func (s *Snapshot) where(keep func(*Observation) bool) ServerSet {
