@@ -249,6 +249,23 @@ func TestFencingStopsAtACommitOfAnAccountThatItCannotEnd(t *testing.T) {
 	}
 }
 
+func TestFencingLetsWhatAnApplierCommitsThrough(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	enable := w.command(reparent.EnableSource, 1, term)
+	enable.Acks = 1
+	w.must(f, enable)
+	w.mustWrite(0)
+	w.awaitWaiters(1, 1)
+	fence := w.command(reparent.Fence, 1, term)
+	fence.Deadline = 20 * time.Second
+	r := w.must(f, fence)
+	if o := r.Observation; !o.SuperReadOnly || o.SemiSync.Waiters != 0 || o.SemiSync.SourceEnabled || !o.Executed.Contains(w.executed(0)) {
+		t.Errorf("super_read_only %t, %d waiters, source %t, executed %s", o.SuperReadOnly, o.SemiSync.Waiters, o.SemiSync.SourceEnabled, o.Executed)
+	}
+	w.exec(1, "SET GLOBAL offline_mode = OFF")
+}
+
 func TestFencingAQuietServerTakesNoWaiters(t *testing.T) {
 	w := realStage(t)
 	r := w.must(w.elector("elector-1"), w.command(reparent.Fence, 0, w.term()))
