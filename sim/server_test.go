@@ -785,6 +785,29 @@ func TestSuperReadOnlyBehindAWaiterReads0WhereReadOnlyIsOn(t *testing.T) {
 	f.eventually("in force", func() bool { return closing.ok() && f.a.superReadOnly })
 }
 
+func TestReadOnlyOffWhileSuperReadOnlyWaitsChangesNothingButReadOnly(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	f.write(f.a)
+	closing := f.as(accountRoot, f.a, closeNow)
+	f.pass(10 * time.Millisecond)
+	f.a.setReadOnlyOff()
+	f.check("it reads 1 and waits on", f.a.superReadOnly && !f.a.readOnly && !closing.heard)
+	f.startAckers()
+	f.eventually("closed", func() bool { return closing.ok() && f.a.closed() })
+
+	f.stopAckers()
+	f.a.setSuperReadOnlyOff()
+	_, _ = f.a.errant(1000, true)
+	closing = f.as(accountRoot, f.a, closeNow)
+	f.pass(10 * time.Millisecond)
+	f.check("it reads 0 where read_only was on", !f.a.superReadOnly && !closing.heard)
+	f.a.setReadOnlyOff()
+	f.startAckers()
+	f.eventually("told OK, and open all the same", func() bool { return closing.ok() && f.a.superReadOnly && !f.a.closed() })
+	f.written(f.a)
+}
+
 func TestAnAcknowledgementCountsAlsoWhenItsReplicaHasLeft(t *testing.T) {
 	f := newTrio(t)
 	f.a.setAcks(2)
