@@ -240,12 +240,12 @@ func (a *act) cutWaiters(ctx context.Context, side *aside, cut killed) (held boo
 	closing, waiters := false, 0
 	var left []row
 	for _, r := range rows {
-		id, commits, ours := r[0].number(), r[2].on(), r[4].on()
+		id, commits, ours, applies := r[0].number(), r[2].on(), r[4].on(), r[6].on()
 		closing = closing || id == side.id && r[1].text == "Query"
 		if commits {
 			waiters++
 		}
-		if !cut[id] && (commits || !ours) {
+		if !applies && !cut[id] && (commits || !ours) {
 			left = append(left, r)
 		}
 	}
@@ -260,12 +260,14 @@ func (a *act) cutWaiters(ctx context.Context, side *aside, cut killed) (held boo
 	return len(left) == 0, nil // a look that found nobody new
 }
 
-// remainingSessions lists who is still connected: whether it commits, whether it has an open
-// transaction that wrote something, and whether it is of our own account.
+// remainingSessions lists who is still connected, and the appliers' threads: whether it commits, whether it has an open
+// transaction that wrote something, whether it is of our own account, and whether it is an applier.
 const remainingSessions = `SELECT processlist_id, processlist_command, processlist_state LIKE ? OR processlist_state = ? AS commits,
 	EXISTS (SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = processlist_id AND trx_rows_modified > 0) AS writes,
-	processlist_user = SUBSTRING_INDEX(USER(), '@', 1) AS ours, processlist_user
-	FROM performance_schema.threads WHERE name = 'thread/sql/one_connection' AND processlist_command NOT LIKE 'Binlog Dump%'`
+	processlist_user = SUBSTRING_INDEX(USER(), '@', 1) AS ours, processlist_user, name <> 'thread/sql/one_connection' AS applies
+	FROM performance_schema.threads
+	WHERE name = 'thread/sql/one_connection' AND processlist_command NOT LIKE 'Binlog Dump%'
+		OR name IN ('thread/sql/replica_worker', 'thread/sql/replica_sql', 'thread/sql/slave_worker', 'thread/sql/slave_sql')`
 
 // cutSession ends one session. Accounts with SYSTEM_USER are out of our reach (1095): they are spared as
 // long as they have nothing to commit, and stop the fencing when they have.

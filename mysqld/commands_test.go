@@ -255,6 +255,7 @@ func TestFencingLetsWhatAnApplierCommitsThrough(t *testing.T) {
 	enable := w.command(reparent.EnableSource, 1, term)
 	enable.Acks = 1
 	w.must(f, enable)
+	w.exec(1, "SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF") // closing it waits for what is being committed
 	w.mustWrite(0)
 	w.awaitWaiters(1, 1)
 	fence := w.command(reparent.Fence, 1, term)

@@ -237,6 +237,11 @@ func (a *act) cutWaiters(ctx *patience, side *aside, cut *killed) (held bool, er
 				left = append(left, l)
 			}
 		}
+		for _, c := range s.commits { // of what an applier commits no client hears
+			if c.guest == nil {
+				waiters++
+			}
+		}
 	})
 	if err != nil || !closing || waiters == 0 {
 		return false, err
