@@ -323,7 +323,11 @@ func (op Operation) readied(a topology.Address) []Command {
 	if op.Tries > 0 {
 		commands = append(commands, op.command(Read, a, op.Timing.Follow)) // to see whether it made progress
 	}
-	if !o.SuperReadOnly && op.invisible(a).IsEmpty() {
+	switch {
+	case o.SuperReadOnly || !op.invisible(a).IsEmpty():
+	case o.SemiSync.Waiters > 0: // a marker that no record names: closing waits for it, and once it is through it shows
+		commands = append(commands, op.command(Fence, a, op.Timing.Follow))
+	default:
 		commands = append(commands, op.command(Demote, a, op.Timing.Follow))
 	}
 	if o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 && !op.lacks(a, op.Chosen, o.Executed).IsEmpty() {

@@ -363,3 +363,22 @@ func TestACandidateThatIsOpenIsClosedFirst(t *testing.T) {
 		t.Errorf("%s", first)
 	}
 }
+
+func TestACandidateOnWhichACommitWaitsThatNoRecordNamesIsFencedAndNotAskedToClose(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.SuperReadOnly, o.SemiSync.Waiters = false, 1 })
+	in := intentOf(b)
+	op := revoking(in).froze(in, "B", "C")
+	verbs := func() (all []Verb) {
+		for _, c := range op.readied("B") {
+			all = append(all, c.Verb)
+		}
+		return all
+	}
+	if got := verbs(); !slices.Equal(got, []Verb{Fence}) {
+		t.Errorf("%v", got)
+	}
+	op.Progress["B"].Reading.SemiSync.Waiters = 0
+	if got := verbs(); !slices.Equal(got, []Verb{Demote}) {
+		t.Errorf("with nothing waiting: %v", got)
+	}
+}
