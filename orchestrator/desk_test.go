@@ -53,6 +53,18 @@ func (d *desk) round(t *testing.T) {
 	}
 }
 
+// pass lets time pass, with a round of probes each second.
+func (d *desk) pass(t *testing.T, long time.Duration) {
+	t.Helper()
+	for end := d.now.Add(long); d.now.Before(end); {
+		d.now = d.now.Add(time.Second)
+		for i := range d.servers {
+			d.servers[i].At = d.now
+		}
+		d.round(t)
+	}
+}
+
 type deskClock struct {
 	Process
 	desk *desk

@@ -336,11 +336,4 @@ func (c *cluster) saveRecord(ctx context.Context) {
 }
 
 // servedBy tells whether the established primary completes writes as far as the findings say.
-func servedBy(findings []topology.Finding) bool {
-	for _, f := range findings {
-		if f.Severity == topology.SeverityCritical {
-			return false
-		}
-	}
-	return true
-}
+func servedBy(findings []topology.Finding) bool { return topology.Serves(findings) }

@@ -46,6 +46,21 @@ func State(findings []Finding, s Snapshot) ClusterState {
 	return StateHealthy
 }
 
+// doubtCodes are the critical findings that say of a primary that it does not complete writes as the policy wants, or that
+// it may not be the one who leads. What is wrong with other servers says nothing about it.
+var doubtCodes = []Code{
+	PrimaryDead, PrimaryFrozen, PrimaryStuck, PrimaryReadOnly, PrimaryUnverified, PrimaryReplaced, PrimaryUnreachableByUs,
+	SemiSyncBlocked, SemiSyncAsync, SemiSyncSettings,
+	LeadershipUnsettled, StoreBehind, NoPrimary, TwoWritable, StalePrimary, ElectorIsolated,
+}
+
+// Serves tells whether the primary completes writes as far as an analysis found.
+func Serves(findings []Finding) bool {
+	return !slices.ContainsFunc(findings, func(f Finding) bool {
+		return f.Severity == SeverityCritical && slices.Contains(doubtCodes, f.Code)
+	})
+}
+
 // ServerRole is what a server is in its cluster.
 type ServerRole string
 

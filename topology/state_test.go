@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,5 +219,43 @@ func TestOnlyServersThatStillHaveTheLogsAreOfferedAsASource(t *testing.T) {
 	f = mustFind(t, analyze(purgedFor("A:1-50").Purged("C", "A:1-80")), topology.PurgedOnSource, "B")
 	if !strings.Contains(f.WhyNot, "from D or E first, which still have the logs") {
 		t.Errorf("D and E have the logs: %s", f.WhyNot)
+	}
+}
+
+func TestOnlyWhatIsWrongWithThePrimarySpeaksAgainstItsService(t *testing.T) {
+	rows := []struct {
+		name   string
+		change func(*topologytest.Builder)
+		code   topology.Code // critical, and it holds
+		serves bool
+	}{
+		{"an old primary is quarantined", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, B:1", "B") }, topology.Errant, true},
+		{"it is dead", func(b *topologytest.Builder) { b.Dead("A") }, topology.PrimaryDead, false},
+		{"it is closed", func(b *topologytest.Builder) { b.ReadOnly("A") }, topology.PrimaryReadOnly, false},
+		{"its disk is full", func(b *topologytest.Builder) {
+			b.Edit("A", func(o *topology.Observation) { o.Stall.DiskFull = true })
+		}, topology.PrimaryStuck, false},
+		{"it waits for nobody", func(b *topologytest.Builder) {
+			b.Edit("A", func(o *topology.Observation) { o.SemiSync.SourceActive = false })
+		}, topology.SemiSyncAsync, false},
+		{"its commits wait for ackers that are gone", func(b *topologytest.Builder) {
+			b.Stopped("B", "C").Edit("A", func(o *topology.Observation) { o.SemiSync.Clients, o.SemiSync.Waiters = 0, 1 })
+		}, topology.SemiSyncBlocked, false},
+		{"another server is open", func(b *topologytest.Builder) { b.Writable("B") }, topology.TwoWritable, false},
+		{"a later term was begun", func(b *topologytest.Builder) { b.Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1") }, topology.LeadershipUnsettled, false},
+		{"a later term is not on record", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, t2", "B") }, topology.StoreBehind, false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1)
+			row.change(b)
+			found := topology.Analyze(b.Snapshot(), b.History(), topologytest.Limits, topologytest.Now, nil)
+			critical := slices.ContainsFunc(found, func(f topology.Finding) bool {
+				return f.Code == row.code && f.Severity == topology.SeverityCritical
+			})
+			if !critical || topology.Serves(found) != row.serves {
+				t.Errorf("%s is critical: %t, the primary serves: %t", row.code, critical, topology.Serves(found))
+			}
+		})
 	}
 }
