@@ -139,6 +139,8 @@ func (r *realServers) play(a action, commands []reparent.Command, row int64, inO
 			return nil, on.Thaw()
 		}
 		return nil, nil
+	case purge:
+		return nil, errors.Join(r.send(on, on.AdminDSN()+"&multiStatements=true", r.byHand(a)), r.purged(on))
 	default:
 		return nil, r.send(on, on.AdminDSN()+"&multiStatements=true", r.byHand(a))
 	}
@@ -178,6 +180,20 @@ func (r *realServers) shutDown(on *actor, inOrder bool) error {
 		return err
 	}
 	return on.Kill()
+}
+
+// purged repeats PURGE until it has an effect: it spares a file that a dump thread has not left yet.
+func (r *realServers) purged(on *actor) error {
+	return r.until("the end of the purged logs", func() (bool, error) {
+		if !on.up() {
+			return true, nil
+		}
+		if err := on.exec(r.ctx, "PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY"); err != nil {
+			return false, err
+		}
+		all, err := on.row(r.ctx, "SELECT @@GLOBAL.gtid_purged = @@GLOBAL.gtid_executed")
+		return err == nil && all[0] == "1", err
+	})
 }
 
 // byHand is the superuser's statement.

@@ -42,7 +42,7 @@ func seeds() []uint64 {
 			return []uint64{seed}
 		}
 	}
-	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288, 4163645640, 3070082357, 1903481931, 1167706425} // the long ones have shown differences once
+	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288, 4163645640, 3070082357, 1903481931, 1167706425, 545105758} // the long ones have shown differences once
 	fresh, _ := strconv.Atoi(os.Getenv("PRIMACY_MODEL_PROGRAMS"))
 	for range max(1, fresh) {
 		all = append(all, uint64(rand.Uint32()))
@@ -215,8 +215,9 @@ func (c *comparison) leftOut(a action) bool {
 		return c.sides[0].now[a.server].Stall.ReadOnlyWait
 	case purge:
 		// FLUSH BINARY LOGS waits for commits that wait for acknowledgements, with a lock on the log that everybody else then
-		// waits for as well. The model purges what is before them.
-		return c.sides[0].now[a.server].SemiSync.Waiters > 0
+		// waits for as well. The model purges what is before them. A frozen server would do it once it goes on, with no telling
+		// whether its dump threads have left the old file by then.
+		return c.sides[0].now[a.server].SemiSync.Waiters > 0 || c.frozen(c.addresses[a.server])
 	case freezeProcess:
 		// A receiver that is refused tries again every second. One that is frozen out in the middle of its login sits there with
 		// the error that it had, and one between two logins fails anew.
