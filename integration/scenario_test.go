@@ -24,6 +24,7 @@ var notReal = map[string]string{
 	"29f-the-ackers-hear-the-primary-no-more":                    oneWay,
 	"30c-the-loop-and-a-clock-that-is-off":                       oneLoop,
 	"30d-the-clock-of-a-server-is-off":                           oneClock,
+	"35d-the-elector-of-an-adoption-dies-at-each-statement":      oneLoop,
 	"43-the-store-does-not-answer":                               oneLoop,
 	"43b-the-store-falls-silent-when-the-primary-dies":           oneLoop,
 	"44-the-store-is-put-back":                                   oneLoop,

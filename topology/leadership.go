@@ -15,6 +15,10 @@ func (q *inquiry) records() []Finding {
 	switch {
 	case len(unknown) > 0:
 		return []Finding{q.storeBehind(unknown)}
+	case unsettled != nil && q.isBeingAdopted():
+		f := q.notAdopted()
+		f.Message = fmt.Sprintf("%s leads, and whether its adoption under term %d came to its end is not on record: it is made again", q.leader, unsettled.Term)
+		return []Finding{f}
 	case unsettled != nil:
 		return []Finding{q.leadershipUnsettled(*unsettled)}
 	case !q.led:
@@ -115,6 +119,17 @@ func (q *inquiry) storeBehind(servers []Address) Finding {
 			"If this stays: was the store restored from an old backup, or does another control plane manage these servers?",
 	}
 }
+
+// isBeingAdopted tells whether nothing is on record but adoptions that were interrupted, of the one server that takes
+// writes: nobody led before it by record, so there is nothing to revoke, and it serves all the while.
+func (q *inquiry) isBeingAdopted() bool {
+	return !q.led && q.leader != "" && !slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool {
+		return l.Kind != kindAdoption || l.PrimaryUUID != q.leaderUUID
+	})
+}
+
+// kindAdoption is the kind of a decision that records the first term of a cluster on the server that leads it already.
+const kindAdoption = "adoption"
 
 func (q *inquiry) leadershipUnsettled(l Leadership) Finding {
 	shown := "nobody shows its marker, which proves nothing while it may wait for acknowledgements"

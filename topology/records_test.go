@@ -116,3 +116,40 @@ func TestTheFloorRisesOnlyWithWhatWasSurelyAcknowledged(t *testing.T) {
 		t.Error("a leadership that may not be established raises no floor")
 	}
 }
+
+// TestAnAdoptionThatWasInterruptedIsMadeAgain has the adoption of A on record, and nothing of how it ended.
+func TestAnAdoptionThatWasInterruptedIsMadeAgain(t *testing.T) {
+	rows := []struct {
+		name   string
+		kind   string
+		change func(*topologytest.Builder)
+		code   topology.Code
+		remedy topology.Remedy
+	}{
+		{"it serves, and nobody shows its marker", "adoption", func(*topologytest.Builder) {}, topology.NotAdopted, topology.RemedyAdopt},
+		{"it restarted and is open", "adoption", func(b *topologytest.Builder) { b.Restarted("A").Writable("A") }, topology.NotAdopted, topology.RemedyAdopt},
+		{"it serves, and a replica does not follow", "adoption", func(b *topologytest.Builder) { b.Stopped("C") }, topology.NotAdopted, topology.RemedyNone},
+		{"it is gone", "adoption", func(b *topologytest.Builder) { b.Dead("A") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
+		{"it is closed", "adoption", func(b *topologytest.Builder) { b.ReadOnly("A") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
+		{"another server takes writes in its place", "adoption", func(b *topologytest.Builder) { b.ReadOnly("A").Writable("B") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
+		{"it was no adoption", "emergency", func(*topologytest.Builder) {}, topology.LeadershipUnsettled, topology.RemedyEmergency},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Intent(1, "A", "A:1-100").Positions("A:1-100", "A", "B", "C")
+			row.change(b)
+			h := b.History()
+			h.Leaderships[0].Kind = row.kind
+			h.Leaderships[0].Decision = h.Leaderships[0].Sealed()
+			for _, f := range topology.Analyze(b.Snapshot(), h, topologytest.Limits, topologytest.Now, nil) {
+				if f.Remedy == topology.RemedyEmergency && row.remedy != topology.RemedyEmergency {
+					t.Errorf("%s asks for another primary: %s", f.Code, f.Message)
+				}
+				if f.Code == row.code && f.Remedy == row.remedy {
+					return
+				}
+			}
+			t.Errorf("no %s with remedy %q", row.code, row.remedy)
+		})
+	}
+}
