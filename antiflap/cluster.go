@@ -8,10 +8,13 @@ import "time"
 type Cluster struct {
 	Last    Change    `json:"last,omitzero"`    // the latest change that reached establishment
 	Repeats int       `json:"repeats,omitzero"` // windows opened before the current one that are not forgotten yet
-	Opened  time.Time `json:"opened,omitzero"`  // when the latest window opened
+	Opened  time.Time `json:"opened,omitzero"`  // when the latest window opened, as far as its time has been counted since
 	Until   time.Time `json:"until,omitzero"`   // when it ends by itself
 	Ended   time.Time `json:"ended,omitzero"`   // when it was ended early
 	EndedBy string    `json:"ended_by,omitzero"`
+	// OpenedWall is when the latest window opened by the clock of the elector that opened it. It is never moved, so it tells
+	// by the calendar how long ago that was, as well as two clocks agree.
+	OpenedWall time.Time `json:"opened_wall,omitzero"`
 
 	ProveForMS int64     `json:"prove_for_ms,omitzero"` // good service that proves the new primary, as set when the window opened
 	Proving    time.Time `json:"proving,omitzero"`      // since when the new primary has been serving well
@@ -45,7 +48,7 @@ func (c Cluster) Established(change Change, s Settings) Cluster {
 // opened starts a window for a new, unproven primary.
 func (c Cluster) opened(at time.Time, s Settings) Cluster {
 	c.Repeats = c.repeatsAt(at, s.Decay)
-	c.Opened, c.Until = at, at.Add(s.length(c.Repeats))
+	c.Opened, c.OpenedWall, c.Until = at, at, at.Add(s.length(c.Repeats))
 	c.Ended, c.EndedBy = time.Time{}, ""
 	c.ProveForMS = max(s.ProvenAfter.Milliseconds(), 1)
 	c.Proving, c.ProvingTo, c.Proven = time.Time{}, time.Time{}, time.Time{}
@@ -53,9 +56,12 @@ func (c Cluster) opened(at time.Time, s Settings) Cluster {
 	return c
 }
 
-// repeatsAt counts the remembered windows before one that opens now.
+// repeatsAt counts the remembered windows before one that opens now. Repeats are forgotten by the calendar too: time in
+// which nobody saved anything lies between them all the same, and a clock that is hours off makes the next window shorter
+// at most, never one that is open.
 func (c Cluster) repeatsAt(at time.Time, decay time.Duration) int {
-	if c.Opened.IsZero() || at.Sub(c.Opened) >= decay {
+	byCalendar := !c.OpenedWall.IsZero() && at.Sub(c.OpenedWall) >= decay
+	if c.Opened.IsZero() || at.Sub(c.Opened) >= decay || byCalendar {
 		return 0
 	}
 	return c.Repeats + 1
@@ -82,7 +88,8 @@ func (c Cluster) Acknowledge(by, reason string, now time.Time) Cluster {
 
 // Shifted moves everything that lies in time by d. Whoever takes over from another elector tells nothing from its own
 // clock about times by the other's; what it can know is how far each lay from the moment at which the other saved them.
-// Shifted by the difference of the clocks at that moment and now, what was left of a window then is left now.
+// Shifted by the difference of the clocks at that moment and now, what was left of a window then is left now. Only whether
+// repeats are forgotten goes by the calendar; see [Cluster.OpenedWall].
 func (c Cluster) Shifted(d time.Duration) Cluster {
 	for _, t := range []*time.Time{&c.Opened, &c.Until, &c.Proving, &c.ProvingTo, &c.Proven, &c.RetryAt} {
 		if !t.IsZero() {

@@ -3,7 +3,9 @@ package orchestrator
 import (
 	"context"
 	"testing"
+	"time"
 
+	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -44,5 +46,20 @@ func TestAClusterWithoutARecordStartsWithTheConfiguredRuleset(t *testing.T) {
 	r, err := loadRecord(t.Context(), oneDocument{}, "shop", ruled("C", "D"))
 	if err != nil || !r.Ruleset.Same(ruled("C", "D")) || r.Ruleset.Number != 1 || r.Cluster != "shop" {
 		t.Fatalf("%+v %v", r, err)
+	}
+}
+
+func TestARecordThatIsReadAfterAMonthHasItsRepeatsForgottenAndItsWindowWhole(t *testing.T) {
+	noon := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	change := antiflap.Change{Cluster: "shop", Term: 2, Kind: antiflap.Emergency, At: noon}
+	saved := record{SavedAt: noon, Antiflap: antiflap.Cluster{}.Established(change, antiflap.Defaults())}
+	later := noon.Add(30 * 24 * time.Hour)
+	read := saved.from(later).Antiflap
+	if w := read.Window(later); w.Left != antiflap.Defaults().Window {
+		t.Errorf("%s are left of the window", w.Left)
+	}
+	change.Term, change.At = 3, later
+	if next := read.Established(change, antiflap.Defaults()); next.Repeats != 0 {
+		t.Errorf("a change a month later is repeat %d", next.Repeats)
 	}
 }
