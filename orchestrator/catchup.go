@@ -130,7 +130,7 @@ func shownBy(l topology.Leadership, s topology.Snapshot, r topology.Ruleset) boo
 func recovered(recorded topology.History, decisions []topology.Decision, s topology.Snapshot) (topology.History, string) {
 	slices.SortFunc(decisions, func(a, b topology.Decision) int { return cmp.Compare(a.Term, b.Term) })
 	decisions = slices.CompactFunc(decisions, func(a, b topology.Decision) bool { return a.Hash == b.Hash })
-	h := topology.History{Leaders: slices.Clone(recorded.Leaders)}
+	h := topology.History{Leaders: slices.Clone(recorded.Leaders), Recovered: true}
 	for i, d := range decisions {
 		switch {
 		case !d.Intact():

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -152,6 +153,28 @@ func TestARecordIsTakenOverOnceAndThenThePrimaryIsReplaced(t *testing.T) {
 	d.round(t)
 	if len(d.sent) == 0 {
 		t.Errorf("nothing is done: %q", d.refusal)
+	}
+}
+
+func TestALeadershipThatIsKnownFromJournalsOnlyGetsANewTermBeforeAnythingIsRepaired(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Term(3, "A", "A:1-90").Positions("A:1-100, t3", "A", "B", "C", "D").Stopped("C")
+	for _, poisoned := range []bool{false, true} {
+		if poisoned {
+			b.Edit("A", func(o *topology.Observation) { o.SemiSync.Acks, o.OfflineMode = topology.PoisonAcks, true })
+		}
+		d := deskOf(t, b)
+		d.journals["B"] = []topology.Decision{d.lineage.History.Leaderships[0].Decision}
+		d.lineage.History = topology.History{}
+		d.round(t)
+		d.round(t)
+		if h := d.lineage.History; !h.Recovered || len(d.sent) == 0 {
+			t.Fatalf("poisoned %t: %+v, %d commands, refused %q", poisoned, h, len(d.sent), d.refusal)
+		}
+		for _, c := range d.sent {
+			if c.Term <= 3+lostTerms || c.Verb == reparent.Follow || poisoned && c.Verb == reparent.Antidote || !poisoned && c.Verb == reparent.Freeze {
+				t.Errorf("poisoned %t: %s under term %d", poisoned, c, c.Term)
+			}
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func (l lineage) with(op reparent.Operation) lineage {
 		}
 	}
 	if led.Established() {
-		kept = []topology.Leadership{led}
+		kept, l.History.Recovered = []topology.Leadership{led}, false
 	}
 	l.History.Leaderships = kept
 	return l

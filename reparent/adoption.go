@@ -8,7 +8,8 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// Adoption records the first term of a healthy cluster on its one writable primary. Replicas that are to
+// Adoption records the first term of a healthy cluster on its one writable primary, or a new one where what is on record
+// was taken over from journals. Replicas that are to
 // acknowledge and do not yet are made to, before the primary begins to wait for them.
 func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now time.Time) Operation {
 	op := begin(KindAdoption, c, in, now)
@@ -19,7 +20,7 @@ func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now tim
 	if !seen.Writable() {
 		return op.block(Obstacle{Code: "not_writable", Message: fmt.Sprintf("%s is not a writable primary", primary)}, now)
 	}
-	if current, led := in.History.Current(); led {
+	if current, led := in.History.Current(); led && !(in.History.Recovered && current.Primary == primary) {
 		return op.block(Obstacle{Code: "adopted", Message: fmt.Sprintf("%s leads under term %d already", current.Primary, current.Term)}, now)
 	}
 	for _, o := range in.Snapshot.Servers {

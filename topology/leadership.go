@@ -23,8 +23,26 @@ func (q *inquiry) records() []Finding {
 		return []Finding{q.leadershipUnsettled(*unsettled)}
 	case !q.led:
 		return []Finding{q.unadopted()}
+	case q.h.Recovered && q.serves():
+		return []Finding{q.recovered()}
 	}
 	return nil
+}
+
+// serves tells whether the process that was established completes writes, as far as it shows.
+func (q *inquiry) serves() bool {
+	return q.leads() && q.p.Writable() && q.p.Incarnation == q.lead.Incarnation && q.writable().Len() == 1 &&
+		(q.needed == 0 || q.p.SemiSync.Verified() && !q.lacksAckers())
+}
+
+// recovered asks for a new term where the one on record comes from journals: what a lost change has left somewhere, as a
+// marker that waits for acknowledgements, then belongs to an earlier term than what is written from now on.
+func (q *inquiry) recovered() Finding {
+	return Finding{
+		Code: NotAdopted, Severity: SeverityWarning, Server: q.leader, Remedy: RemedyAdopt,
+		Evidence: []Evidence{q.saw(q.p, "is writable, and completed the marker of %s", q.lead.Marker())},
+		Message:  fmt.Sprintf("that %s leads under term %d is known from the servers' journals only: it is adopted again, under a new term", q.leader, q.lead.Term),
+	}
 }
 
 // recordOf finds the leadership that a marker stands for; nil when no record names it.

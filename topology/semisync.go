@@ -37,11 +37,15 @@ func (q *inquiry) ackWaits() []Finding {
 }
 
 func (q *inquiry) poisoned() Finding {
-	return Finding{
+	f := Finding{
 		Code: SemiSyncBlocked, Severity: SeverityCritical, Server: q.leader, Evidence: q.waitEvidence(),
 		Message: fmt.Sprintf("%s waits for %d acknowledgements, which revokes it: a leadership change left it so", q.leader, PoisonAcks),
 		WhyNot:  fmt.Sprintf("the change has to be finished or undone; by hand: SET GLOBAL rpl_semi_sync_source_wait_for_replica_count=%d", q.needed),
 	}
+	if q.h.Recovered { // by a change of which nothing is on record any more: whom it chose is not known, so all are asked
+		f.Remedy, f.WhyNot = RemedyEmergency, ""
+	}
+	return f
 }
 
 func (q *inquiry) tooFewAckers() Finding {

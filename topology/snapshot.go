@@ -51,6 +51,9 @@ type History struct {
 	// Leaders are the server UUIDs that ever led by record; a transaction of any other UUID outside
 	// Base is errant by construction.
 	Leaders []gtid.UUID `json:"leaders"`
+	// Recovered is set when this was taken over from the servers' journals because the store had lost it, until a term is
+	// established again: a change may have been begun since that nobody shows.
+	Recovered bool `json:"recovered,omitempty"`
 	// LastSeen is the last answered probe of each server.
 	LastSeen map[Address]Observation `json:"-"`
 	// Floor is the last position seen as committed on the established primary while semi-sync was

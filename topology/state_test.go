@@ -105,6 +105,10 @@ func TestRemediesAreWithdrawnWithAReason(t *testing.T) {
 		{"writable replica while the primary is dead", cluster().Writable("B").Dead("A"), topology.WritableReplica, "B", ""},
 		{"stopped in maintenance", cluster().Stopped("B").Maintenance("B"), topology.ReceiverStopped, "B", "B is in maintenance"},
 		{"adoption", cluster().Unadopted(), topology.NotAdopted, "A", ""},
+		{"adoption again", cluster().Recovered(), topology.NotAdopted, "A", ""},
+		{"poisoned by a change that nobody knows any more", poisoned(cluster().Recovered()), topology.SemiSyncBlocked, "A", ""},
+		{"poisoned in vain", poisoned(cluster()), topology.SemiSyncBlocked, "A",
+			"the change has to be finished or undone; by hand: SET GLOBAL rpl_semi_sync_source_wait_for_replica_count=2"},
 		{"adoption before all are reached", cluster().Unadopted().Dead("C"), topology.NotAdopted, "A", "not adopted before the cluster is healthy: C is not reached: its host refuses the connection, so no process listens"},
 		{"adoption of a server that was written to", cluster().Unadopted().Executed("C", "A:1-100,C:1"), topology.NotAdopted, "A",
 			"not adopted before the cluster is healthy: C holds errant 1 transaction (cccccccc-cccc-cccc-cccc-cccccccccccc:1)"},
@@ -114,6 +118,10 @@ func TestRemediesAreWithdrawnWithAReason(t *testing.T) {
 			t.Errorf("%s: remedy %q, why not: %q", row.name, f.Remedy, f.WhyNot)
 		}
 	}
+}
+
+func poisoned(b *topologytest.Builder) *topologytest.Builder {
+	return b.Edit("A", func(o *observation) { o.SemiSync.Acks, o.OfflineMode = topology.PoisonAcks, true })
 }
 
 func TestAServerInMaintenanceYieldsNotesOnly(t *testing.T) {

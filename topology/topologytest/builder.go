@@ -27,6 +27,7 @@ type Builder struct {
 	primary topology.Address
 	terms   []term
 	lost    bool // no leadership is on record
+	journal bool // what is on record was taken over from journals
 	age     time.Duration
 	edits   []edit
 
@@ -111,6 +112,9 @@ func (b *Builder) Intent(number uint32, primary topology.Address, base string) *
 // Unadopted is a cluster that has no leadership on record, and no marker on its servers.
 func (b *Builder) Unadopted() *Builder { b.lost = true; return b }
 
+// Recovered has the record taken over from the servers' journals.
+func (b *Builder) Recovered() *Builder { b.journal = true; return b }
+
 // Maintenance keeps servers out.
 func (b *Builder) Maintenance(names ...topology.Address) *Builder {
 	b.maintenance = b.maintenance.With(names...)
@@ -160,7 +164,7 @@ func (b *Builder) Snapshot() topology.Snapshot {
 
 // History is what is on record about the cluster.
 func (b *Builder) History() topology.History {
-	h := topology.History{LastSeen: b.build().lastSeen}
+	h := topology.History{LastSeen: b.build().lastSeen, Recovered: b.journal}
 	if b.lost {
 		return h
 	}
