@@ -45,13 +45,14 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 	}
 	before := c.lineage
 	c.lineage.History, c.lineage.Running = history, "" // an operation on an outdated record is long over
+	c.lineage.LeftOut = c.lineage.highestTerm() + lostTerms + uint32(now.UnixMilli()%lostTermsSpread)
 	if err := c.saveLineage(ctx); err != nil {
 		c.lineage = before
 		c.refuse(fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err), nil, now)
 		return
 	}
 	last := history.Leaderships[len(history.Leaderships)-1]
-	c.owner = max(c.owner, last.Term+lostTerms+uint32(now.UnixMilli()%lostTermsSpread))
+	c.owner = max(c.owner, c.lineage.LeftOut)
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: last.Primary,
 		Text: fmt.Sprintf("the record of cluster %s was behind its servers; term %d of %s was taken over from their journals", c.name, last.Term, last.Primary),

@@ -206,3 +206,43 @@ func TestARecordThatIsTakenOverKeepsWhatTheJournalsDoNotEnd(t *testing.T) {
 		})
 	}
 }
+
+// behind is a desk whose store has lost what the servers' journals hold: B leads under term 2.
+func behind(t *testing.T) *desk {
+	t.Helper()
+	d := deskOf(t, ledBy(topologytest.Cluster("A", "B", "C")))
+	for _, l := range d.lineage.History.Leaderships {
+		d.journals["B"] = append(d.journals["B"], l.Decision)
+	}
+	d.lineage.History, d.terms = topology.History{}, 0
+	return d
+}
+
+// TestTermsThatALostStoreMayHaveGivenOutAreNeverDrawnAgain lets the elector die right after it took the record over.
+func TestTermsThatALostStoreMayHaveGivenOutAreNeverDrawnAgain(t *testing.T) {
+	d := behind(t)
+	d.round(t)
+	next, err := d.takeStock(t.Context(), d.lease)
+	if err != nil || next.term <= 2+lostTerms {
+		t.Errorf("the next elector draws term %d: %v", next.term, err)
+	}
+}
+
+func TestAChangeThatIsAskedForRightAfterwardsLeavesThemOutToo(t *testing.T) {
+	d := behind(t)
+	d.round(t)
+	answer, err := d.grant(t.Context(), Wish{Cluster: "shop", Kind: reparent.KindPlanned, To: "C", By: "ada"}, d.now)
+	d.workers.Wait()
+	if err != nil || answer.Operation.Term <= 2+lostTerms {
+		t.Errorf("it runs under term %d: %v", answer.Operation.Term, err)
+	}
+}
+
+func TestAStoreThatIsLostAgainLeavesOutTermsAboveThoseThatWereLeftOutBefore(t *testing.T) {
+	d := behind(t)
+	d.lineage.LeftOut = 5_000_000
+	d.round(t)
+	if d.lineage.LeftOut <= 5_000_000+lostTerms {
+		t.Errorf("terms up to %d are left out", d.lineage.LeftOut)
+	}
+}

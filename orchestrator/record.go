@@ -50,6 +50,8 @@ type lineage struct {
 	History topology.History `json:"history"`
 	// Running is the id of an operation that has not ended.
 	Running string `json:"running,omitempty"`
+	// LeftOut is the highest term that a store which was lost may have given out; all later ones are drawn above it.
+	LeftOut uint32 `json:"left_out,omitempty"`
 }
 
 type identity struct {
@@ -180,9 +182,9 @@ func (l lineage) with(op reparent.Operation) lineage {
 	return l
 }
 
-// highestTerm is the highest term on record.
+// highestTerm is the highest term on record, or left out by it.
 func (l lineage) highestTerm() uint32 {
-	var highest uint32
+	highest := l.LeftOut
 	for _, k := range l.History.Leaderships {
 		highest = max(highest, k.Term)
 	}
