@@ -16,9 +16,7 @@ func (q *inquiry) records() []Finding {
 	case len(unknown) > 0:
 		return []Finding{q.storeBehind(unknown)}
 	case unsettled != nil && q.isBeingAdopted():
-		f := q.notAdopted()
-		f.Message = fmt.Sprintf("%s leads, and whether its adoption under term %d came to its end is not on record: it is made again", q.leader, unsettled.Term)
-		return []Finding{f}
+		return []Finding{q.adoptedAgain(*unsettled)}
 	case unsettled != nil:
 		return []Finding{q.leadershipUnsettled(*unsettled)}
 	case !q.led:
@@ -138,12 +136,24 @@ func (q *inquiry) storeBehind(servers []Address) Finding {
 	}
 }
 
-// isBeingAdopted tells whether nothing is on record but adoptions that were interrupted, of the one server that takes
-// writes: nobody led before it by record, so there is nothing to revoke, and it serves all the while.
+// isBeingAdopted tells whether what is unsettled are adoptions that were interrupted, of the one server that takes writes.
+// Nobody led before it by record, or it is the one who did: there is nothing to revoke, and it serves all the while.
 func (q *inquiry) isBeingAdopted() bool {
-	return !q.led && q.leader != "" && !slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool {
-		return l.Kind != kindAdoption || l.PrimaryUUID != q.leaderUUID
+	if q.leader == "" || q.led && !(q.h.Recovered && q.serves()) {
+		return false
+	}
+	return !slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool {
+		return !l.Established() && (l.Kind != kindAdoption || l.PrimaryUUID != q.leaderUUID)
 	})
+}
+
+func (q *inquiry) adoptedAgain(l Leadership) Finding {
+	f := q.recovered()
+	if !q.led {
+		f = q.notAdopted()
+	}
+	f.Message = fmt.Sprintf("%s leads, and whether its adoption under term %d came to its end is not on record: it is made again", q.leader, l.Term)
+	return f
 }
 
 // kindAdoption is the kind of a decision that records the first term of a cluster on the server that leads it already.

@@ -119,6 +119,9 @@ func TestTheFloorRisesOnlyWithWhatWasSurelyAcknowledged(t *testing.T) {
 
 // TestAnAdoptionThatWasInterruptedIsMadeAgain has the adoption of A on record, and nothing of how it ended.
 func TestAnAdoptionThatWasInterruptedIsMadeAgain(t *testing.T) {
+	led := func(b *topologytest.Builder) *topologytest.Builder {
+		return b.Term(2, "A", "A:1-100").Positions("A:1-100, t2", "A", "B", "C")
+	}
 	rows := []struct {
 		name   string
 		kind   string
@@ -132,15 +135,20 @@ func TestAnAdoptionThatWasInterruptedIsMadeAgain(t *testing.T) {
 		{"it is gone", "adoption", func(b *topologytest.Builder) { b.Dead("A") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
 		{"it is closed", "adoption", func(b *topologytest.Builder) { b.ReadOnly("A") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
 		{"another server takes writes in its place", "adoption", func(b *topologytest.Builder) { b.ReadOnly("A").Writable("B") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
+		{"it led before by the journals, and serves", "adoption", func(b *topologytest.Builder) { led(b).Recovered() }, topology.NotAdopted, topology.RemedyAdopt},
+		{"it led before by the journals, and restarted", "adoption", func(b *topologytest.Builder) { led(b).Recovered().Restarted("A") }, topology.LeadershipUnsettled, topology.RemedyEmergency},
+		{"it led before by a record that was never lost", "adoption", func(b *topologytest.Builder) { led(b) }, topology.LeadershipUnsettled, topology.RemedyEmergency},
 		{"it was no adoption", "emergency", func(*topologytest.Builder) {}, topology.LeadershipUnsettled, topology.RemedyEmergency},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			b := topologytest.Cluster("A", "B", "C").Acks(1).Intent(1, "A", "A:1-100").Positions("A:1-100", "A", "B", "C")
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Positions("A:1-100", "A", "B", "C")
 			row.change(b)
+			b.Intent(3, "A", "A:1-100")
 			h := b.History()
-			h.Leaderships[0].Kind = row.kind
-			h.Leaderships[0].Decision = h.Leaderships[0].Sealed()
+			last := &h.Leaderships[len(h.Leaderships)-1]
+			last.Kind = row.kind
+			last.Decision = last.Sealed()
 			for _, f := range topology.Analyze(b.Snapshot(), h, topologytest.Limits, topologytest.Now, nil) {
 				if f.Remedy == topology.RemedyEmergency && row.remedy != topology.RemedyEmergency {
 					t.Errorf("%s asks for another primary: %s", f.Code, f.Message)
