@@ -134,7 +134,7 @@ func (c *checker) stagesOf(needsBarrier bool, old, next regime) []stage {
 func (c *checker) losesAt(s stage, by *rules, primary int, accepted family) (loss, bool) {
 	for _, under := range s.before {
 		missed := accepted &^ c.met(under)
-		if missed != 0 && !(by.Policy.AllowUnfenced && under.acks == 0) {
+		if missed != 0 && (!by.Policy.AllowUnfenced || under.acks != 0) {
 			return loss{primary, s, missed.any(), under}, true
 		}
 	}

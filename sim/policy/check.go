@@ -12,7 +12,7 @@ const ServersMax = serversMax
 // Check tries everything in clusters of up to n servers (1 to ServersMax) with the code that runs in production.
 // Progress, unless it is nil, is told how many of the jobs are done; it is called from the goroutine of the caller.
 func Check(n int, progress func(done, total int)) Report {
-	return check(real(), n, progress)
+	return check(production(), n, progress)
 }
 
 type checker struct {

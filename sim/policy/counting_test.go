@@ -57,7 +57,7 @@ func promotable(r topology.Ruleset) set {
 
 // judged is the real code with this elector.
 func (c counting) judged() judge {
-	j := real()
+	j := production()
 	j.elector = func(m moment) elector {
 		c.moment = m
 		return c

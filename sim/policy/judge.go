@@ -15,8 +15,8 @@ type judge struct {
 	order func(needsBarrier bool) []move
 }
 
-// real is the code that runs in production.
-func real() judge {
+// production is the code that electors run.
+func production() judge {
 	return judge{
 		told:     told,
 		elector:  func(m moment) elector { return newElection(m) },

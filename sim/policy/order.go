@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // move is one kind of step of a change of the rules, on the primary's MySQL, on its ackers or in the store.
 type move string
@@ -79,7 +82,7 @@ func (s stage) adjusted(all []stage, m move, runs regime) []stage {
 	if runs == s.runs {
 		return all
 	}
-	before := append(s.before[:len(s.before):len(s.before)], runs)
+	before := append(slices.Clip(s.before), runs)
 	return append(all, stage{after: m, recorded: s.recorded, runs: runs, before: before})
 }
 

@@ -76,7 +76,7 @@ func TestTheRealElectorAcceptsWhateverIsSafe(t *testing.T) {
 	for size := 2; size <= ServersMax; size++ {
 		for r := range shapes(usable(rulesets(first(size)))) {
 			for primary := range leaders(r) {
-				accepted += acceptsWhateverIsSafe(t, newChecker(real(), size).moment(r, primary))
+				accepted += acceptsWhateverIsSafe(t, newChecker(production(), size).moment(r, primary))
 			}
 		}
 	}
@@ -157,7 +157,7 @@ func regimes(yield func(regime) bool) {
 
 // Shapes stand for all rulesets that differ in names: who is asked under another name gives the same verdict.
 func TestNamesDecideNothing(t *testing.T) {
-	c := newChecker(real(), 4)
+	c := newChecker(production(), 4)
 	compared := 0
 	for r := range usable(rulesets(first(4))) {
 		mirrored := r
@@ -236,7 +236,7 @@ func TestAReportSaysWhatWasTriedAndWhatFailed(t *testing.T) {
 	if text := Check(3, nil).String(); !strings.Contains(text, "every claim holds") || !strings.Contains(text, `why "policy changed" is refused: `) {
 		t.Error(text)
 	}
-	j := real()
+	j := production()
 	j.told = func(r topology.Ruleset, primary int) regime {
 		runs := told(r, primary)
 		return regime{runs.enabled, max(runs.acks-1, 0)}
