@@ -159,9 +159,8 @@ var prologue = []action{
 // author draws programs.
 type author struct {
 	*rand.Rand
-	term  uint32 // the highest that was used
-	acts  []action
-	quiet int // frozen server that has to go on; -1: none
+	term uint32 // the highest that was used
+	acts []action
 }
 
 // programOf draws the program of a seed.

@@ -123,7 +123,6 @@ type comparison struct {
 type view struct {
 	now   []topology.Observation
 	first []string // incarnations
-	at    time.Time
 }
 
 func newComparison(real *realServers, p modelProgram) (*comparison, error) {
