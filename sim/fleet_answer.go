@@ -78,28 +78,28 @@ func answer(ctx *patience, o topology.Observation, changed bool, err error) repa
 	}
 	r.Detail = err.Error()
 	r.Outcome, r.Reason = verdict(ctx, changed, err)
-	if no, ok := err.(*refusal); ok {
+	if no, is := errors.AsType[*refusal](err); is {
 		r.Owner = no.owner
 	}
 	return r
 }
 
 func verdict(ctx *patience, changed bool, err error) (reparent.Outcome, reparent.Reason) {
-	switch e := err.(type) {
-	case *refusal:
-		return reparent.No, e.reason
-	case *doubt:
-		return reparent.Unknown, e.reason
-	case mysqlError:
-		switch e {
-		case errAccessDenied, errOffline:
-			return reparent.No, reparent.ReasonDenied
-		case errLockWaitTimeout:
-			return reparent.No, reparent.ReasonDeadline
-		case errServerShutdown, errConnectionWasKilled: // with these a server ends a connection: the statement may have run
-		default:
-			return reparent.No, reparent.ReasonError
-		}
+	if no, is := errors.AsType[*refusal](err); is {
+		return reparent.No, no.reason
+	}
+	if nobodyKnows, is := errors.AsType[*doubt](err); is {
+		return reparent.Unknown, nobodyKnows.reason
+	}
+	switch errnoOf(err) {
+	case 0: // no answer
+	case errAccessDenied, errOffline:
+		return reparent.No, reparent.ReasonDenied
+	case errLockWaitTimeout:
+		return reparent.No, reparent.ReasonDeadline
+	case errServerShutdown, errConnectionWasKilled: // with these a server ends a connection: the statement may have run
+	default:
+		return reparent.No, reparent.ReasonError
 	}
 	outcome := reparent.No
 	if changed {
@@ -119,8 +119,8 @@ func reasonOf(err error) reparent.Reason {
 
 // errnoOf is the number that MySQL answered with; 0 when it did not answer.
 func errnoOf(err error) mysqlError {
-	e, _ := err.(mysqlError)
-	return e
+	number, _ := errors.AsType[mysqlError](err)
+	return number
 }
 
 // patience is a context whose end is known: a life, and when it will be over at the latest.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/primacydb/primacy/topology"
@@ -307,7 +308,7 @@ func (k *keeper) lose(w *wire, why error) {
 	}
 	k.fleet.hangUp(w)
 	k.link = nil
-	if why == errConnReset {
+	if errors.Is(why, errConnReset) {
 		k.lost = why
 	}
 	k.fleet.signal(k.server)
@@ -331,24 +332,23 @@ func (k *keeper) leave() {
 // failed makes an observation one that gave no reading.
 func failed(o *topology.Observation, err error, waited time.Duration) {
 	o.Latency, o.Reach, o.Errno, o.Error = waited, reachOf(err), int(errnoOf(err)), err.Error()
-	if err == context.DeadlineExceeded {
+	if errors.Is(err, context.DeadlineExceeded) {
 		o.Error = "no answer in time"
 	}
 }
 
 // reachOf classifies how a probe ended.
 func reachOf(err error) topology.Reach {
-	switch err {
-	case nil:
+	switch number := errnoOf(err); {
+	case err == nil:
 		return topology.ReachOK
-	case context.Canceled:
+	case errors.Is(err, context.Canceled):
 		return topology.ReachUnknown // we did not wait for the answer
-	case errConnRefused:
+	case errors.Is(err, errConnRefused):
 		return topology.ReachRefused
-	case errConnReset, errServerShutdown, errConnectionWasKilled:
+	case errors.Is(err, errConnReset), number == errServerShutdown, number == errConnectionWasKilled:
 		return topology.ReachReset
-	}
-	if errnoOf(err) != 0 {
+	case number != 0:
 		return topology.ReachDenied
 	}
 	return topology.ReachSilent

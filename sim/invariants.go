@@ -345,7 +345,7 @@ func (w *world) whole() bool {
 
 // state is the world in a line, for people who wonder why it is not whole.
 func (w *world) state() string {
-	text := ""
+	var text string
 	if e := w.actor(); e == nil {
 		text = "no elector acts"
 	} else {

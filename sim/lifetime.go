@@ -39,7 +39,6 @@ type world struct {
 	clients  []*client
 	person   *person
 	judge    *judge
-	faults   []Fault
 	undo     []*undoing
 	steps    []waiting // faults that wait for commands or calls
 	commands int       // sent to servers by electors
@@ -283,8 +282,6 @@ type elector struct {
 	loop    *orchestrator.Orchestrator
 	fleet   *fleet
 	lives   int
-	// paused counts what holds it up.
-	blind topology.ServerSet
 }
 
 // hire adds an elector. Its clock may be an hour off: nothing may depend on it.

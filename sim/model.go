@@ -116,13 +116,13 @@ type Told struct {
 
 // String is "nothing yet", "OK", "error" with MySQL's number, "no connection" or "connection lost".
 func (t *Told) String() string {
-	number, is := t.err.(mysqlError)
+	number := errnoOf(t.err)
 	switch {
 	case !t.heard:
 		return "nothing yet"
 	case t.err == nil:
 		return "OK"
-	case is:
+	case number != 0:
 		return fmt.Sprintf("error %d", int(number))
 	case errors.Is(t.err, errConnRefused):
 		return "no connection"

@@ -45,9 +45,6 @@ func (n *network) join(name string) place {
 	return place(len(n.names) - 1)
 }
 
-// name is what the place was called when it joined.
-func (n *network) name(p place) string { return n.names[p] }
-
 // whenChanged has somebody told of each way that is cut or mended, and again when a cut has lasted for firstFlight.
 func (n *network) whenChanged(tell func(from, to place)) { n.told = append(n.told, tell) }
 

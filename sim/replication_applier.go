@@ -156,7 +156,7 @@ func (a *applier) commit(t *transaction) bool {
 		return true
 	}
 	if err := s.conflict(t); err != nil {
-		a.fail(int(err.(mysqlError)))
+		a.fail(int(errnoOf(err)))
 		return false
 	}
 	switch {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/primacydb/primacy/reparent"
@@ -165,7 +166,7 @@ func (s *session) dial(ctx *patience, duty string) (*wire, error) {
 		return w, nil
 	case errnoOf(err) != 0:
 		return nil, refuse(reparent.ReasonDenied, "login refused: %v", err)
-	case err == context.DeadlineExceeded:
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, refuse(reparent.ReasonUnreachable, "%s does not answer", s.server)
 	}
 	return nil, refuse(reparent.ReasonUnreachable, "%s: %v", s.server, err)

@@ -49,7 +49,7 @@ func (a *act) changeSlowly(ctx *patience, guards []guard, start statement) error
 	guards = append([]guard{a.fenceGuard()}, guards...)
 	a.changed = true
 	err := a.exec(ctx, a.link, guarded(guards, start))
-	if err == errGuard {
+	if errnoOf(err) == errGuard {
 		return a.explain(ctx, guards)
 	}
 	return err
@@ -177,7 +177,7 @@ func (s *aside) run(ctx *patience, run statement) error {
 
 // settle explains an end that a guard brought about.
 func (s *aside) settle(ctx *patience, err error) error {
-	if err == errGuard {
+	if errnoOf(err) == errGuard {
 		return s.explain(ctx, s.guards)
 	}
 	return err
@@ -187,7 +187,7 @@ func (s *aside) settle(ctx *patience, err error) error {
 func (s *aside) cancel(ctx *patience) error {
 	id := s.link.guest.id
 	err := s.exec(ctx, s.act.link, func(on *guest, done func(error)) { done(on.server.killQuery(id)) })
-	if err == errNoSuchThread {
+	if errnoOf(err) == errNoSuchThread {
 		return nil
 	}
 	return err

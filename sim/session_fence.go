@@ -56,7 +56,7 @@ func nextTick(last, now, every time.Duration) time.Duration {
 }
 
 func fenceFailed(server topology.Address, err error) error {
-	if err == errAccessDenied {
+	if errnoOf(err) == errAccessDenied {
 		return refuse(reparent.ReasonDenied, "no fenced session on %s: %v", server, err)
 	}
 	return refuse(reparent.ReasonUnreachable, "no fenced session on %s: %v", server, err)
@@ -123,7 +123,7 @@ func (s *session) end(ctx *patience, w *wire, rivals []rival, ended *killed) err
 			continue
 		}
 		err := s.exec(ctx, w, func(on *guest, done func(error)) { done(on.server.killSession(r.id, on)) })
-		if err != nil && err != errNoSuchThread {
+		if err != nil && errnoOf(err) != errNoSuchThread {
 			return err
 		}
 		*ended = append(*ended, r.id)

@@ -219,8 +219,8 @@ func (c *storeClient) persist(ctx context.Context, what, name string, try func(p
 		switch {
 		case err == nil:
 			return nil
-		case err == errOvertaken && ctx.Err() == nil && c.clock.now < until:
-		case err != errUnanswered || until-c.clock.now <= retryPause || !c.pause(ctx):
+		case errors.Is(err, errOvertaken) && ctx.Err() == nil && c.clock.now < until:
+		case !errors.Is(err, errUnanswered) || until-c.clock.now <= retryPause || !c.pause(ctx):
 			return fmt.Errorf("%s %s: %w", what, name, err)
 		}
 	}
