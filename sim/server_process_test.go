@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+func TestE4ACrashCompletesWhatNobodyAcknowledged(t *testing.T) {
+	f := newTrio(t)
+	f.a.options.SuperReadOnly = false
+	f.stopAckers()
+	o := f.write(f.a)
+	before, began := f.a.incarnation, f.clock.now
+	f.a.kill()
+	f.pass(10 * time.Millisecond)
+	f.check("its client heard of the end", errors.Is(o.err, errConnReset))
+	refused := f.dial(f.a, accountApp, announcement{})
+	f.check("the host refuses", errors.Is(refused.err, errConnRefused))
+	f.a.boot()
+	f.eventually("it serves", func() bool { return f.a.state == processUp })
+	f.check("in about a second", f.clock.now-began < 2*time.Second)
+	f.check("the row is there", f.a.hasRow(o.row) && f.a.executed().Has(last(f.a)))
+	f.check("semi-sync off, writable, another incarnation", !f.a.semi.source && !f.a.readOnly && f.a.incarnation != before)
+}
+
+func TestBootSettingsHoldAtTheNextStart(t *testing.T) {
+	f := newTrio(t)
+	f.a.options.Offline = true
+	f.check("by the option file", f.a.observe(epoch).Settings.BootReadOnly)
+	f.exec(f.a, func(on *guest, done func(error)) { on.server.persistSuperReadOnly(on, false, done) })
+	f.check("what is persisted comes first", !f.a.observe(epoch).Settings.BootReadOnly)
+	f.exec(f.a, func(on *guest, done func(error)) { on.server.persistSuperReadOnly(on, true, done) })
+	f.restart(f.a)
+	f.check("closed and offline", f.a.superReadOnly && f.a.readOnly && f.a.offline)
+}
+
+func TestE6AnOrderlyShutdownAnswersOKToWaiters(t *testing.T) {
+	f := newTrio(t)
+	f.stopAckers()
+	o := f.write(f.a)
+	f.a.shutDown()
+	f.pass(10 * time.Millisecond)
+	f.check("OK", o.ok())
+	f.a.boot()
+	f.arrives(f.a, o.row)
+	f.check("on the primary alone", !f.b.hasRow(o.row) && !f.c.hasRow(o.row))
+}
+
+func TestAWipedServerIsANewOneThatGetsEverything(t *testing.T) {
+	f := newTrio(t)
+	o := f.written(f.a)
+	f.arrives(f.b, o.row)
+	uuid, id := f.b.uuid, f.b.serverID
+	f.b.wipe()
+	f.b.boot()
+	f.eventually("up", func() bool { return f.b.state == processUp })
+	f.check("another", f.b.uuid != uuid && f.b.serverID != id && f.b.executed().IsEmpty() && f.b.channel == nil)
+	f.b.follows("A", true)
+	f.arrives(f.b, o.row)
+}
+
+func TestAServerThatIsRebuiltUnderItsOldServerIDSkipsWhatItWrote(t *testing.T) {
+	f := newTrio(t)
+	o := f.written(f.a)
+	f.arrives(f.b, o.row)
+	id := f.a.serverID
+	f.a.wipe()
+	f.a.serverID = id
+	f.a.boot()
+	f.eventually("up", func() bool { return f.a.state == processUp })
+	f.a.follows("B", false)
+	f.stays("skipped", func() bool { return !f.a.hasRow(o.row) })
+}
+
+func TestAFrozenServerTakesUpWhatCameMeanwhile(t *testing.T) {
+	f := newTrio(t)
+	f.exec(f.c, stopReceiver)
+	f.b.freeze()
+	o := f.write(f.a)
+	silent := f.dial(f.b, accountPrimacy, announcement{})
+	gone := f.dial(f.b, accountPrimacy, announcement{term: 9})
+	gone.wire.close()
+	f.stays("nothing comes back", func() bool { return !o.heard && !silent.heard })
+	f.b.thaw()
+	f.eventually("both are answered", func() bool { return o.ok() && silent.ok() })
+	f.pass(10 * time.Millisecond)
+	for _, g := range f.b.sessions() {
+		f.check("no session of a client that gave up", g.says.term != 9)
+	}
+}
+
+func TestAHostWithoutPowerIsSilentAndRefusesWhenItIsBack(t *testing.T) {
+	f := newTrio(t)
+	f.a.powerOff()
+	o := f.dial(f.a, accountApp, announcement{})
+	f.stays("silent", func() bool { return !o.heard })
+	state, _ := f.b.receiver()
+	f.check("its replicas do not know yet", state == topology.ThreadOn)
+	f.a.powerOn()
+	f.eventually("refused", func() bool { return errors.Is(o.err, errConnRefused) })
+}

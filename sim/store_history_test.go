@@ -1,0 +1,164 @@
+package sim
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// ghost is a lease whose holder believes in it, whatever happened: its clock stands still.
+func (d *depot) ghost(l *storeLease) *storeLease {
+	s := &storeSession{client: l.client, known: l.session.known, deadline: 1 << 62}
+	g := &storeLease{
+		client: l.client, session: s, cluster: l.cluster, claim: l.claim, work: d.clock.newLife(context.Background()),
+		fence: unread, termRev: unread,
+	}
+	g.bell = l.client.hang(l.cluster, func() {})
+	return g
+}
+
+func TestTheStoreRefusesTheWritesOfAnElectorThatMissedItsLoss(t *testing.T) {
+	d := newDepot(t, 1)
+	a, b := d.elector("elector-1"), d.elector("elector-2")
+	first := d.acquire(a, "shop")
+	d.must(d.put(first, "d", "1"))
+	d.release(first)
+	second := d.acquire(b, "shop")
+	term, err := d.nextTerm(second, 0)
+	d.must(err)
+	ctx := context.Background()
+	for name, write := range map[string]func(*storeLease) error{
+		"put": func(g *storeLease) error { return g.Put(ctx, text("d", "stale")) },
+		"update": func(g *storeLease) error {
+			return g.Update(ctx, "d", func([]byte) ([]byte, error) { return []byte("stale"), nil })
+		},
+		"draw a term": func(g *storeLease) error { _, err := g.NextTerm(ctx, 100); return err },
+	} {
+		g := d.ghost(first)
+		if !d.held(g) {
+			t.Fatal("the ghost knows")
+		}
+		d.do(a, func() { d.mustFail(write(g), errLockLost) })
+		if d.held(g) || g.Context().Err() == nil {
+			t.Errorf("%s: the store's refusal was not remembered", name)
+		}
+	}
+	d.release(d.ghost(first))
+	if got := d.value("d"); got != "1" {
+		t.Errorf("a stale write was carried out: %q", got)
+	}
+	next, err := d.nextTerm(second, 0)
+	if d.must(err); next != term+1 || !d.held(second) {
+		t.Errorf("the rightful holder drew term %d after %d, held %v", next, term, d.held(second))
+	}
+	d.sound()
+}
+
+func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
+	d := newDepot(t, 1)
+	a, b := d.elector("elector-1"), d.elector("elector-2")
+	first := d.acquire(a, "shop")
+	d.acquire(b, "other") // so that the backup knows both sessions
+	d.must(d.put(first, "d", "old"))
+	_, err := d.nextTerm(first, 40)
+	d.must(err)
+	d.pass(10 * time.Second)
+	backup := d.clock.now
+	d.pass(time.Second)
+	d.must(d.put(first, "d", "new"))
+	d.must(d.put(first, "e", "new"))
+	term, err := d.nextTerm(first, 0)
+	d.must(err)
+	d.release(first)
+	second := d.acquire(b, "shop")
+	d.pass(100 * time.Millisecond)
+
+	d.vault.restore(d.clock.now - backup)
+	d.pass(sessionTTL/3 + 10*time.Millisecond) // the next keep-alive meets another vault
+	if d.held(second) || second.Context().Err() == nil {
+		t.Error("a lock that was taken since is still held")
+	}
+	if d.value("d") != "old" || d.value("e") != "" || len(d.vault.keys) != 1 {
+		t.Errorf("documents say %q and %q", d.value("d"), d.value("e"))
+	}
+	if h := d.vault.cell("shop").holder; h != first.claim {
+		t.Errorf("the lock is held by %v, at the time of the backup it was by %v", h, first.claim)
+	}
+	third := d.acquire(a, "shop") // although the lock of the backup is there, kept alive by its session
+	again, err := d.nextTerm(third, 0)
+	if d.must(err); again != term {
+		t.Errorf("term %d, want %d as before: nobody said that it was used", again, term)
+	}
+	above, err := d.nextTerm(third, 60)
+	if d.must(err); above != 61 {
+		t.Errorf("term %d, want one above those that the servers show", above)
+	}
+	d.must(d.put(third, "d", "newest"))
+	d.sound() // in another era
+}
+
+func TestAnEmptiedStoreKnowsNothingAndHandsOutTermsAboveThoseOfTheServers(t *testing.T) {
+	d := newDepot(t, 1)
+	c := d.elector("elector-1")
+	first := d.acquire(c, "shop")
+	d.must(d.put(first, "d", "x"))
+	_, err := d.nextTerm(first, 6)
+	d.must(err)
+	d.vault.empty()
+	if d.value("d") != "" || d.vault.revision != 0 {
+		t.Errorf("document says %q, revision %d", d.value("d"), d.vault.revision)
+	}
+	d.mustFail(d.put(first, "d", "x"), errLockLost)
+	second := d.acquire(c, "shop")
+	if second.claim.token != first.claim.token {
+		t.Errorf("token %d, and %d before: revisions begin anew", second.claim.token, first.claim.token)
+	}
+	d.mustFail(d.put(d.ghost(first), "d", "x"), errLockLost) // the token alone would not tell them apart
+	term, err := d.nextTerm(second, 7)
+	if d.must(err); term != 8 {
+		t.Errorf("term %d, want 8", term)
+	}
+	d.sound()
+}
+
+func TestTheHistoryAccusesAStoreThatAllowsWhatItMustNot(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		wrong func(d *depot, old, new *storeLease)
+	}{
+		{"a write after the lock was given to another", func(d *depot, old, _ *storeLease) {
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: old.claim, key: "d"})
+		}},
+		{"a draw after the lock was given to another", func(d *depot, old, _ *storeLease) {
+			d.vault.record(vaultEntry{kind: termDrawn, cluster: "shop", claim: old.claim, term: 3})
+		}},
+		{"a write after the lock was freed", func(d *depot, _, new *storeLease) {
+			d.release(new)
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: new.claim, key: "d"})
+		}},
+		{"a write in a cluster without a lock", func(d *depot, _, new *storeLease) {
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "other", claim: new.claim, key: "d"})
+		}},
+		{"the same draw told twice", func(d *depot, _, new *storeLease) {
+			d.vault.history.grant(grantedTerm{"shop", 7, storeMark{new.claim, 1}})
+			d.vault.history.grant(grantedTerm{"shop", 7, storeMark{new.claim, 1}})
+		}},
+		{"a term that is not above the one before", func(d *depot, _, new *storeLease) {
+			d.vault.record(vaultEntry{kind: termDrawn, cluster: "shop", claim: new.claim, term: 3})
+			d.vault.record(vaultEntry{kind: termDrawn, cluster: "shop", claim: new.claim, term: 3})
+		}},
+	} {
+		d := newDepot(t, 1)
+		c := d.elector("elector-1")
+		old := d.acquire(c, "shop")
+		d.must(d.put(old, "d", "x"))
+		d.release(old)
+		new := d.acquire(c, "shop")
+		d.must(d.put(new, "d", "y"))
+		d.sound()
+		row.wrong(d, old, new)
+		if d.vault.violation() == "" {
+			t.Errorf("%s was not noticed", row.name)
+		}
+	}
+}
