@@ -20,7 +20,7 @@ func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now tim
 	if !seen.Writable() {
 		return op.block(Obstacle{Code: "not_writable", Message: fmt.Sprintf("%s is not a writable primary", primary)}, now)
 	}
-	if current, led := in.History.Current(); led && !(in.History.Recovered && current.Primary == primary) {
+	if current, led := in.History.Current(); led && (!in.History.Recovered || current.Primary != primary) {
 		return op.block(Obstacle{Code: "adopted", Message: fmt.Sprintf("%s leads under term %d already", current.Primary, current.Term)}, now)
 	}
 	for _, o := range in.Snapshot.Servers {
