@@ -29,13 +29,17 @@ func (a *act) switches(ctx context.Context) (switches, error) {
 	return switches{rows[0][0].on(), rows[0][1].on(), rows[0][2].on()}, nil
 }
 
-// demote closes the server for writes, or leaves it as it was. The proof is the return of the statement,
-// never the variable, which reads 1 while the statement still waits (E3).
+// closed tells whether nobody can write: super_read_only alone closes nothing.
+func (s switches) closed() bool { return s.readOnly && s.superReadOnly }
+
+// demote closes the server for writes, or leaves it as it was. The proof is the return of the statements,
+// never the variables, of which super_read_only reads 1 while its statement still waits (E3).
 func (a *act) demote(ctx context.Context) (topology.Observation, error) {
 	before, err := a.switches(ctx)
 	if err != nil {
 		return topology.Observation{}, err
 	}
+	before.superReadOnly = before.closed() // where it stands alone there is nothing to be put back
 	if a.command.Offline && !before.offline {
 		if err := a.change(ctx, "SET GLOBAL offline_mode = ON"); err != nil {
 			return topology.Observation{}, err
@@ -45,16 +49,28 @@ func (a *act) demote(ctx context.Context) (topology.Observation, error) {
 		return topology.Observation{}, a.undone(ctx, before, err)
 	}
 	o, err := a.observe(ctx)
-	if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {
-		err = a.undone(ctx, before, refuse(reparent.ReasonWaiters, "%d commits wait for acknowledgements on %s behind super_read_only", o.SemiSync.Waiters, a.server))
+	if err != nil {
+		return o, err
 	}
-	return o, err
+	if err := a.demoted(o); err != nil {
+		return o, a.undone(ctx, before, err)
+	}
+	return o, nil
 }
 
-// closeForWrites runs SET GLOBAL super_read_only = ON until the command's deadline. It takes what
-// read_only was along. It ends with nil only when the server has said that it is in force; after a
-// refusal nothing of it is under way any more. lock_wait_timeout makes the server give up by itself
-// when we die meanwhile.
+// demoted tells why a server does not count as demoted although the statements have returned.
+func (a *act) demoted(o topology.Observation) error {
+	switch {
+	case !o.Closed():
+		return refuse(reparent.ReasonRefused, "%s was opened again at once", a.server)
+	case o.SemiSync.Waiters > 0:
+		return refuse(reparent.ReasonWaiters, "%d commits wait for acknowledgements on %s behind super_read_only", o.SemiSync.Waiters, a.server)
+	}
+	return nil
+}
+
+// closeForWrites runs closeUp until the command's deadline. It ends with nil only when the server has said
+// that it is in force; after a refusal nothing of it is under way any more.
 func (a *act) closeForWrites(ctx context.Context) error {
 	side, err := a.aside(ctx, dutyClose)
 	if err != nil {
@@ -72,9 +88,17 @@ func (a *act) closeForWrites(ctx context.Context) error {
 	return side.giveUp(beyond, ended)
 }
 
+// closeUp closes a server whatever its switches were. The first statement takes read_only along, unless
+// super_read_only reads ON already: then it changes nothing. Both may be so although anybody can write: a
+// SET read_only = OFF while the first one waits leaves super_read_only ON alone. The second one closes that
+// too; mostly it finds nothing to do. Tried on 9.7.
+const closeUp = "SET GLOBAL super_read_only = ON; SET GLOBAL read_only = ON"
+
+// closeStatement is closeUp with a bound: lock_wait_timeout makes the server give up by itself when we die
+// meanwhile.
 func closeStatement(ctx context.Context) string {
 	seconds := math.Ceil(remaining(ctx).Seconds())
-	return fmt.Sprintf("SET SESSION lock_wait_timeout = %d; SET GLOBAL super_read_only = ON", int(max(1, seconds)))
+	return fmt.Sprintf("SET SESSION lock_wait_timeout = %d; "+closeUp, int(max(1, seconds)))
 }
 
 // remaining is the time that a command has left; commands always have a deadline.

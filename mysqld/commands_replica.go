@@ -195,7 +195,7 @@ func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	if err := a.mayFollow(before); err != nil {
 		return before, err
 	}
-	if err := a.closeReplica(ctx, before); err != nil {
+	if before, err = a.closeReplica(ctx, before); err != nil {
 		return before, err
 	}
 	if a.isFollowing(before) {
@@ -223,9 +223,9 @@ func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 
 // unfollowable keeps a writable server from replicating.
 var unfollowable = guard{
-	broken: "@@GLOBAL.super_read_only = 0",
+	broken: "@@GLOBAL.super_read_only = 0 OR @@GLOBAL.read_only = 0",
 	reason: reparent.ReasonRefused,
-	detail: "super_read_only was switched off meanwhile",
+	detail: "it was opened for writes meanwhile",
 }
 
 func (a *act) mayFollow(o topology.Observation) error {
@@ -240,15 +240,22 @@ func (a *act) mayFollow(o topology.Observation) error {
 	return a.errant(o, gtid.Set{})
 }
 
-// closed tells whether super_read_only is in force: the variable alone may belong to a SET that still
+// closed tells whether super_read_only is in force: the variables alone may belong to a SET that still
 // waits (E3).
-func closed(o topology.Observation) bool { return o.SuperReadOnly && !o.Stall.ReadOnlyWait }
+func closed(o topology.Observation) bool { return o.Closed() && !o.Stall.ReadOnlyWait }
 
-func (a *act) closeReplica(ctx context.Context, o topology.Observation) error {
+func (a *act) closeReplica(ctx context.Context, o topology.Observation) (topology.Observation, error) {
 	if closed(o) {
-		return nil
+		return o, nil
 	}
-	return a.closeForWrites(ctx)
+	if err := a.closeForWrites(ctx); err != nil {
+		return o, err
+	}
+	o, err := a.observe(ctx)
+	if err == nil && !o.Closed() {
+		err = refuse(reparent.ReasonRefused, "%s was opened again at once", a.server)
+	}
+	return o, err
 }
 
 // isFollowing tells whether there is nothing left to do but to tidy up. A receiver that is only

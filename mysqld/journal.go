@@ -39,7 +39,7 @@ const journalRow = "INSERT INTO _primacy.journal (term, decision_hash, previous_
 // written to the binary log even when it has nothing to do, hence the look before.
 func (a *act) createJournal(ctx context.Context) (topology.Observation, error) {
 	rows, err := a.query(ctx, `SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '_primacy' AND table_name = 'journal'),
-		@@GLOBAL.super_read_only`)
+		@@GLOBAL.read_only AND @@GLOBAL.super_read_only`)
 	switch {
 	case err != nil:
 		return topology.Observation{}, err
@@ -157,7 +157,7 @@ func (a *act) commitMarker(ctx context.Context, before marking) error {
 		return err
 	}
 	defer side.close()
-	if before.superReadOnly {
+	if before.closed() {
 		if err := a.change(ctx, "SET GLOBAL super_read_only = OFF"); err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (a *act) markGuards(before marking) (guards []guard) {
 
 // unmarked closes the server again after an attempt that certainly left nothing behind.
 func (a *act) unmarked(ctx context.Context, before marking, err error) error {
-	if err == nil || !before.superReadOnly {
+	if err == nil || !before.closed() {
 		return err
 	}
 	if outcome, _ := verdict(ctx, true, err); outcome != reparent.No {
@@ -190,7 +190,7 @@ func (a *act) unmarked(ctx context.Context, before marking, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
-	if undo := a.change(ctx, "SET GLOBAL super_read_only = ON"); undo != nil {
+	if undo := a.change(ctx, closeUp); undo != nil {
 		return doubtful(reasonOf(err), "%v; closing %s again failed: %v", err, a.server, undo)
 	}
 	return err

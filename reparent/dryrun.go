@@ -56,6 +56,7 @@ func ideal(c Command, servers map[topology.Address]topology.Observation) Result 
 	case Open, Reopen:
 		o.ReadOnly, o.SuperReadOnly, o.OfflineMode = false, false, false
 	case Follow:
+		o.ReadOnly, o.SuperReadOnly = true, true
 		o.Replication = &topology.Replication{Source: c.Source, Receiver: topology.ThreadOn, Applier: topology.ThreadOn, AutoPosition: true}
 	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, DisableSource, Detach, CreateJournal:
 	}

@@ -257,7 +257,7 @@ func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
 	p := op.Progress[b]
 	o := p.Reading
 	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(o) &&
-		(!o.OfflineMode || o.SuperReadOnly)
+		(!o.OfflineMode || o.Closed())
 }
 
 // rank orders candidates: promotion rule, nearness to the old primary's zone, then least left to apply.

@@ -264,6 +264,9 @@ func TestWhoGivesWhatAnotherLacks(t *testing.T) {
 		{"one that only being offline keeps clients from", func(_ *Progress, o *topology.Observation) {
 			o.OfflineMode, o.SuperReadOnly = true, false
 		}, false},
+		{"one that is offline, and whose super_read_only stands alone", func(_ *Progress, o *topology.Observation) {
+			o.OfflineMode, o.ReadOnly = true, false
+		}, false},
 		{"one whose applier failed before it", func(_ *Progress, o *topology.Observation) {
 			o.Executed, o.Replication.Applier = o.Executed.Subtract(o.Received), topology.ThreadOff
 		}, false},

@@ -324,7 +324,7 @@ func (op Operation) readied(a topology.Address) []Command {
 		commands = append(commands, op.command(Read, a, op.Timing.Follow)) // to see whether it made progress
 	}
 	switch {
-	case o.SuperReadOnly || !op.invisible(a).IsEmpty():
+	case o.Closed() || !op.invisible(a).IsEmpty():
 	case o.SemiSync.Waiters > 0: // a marker that no record names: closing waits for it, and once it is through it shows
 		commands = append(commands, op.command(Fence, a, op.Timing.Follow))
 	default:

@@ -85,7 +85,7 @@ func lastSeen(in Intent, a topology.Address) topology.Observation {
 // closed tells whether a server was last seen unable to take any client's write: read-only for
 // everybody and not as a leader whose SET is still waiting (E3).
 func closed(o topology.Observation) bool {
-	return o.SuperReadOnly && !o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 && !o.Stall.ReadOnlyWait
+	return o.Closed() && !o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 && !o.Stall.ReadOnlyWait
 }
 
 // frozen are the servers whose Freeze was verified.

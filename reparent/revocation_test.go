@@ -157,8 +157,11 @@ func TestWhatALeaderWasLastSeenToWaitForCounts(t *testing.T) {
 		{"closed for everybody and no source", func(o *topology.Observation) {
 			o.SuperReadOnly, o.ReadOnly, o.SemiSync.SourceEnabled = true, true, false
 		}, 2},
+		{"no source, and super_read_only stands alone", func(o *topology.Observation) {
+			o.SuperReadOnly, o.SemiSync.SourceEnabled = true, false
+		}, 0},
 		{"closing, which still hangs", func(o *topology.Observation) {
-			o.SuperReadOnly, o.SemiSync.SourceEnabled, o.Stall.ReadOnlyWait = true, false, true
+			o.SuperReadOnly, o.ReadOnly, o.SemiSync.SourceEnabled, o.Stall.ReadOnlyWait = true, true, false, true
 		}, 0},
 	}
 	for _, row := range rows {

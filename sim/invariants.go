@@ -310,8 +310,8 @@ func amiss(s, p *server) string {
 	applier, _ := s.applier()
 	o := s.observe(epoch)
 	switch {
-	case !s.superReadOnly:
-		return "it is no primary and not super_read_only"
+	case !switchesOf(s).closed():
+		return "it is no primary and not closed for writes"
 	case s.offline:
 		return "it is offline"
 	case receiver != topology.ThreadOn:

@@ -207,7 +207,7 @@ func (m *Model) SetSuperReadOnly(on topology.Address, closed bool) *Told {
 	if !closed {
 		return m.sets(on, (*server).setSuperReadOnlyOff)
 	}
-	return m.send(accountRoot, on, closeWithin(lockWaitDefault))
+	return m.send(accountRoot, on, func(on *guest, done func(error)) { on.server.closeForWrites(on, lockWaitDefault, done) })
 }
 
 // OpenForWrites is SET read_only = OFF.

@@ -252,10 +252,23 @@ func (s *server) executedMore() {
 // closing is SET super_read_only=ON while it waits for the commits that are under way.
 type closing struct {
 	guest *guest
+	super bool // it is on super_read_only, and not on read_only alone
 	// readOnly tells that read_only was off when it began: it is switched on as well, and else left as it then is.
 	readOnly bool
 	done     func(error)
 	timer    timer
+}
+
+// closeUp is SET super_read_only = ON and SET read_only = ON, one after the other: the first alone leaves a server open
+// where super_read_only stands alone.
+func (s *server) closeUp(on *guest, lockWait time.Duration, done func(error)) {
+	s.closeForWrites(on, lockWait, func(err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		s.setReadOnlyOn(on, lockWait, done)
+	})
 }
 
 // closeForWrites is SET super_read_only = ON. It waits for the commits that are under way, and new ones queue behind it;
@@ -263,7 +276,7 @@ type closing struct {
 // super_read_only reads 1 and read_only 0, unless that was on before.
 func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(error)) {
 	switch {
-	case s.superReadOnly && len(s.closings) == 0:
+	case s.superInForce():
 		done(nil) // it changes nothing, read_only included
 		return
 	case s.inFlight == 0:
@@ -271,8 +284,27 @@ func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(err
 		done(nil)
 		return
 	}
-	c := &closing{guest: on, readOnly: !s.readOnly, done: done}
 	s.superReadOnly = s.superReadOnly || !s.readOnly
+	s.awaitClosing(&closing{guest: on, super: true, readOnly: !s.readOnly, done: done}, lockWait)
+}
+
+// setReadOnlyOn is SET read_only = ON, which waits like SET super_read_only = ON; read_only reads 0 meanwhile.
+func (s *server) setReadOnlyOn(on *guest, lockWait time.Duration, done func(error)) {
+	if s.readOnly || s.inFlight == 0 {
+		s.readOnly = true
+		done(nil)
+		return
+	}
+	s.awaitClosing(&closing{guest: on, readOnly: true, done: done}, lockWait)
+}
+
+// superInForce tells whether super_read_only is ON, and not only reads so because of a SET that still waits.
+func (s *server) superInForce() bool {
+	return s.superReadOnly && !slices.ContainsFunc(s.closings, func(c *closing) bool { return c.super })
+}
+
+func (s *server) awaitClosing(c *closing, lockWait time.Duration) {
+	on := c.guest
 	s.closings = append(s.closings, c)
 	on.doing = closingWrites
 	on.cancel = func(err error) { s.giveUpClosing(c, err) }
@@ -282,7 +314,7 @@ func (s *server) closeForWrites(on *guest, lockWait time.Duration, done func(err
 func (s *server) giveUpClosing(c *closing, err error) {
 	c.timer.cancel()
 	s.closings = slices.DeleteFunc(s.closings, func(o *closing) bool { return o == c })
-	s.superReadOnly = false // also when others wait
+	s.superReadOnly = s.superReadOnly && !c.super // also when others wait
 	if len(s.closings) == 0 {
 		s.unblock()
 	}
@@ -293,9 +325,10 @@ func (s *server) giveUpClosing(c *closing, err error) {
 func (s *server) closeNow() {
 	granted := s.closings
 	s.closings = nil
-	s.superReadOnly = true
 	for _, c := range granted {
-		s.readOnly = s.readOnly || c.readOnly
+		s.superReadOnly, s.readOnly = s.superReadOnly || c.super, s.readOnly || c.readOnly
+	}
+	for _, c := range granted {
 		c.timer.cancel()
 		c.done(nil)
 	}
@@ -331,7 +364,7 @@ func (s *server) unblock() {
 // a SET that still waits lets read.
 func (s *server) setReadOnlyOff() {
 	s.readOnly = false
-	if len(s.closings) == 0 {
+	if s.superInForce() {
 		s.superReadOnly = false
 	}
 }

@@ -176,6 +176,16 @@ func TestReadOnlyOffWhileSuperReadOnlyWaitsChangesNothingButReadOnly(t *testing.
 	f.startAckers()
 	f.eventually("told OK, and open all the same", func() bool { return closing.ok() && f.a.superReadOnly && !f.a.closed() })
 	f.written(f.a)
+
+	closing = f.as(accountRoot, f.a, closeNow)
+	f.eventually("told OK at once, and open still", func() bool { return closing.ok() && !f.a.closed() })
+	f.stopAckers()
+	f.write(f.a)
+	both := f.as(accountRoot, f.a, func(on *guest, done func(error)) { on.server.closeUp(on, time.Minute, done) })
+	f.pass(10 * time.Millisecond)
+	f.check("read_only waits as well", f.a.superReadOnly && !f.a.readOnly && !both.heard && f.a.observe(epoch).Stall.ReadOnlyWait)
+	f.startAckers()
+	f.eventually("closed by both", func() bool { return both.ok() && f.a.closed() })
 }
 
 func TestWaitForExecutedGTIDSetEndsWithTheSetOrTheTime(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // createJournal makes schema and table where they are missing.
 func (a *act) createJournal(ctx *patience) (topology.Observation, error) {
 	present, closed := false, false
-	err := a.query(ctx, func(s *server) { present, closed = s.journal, s.superReadOnly })
+	err := a.query(ctx, func(s *server) { present, closed = s.journal, switchesOf(s).closed() })
 	switch {
 	case err != nil || present:
 		return topology.Observation{}, err
@@ -110,7 +110,7 @@ func (a *act) commitMarker(ctx *patience, before marking) error {
 	if err != nil {
 		return err
 	}
-	if before.superReadOnly {
+	if before.closed() {
 		if err := a.change(ctx, func(s *server) error { s.setSuperReadOnlyOff(); return nil }); err != nil {
 			side.close()
 			return err
@@ -139,7 +139,7 @@ func (a *act) markGuards(before marking) (guards []guard) {
 
 // unmarked closes the server again after an attempt that certainly left nothing behind.
 func (a *act) unmarked(ctx *patience, before marking, err error) error {
-	if err == nil || !before.superReadOnly {
+	if err == nil || !before.closed() {
 		return err
 	}
 	if outcome, _ := verdict(ctx, true, err); outcome != reparent.No {

@@ -22,13 +22,17 @@ func (a *act) switches(ctx *patience) (now switches, err error) {
 	return now, err
 }
 
-// demote closes the server for writes, or leaves it as it was. The proof is the return of the statement, never the
-// variable, which reads 1 while the statement still waits.
+// closed tells whether nobody can write: super_read_only alone closes nothing.
+func (w switches) closed() bool { return w.readOnly && w.superReadOnly }
+
+// demote closes the server for writes, or leaves it as it was. The proof is the return of the statements, never the
+// variables, of which super_read_only reads 1 while its statement still waits.
 func (a *act) demote(ctx *patience) (topology.Observation, error) {
 	before, err := a.switches(ctx)
 	if err != nil {
 		return topology.Observation{}, err
 	}
+	before.superReadOnly = before.closed() // where it stands alone there is nothing to be put back
 	if a.command.Offline && !before.offline {
 		if err := a.change(ctx, offlineOn); err != nil {
 			return topology.Observation{}, err
@@ -38,15 +42,29 @@ func (a *act) demote(ctx *patience) (topology.Observation, error) {
 		return topology.Observation{}, a.undone(before, err)
 	}
 	o, err := a.observe(ctx)
-	if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {
-		err = a.undone(before, refuse(reparent.ReasonWaiters, "%d commits wait for acknowledgements on %s behind super_read_only", o.SemiSync.Waiters, a.server))
+	if err != nil {
+		return o, err
 	}
-	return o, err
+	if err := a.demoted(o); err != nil {
+		return o, a.undone(before, err)
+	}
+	return o, nil
+}
+
+// demoted tells why a server does not count as demoted although the statements have returned.
+func (a *act) demoted(o topology.Observation) error {
+	switch {
+	case !o.Closed():
+		return refuse(reparent.ReasonRefused, "%s was opened again at once", a.server)
+	case o.SemiSync.Waiters > 0:
+		return refuse(reparent.ReasonWaiters, "%d commits wait for acknowledgements on %s behind super_read_only", o.SemiSync.Waiters, a.server)
+	}
+	return nil
 }
 
 func offlineOn(s *server) error { s.setOffline(true); return nil }
 
-// closeForWrites runs SET GLOBAL super_read_only = ON until the command's deadline. It ends with nil only when the
+// closeForWrites runs closeStatement until the command's deadline. It ends with nil only when the
 // server has said that it is in force; after a refusal nothing of it is under way any more.
 func (a *act) closeForWrites(ctx *patience) error {
 	side, err := a.aside(ctx, dutyClose)
@@ -68,14 +86,14 @@ func (s *aside) closeBefore(ctx, beyond *patience) error {
 	return s.giveUp(beyond, ended)
 }
 
-// closeStatement is SET SESSION lock_wait_timeout and SET GLOBAL super_read_only = ON: the server gives up by itself
-// when we die meanwhile.
+// closeStatement is SET SESSION lock_wait_timeout, SET GLOBAL super_read_only = ON and SET GLOBAL read_only = ON, which
+// closes a server whatever its switches were. The server gives up by itself when we die meanwhile.
 func closeStatement(ctx *patience) statement {
 	return closeWithin(max(time.Second, (ctx.remaining() + time.Second - 1).Truncate(time.Second)))
 }
 
 func closeWithin(lockWait time.Duration) statement {
-	return func(on *guest, done func(error)) { on.server.closeForWrites(on, lockWait, done) }
+	return func(on *guest, done func(error)) { on.server.closeUp(on, lockWait, done) }
 }
 
 // lockWaitDefault is lock_wait_timeout where no session sets it: a year.

@@ -250,10 +250,8 @@ func (a *act) follow(ctx *patience) (topology.Observation, error) {
 	if err := a.mayFollow(before); err != nil {
 		return before, err
 	}
-	if !closed(before) {
-		if err := a.closeForWrites(ctx); err != nil {
-			return before, err
-		}
+	if before, err = a.closeReplica(ctx, before); err != nil {
+		return before, err
 	}
 	if a.isFollowing(before) {
 		return a.tidyReplica(ctx, before)
@@ -280,9 +278,9 @@ func (a *act) follow(ctx *patience) (topology.Observation, error) {
 
 // unfollowable keeps a writable server from replicating.
 var unfollowable = guard{
-	broken: func(s *server) bool { return !s.superReadOnly },
+	broken: func(s *server) bool { return !switchesOf(s).closed() },
 	reason: reparent.ReasonRefused,
-	detail: "super_read_only was switched off meanwhile",
+	detail: "it was opened for writes meanwhile",
 }
 
 func (a *act) mayFollow(o topology.Observation) error {
@@ -297,8 +295,22 @@ func (a *act) mayFollow(o topology.Observation) error {
 	return a.errant(o, gtid.Set{})
 }
 
-// closed tells whether super_read_only is in force: the variable alone may belong to a SET that still waits.
-func closed(o topology.Observation) bool { return o.SuperReadOnly && !o.Stall.ReadOnlyWait }
+// closed tells whether super_read_only is in force: the variables alone may belong to a SET that still waits.
+func closed(o topology.Observation) bool { return o.Closed() && !o.Stall.ReadOnlyWait }
+
+func (a *act) closeReplica(ctx *patience, o topology.Observation) (topology.Observation, error) {
+	if closed(o) {
+		return o, nil
+	}
+	if err := a.closeForWrites(ctx); err != nil {
+		return o, err
+	}
+	o, err := a.observe(ctx)
+	if err == nil && !o.Closed() {
+		err = refuse(reparent.ReasonRefused, "%s was opened again at once", a.server)
+	}
+	return o, err
+}
 
 // isFollowing tells whether there is nothing left to do but to tidy up. A receiver that is only connecting is
 // restarted, since it may sit out a long retry period or hold old credentials.

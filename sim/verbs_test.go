@@ -515,6 +515,21 @@ func TestAWritableServerIsClosedBeforeItFollows(t *testing.T) {
 	}
 }
 
+func TestAServerWhereSuperReadOnlyStandsAloneIsReallyClosed(t *testing.T) {
+	for _, c := range []reparent.Command{
+		{Verb: reparent.Demote, Server: "A"}, {Verb: reparent.Fence, Server: "A"},
+		{Verb: reparent.Follow, Server: "C", Source: "A", Acker: true}, {Verb: reparent.Follow, Server: "C", Source: "B", Acker: true},
+	} {
+		b := newBench(t, 3, 1)
+		s := b.at(c.Server)
+		s.readOnly, s.superReadOnly = false, true
+		c.Deadline = 5 * time.Second
+		if r := b.yes(b.one(b.elector("one"), 1, c)); !r.Observation.Closed() || !s.closed() {
+			t.Errorf("%s: read_only %t, super_read_only %t", c, s.readOnly, s.superReadOnly)
+		}
+	}
+}
+
 func TestAFencedServerHasNoSourceSideEitherWhenNothingWaited(t *testing.T) {
 	b := newBench(t, 3, 1)
 	f := b.elector("one")

@@ -282,7 +282,7 @@ func (q *inquiry) writableServers() []Finding {
 		})
 	}
 	for _, o := range q.replicas {
-		if o.Reach.OK() && q.leader != "" && !o.SuperReadOnly && !q.isStale(o) {
+		if o.Reach.OK() && q.leader != "" && !o.Closed() && !q.isStale(o) {
 			found = append(found, q.writableReplica(o))
 		}
 	}
@@ -293,7 +293,10 @@ func (q *inquiry) writableReplica(o *Observation) Finding {
 	f := Finding{Code: WritableReplica, Severity: SeverityCritical, Server: o.Address, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s is writable although %s leads: what is written there will be errant", o.Address, q.leader),
 		Evidence: []Evidence{q.noted(o, "read_only and super_read_only are OFF")}}
-	if o.ReadOnly {
+	switch {
+	case o.SuperReadOnly:
+		f.Evidence = []Evidence{q.noted(o, "read_only is OFF, and super_read_only, which is ON, closes nothing alone")}
+	case o.ReadOnly:
 		f.Severity = SeverityWarning
 		f.Message = fmt.Sprintf("%s is open for writes of privileged accounts: super_read_only is OFF", o.Address)
 		f.Evidence = []Evidence{q.noted(o, "read_only is ON, super_read_only is OFF")}

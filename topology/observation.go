@@ -192,5 +192,9 @@ func (o Observation) Term() uint32 {
 // Writable tells whether ordinary clients can write.
 func (o Observation) Writable() bool { return o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }
 
+// Closed tells whether nobody can write, whatever their privileges. super_read_only alone closes nothing: MySQL looks at
+// it only where read_only is on, and lets it stand alone where read_only was switched off while a SET waited.
+func (o Observation) Closed() bool { return o.ReadOnly && o.SuperReadOnly }
+
 // Unapplied is what was received and not executed yet.
 func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

@@ -64,7 +64,7 @@ func heldBy(primary topology.Observation, position gtid.Set) gtid.Set {
 
 // closed shuts what may have been a primary.
 func (p *playing) closed(o topology.Observation) (topology.Observation, error) {
-	if o.SuperReadOnly && !o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 {
+	if o.Closed() && !o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 {
 		return o, nil
 	}
 	r, err := p.must(p.command(reparent.Fence, o.Address))

@@ -26,7 +26,7 @@ var serverBugs = []bug{
 		what: "a primary counts as demoted once super_read_only reads 1, although the statement still waits behind commits",
 		edits: []edit{
 			{"sim/verbs_primary.go", "if err, over := ended.await(ctx.life, -1); over {", "if s.command.Verb == reparent.Demote {\n\t\treturn nil\n\t}\n\tif err, over := ended.await(ctx.life, -1); over {"},
-			{"sim/verbs_primary.go", "if err == nil && (!o.SuperReadOnly || o.SemiSync.Waiters > 0) {", "if err == nil && !o.SuperReadOnly {"},
+			{"sim/verbs_primary.go", "if err := a.demoted(o); err != nil {", "if err := a.demoted(o); err != nil && !o.SuperReadOnly {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
 		options: within(four, sim.WishPlanned, sim.SlowLink, sim.CutPair, sim.CutOneWay),
