@@ -57,6 +57,12 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 		{"a receiver that asks for what was purged", trio().Edit("B", func(o *topology.Observation) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 1236
 		}), "B", ""},
+		{"a receiver that could not read what its source sent", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadOff, 13117
+		}), "B", Follow},
+		{"a receiver whose source has its own server_id", trio().Edit("B", func(o *topology.Observation) {
+			o.Replication.Receiver, o.Replication.ReceiverErrno, o.ServerID = topology.ThreadOff, 13117, 1
+		}), "B", ""},
 		{"a receiver that still tries", trio().Edit("B", func(o *topology.Observation) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadConnecting, 2003
 		}), "B", ""},
@@ -64,6 +70,7 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 		{"a replica that waits for acknowledgements of what it applies", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled = true }), "B", DisableSource},
 		{"a replica on which that holds up its applier", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.Waiters = true, 1 }), "B", Fence},
 		{"a writable replica", trio().Writable("B"), "B", Follow},
+		{"a replica on which super_read_only stands alone", trio().Edit("B", func(o *topology.Observation) { o.ReadOnly = false }), "B", Follow},
 		{"a writable replica with an errant transaction is closed", trio().Writable("B").Executed("B", "A:1-100, t1, B:1"), "B", Demote},
 		{"a read-only replica with an errant transaction is left alone", trio().Executed("B", "A:1-100, t1, B:1"), "B", ""},
 		{"a stopped replica with an errant transaction is attached to nothing", trio().Stopped("B").Executed("B", "A:1-100, t1, B:1"), "B", ""},

@@ -38,7 +38,7 @@ var receiverAdvices = map[int]string{
 	1130:  "the replication account may not log in from this host; create it for this host",
 	1227:  "the replication account lacks REPLICATION SLAVE; grant it on the source",
 	1236:  "the source cannot send what this server asks for: purged, damaged, or a packet over max_allowed_packet",
-	1593:  "source and replica have the same server_id or server_uuid; change one",
+	1593:  "it cannot read what the source sends, as when its replica side of semi-sync was switched off while it ran, or both have one server_id or server_uuid",
 	2003:  "it cannot reach the source's host and port; check network, firewall and address",
 	2005:  "it cannot resolve the source's name",
 	2006:  "the connection to the source broke",
@@ -46,15 +46,15 @@ var receiverAdvices = map[int]string{
 	2026:  "TLS to the source failed; check the certificates",
 	2061:  "the replication account needs TLS or SOURCE_PUBLIC_KEY_PATH, GET_SOURCE_PUBLIC_KEY=1",
 	13114: "the source cannot send what this server asks for: purged, damaged, or a packet over max_allowed_packet",
-	13117: "source and replica have the same server_id or server_uuid; change one",
+	13117: "it cannot read what the source sends, as when its replica side of semi-sync was switched off while it ran, or both have one server_id or server_uuid",
 }
 
 // hopelessReceiverErrno tells whether a receiver that is started again would end the same way until somebody mends its
-// cause: what it asks for cannot be sent, or two servers have one identity. With all other errors it tries as often as
-// SOURCE_RETRY_COUNT says, ten times by default in later versions, and is then off for good.
-func hopelessReceiverErrno(errno int) bool {
-	return errno == 1236 || errno == 13114 || errno == 1593 || errno == 13117
-}
+// cause: what it asks for cannot be sent. 1593 and 13117 stand for several ends, among them those of a receiver whose
+// replica side of semi-sync was switched off while it ran, and of one whose source has its own identity; only the latter
+// is hopeless, and the identities themselves tell. With all other errors it tries as often as SOURCE_RETRY_COUNT says, ten
+// times by default in later versions, and is then off for good.
+func hopelessReceiverErrno(errno int) bool { return errno == 1236 || errno == 13114 }
 
 func receiverAdvice(errno int) string {
 	if advice, ok := receiverAdvices[errno]; ok {

@@ -76,7 +76,7 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 	switch {
 	case r.ReceiverErrno != 0:
 		remedy := RemedyNone
-		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) { // it was stopped, or ran out of attempts
+		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(q.p, o) == "" { // it was stopped, or ran out of attempts
 			remedy = RemedyReconcile
 		}
 		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, remedy,

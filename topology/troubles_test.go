@@ -152,7 +152,7 @@ var troubles = []trouble{
 	{topology.ReceiverFailed, "B", "no way to the primary", receiverError(topology.ThreadConnecting, 2003), "firewall", nil},
 	{topology.ReplicaOffline, "B", "it starts in offline mode", cluster().Edit("B", func(o *observation) { o.OfflineMode = true }), "no client can read", nil},
 	{topology.ReceiverFailed, "B", "no way to the primary, and no attempts left", receiverError(topology.ThreadOff, 2003), "firewall", nil},
-	{topology.ReceiverFailed, "B", "same server ids", receiverError(topology.ThreadOff, 13117), "same server_id", nil},
+	{topology.ReceiverFailed, "B", "an end for which MySQL has no number of its own", receiverError(topology.ThreadOff, 13117), "cannot read", nil},
 	{topology.ReceiverConnecting, "B", "trying", receiverError(topology.ThreadConnecting, 0), "is connecting to A", clusters{
 		"it receives": cluster(), "the primary is the dead one": cluster().Dead("A").Connecting(0, "B"), "it fails": receiverError(topology.ThreadConnecting, 2003)}},
 	{topology.ApplierStopped, "B", "stopped by hand", applier(topology.ThreadOff, 0), "stopped without an error", clusters{
@@ -171,6 +171,7 @@ var troubles = []trouble{
 			o.UUID, o.ReadOnly, o.SuperReadOnly = topologytest.UUID("A"), false, false
 		})}},
 	{topology.WritableReplica, "B", "super_read_only off", cluster().Edit("B", func(o *observation) { o.SuperReadOnly = false }), "privileged accounts", nil},
+	{topology.WritableReplica, "B", "super_read_only stands alone", cluster().Edit("B", func(o *observation) { o.ReadOnly = false }), "will be errant", nil},
 	{topology.WrongSettings, "B", "relay_log_recovery on", setting(func(s *topology.Settings) { s.RelayLogRecovery = true }), "SET PERSIST_ONLY relay_log_recovery=OFF", clusters{
 		"all is set right": cluster(), "nothing was read": setting(func(s *topology.Settings) { *s = topology.Settings{} }),
 		"it is not reached": setting(func(s *topology.Settings) { s.SyncBinlog = 0 }).Silent("B")}},
