@@ -149,6 +149,7 @@ func (p *person) work() {
 		p.world.clock.sleep(personLooks)
 		e := p.world.actor()
 		if e == nil {
+			p.blocked = p.world.clock.now
 			continue
 		}
 		v := e.view()

@@ -255,14 +255,16 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 		}
 		return
 	}
+	late := false // a later leader has taken it over, and it comes to nothing more
 	for term := range c.terms {
-		if term > d.Term {
+		late = late || term > d.Term
+		if term > d.Term && !w.judge.established[term].holds(d.Marker().GTID()) {
 			w.violated(OneCompleter, "%s begins to lead under term %d, and a later one was acknowledged before", s.address, d.Term)
 			break
 		}
 	}
 	c.terms[d.Term] = d.Hash
-	if reparent.Kind(d.Kind) == reparent.KindAdoption {
+	if late || reparent.Kind(d.Kind) == reparent.KindAdoption {
 		return
 	}
 	has := s.position()

@@ -57,6 +57,9 @@ type change struct {
 	life int // of its process
 }
 
+// holds tells whether the new primary has a transaction.
+func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().Has(g) }
+
 func newJudge(w *world) *judge {
 	j := &judge{
 		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
@@ -122,9 +125,13 @@ func (j *judge) told(c *client, row int64) {
 	j.last[row&1] = row
 }
 
-// one claims that one server completes writes in a term, and none of an earlier term once a later one has.
+// one claims that one server completes writes in a term, and none of an earlier term once a later one has. What a later
+// leader has taken over may complete late: its acknowledgements were on their way when those who sent them were frozen.
 func (j *judge) one(done completedWrite) {
 	if done.term < done.latest {
+		if later, marked := j.established[done.latest]; marked && later.holds(done.gtid) {
+			return
+		}
 		j.world.violated(OneCompleter, "%s completed %s under term %d after one was completed under term %d", done.server, done.gtid, done.term, done.latest)
 	}
 	if by, known := j.completers[done.term]; known && by != done.uuid {
