@@ -264,6 +264,9 @@ func (op Operation) gateCommands() []Command {
 	return []Command{c}
 }
 
+// gateTimeouts is how often the candidate may fail to get to the primary's position at all.
+const gateTimeouts = 5
+
 func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Operation {
 	r := results[0]
 	if r.Done() && r.Took <= op.Timing.Gate {
@@ -273,7 +276,9 @@ func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Op
 		}
 		return op.move(next, "gate", fmt.Sprintf("%s is within %s of the primary", op.To, r.Took.Round(100*time.Microsecond)), now)
 	}
-	op.Tries++
+	if op.Tries++; !r.Done() {
+		op.Tries += op.Timing.GateTries / gateTimeouts // it was waited for long enough
+	}
 	if op.Tries < op.Timing.GateTries && (r.Done() || r.Reason == ReasonDeadline) {
 		op.Phase = PhaseMeasuring
 		return op

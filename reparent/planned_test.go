@@ -186,6 +186,21 @@ func TestACandidateThatIsGoneIsNotAskedFiftyTimes(t *testing.T) {
 	}
 }
 
+func TestACandidateThatDoesNotGetThereAtAllIsWaitedForFiveTimes(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhaseGating)
+	for tries := 1; ; tries++ {
+		if op = op.Apply([]Result{no(ReasonDeadline)}, w.now()); op.Phase == PhaseReleasing || tries > 50 {
+			if tries != 5 || code(op.Obstacle) != "lagging" {
+				t.Errorf("%d tries, %+v", tries, op.Obstacle)
+			}
+			return
+		}
+		op.Phase = PhaseGating
+	}
+}
+
 func TestAWriteOnTheCandidateAfterItWasChosenIsSeenBeforeAnybodyIsAttached(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	e := &elector{world: w, name: "elector-1"}
