@@ -207,7 +207,8 @@ func (j *judge) changed(op reparent.Operation) {
 	}
 	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
 	now, marked := j.established[op.Term]
-	if before, changed := j.before(op.Term); marked && changed && op.Automatic && op.Kind == reparent.KindEmergency {
+	before, changed := j.before(op.Term)
+	if marked && changed && op.Automatic && op.Kind == reparent.KindEmergency && op.From == before.to.address { // else nobody could know of the one before
 		j.window(before, now)
 	}
 }
