@@ -68,6 +68,7 @@ type ReparentRequest struct {
 	DrainMS     int64   `json:"drain_ms,omitempty" minimum:"0" maximum:"600000" doc:"How long a planned change waits for running transactions."`
 	CertifyDown Servers `json:"certify_down,omitempty" doc:"Servers that the caller vouches to be powered off; needs a reason."`
 	AcceptLoss  bool    `json:"accept_loss,omitempty" doc:"Go on although acknowledged transactions may be lost; needs a reason."`
+	KeepErrant  bool    `json:"keep_errant,omitempty" doc:"Keep what servers hold although no recorded leader wrote it, or it was cancelled; needs a reason."`
 	Reason      string  `json:"reason,omitempty" maxLength:"1000" doc:"For the record."`
 }
 
@@ -164,7 +165,7 @@ func wishOf(ctx context.Context, in *reparentInput) orchestrator.Wish {
 	b := in.Body
 	w := orchestrator.Wish{
 		Cluster: in.Cluster, Kind: reparent.Kind(b.Kind), To: topology.Address(b.To), DryRun: b.DryRun,
-		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, Reason: b.Reason, By: callerOf(ctx).name,
+		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, KeepErrant: b.KeepErrant, Reason: b.Reason, By: callerOf(ctx).name,
 	}
 	for _, s := range b.CertifyDown {
 		w.CertifyDown = append(w.CertifyDown, topology.Address(s))

@@ -57,8 +57,9 @@ type Certificate struct {
 	Barred  map[string]string `json:"barred" doc:"Servers that could not be candidates, and why."`
 	Chosen  string            `json:"chosen" doc:"The history that is honoured."`
 	Floor   string            `json:"floor" doc:"What was seen as committed; no choice goes below it."`
-	// AcceptLoss and CertifiedDown are what an operator answered for.
+	// AcceptLoss, KeepErrant and CertifiedDown are what an operator answered for.
 	AcceptLoss    bool      `json:"accept_loss"`
+	KeepErrant    bool      `json:"keep_errant"`
 	CertifiedDown []string  `json:"certified_down" nullable:"false"`
 	Decision      *Decision `json:"decision,omitempty"`
 }
@@ -175,7 +176,7 @@ func stageOf(s reparent.Stage) Stage {
 func certificateOf(op reparent.Operation) Certificate {
 	c := Certificate{
 		Ruleset: rulesOf(op.Ruleset), Leaders: []Leader{}, Servers: []Witness{}, Barred: map[string]string{},
-		Chosen: op.Chosen.String(), Floor: op.Floor.String(), AcceptLoss: op.AcceptLoss,
+		Chosen: op.Chosen.String(), Floor: op.Floor.String(), AcceptLoss: op.AcceptLoss, KeepErrant: op.KeepErrant,
 		CertifiedDown: texts(op.Silent.List()), Decision: decisionOf(op.Decision),
 	}
 	for _, l := range op.Leaders {

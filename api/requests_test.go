@@ -78,14 +78,14 @@ func TestAWindowShowsItsTimeAndHowToLiftIt(t *testing.T) {
 func TestAChangeIsAcceptedAndCarriesWhoAskedForWhat(t *testing.T) {
 	p := shop()
 	s := serveWith(t, p, nil)
-	body := `{"kind":"emergency","to":"db2:3306","drain_ms":1500,"certify_down":["db1:3306","db3:3306"],"accept_loss":true,"reason":"rack 3 is dark"}`
+	body := `{"kind":"emergency","to":"db2:3306","drain_ms":1500,"certify_down":["db1:3306","db3:3306"],"accept_loss":true,"keep_errant":true,"reason":"rack 3 is dark"}`
 	r := s.ask("POST", "/api/v1/clusters/shop/reparent", body, userHeader, "ada")
 	if r.status != http.StatusAccepted || r.tree(t)["recovery"].(map[string]any)["id"] != "shop-0000000004" {
 		t.Fatalf("%d %s", r.status, r.text)
 	}
 	want := orchestrator.Wish{
 		Cluster: "shop", Kind: reparent.KindEmergency, To: db2, Drain: 1500 * time.Millisecond,
-		CertifyDown: []topology.Address{db1, db3}, AcceptLoss: true, Reason: "rack 3 is dark", By: "ada (not authenticated)",
+		CertifyDown: []topology.Address{db1, db3}, AcceptLoss: true, KeepErrant: true, Reason: "rack 3 is dark", By: "ada (not authenticated)",
 	}
 	if got := fmt.Sprint(p.wishes); got != fmt.Sprint([]orchestrator.Wish{want}) {
 		t.Errorf("wished %s", got)

@@ -62,6 +62,7 @@ type Wish struct {
 	Drain       time.Duration
 	CertifyDown []topology.Address
 	AcceptLoss  bool
+	KeepErrant  bool
 	Reason      string
 	By          string
 }

@@ -39,10 +39,10 @@ func (c *cluster) sane(w Wish) error {
 	switch {
 	case w.Kind != reparent.KindPlanned && w.Kind != reparent.KindEmergency:
 		return fmt.Errorf("%w: kind %q is unknown, use planned or emergency", ErrBadWish, w.Kind)
-	case w.Kind == reparent.KindPlanned && (len(w.CertifyDown) > 0 || w.AcceptLoss):
-		return fmt.Errorf("%w: certify_down and accept_loss belong to an emergency change", ErrBadWish)
-	case (len(w.CertifyDown) > 0 || w.AcceptLoss) && w.Reason == "":
-		return fmt.Errorf("%w: certify_down and accept_loss need a reason, for it goes on record", ErrBadWish)
+	case w.Kind == reparent.KindPlanned && w.answeredFor():
+		return fmt.Errorf("%w: certify_down, accept_loss and keep_errant belong to an emergency change", ErrBadWish)
+	case w.answeredFor() && w.Reason == "":
+		return fmt.Errorf("%w: certify_down, accept_loss and keep_errant need a reason, for it goes on record", ErrBadWish)
 	case w.Drain < 0:
 		return fmt.Errorf("%w: drain cannot be negative", ErrBadWish)
 	}
@@ -94,6 +94,9 @@ func makerOf(k reparent.Kind) maker {
 	return reparent.Emergency
 }
 
+// answeredFor tells whether whoever asks takes it upon himself that something may be done which Primacy does not do.
+func (w Wish) answeredFor() bool { return len(w.CertifyDown) > 0 || w.AcceptLoss || w.KeepErrant }
+
 func (c *cluster) wished(w Wish) reparent.Intent {
 	cause := fmt.Sprintf("%s change asked for by %s", w.Kind, person(w.By))
 	if w.Reason != "" {
@@ -102,7 +105,7 @@ func (c *cluster) wished(w Wish) reparent.Intent {
 	return reparent.Intent{
 		ID: "dry-run", Elector: c.o.settings.Elector, Term: c.sessionTerm + 1, Snapshot: c.snapshot, History: c.history(),
 		Cause: cause, By: person(w.By), Reason: w.Reason, Wanted: w.To, CertifiedDown: topology.Servers(w.CertifyDown...),
-		AcceptLoss: w.AcceptLoss, Drain: w.Drain, Timing: c.o.settings.Timing,
+		AcceptLoss: w.AcceptLoss, KeepErrant: w.KeepErrant, Drain: w.Drain, Timing: c.o.settings.Timing,
 	}
 }
 

@@ -74,9 +74,13 @@ func (op Operation) nobody(refused []candidacy, c choice) *Obstacle {
 	if op.Wanted != "" {
 		wanted = fmt.Sprintf("%s cannot be established as primary", op.Wanted)
 	}
+	remedy := "bring one of the named servers back or mend what stands against it"
+	if len(c.read) > 0 && c.clean.IsEmpty() {
+		remedy = fmt.Sprintf("nobody is without those transactions: keep them knowingly, by primacy emergency %s --keep-errant --reason …", op.Cluster)
+	}
 	return &Obstacle{
 		Code: "no_candidate", Message: wanted + ": " + strings.Join(append(op.ranked(refused), op.because(c)), "; "), Needs: distinct(needs),
-		Remedy: "bring one of the named servers back or mend what stands against it",
+		Remedy: remedy,
 	}
 }
 

@@ -71,9 +71,10 @@ func (op Operation) read(a topology.Address, position gtid.Set) reading {
 }
 
 // legit keeps what recorded leaders wrote, what the last decisions took over, and term markers that are
-// on record. Before adoption nothing is on record and everything is legitimate.
+// on record. Before adoption nothing is on record and everything is legitimate; so it is if an operator wants to keep what
+// servers hold.
 func (op Operation) legit(position gtid.Set) gtid.Set {
-	if len(op.History.Leaderships) == 0 {
+	if len(op.History.Leaderships) == 0 || op.KeepErrant {
 		return position
 	}
 	kept := position.Only(func(s gtid.Source) bool {
@@ -91,7 +92,14 @@ func (op Operation) legit(position gtid.Set) gtid.Set {
 // under keeps what is valid on a server that holds a decision's marker: what the decision honoured, the
 // marker, and what its primary wrote afterwards. Anything else was cancelled by it.
 func under(d topology.Decision, legit gtid.Set) gtid.Set {
-	return legit.Intersect(before(d, legit).Union(d.Marker().Set()).Union(wrote(d, legit)))
+	kept := legit.Intersect(before(d, legit).Union(d.Marker().Set()).Union(wrote(d, legit)))
+	if d.Kind == string(KindAdoption) { // which does not know of an earlier one's marker that waited there while the store was lost
+		kept = kept.Union(legit.Only(func(s gtid.Source) bool {
+			m, marker := topology.MarkerOf(s.UUID)
+			return marker && m.Term < d.Term
+		}))
+	}
+	return kept
 }
 
 // before keeps what is valid on a server that does not hold a decision's marker: what the decision
@@ -147,6 +155,9 @@ func everything(s gtid.Set) gtid.Set { return s }
 // marker of the established leadership was found, only what that one honoured is valid.
 func (op Operation) validity(top topology.Marker) (validity, bool) {
 	for _, l := range op.History.Leaderships {
+		if l.Marker() == top && op.KeepErrant {
+			return validity{with: everything, without: everything}, true
+		}
 		if l.Marker() == top {
 			return validity{
 				with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s) },

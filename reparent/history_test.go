@@ -67,6 +67,17 @@ func TestTwoHashesInOneTermStop(t *testing.T) {
 	}
 }
 
+func TestAMarkerThatAnAdoptionDidNotKnowOfBelongsToItsHistory(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Dead("A").Positions("A:1-100, t1, t9", "B", "C")
+	in := intentOf(b)
+	in.History.Leaderships[0].Decision.Kind, in.History.Leaderships[0].Decision.Term = string(KindAdoption), 12
+	in.History.Leaderships[0].Decision = in.History.Leaderships[0].Decision.Sealed()
+	marker := in.History.Leaderships[0].Marker().Set()
+	if kept := under(in.History.Leaderships[0].Decision, b.Set("A:1-100, t1, t9").Union(marker)); !kept.Equal(b.Set("A:1-100, t1, t9").Union(marker)) {
+		t.Errorf("%s", kept)
+	}
+}
+
 func TestAMarkerThatIsNotOnRecordStops(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Dead("A").Positions("A:1-100, t1, t9", "C")
 	if _, obstacle := chosen(b, "B", "C"); code(obstacle) != "unknown_marker" {
@@ -82,6 +93,20 @@ func TestErrantStraysAreLeftOutAndDoNotBlock(t *testing.T) {
 	}
 	if !c.clean.Equal(topology.Servers("C", "D")) || !strings.Contains(c.why, "B holds errant") {
 		t.Errorf("clean %s, %s", c.clean, c.why)
+	}
+}
+
+func TestWhatNobodyIsWithoutCanBeKept(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-100, t1, B:1-3", "B", "C").Positions("A:1-100, t1, B:1-2", "C")
+	in := intentOf(b)
+	_, obstacle := revoking(in).froze(in, "B", "C").settle()
+	if code(obstacle) != "no_candidate" || !strings.Contains(obstacle.Remedy, "--keep-errant") {
+		t.Fatalf("%+v", obstacle)
+	}
+	in.KeepErrant = true
+	settled, obstacle := revoking(in).froze(in, "B", "C").settle()
+	if obstacle != nil || !settled.choice.history.Equal(b.Set("A:1-100, t1, B:1-3")) || !settled.choice.clean.Equal(topology.Servers("B", "C")) {
+		t.Errorf("%+v, %s, clean %s", obstacle, settled.choice.history, settled.choice.clean)
 	}
 }
 

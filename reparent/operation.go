@@ -198,6 +198,7 @@ type Operation struct {
 	Barred     map[topology.Address]string   `json:"barred,omitempty"` // never candidates, and why
 	Silent     topology.ServerSet            `json:"silent,omitzero"`  // members not to bother: certified down
 	AcceptLoss bool                          `json:"accept_loss,omitempty"`
+	KeepErrant bool                          `json:"keep_errant,omitempty"`
 	Timing     Timing                        `json:"timing"`
 	Progress   map[topology.Address]Progress `json:"progress"`
 	Prepared   topology.ServerSet            `json:"prepared,omitzero"` // planned: attached before the freeze
@@ -236,6 +237,8 @@ type Intent struct {
 	CertifiedDown topology.ServerSet
 	// AcceptLoss lets an emergency reparent go on although acknowledged transactions may be out of reach.
 	AcceptLoss bool
+	// KeepErrant takes transactions that no recorded leader wrote, or that were cancelled, into the history.
+	KeepErrant bool
 	Drain      time.Duration
 	Timing     Timing
 	DetectedAt time.Time
@@ -247,7 +250,7 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 		ID: in.ID, Cluster: in.Snapshot.Cluster, Kind: kind, Cause: in.Cause, Term: in.Term, Elector: in.Elector,
 		By: in.By, Reason: in.Reason, Wanted: in.Wanted, State: StateRunning, StartedAt: now, PhaseAt: now,
 		Clearance: c.Why(), Automatic: c.Automatic(), Ruleset: in.Snapshot.Ruleset, History: in.History,
-		Floor: in.History.Floor, Silent: in.CertifiedDown, AcceptLoss: in.AcceptLoss,
+		Floor: in.History.Floor, Silent: in.CertifiedDown, AcceptLoss: in.AcceptLoss, KeepErrant: in.KeepErrant,
 		Timing: in.Timing, Known: map[topology.Address]Known{}, Barred: map[topology.Address]string{},
 		Progress: map[topology.Address]Progress{},
 	}

@@ -133,13 +133,15 @@ type person struct {
 	// rebuilding counts the clones that are under way, blocked is when nothing was blocked last.
 	rebuilding int
 	blocked    time.Duration
+	rescued    map[*server]int // how often each was cloned to get out of a blockade
+	accepted   int             // how often a person's word was tried on it
 }
 
 // patience of an operator, before an acknowledgement and before a server is rebuilt.
 const personLooks = time.Second
 
 func (w *world) employ() *person {
-	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, refused: -1}
+	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, rescued: map[*server]int{}, refused: -1}
 	p.process.spawn(p.work)
 	return p
 }
@@ -256,39 +258,52 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	p.blocked = w.clock.now
-	donor := w.richest(v)
+	donor := w.richest()
 	if donor != nil && !donor.executed().Contains(w.judge.promised.all()) {
 		w.tell("operator", "rescues: starts the applier of %s", donor.address)
 		w.byHand(donor, func(_ *guest, done func(error)) { done(donor.startApplier()) })
 		return
 	}
 	for _, s := range w.members() {
-		if donor != nil && s != donor && s.state == processUp && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
+		if donor != nil && s != donor && s.state == processUp && p.rescued[s] < 2 && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
+			p.rescued[s]++
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
 			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })
 			return
 		}
 	}
-	if e := w.actor(); e != nil && donor != nil && v.Obstacle.Code == "not_discovered" { // nobody else will come back: what cannot be read is gone
-		wish := orchestrator.Wish{Cluster: clusterName, Kind: reparent.KindEmergency, AcceptLoss: true, Reason: "the data of a server is gone", By: "operator"}
-		err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
-		w.tell("operator", "accepts what cannot be read as gone: %v", err)
+	e := w.actor()
+	if e == nil || donor == nil {
+		return
 	}
+	wish := orchestrator.Wish{Cluster: clusterName, Kind: reparent.KindEmergency, Reason: "nobody else will come back", By: "operator"}
+	switch v.Obstacle.Code {
+	case "not_discovered", "below_floor": // what cannot be read is gone
+		wish.AcceptLoss = true
+	case "no_candidate": // nobody is without what should not be there
+		wish.KeepErrant = true
+		w.judge.kept = true
+	default:
+		return
+	}
+	if p.accepted++; p.accepted > 1 { // once was not enough
+		wish.AcceptLoss, wish.KeepErrant, w.judge.kept = true, true, true
+	}
+	err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
+	w.tell("operator", "accepts that what cannot be read is gone: %t, keeps what is errant: %t: %v", wish.AcceptLoss, wish.KeepErrant, err)
 }
 
-// richest is a running server with the latest term that holds all that was promised, and as little else as any; rather
-// one that is not known to hold what nobody else should. It is nil when there is none.
-func (w *world) richest(v orchestrator.View) *server {
+// richest is a running server with the latest term that holds all that was promised, and as little else as any. It is nil
+// when there is none.
+func (w *world) richest() *server {
 	var best *server
 	var term uint32
-	errant := func(s *server) bool { return wantsRebuilding(v.Roles[s.address], v.Findings, s.address) }
+	extra := func(s *server) uint64 { return s.position().Subtract(w.judge.promised.all()).Count() }
 	for _, s := range w.members() {
 		m, _ := topology.HighestMarker(s.position())
-		switch {
-		case s.state != processUp || !s.position().Contains(w.judge.promised.all()):
-		case best == nil, m.Term > term, m.Term == term && errant(best) && !errant(s),
-			m.Term == term && errant(best) == errant(s) && best.position().Contains(s.position()):
+		if s.state == processUp && s.position().Contains(w.judge.promised.all()) &&
+			(best == nil || m.Term > term || m.Term == term && extra(s) < extra(best)) {
 			best, term = s, m.Term
 		}
 	}

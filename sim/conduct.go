@@ -299,7 +299,7 @@ func (c *conduct) cancel(has gtid.Set, t *transaction) {
 // atTheEnd looks at the server that leads at the end, and at the others beside it.
 func (c *conduct) atTheEnd(p *server, members []*server) {
 	for row := range c.cancelled {
-		if c.isBack(row, p) {
+		if !c.world.judge.kept && c.isBack(row, p) {
 			c.world.violated(EverywhereOrGone, "row %d was cancelled by a later term and is back at the end", row&0xffffffff)
 			break
 		}

@@ -29,6 +29,7 @@ type judge struct {
 	// excused says until when answers without acknowledgements are not ours to prevent: somebody set a finite timeout,
 	// opened a replica, or had MySQL stop in order with commits waiting.
 	excused time.Duration
+	kept    bool               // an operator decided that what nobody is without stays, cancelled or not
 	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
 	fewest  int                // the least number of acks that any ruleset of this world wants
 

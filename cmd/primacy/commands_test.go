@@ -156,6 +156,7 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"automation off without a reason":     {"automation", "shop", "off"},
 		"a certificate without a reason":      {"emergency", "shop", "--certify-down", "db1:3306"},
 		"a loss that is accepted silently":    {"emergency", "shop", "--accept-loss"},
+		"errant rows that are kept silently":  {"emergency", "shop", "--keep-errant"},
 		"a negative drain":                    {"reparent", "shop", "--drain", "-1s"},
 		"a token file that does not exist":    {"clusters", "--token-file", "/nonexistent"},
 		"an authority that does not exist":    {"clusters", "--ca-file", "/nonexistent"},

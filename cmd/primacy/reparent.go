@@ -40,8 +40,8 @@ reach, the answer is what would be needed. Somebody who knows that a server is p
 can say so with --certify-down; that goes on record.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: completing(clusterNames),
 		RunE: func(c *cobra.Command, args []string) error {
-			if (len(request.CertifyDown) > 0 || request.AcceptLoss) && request.Reason == "" {
-				return usagef("--certify-down and --accept-loss need --reason, for it goes on record")
+			if (len(request.CertifyDown) > 0 || request.AcceptLoss || request.KeepErrant) && request.Reason == "" {
+				return usagef("--certify-down, --accept-loss and --keep-errant need --reason, for it goes on record")
 			}
 			return change(c, args[0], request)
 		},
@@ -50,6 +50,7 @@ can say so with --certify-down; that goes on record.`,
 	f := c.Flags()
 	f.StringArrayVar((*[]string)(&request.CertifyDown), "certify-down", nil, "a server that you vouch to be powered off; may be repeated")
 	f.BoolVar(&request.AcceptLoss, "accept-loss", false, "go on although acknowledged transactions may be lost")
+	f.BoolVar(&request.KeepErrant, "keep-errant", false, "keep what servers hold although no recorded leader wrote it, or it was cancelled")
 	_ = c.RegisterFlagCompletionFunc("certify-down", completing(membersOf))
 	return c
 }

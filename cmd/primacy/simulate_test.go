@@ -319,7 +319,7 @@ func TestAnswersForPrograms(t *testing.T) {
 	if *a.Seed != 6 || a.Seeds != 5 || a.Lifetimes < 2 || a.Changes != 2*a.Lifetimes || a.VirtualMS != 60_000*int64(a.Lifetimes) || a.Interrupted {
 		t.Errorf("got %s", r.out)
 	}
-	if want := []brokenAnswer{{Invariant: "nothing_lost", Lifetimes: 1, Seed: 7, AtMS: 5000, Text: "row 7 is gone", Again: again}}; !reflect.DeepEqual(a.Broken, want) {
+	if want := []brokenAnswer{{Invariant: "nothing_lost", Lifetimes: 1, Seed: 7, AtMS: 5000, Text: "row 7 is gone", Again: again, Seeds: []uint64{7}}}; !reflect.DeepEqual(a.Broken, want) {
 		t.Errorf("got %+v", a.Broken)
 	}
 	if l := a.Lifetime; l == nil || l.Again != again || len(l.Faults) != 3 || len(l.Trace) != 0 || l.Digest != "0000000000000077" {

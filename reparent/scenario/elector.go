@@ -78,7 +78,7 @@ func (p *playing) option(pattern *regexp.Regexp, options string) (topology.Addre
 	return p.address(m[1])
 }
 
-// intent is what a change starts from, with the options of its line: "to C", "certifying A", "accepting loss".
+// intent is what a change starts from, with the options of its line: "to C", "certifying A", "accepting loss", "keeping errant".
 func (p *playing) intent(options string) (reparent.Intent, error) {
 	s, err := p.snapshot()
 	if err != nil {
@@ -88,6 +88,7 @@ func (p *playing) intent(options string) (reparent.Intent, error) {
 	in := reparent.Intent{
 		ID: fmt.Sprintf("op-%d", term), Elector: "elector-1", Term: term, Snapshot: s, History: p.book.history(), Cause: "test",
 		By: "alice", Reason: "test", Timing: p.cast.Timing, AcceptLoss: strings.Contains(options, "accepting loss"),
+		KeepErrant: strings.Contains(options, "keeping errant"),
 	}
 	if in.Wanted, err = p.option(optionTo, options); err != nil {
 		return in, err
