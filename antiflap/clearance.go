@@ -13,8 +13,11 @@ type Request struct {
 	// PrimaryCertainlyGone: the evidence says that the primary's process or host is gone (connections refused or reset
 	// and every acker has lost its stream), not merely that it is silent or stuck. When in doubt, false.
 	PrimaryCertainlyGone bool
-	Operator             string // who asked; for the record
-	Now                  time.Time
+	// Begun is the term of a change that was begun and whose outcome is unknown, while no server takes writes; 0 when there
+	// is none. To finish it is no further change.
+	Begun    uint64
+	Operator string // who asked; for the record
+	Now      time.Time
 }
 
 // Clearance permits one leadership change. It can only be made by [Settings.Clear]; the zero value permits nothing. It is
@@ -68,6 +71,7 @@ type Refusal struct {
 //   - while a window is open, unless the primary is certainly gone, the last change proved itself, and
 //     ReplaceGonePrimary is on;
 //   - when the window's time has passed and the last change never proved itself, unless the primary is certainly gone;
+//   - neither of these two when a later change than the one that opened the window was begun and has to be finished;
 //   - during the pause after a failed attempt;
 //   - while the fleet's brake is on.
 func (s Settings) Clear(r Request, c Cluster, f Fleet) (Clearance, Refusal, bool) {
@@ -112,7 +116,7 @@ func (s Settings) firstObjection(r Request, c Cluster, f Fleet) (Refusal, bool) 
 }
 
 func (s Settings) windowObjects(r Request, c Cluster) (Refusal, bool) {
-	if !c.isOpen(r.Now) {
+	if !c.isOpen(r.Now) || r.finishes(c) {
 		return Refusal{}, false
 	}
 	w := c.Window(r.Now)
@@ -125,6 +129,11 @@ func (s Settings) windowObjects(r Request, c Cluster) (Refusal, bool) {
 		return Refusal{Code: WindowOpen, Reason: w.Reason + s.whyGoneDoesNotCount(r, c), Until: w.Until, Lift: w.Lift}, true
 	}
 }
+
+// finishes tells whether the change that is wanted completes one that was begun after the last that counted. It was
+// permitted, or asked for, when it was begun, and what it closed stays closed until it is finished. Once that is
+// established it counts, and opens a window of its own.
+func (r Request) finishes(c Cluster) bool { return r.Begun > c.Last.Term }
 
 // whyGoneDoesNotCount answers the question that follows at once when a dead primary is not replaced.
 func (s Settings) whyGoneDoesNotCount(r Request, c Cluster) string {
@@ -173,6 +182,8 @@ func why(r Request, c Cluster, overridden Refusal) string {
 		return fmt.Sprintf("asked for by %s, although: %s", person(r.Operator), overridden.Reason)
 	case !r.Automatic:
 		return "asked for by " + person(r.Operator)
+	case standing != standingNone && r.finishes(c):
+		return fmt.Sprintf("automatic, inside a window: the change of term %d was begun and has to be finished, and nobody takes writes", r.Begun)
 	case standing == standingHeld:
 		return "automatic; the last change never proved itself, but its window is over and the primary is certainly gone"
 	case standing == standingRunning:

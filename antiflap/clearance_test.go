@@ -12,6 +12,10 @@ func gone(at time.Time) Request {
 	return Request{Cluster: "shop", Automatic: true, PrimaryCertainlyGone: true, Now: at}
 }
 
+func finishing(term uint64, at time.Time) Request {
+	return Request{Cluster: "shop", Automatic: true, Begun: term, Now: at}
+}
+
 func TestTheZeroClearancePermitsNothing(t *testing.T) {
 	if (Clearance{}).Valid() {
 		t.Error("it is valid")
@@ -43,6 +47,11 @@ func TestWhatIsClearedAndWhatIsRefused(t *testing.T) {
 		{"after the window, primary was proven", s, automatic(after(5 * time.Minute)), proven, Fleet{}, "", time.Time{}},
 		{"after the window, the primary never completed writes: one change, then stop", s, automatic(after(100 * time.Hour)), fresh, Fleet{}, Unproven, time.Time{}},
 		{"after the window, never proven, but certainly gone", s, gone(after(5 * time.Minute)), fresh, Fleet{}, "", time.Time{}},
+		{"inside a window, to finish a change that was begun in it", s, finishing(3, after(time.Minute)), fresh, Fleet{}, "", time.Time{}},
+		{"inside a window, to finish the change that opened it", s, finishing(2, after(time.Minute)), fresh, Fleet{}, WindowOpen, after(5 * time.Minute)},
+		{"after the window, never proven, to finish a change that was begun since", s, finishing(3, after(time.Hour)), fresh, Fleet{}, "", time.Time{}},
+		{"to finish a change that was begun, right after an attempt failed", s, finishing(3, after(time.Minute)), fresh.AttemptFailed(after(time.Minute)), Fleet{}, RetryBackoff, after(time.Minute + time.Second)},
+		{"to finish a change that was begun, while the fleet brake is on", s, finishing(3, after(time.Minute)), fresh, braked, FleetBrake, after(10 * time.Minute)},
 		{"never proven, acknowledged by an operator", s, automatic(after(time.Minute)), fresh.Acknowledge("ada", "seen", after(time.Second)), Fleet{}, "", time.Time{}},
 		{"after a planned change", s, automatic(after(time.Second)), Cluster{}.Established(planned(2, noon), s), Fleet{}, "", time.Time{}},
 		{"right after a failed attempt", s, automatic(noon), Cluster{}.AttemptFailed(noon), Fleet{}, RetryBackoff, after(time.Second)},

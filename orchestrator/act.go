@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -178,7 +179,7 @@ func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Ti
 		c.refuse(fmt.Sprintf("%s, but automatic changes are switched off (%s %s)", f.Message, sw.By, sw.Reason), nil, now)
 		return
 	}
-	request := antiflap.Request{Cluster: c.name, Automatic: true, PrimaryCertainlyGone: f.Certain, Now: now}
+	request := antiflap.Request{Cluster: c.name, Automatic: true, PrimaryCertainlyGone: f.Certain, Begun: begun(c.lineage.History, c.snapshot), Now: now}
 	clearance, refusal, ok := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	if !ok {
 		c.refuse(refusalText(f, refusal), nil, now)
@@ -190,6 +191,17 @@ func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Ti
 		return
 	}
 	c.launch(ctx, request, intent, reparent.Emergency, now)
+}
+
+// begun is the term of a change that was begun and whose outcome is unknown, while nobody is seen to take writes: what it
+// closed stays closed until it is finished. 0 when there is none.
+func begun(h topology.History, s topology.Snapshot) uint64 {
+	n := len(h.Leaderships)
+	open := slices.ContainsFunc(s.Servers, topology.Observation.Writable)
+	if n == 0 || h.Leaderships[n-1].Established() || open {
+		return 0
+	}
+	return uint64(h.Leaderships[n-1].Term)
 }
 
 func refusalText(f topology.Finding, r antiflap.Refusal) string {

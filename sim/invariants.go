@@ -35,6 +35,8 @@ type judge struct {
 
 	established  map[uint32]change // by term: whose marker was acknowledged
 	finished     map[uint32]bool   // those of them that an elector saw through
+	asked        map[uint32]bool   // by term: changes that somebody asked for, and that were not undone
+	idle         map[uint32]bool   // by term: changes that began while no server was open
 	acknowledges time.Duration     // when an operator last lifted a window; negative for never
 	conduct      *conduct
 }
@@ -64,7 +66,7 @@ func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().
 func newJudge(w *world) *judge {
 	j := &judge{
 		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
-		excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
+		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
 	if w.options.Trace {
@@ -184,7 +186,13 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 		return
 	case orchestrator.EventRecoveryStarted:
 		w.report.Attempts++
+		if ev.Recovery != nil {
+			j.begins(*ev.Recovery)
+		}
 	case orchestrator.EventRecoveryFinished:
+		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
+			delete(j.asked, ev.Recovery.Term)
+		}
 		if ev.Recovery != nil && !ev.Recovery.Established.IsZero() {
 			j.changed(*ev.Recovery)
 		}
@@ -195,6 +203,23 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 	if w.options.Trace {
 		w.tell(e.name, "%s: %s", ev.Kind, ev.Text)
 	}
+}
+
+// begins notes what an operation finds when it begins.
+func (j *judge) begins(op reparent.Operation) {
+	open := slices.ContainsFunc(j.world.members(), func(s *server) bool { return s.state == processUp && !s.readOnly && !s.offline })
+	j.asked[op.Term] = j.asked[op.Term] || !op.Automatic
+	j.idle[op.Term] = j.idle[op.Term] || !open
+}
+
+// finishes tells whether a change completes one that somebody asked for after another one: nobody led since.
+func (j *judge) finishes(before, now change) bool {
+	for term, asked := range j.asked {
+		if asked && before.term < term && term < now.term {
+			return j.idle[now.term]
+		}
+	}
+	return false
 }
 
 // changed takes in a change that was established. Several electors may tell of the same one, and a paused one much later.
@@ -234,7 +259,7 @@ func (j *judge) window(before, now change) {
 	}
 	gone := before.to.state != processUp || before.to.life != before.life
 	lifted, age := j.acknowledges >= before.at, now.at-before.at
-	if lifted || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
+	if lifted || j.finishes(before, now) || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
 		return
 	}
 	j.world.violated(AntiflapObeyed, "term %d was established %s after term %d, inside a window of %s that nothing lifted",

@@ -1,0 +1,46 @@
+package orchestrator
+
+import (
+	"testing"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// TestWithinAWindowOnlyAChangeThatWasBegunIsFinished has the window of term 1 open, and a change to B under term 2 whose
+// outcome nobody knows.
+func TestWithinAWindowOnlyAChangeThatWasBegunIsFinished(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		change  func(*topologytest.Builder)
+		counted uint64 // the term of the change that opened the window
+		acts    bool
+	}{
+		{"the old primary has stepped down", func(b *topologytest.Builder) { b.ReadOnly("A") }, 1, true},
+		{"the old primary is gone", func(b *topologytest.Builder) { b.Dead("A") }, 1, true},
+		{"the old primary takes writes again", func(*topologytest.Builder) {}, 1, false},
+		{"a replica takes writes", func(b *topologytest.Builder) { b.ReadOnly("A").Writable("C") }, 1, false},
+		{"that change is the one that opened the window", func(b *topologytest.Builder) { b.ReadOnly("A") }, 2, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Positions("A:1-100, t1", "A", "B", "C")
+			row.change(b)
+			d := deskOf(t, b)
+			opened := antiflap.Change{Cluster: "shop", Term: row.counted, Kind: antiflap.Emergency, At: d.now}
+			d.record.Antiflap = antiflap.Cluster{}.Established(opened, antiflap.Defaults())
+			d.round(t)
+			if acts := len(d.sent) > 0; acts != row.acts {
+				t.Errorf("a change begins: %t, refused %q", acts, d.refusal)
+			}
+		})
+	}
+}
+
+func TestWithinAWindowAPrimaryThatIsMerelyClosedIsNotReplaced(t *testing.T) {
+	d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).ReadOnly("A"))
+	opened := antiflap.Change{Cluster: "shop", Term: 1, Kind: antiflap.Emergency, At: d.now}
+	d.record.Antiflap = antiflap.Cluster{}.Established(opened, antiflap.Defaults())
+	if d.round(t); len(d.sent) > 0 {
+		t.Errorf("%v", d.sent)
+	}
+}
