@@ -214,7 +214,7 @@ func (c *cluster) observe(r round) {
 	now := c.now()
 	seen := maps.Clone(c.lastSeen)
 	for i := range r.servers {
-		if o := &r.servers[i]; o.Reach.OK() {
+		if o := &r.servers[i]; o.Reach.OK() && !c.usurps(o) {
 			seen[o.Address] = *o
 		}
 	}
@@ -227,6 +227,17 @@ func (c *cluster) observe(r round) {
 	}
 	c.o.events.Tell(Event{Kind: EventProbed, At: now, Cluster: c.name, Probes: r.servers})
 	c.diagnose(now)
+}
+
+// usurps tells whether another server answers at the address of a leader than the one that led, and was seen there: what
+// that one showed last is kept for as long as it has to be revoked.
+func (c *cluster) usurps(o *topology.Observation) bool {
+	for _, l := range c.lineage.History.Leaderships {
+		if l.Primary == o.Address && l.PrimaryUUID != o.UUID && c.lastSeen[o.Address].UUID == l.PrimaryUUID {
+			return true
+		}
+	}
+	return false
 }
 
 // remember keeps the floor: the last position that the established primary showed as committed.

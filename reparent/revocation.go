@@ -35,22 +35,32 @@ func leaders(in Intent) []Leader {
 		if len(found) > 0 && found[len(found)-1].Address == l.Primary {
 			found = found[:len(found)-1]
 		}
-		found = append(found, assess(in, l.Primary, l.Term))
+		found = append(found, assess(in, l.Primary, l.Term, sightOf(in, l)))
 	}
 	if len(found) > 0 {
 		return found
 	}
 	for _, a := range in.Snapshot.Ruleset.Servers().List() {
-		found = append(found, assess(in, a, 0))
+		found = append(found, assess(in, a, 0, lastSeen(in, a)))
 	}
 	return found
+}
+
+// sightOf is the newest answer of a recorded leader itself: another server that answers at its address by now tells nothing
+// of what the leader did.
+func sightOf(in Intent, l topology.Leadership) topology.Observation {
+	for _, o := range []topology.Observation{lastSeen(in, l.Primary), in.History.LastSeen[l.Primary]} {
+		if o.UUID == l.PrimaryUUID {
+			return o
+		}
+	}
+	return topology.Observation{Address: l.Primary}
 }
 
 // assess says how many acks a leader's commits wait for. What MySQL was last seen to do counts, not
 // what the ruleset means: a server that falls back to async, or waits for fewer acks, is stopped by
 // fewer missing ackers, or by none.
-func assess(in Intent, a topology.Address, term uint32) Leader {
-	seen := lastSeen(in, a)
+func assess(in Intent, a topology.Address, term uint32, seen topology.Observation) Leader {
 	l := Leader{Address: a, Term: term, Acks: in.Snapshot.Ruleset.AcksNeeded(a), Certified: in.CertifiedDown.Has(a)}
 	if seen.OK() {
 		l.SeenAt, l.Seen = seen.At, seen.Executed

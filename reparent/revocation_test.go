@@ -377,3 +377,25 @@ func TestSubsetsAreAllOfTheirSize(t *testing.T) {
 		t.Error("sizes out of range, or one of two")
 	}
 }
+
+func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testing.T) {
+	// A and E have lost their data, and B, which alone holds what A had completed with B and E, is down. E's process is
+	// older than the sight of whoever answers for A now, and younger than that of A.
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Dead("B").Positions("", "A", "E").Positions("A:1-90, t1", "C", "D")
+	in := intentOf(b)
+	led := in.History.LastSeen["A"]
+	led.At, led.Executed = topologytest.Now.Add(-time.Minute), b.Set("A:1-90, t1")
+	in.History.LastSeen["A"], in.History.Floor = led, gtid.Set{}
+	for i := range in.Snapshot.Servers {
+		switch o := &in.Snapshot.Servers[i]; o.Address {
+		case "A":
+			o.UUID, o.Incarnation, o.ReadOnly, o.SuperReadOnly, o.SemiSync.SourceEnabled = topologytest.UUID("Z"), "Z/1", true, true, false
+		case "E":
+			o.StartedAt = topologytest.Now.Add(-10 * time.Second)
+		}
+	}
+	in.History.LastSeen["E"] = in.Snapshot.Server("E") // it was seen so before
+	if _, obstacle := revoking(in).froze(in, "A", "C", "D", "E").settle(); code(obstacle) != "not_discovered" {
+		t.Errorf("%+v", obstacle)
+	}
+}
