@@ -259,7 +259,7 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 	p.blocked = w.clock.now
 	donor := w.richest()
-	if donor != nil && !donor.executed().Contains(w.judge.promised.all()) {
+	if donor != nil && donor.idleApplier() {
 		w.tell("operator", "rescues: starts the applier of %s", donor.address)
 		w.byHand(donor, func(_ *guest, done func(error)) { done(donor.startApplier()) })
 		return
@@ -292,6 +292,15 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 	err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
 	w.tell("operator", "accepts that what cannot be read is gone: %t, keeps what is errant: %t: %v", wish.AcceptLoss, wish.KeepErrant, err)
+}
+
+// idleApplier tells whether a server has received what it does not apply because somebody, or its start, left it so.
+func (s *server) idleApplier() bool {
+	if s.channel == nil || !s.unapplied() {
+		return false
+	}
+	state, _ := s.applier()
+	return state == topology.ThreadOff
 }
 
 // richest is a running server with the latest term that holds all that was promised, and as little else as any. It is nil
