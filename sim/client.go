@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/primacydb/primacy/orchestrator"
@@ -216,14 +217,20 @@ var errNoAnswer = errors.New("no answer")
 func (p *person) rebuild(e *elector) {
 	w := p.world
 	v := e.view()
-	donor := w.hosts.at(v.Primary)
-	if v.Primary == "" || donor == nil || donor.state != processUp || donor.readOnly || open(v.Findings) {
+	leader := v.Primary
+	for _, f := range v.Findings {
+		if f.Code == topology.NotAdopted && leader == "" { // it leads, and what the others lack keeps it from being adopted
+			leader = f.Server
+		}
+	}
+	donor := w.hosts.at(leader)
+	if leader == "" || donor == nil || donor.state != processUp || donor.readOnly || open(v.Findings) {
 		clear(p.since)
 		return
 	}
 	for _, m := range v.Ruleset.Members {
 		s := w.hosts.at(m.Address)
-		if m.Address == v.Primary || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
+		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
 			delete(p.since, m.Address)
 			continue
 		}
@@ -233,7 +240,7 @@ func (p *person) rebuild(e *elector) {
 		} else if w.clock.now-since > 2*personLooks {
 			delete(p.since, m.Address)
 			p.rebuilding++
-			p.process.spawn(func() { p.clone(e, s); p.rebuilding-- })
+			p.process.spawn(func() { p.clone(e, s, donor); p.rebuilding-- })
 			return
 		}
 	}
@@ -320,17 +327,17 @@ func (w *world) richest() *server {
 }
 
 // clone takes a server out of candidacy first: one that is being overwritten must not be chosen.
-func (p *person) clone(e *elector, s *server) {
+func (p *person) clone(e *elector, s, donor *server) {
 	w := p.world
 	err := w.maintain(e, s.address, true)
 	v := e.view()
-	if err != nil || v.Primary == "" || v.Primary == s.address || v.Running != nil {
+	if err != nil || v.Primary == s.address || v.Primary != "" && v.Primary != donor.address || v.Running != nil {
 		w.tell("operator", "does not rebuild %s: %v", s.address, err)
 		w.takeBack(s.address)
 		return
 	}
-	w.tell("operator", "rebuilds %s from %s", s.address, v.Primary)
-	p.overwrite(s, w.hosts.at(v.Primary))
+	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
+	p.overwrite(s, donor)
 	w.takeBack(s.address)
 }
 
@@ -353,12 +360,16 @@ func open(findings []topology.Finding) bool {
 	})
 }
 
+// cannotSend is the error of a receiver whose source does not have what it asks for.
+const cannotSend = "13114"
+
 func wantsRebuilding(r topology.ServerRole, findings []topology.Finding, a topology.Address) bool {
 	if r == topology.RoleQuarantined {
 		return true
 	}
 	for _, f := range findings {
-		if f.Server == a && (f.Code == topology.PurgedOnSource || f.Code == topology.Errant) {
+		cannotBeSent := f.Code == topology.ReceiverFailed && strings.Contains(f.Message, cannotSend)
+		if f.Server == a && (f.Code == topology.PurgedOnSource || f.Code == topology.Errant || cannotBeSent) {
 			return true
 		}
 	}

@@ -163,6 +163,7 @@ func (j *judge) marked(s *server, t *transaction) {
 			return
 		}
 	}
+	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == s.address })
 	if _, again := j.established[t.decision.Term]; !again {
 		j.established[t.decision.Term] = change{j.world.clock.now, t.decision.Term, reparent.Kind(t.decision.Kind), s, s.life}
 	}
@@ -231,12 +232,17 @@ func (j *judge) changed(op reparent.Operation) {
 	if op.Kind != reparent.KindAdoption {
 		j.world.report.Changes++
 	}
-	j.opened = slices.DeleteFunc(j.opened, func(a topology.Address) bool { return a == op.To })
 	now, marked := j.established[op.Term]
 	before, changed := j.before(op.Term)
-	if marked && changed && op.Automatic && op.Kind == reparent.KindEmergency && op.From == before.to.address { // else nobody could know of the one before
+	if marked && changed && op.Automatic && op.Kind == reparent.KindEmergency && knew(op, before) {
 		j.window(before, now)
 	}
+}
+
+// knew tells whether the one before was on record when an operation began: else nobody could know of its window.
+func knew(op reparent.Operation, before change) bool {
+	current, led := op.History.Current()
+	return led && current.Term >= before.term
 }
 
 // before is the change before a term: the last one that an elector saw through, or after which writes were completed. A

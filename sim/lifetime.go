@@ -226,9 +226,12 @@ func (w *world) rest() {
 	}
 }
 
-// even tells whether all members hold the same.
+// even tells whether all members hold the same, and each is in its place.
 func (w *world) even() bool {
-	all := w.members()
+	all, p := w.members(), w.primary()
+	if p == nil || slices.ContainsFunc(all, func(s *server) bool { return s != p && s.state == processUp && amiss(s, p) != "" }) {
+		return false
+	}
 	for _, s := range all[1:] {
 		if s.state != processUp || !s.executed().Equal(all[0].executed()) {
 			return false

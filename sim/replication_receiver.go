@@ -222,7 +222,7 @@ func (s *server) stopReceiver(on *guest, done func(error)) {
 	case r.state == receiverTrying:
 		r.stopped = append(r.stopped, ended)
 	case len(r.unsaved) > 0:
-		s.disk.queue = append(s.disk.queue, func() { s.stopReceiver(on, done) })
+		s.onDisk(time.Millisecond, func() { s.stopReceiver(on, done) })
 	default:
 		s.later(s.clock.between(2*time.Millisecond, 20*time.Millisecond), func() { r.halt(on, done) })
 	}

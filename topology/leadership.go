@@ -30,7 +30,7 @@ func (q *inquiry) records() []Finding {
 // serves tells whether the process that was established completes writes, as far as it shows.
 func (q *inquiry) serves() bool {
 	return q.leads() && q.p.Writable() && q.p.Incarnation == q.lead.Incarnation && q.writable().Len() == 1 &&
-		(q.needed == 0 || q.p.SemiSync.Verified() && !q.lacksAckers())
+		(q.needed == 0 || q.p.SemiSync.Verified() && q.p.SemiSync.Clients >= max(q.needed, q.p.SemiSync.Acks))
 }
 
 // recovered asks for a new term where the one on record comes from journals: what a lost change has left somewhere, as a

@@ -71,8 +71,9 @@ var troubles = []trouble{
 		"a marker is found": cluster().Unadopted().Executed("B", "A:1-100,t4")}},
 	{topology.NotAdopted, "A", "known from journals only", cluster().Recovered(), "from the servers' journals only", clusters{
 		"it was established since": cluster(), "its primary is dead": cluster().Recovered().Dead("A"), "it restarted": cluster().Recovered().Restarted("A"),
-		"B is writable too":   cluster().Recovered().Writable("B"),
-		"nobody acknowledges": cluster().Recovered().Edit("A", func(o *observation) { o.SemiSync.Clients = 0 }),
+		"B is writable too":                          cluster().Recovered().Writable("B"),
+		"fewer acknowledge than the policy asks for": cluster().Recovered().Edit("A", func(o *observation) { o.SemiSync.Clients, o.SemiSync.Acks = 1, 1 }),
+		"nobody acknowledges":                        cluster().Recovered().Edit("A", func(o *observation) { o.SemiSync.Clients = 0 }),
 	}},
 	{topology.TwoWritable, "", "B is writable too", cluster().Writable("B"), "A and B are all writable", clusters{
 		"one is": cluster(), "B is reached no more": cluster().Writable("B").Silent("B")}},
