@@ -338,6 +338,9 @@ func (p *person) clone(e *elector, s, donor *server) {
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
 	p.overwrite(s, donor)
+	if e.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
+		s.follows(donor.address, true)
+	}
 	w.takeBack(s.address)
 }
 
