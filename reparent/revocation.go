@@ -28,7 +28,8 @@ func (r Revoked) valid(op Operation) bool {
 }
 
 // leaders lists who may still be completing writes: the established primary and the primary of every
-// later term whose outcome is unknown. When nothing is on record it may be anybody.
+// later term whose outcome is unknown. When nothing is on record it may be anybody; and where the record was taken over
+// from journals, a server that is not reached may lead under a term that only it and its ackers know of.
 func leaders(in Intent) []Leader {
 	var found []Leader
 	for _, l := range in.History.Leaderships {
@@ -37,11 +38,13 @@ func leaders(in Intent) []Leader {
 		}
 		found = append(found, assess(in, l.Primary, l.Term, sightOf(in, l)))
 	}
-	if len(found) > 0 {
+	if len(found) > 0 && !in.History.Recovered {
 		return found
 	}
 	for _, a := range in.Snapshot.Ruleset.Servers().List() {
-		found = append(found, assess(in, a, 0, lastSeen(in, a)))
+		if !slices.ContainsFunc(found, func(l Leader) bool { return l.Address == a }) {
+			found = append(found, assess(in, a, 0, lastSeen(in, a)))
+		}
 	}
 	return found
 }

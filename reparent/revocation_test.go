@@ -399,3 +399,19 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 		t.Errorf("%+v", obstacle)
 	}
 }
+
+func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t *testing.T) {
+	// B may have led under a term that only it knows, with C's acknowledgements; C's data has been replaced since.
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("B").Positions("", "C").ReadOnly("A").Edit("C", func(o *topology.Observation) { o.StartedAt = topologytest.Now })
+	for _, recovered := range []bool{false, true} {
+		in := intentOf(b)
+		in.History.Recovered = recovered
+		delete(in.History.LastSeen, "B")
+		op := revoking(in).froze(in, "C")
+		a := in.Snapshot.Server("A")
+		op.Progress["A"] = Progress{Frozen: Yes, Silenced: Yes, With: Demote, Reading: &a}
+		if _, obstacle := op.settle(); (code(obstacle) == "not_discovered") != recovered {
+			t.Errorf("recovered %t: %+v", recovered, obstacle)
+		}
+	}
+}
