@@ -410,6 +410,9 @@ func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t
 		op := revoking(in).froze(in, "C")
 		a := in.Snapshot.Server("A")
 		op.Progress["A"] = Progress{Frozen: Yes, Silenced: Yes, With: Demote, Reading: &a}
+		c := op.Progress["C"]
+		c.Silenced, c.With = Yes, Demote
+		op.Progress["C"] = c
 		if _, obstacle := op.settle(); (code(obstacle) == "not_discovered") != recovered {
 			t.Errorf("recovered %t: %+v", recovered, obstacle)
 		}

@@ -230,8 +230,16 @@ func (p *person) rebuild(e *elector) {
 	}
 	for _, m := range v.Ruleset.Members {
 		s := w.hosts.at(m.Address)
-		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
+		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) && !astray(v.Findings, m.Address) {
 			delete(p.since, m.Address)
+			continue
+		}
+		if v.Primary == "" && astray(v.Findings, m.Address) { // before it is adopted, nobody but a person attaches anything
+			w.tell("operator", "attaches %s to %s", s.address, donor.address)
+			s.follows(donor.address, true)
+			continue
+		}
+		if !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
 			continue
 		}
 		since, known := p.since[m.Address]
@@ -360,6 +368,13 @@ func (p *person) overwrite(s, donor *server) {
 func open(findings []topology.Finding) bool {
 	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
 		return f.Code == topology.LeadershipUnsettled || f.Code == topology.StoreBehind
+	})
+}
+
+// astray tells whether a server does not follow the primary.
+func astray(findings []topology.Finding, a topology.Address) bool {
+	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
+		return f.Server == a && (f.Code == topology.WrongSource || f.Code == topology.NotReplicating)
 	})
 }
 
