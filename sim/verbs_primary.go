@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"github.com/primacydb/primacy/reparent"
@@ -104,10 +105,11 @@ func (s *aside) giveUp(beyond *patience, ended *promise[error]) error {
 	if err := s.cancel(beyond); err != nil {
 		return doubtful(reparent.ReasonDeadline, "super_read_only on %s did not take effect in time, and cancelling it failed: %v", s.server, err)
 	}
-	switch err := s.fleet.await(beyond, s.link, ended); err {
-	case nil:
+	err := s.fleet.await(beyond, s.link, ended)
+	switch {
+	case err == nil:
 		return nil
-	case errQueryInterrupted, errLockWaitTimeout:
+	case errors.Is(err, errQueryInterrupted), errors.Is(err, errLockWaitTimeout):
 		return refuse(reparent.ReasonDeadline, "super_read_only on %s did not take effect in time and was cancelled: something keeps a commit or a statement open", s.server)
 	default:
 		return doubtful(reparent.ReasonDeadline, "super_read_only on %s was cancelled and its end is not known: %v", s.server, err)
@@ -283,7 +285,7 @@ type leftover struct {
 // nothing to commit, and stop the fencing when they have.
 func (a *act) cutSession(ctx *patience, l leftover, cut *killed) error {
 	err := a.end(ctx, a.link, []rival{{id: l.id}}, cut)
-	if err != errNotOwnerOfThread {
+	if !errors.Is(err, errNotOwnerOfThread) {
 		return err
 	}
 	if l.commits {

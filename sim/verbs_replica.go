@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -436,7 +437,7 @@ func (a *act) awaitApplied(ctx *patience) (topology.Observation, error) {
 func (a *act) awaitSet(ctx *patience, set gtid.Set) (executed bool, err error) {
 	atMost := slice(ctx)
 	err = a.exec(ctx, a.link, func(on *guest, done func(error)) { on.server.awaitExecuted(on, set, atMost, done) })
-	if err == errAwaitTimeout {
+	if errors.Is(err, errAwaitTimeout) {
 		return false, nil
 	}
 	return err == nil, err

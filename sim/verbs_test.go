@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func TestAPoisonedLeaderCompletesNothingAndTheAntidoteLetsItGoOn(t *testing.T) {
 	if r.Observation.SemiSync.Acks != topology.PoisonAcks || !r.Observation.OfflineMode {
 		t.Errorf("it read back %+v", r.Observation)
 	}
-	if w := b.write("A", 1); w.value != errOffline {
+	if w := b.write("A", 1); !errors.Is(w.value, errOffline) {
 		t.Errorf("a client was told %v", w.value)
 	}
 	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Antidote, Server: "A"}), reparent.ReasonRefused)
@@ -310,7 +311,7 @@ func TestAMarkerIsDurableWhenTheCommandReturnsAndOnlyThenOthersMayWrite(t *testi
 	if !b.at("B").executed().Has(marker) || !b.at("C").position().Has(marker) || !b.at("B").readOnly || b.at("B").superReadOnly {
 		t.Errorf("B: %s, C: %s, read_only %t", b.at("B").executed(), b.at("C").position(), b.at("B").readOnly)
 	}
-	if w := b.write("B", 1); w.value != errReadOnlyOption {
+	if w := b.write("B", 1); !errors.Is(w.value, errReadOnlyOption) {
 		t.Errorf("a client was told %v", w.value)
 	}
 	again := b.yes(b.one(f, 2, mark))

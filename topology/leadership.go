@@ -139,7 +139,7 @@ func (q *inquiry) storeBehind(servers []Address) Finding {
 // isBeingAdopted tells whether what is unsettled are adoptions that were interrupted, of the one server that takes writes.
 // Nobody led before it by record, or it is the one who did: there is nothing to revoke, and it serves all the while.
 func (q *inquiry) isBeingAdopted() bool {
-	if q.leader == "" || q.led && !(q.h.Recovered && q.serves()) {
+	if q.leader == "" || q.led && (!q.h.Recovered || !q.serves()) {
 		return false
 	}
 	return !slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool {
