@@ -302,6 +302,11 @@ func (p *person) rescue(v orchestrator.View) {
 	default:
 		return
 	}
+	if p.accepted > 0 && len(donor.commits) > 0 { // what waits there for acknowledgements keeps everybody
+		w.tell("operator", "restarts %s, where commits wait", donor.address)
+		donor.kill()
+		w.boot(donor)
+	}
 	if p.accepted++; p.accepted > 1 { // once was not enough
 		wish.AcceptLoss, wish.KeepErrant, w.judge.kept = true, true, true
 	}

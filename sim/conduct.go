@@ -232,7 +232,9 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			continue
 		}
 		receiver, _ := s.receiver()
+		_, touched := op.Progress[m.Address] // else it was somebody else, as a repair that had begun before
 		switch {
+		case !touched:
 		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned && op.Progress[m.Address].With == reparent.Poison:
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
 		case s.offline && before.Writable:
