@@ -379,7 +379,7 @@ func open(findings []topology.Finding) bool {
 // astray tells whether a server does not follow the primary.
 func astray(findings []topology.Finding, a topology.Address) bool {
 	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
-		return f.Server == a && (f.Code == topology.WrongSource || f.Code == topology.NotReplicating)
+		return f.Server == a && (f.Code == topology.WrongSource || f.Code == topology.NotReplicating || f.Code == topology.ReceiverStopped)
 	})
 }
 

@@ -232,6 +232,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			continue
 		}
 		receiver, _ := s.receiver()
+		frozen := op.Progress[m.Address].Frozen == reparent.Yes || op.Progress[m.Address].Frozen == reparent.Unknown
 		_, touched := op.Progress[m.Address] // else it was somebody else, as a repair that had begun before
 		switch {
 		case !touched:
@@ -241,7 +242,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
 		case s.readOnly && before.Writable && !c.closedByHand():
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
-		case receiver == topology.ThreadOff && before.Receiving && op.Progress[m.Address].Frozen != "":
+		case receiver == topology.ThreadOff && before.Receiving && frozen:
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)
 		}
 	}
