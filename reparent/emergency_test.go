@@ -382,3 +382,16 @@ func TestACandidateOnWhichACommitWaitsThatNoRecordNamesIsFencedAndNotAskedToClos
 		t.Errorf("with nothing waiting: %v", got)
 	}
 }
+
+func TestAReplicaThatSomebodyOpenedGoesBackToItsSourceWhenAChangeIsUndone(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Writable("B"))
+	op := revoking(in).froze(in, "B", "C")
+	for _, moved := range []topology.Address{"B", "C"} {
+		p := op.Progress[moved]
+		p.Moved = true
+		op.Progress[moved] = p
+		if back := op.releaseOf(moved); len(back) != 1 || back[0].Verb != Follow || back[0].Source != "A" {
+			t.Errorf("%s: %v", moved, back)
+		}
+	}
+}

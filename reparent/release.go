@@ -41,7 +41,7 @@ func (op Operation) restarted(a topology.Address, p Progress, before Known) []Co
 	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
 	switch {
 	case !before.Reached:
-	case p.Moved && before.led():
+	case p.Moved && op.led(a):
 		return []Command{op.command(Detach, a, op.Timing.Follow)}
 	case p.Moved && before.Receiving:
 		return []Command{back}
@@ -62,7 +62,7 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 		commands = append(commands, c)
 	}
-	followed := p.Moved && before.led()
+	followed := p.Moved && op.led(a)
 	if followed && before.Sourcing && before.Writable {
 		c := op.command(EnableSource, a, op.Timing.Follow)
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
@@ -76,8 +76,12 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 	return commands
 }
 
-// led tells whether a server was no replica: what was left of an old channel is not worth keeping.
-func (k Known) led() bool { return k.Open || k.Source == "" }
+// led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had
+// opened, and that never led, was one all the same.
+func (op Operation) led(a topology.Address) bool {
+	before := op.Known[a]
+	return before.Source == "" || before.Open && op.isLeader(a)
+}
 
 // poisonedHere tells whether poison on a server is this change's. What an earlier change left on purpose
 // stays; when only one server can be leading, no earlier change can have meant it.

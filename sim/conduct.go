@@ -240,7 +240,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
 		case s.offline && before.Writable:
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
-		case s.readOnly && before.Writable && !c.closedByHand():
+		case s.readOnly && before.Writable && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
 		case receiver == topology.ThreadOff && before.Receiving && frozen:
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)

@@ -114,7 +114,7 @@ func (j *judge) told(c *client, row int64) {
 	byHand := slices.Contains(j.opened, done.server)
 	if done.acks < j.fewest || byHand {
 		w.report.Unprotected++
-		if w.clock.now > j.excused && !byHand {
+		if w.clock.now > j.excused && !byHand && !j.fellBack(done.server) {
 			w.violated(NothingLost, "%s answered OK for %s with %d acks", done.server, done.gtid, done.acks)
 		}
 		return
@@ -126,6 +126,13 @@ func (j *judge) told(c *client, row int64) {
 	j.promised.add(done.gtid)
 	j.answeredAt = w.clock.now
 	j.last[row&1] = row
+}
+
+// fellBack tells whether a server still answers without acknowledgements because its timeout was finite for a while: it
+// waits again only once a replica has caught up.
+func (j *judge) fellBack(a topology.Address) bool {
+	s := j.world.hosts.at(a)
+	return s.semi.source && !s.semi.active && slices.ContainsFunc(j.world.report.Faults, func(f Fault) bool { return f.Kind == Fallback })
 }
 
 // one claims that one server completes writes in a term, and none of an earlier term once a later one has. What a later
