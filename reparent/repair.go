@@ -54,10 +54,11 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 
 // poisonedInVain tells whether the established primary, the same process still, waits for acknowledgements that nobody can
 // give although no later term was ever decided: a command of a change that gave up reached it late, as when its process
-// had been frozen. Where the record was lost, a later term may have been decided.
+// had been frozen. Where the record was lost, a later term may have been decided; and with its source side off, as a fence
+// leaves it, it would answer what nobody acknowledged.
 func poisonedInVain(primary topology.Observation, s topology.Snapshot, h topology.History) bool {
 	last := h.Leaderships[len(h.Leaderships)-1]
-	return !h.Recovered && primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks && s.Ruleset.AcksNeeded(primary.Address) > 0 &&
+	return !h.Recovered && primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks && primary.SemiSync.SourceEnabled && s.Ruleset.AcksNeeded(primary.Address) > 0 &&
 		last.Established() && last.Incarnation == primary.Incarnation && !s.Maintenance.Has(primary.Address)
 }
 

@@ -27,6 +27,7 @@ func TestAPrimaryThatWasPoisonedInVainGetsTheAntidote(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for name, b := range map[string]*topologytest.Builder{
+		"it was fenced":            trio().Edit("A", poisoned).Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled = false }),
 		"the record was lost":      trio().Recovered().Edit("A", poisoned),
 		"a later term was decided": trio().Edit("A", poisoned).Intent(2, "C", "A:1-100"),
 		"it restarted":             trio().Edit("A", poisoned).Restarted("A"),

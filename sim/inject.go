@@ -439,10 +439,10 @@ func (w *world) forget(f Fault) bool {
 		w.store.stop(true)
 		w.later(f.For, func() { w.store.stop(false) })
 	case OldStore:
-		w.judge.acknowledged() // windows that were opened since are forgotten with it
+		w.judge.forgotten = w.clock.now // windows that were opened since are forgotten with it
 		w.store.restore(f.For)
 	case EmptyStore:
-		w.judge.acknowledged()
+		w.judge.forgotten = w.clock.now
 		w.store.empty()
 	}
 	return true

@@ -38,6 +38,7 @@ type judge struct {
 	asked        map[uint32]bool   // by term: changes that somebody asked for, and that were not undone
 	idle         map[uint32]bool   // by term: changes that began while no server was open
 	acknowledges time.Duration     // when an operator last lifted a window; negative for never
+	forgotten    time.Duration     // when the store last lost what it knew; negative for never
 	conduct      *conduct
 }
 
@@ -66,7 +67,7 @@ func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().
 func newJudge(w *world) *judge {
 	j := &judge{
 		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
-		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, fewest: leastAcks(w.ruleset),
+		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset),
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
 	if w.options.Trace {
@@ -263,6 +264,9 @@ func (j *judge) before(term uint32) (latest change, found bool) {
 	return latest, found
 }
 
+// savedWithin is how soon after a store lost what it knew an elector has its lock again and can save.
+const savedWithin = 5 * time.Second
+
 // window claims that an automatic change kept to the anti-flapping window that the one before it opened, unless
 // something lifted it. What may lift it is judged here by what really happened, and generously.
 func (j *judge) window(before, now change) {
@@ -271,7 +275,8 @@ func (j *judge) window(before, now change) {
 		return
 	}
 	gone := before.to.state != processUp || before.to.life != before.life
-	lifted, age := j.acknowledges >= before.at, now.at-before.at
+	unsaved := j.forgotten >= 0 && before.at-j.forgotten < savedWithin // it was lost, or its elector had lost the lock with the store
+	lifted, age := j.acknowledges >= before.at || unsaved, now.at-before.at
 	if lifted || j.finishes(before, now) || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
 		return
 	}

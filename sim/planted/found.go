@@ -78,7 +78,7 @@ var foundBugs = []bug{
 	{
 		name:    "poisoned-in-vain",
 		what:    "a primary that was poisoned by a command which reached it after its change had given up is left so",
-		edits:   []edit{{"reparent/repair.go", "return !h.Recovered && primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks &&", "return !h.Recovered && primary.OK() && primary.SemiSync.Acks > topology.PoisonAcks &&"}},
+		edits:   []edit{{"reparent/repair.go", "primary.SemiSync.Acks >= topology.PoisonAcks && primary.SemiSync.SourceEnabled &&", "primary.SemiSync.Acks > topology.PoisonAcks && primary.SemiSync.SourceEnabled &&"}},
 		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
 		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.Isolate, sim.CutPair, sim.KillElector, sim.StopElector}, Electors: 2, Cluster: three},
 	},
