@@ -151,8 +151,10 @@ func (p *person) work() {
 	for {
 		p.world.clock.sleep(personLooks)
 		e := p.world.actor()
-		if e == nil {
+		if e == nil || !p.world.mended {
 			p.blocked = p.world.clock.now
+		}
+		if e == nil {
 			continue
 		}
 		v := e.view()
@@ -265,7 +267,7 @@ func (w *world) maintain(e *elector, a topology.Address, on bool) error {
 // here, that nobody else will come back with more.
 func (p *person) rescue(v orchestrator.View) {
 	w := p.world
-	if v.Obstacle == nil || !w.mended {
+	if v.Obstacle == nil {
 		p.blocked = w.clock.now
 		return
 	}
@@ -273,6 +275,10 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	p.blocked = w.clock.now
+	if w.judge.conduct.unprovoked() {
+		w.violated(Progress, "nothing was lost, and nobody wrote where he must not, and yet a person has to help: %s", v.Obstacle.Message)
+		return
+	}
 	donor := w.richest()
 	if donor != nil && donor.idleApplier() {
 		w.tell("operator", "rescues: starts the applier of %s", donor.address)

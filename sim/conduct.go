@@ -94,6 +94,22 @@ func (c *conduct) trespassed() bool {
 	})
 }
 
+// provocations are the faults after which a change may stay blocked until a person helps: data or the record is lost, or
+// somebody interfered by hand.
+var provocations = []Kind{
+	Wipe, Errant, Purge, Fallback, OpenByHand, CloseByHand, StopApplier, StopReceiver, OldStore, EmptyStore, Reconfigure, Maintain, Shutdown,
+}
+
+// unprovoked tells whether nothing has happened that can keep Primacy from settling everything by itself.
+func (c *conduct) unprovoked() bool {
+	for _, f := range c.world.report.Faults {
+		if slices.Contains(provocations, f.Kind) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(c.world.hosts.all, func(s *server) bool { return s.options.RelayLogRecovery || s.options.LoseRelayLogs })
+}
+
 // forgot tells whether the store lost what it knew.
 func (c *conduct) forgot() bool {
 	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool { return f.Kind == OldStore || f.Kind == EmptyStore })
