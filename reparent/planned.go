@@ -242,14 +242,16 @@ func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time)
 	case o.Incarnation != op.Known[op.From].Incarnation || !o.Writable():
 		return op.giveUp(StateUndone, "gate", Obstacle{Code: "primary_lost", Message: fmt.Sprintf("the primary %s restarted or was closed meanwhile", op.From)}, now)
 	}
-	if candidate := results[1].Observation; candidate.OK() {
-		if extra := candidate.Position().Subtract(openTo(o.Executed, o)); !extra.IsEmpty() { // whoever is attached to it takes that over
-			return op.giveUp(StateUndone, "gate", Obstacle{
-				Code:    "errant_candidate",
-				Message: fmt.Sprintf("%s holds %s, which the primary does not have: somebody wrote there", op.To, extra),
-				Remedy:  "settle its errant transactions or choose another candidate",
-			}, now)
-		}
+	candidate := results[1].Observation
+	if !results[1].Done() || !candidate.OK() { // what it holds is not known, and others are to be attached to it
+		return op.giveUp(StateUndone, "gate", Obstacle{Code: "not_prepared", Message: fmt.Sprintf("the candidate %s could not be read: %s", op.To, results[1].Detail)}, now)
+	}
+	if extra := candidate.Position().Subtract(openTo(o.Executed, o)); !extra.IsEmpty() { // whoever is attached to it takes that over
+		return op.giveUp(StateUndone, "gate", Obstacle{
+			Code:    "errant_candidate",
+			Message: fmt.Sprintf("%s holds %s, which the primary does not have: somebody wrote there", op.To, extra),
+			Remedy:  "settle its errant transactions or choose another candidate",
+		}, now)
 	}
 	p := op.Progress[op.From]
 	p.Reading = &o
@@ -285,8 +287,8 @@ func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Op
 	}
 	return op.giveUp(StateUndone, "gate", Obstacle{
 		Code: "lagging",
-		Message: fmt.Sprintf("%s does not keep up (%s, %d tries): it took %s to reach the primary's position, and %s is the limit",
-			op.To, cmp.Or(string(r.Reason), "too slow"), op.Tries, r.Took.Round(time.Millisecond), op.Timing.Gate),
+		Message: fmt.Sprintf("%s does not keep up (%s): at last it took %s to reach the primary's position, and %s is the limit",
+			op.To, cmp.Or(string(r.Reason), "too slow"), r.Took.Round(time.Millisecond), op.Timing.Gate),
 		Remedy: "lower the write load or choose another candidate",
 	}, now)
 }
