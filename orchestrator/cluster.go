@@ -185,14 +185,14 @@ func (c *cluster) probe(ctx context.Context) {
 	}
 }
 
-// urgentInterval is the pause between rounds while it is open whether the primary is dead: its ackers
-// notice within some tens of milliseconds.
+// urgentInterval is the pause between rounds of the elector that acts while it is open whether the primary is dead: its
+// ackers notice within some tens of milliseconds. The others could do nothing about it.
 const urgentInterval = 5 * time.Millisecond
 
 func (c *cluster) setPace() {
 	wait := c.o.settings.ProbeInterval
 	for _, f := range c.findings {
-		if f.Code == topology.PrimarySuspect {
+		if f.Code == topology.PrimarySuspect && c.lease != nil {
 			wait = urgentInterval
 		}
 	}
