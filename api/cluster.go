@@ -264,7 +264,7 @@ func lastSeen(v orchestrator.View, a topology.Address) topology.Observation {
 	if o := v.Snapshot.Server(a); o.OK() {
 		return o
 	}
-	return v.History.LastSeen[a]
+	return v.History.LastSeen.Of(a)
 }
 
 // errant counts the transactions behind a finding; only the analysis says that there are any.

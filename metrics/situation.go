@@ -102,7 +102,7 @@ func errants(v orchestrator.View) map[topology.Address]uint64 {
 	all := map[topology.Address]uint64{}
 	primary := v.Snapshot.Server(v.Primary)
 	if !primary.OK() {
-		primary = v.History.LastSeen[v.Primary]
+		primary = v.History.LastSeen.Of(v.Primary)
 	}
 	for _, f := range v.Findings {
 		if f.Code == topology.Errant {

@@ -32,8 +32,8 @@ type cluster struct {
 	rulesRefused string // why the configured ruleset is not in force
 	lease        Lease
 	sessionTerm  uint32
-	owner        uint32                                    // the highest term that servers were seen to be acted on under
-	lastSeen     map[topology.Address]topology.Observation // replaced, never changed: readers keep what they were given
+	owner        uint32             // the highest term that servers were seen to be acted on under
+	lastSeen     topology.Sightings // replaced, never changed: readers keep what they were given
 	floor        gtid.Set
 	brake        antiflap.Fleet
 	snapshot     topology.Snapshot
@@ -77,7 +77,7 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
 		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
-		lastSeen: map[topology.Address]topology.Observation{}, repairs: map[topology.Address]attempts{},
+		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{},
 	}
 	c.publish(time.Time{})
 	return c
@@ -215,7 +215,7 @@ func (c *cluster) observe(r round) {
 	seen := maps.Clone(c.lastSeen)
 	for i := range r.servers {
 		if o := &r.servers[i]; o.Reach.OK() && !c.usurps(o) {
-			seen[o.Address] = *o
+			seen[o.Address] = o
 		}
 	}
 	c.lastSeen = seen
@@ -233,7 +233,7 @@ func (c *cluster) observe(r round) {
 // that one showed last is kept for as long as it has to be revoked.
 func (c *cluster) usurps(o *topology.Observation) bool {
 	for _, l := range c.lineage.History.Leaderships {
-		if l.Primary == o.Address && l.PrimaryUUID != o.UUID && c.lastSeen[o.Address].UUID == l.PrimaryUUID {
+		if l.Primary == o.Address && l.PrimaryUUID != o.UUID && c.lastSeen.Of(o.Address).UUID == l.PrimaryUUID {
 			return true
 		}
 	}

@@ -60,7 +60,7 @@ func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
 	for _, m := range op.Ruleset.Members {
 		o := in.Snapshot.Server(m.Address)
 		if back.Has(m.Address) {
-			o = in.History.LastSeen[m.Address]
+			o = in.History.LastSeen.Of(m.Address)
 		}
 		hoped.Progress[m.Address] = op.hope(m.Address, o)
 	}
@@ -73,7 +73,7 @@ func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
 // were replaced: nobody knows what they hold by now.
 func (op Operation) comebacks(in Intent) []topology.ServerSet {
 	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
-		seen := in.History.LastSeen[a]
+		seen := in.History.LastSeen.Of(a)
 		return !in.Snapshot.Server(a).OK() && seen.OK() && (!seen.Writable() || op.isLeader(a))
 	})
 	var found []topology.ServerSet

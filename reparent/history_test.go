@@ -201,7 +201,7 @@ func TestTheMarkerOfAnEstablishedLeadershipIsAFloor(t *testing.T) {
 	// No last sight of A at all, and both ackers were set back behind the beginning of term 2.
 	b := topologytest.Cluster("A", "B", "C").Term(1, "B", "A:1-10").Term(2, "A", "A:1-90, t1").Dead("A").Positions("A:1-90, t1", "B", "C")
 	in := intentOf(b)
-	in.History.Floor, in.History.LastSeen = gtid.Set{}, map[topology.Address]topology.Observation{}
+	in.History.Floor, in.History.LastSeen = gtid.Set{}, topology.Sightings{}
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); obstacle == nil {
 		t.Error("the marker of term 2 was acknowledged, and nobody shows it")
 	}
@@ -211,7 +211,7 @@ func TestWhatALeadershipBeganWithIsAFloorOfItsOwn(t *testing.T) {
 	// Nobody restarted and nothing else is remembered, but A was established: somebody must hold its marker.
 	b := topologytest.Cluster("A", "B", "C").Term(2, "A", "A:1-90").Executed("A", "A:1-80").Dead("A").Positions("A:1-90", "B", "C")
 	in := intentOf(b)
-	in.History.Floor, in.History.LastSeen = gtid.Set{}, map[topology.Address]topology.Observation{"A": in.History.LastSeen["A"]}
+	in.History.Floor, in.History.LastSeen = gtid.Set{}, topology.Sightings{"A": in.History.LastSeen["A"]}
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "below_floor" {
 		t.Errorf("%+v", obstacle)
 	}

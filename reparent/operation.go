@@ -274,7 +274,7 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 }
 
 func (op Operation) know(m topology.Member, in Intent) {
-	live, seen, before := in.Snapshot.Server(m.Address), lastSeen(in, m.Address), in.History.LastSeen[m.Address]
+	live, seen, before := in.Snapshot.Server(m.Address), lastSeen(in, m.Address), in.History.LastSeen.Of(m.Address)
 	if seen.Incarnation != "" {
 		op.Known[m.Address] = Known{
 			Incarnation: seen.Incarnation, UUID: seen.UUID, Position: seen.Position().Union(before.Position()),

@@ -52,7 +52,7 @@ func leaders(in Intent) []Leader {
 // sightOf is the newest answer of a recorded leader itself: another server that answers at its address by now tells nothing
 // of what the leader did.
 func sightOf(in Intent, l topology.Leadership) topology.Observation {
-	for _, o := range []topology.Observation{lastSeen(in, l.Primary), in.History.LastSeen[l.Primary]} {
+	for _, o := range []topology.Observation{lastSeen(in, l.Primary), in.History.LastSeen.Of(l.Primary)} {
 		if o.UUID == l.PrimaryUUID {
 			return o
 		}
@@ -92,7 +92,7 @@ func lastSeen(in Intent, a topology.Address) topology.Observation {
 	if live := in.Snapshot.Server(a); live.OK() {
 		return live
 	}
-	return in.History.LastSeen[a]
+	return in.History.LastSeen.Of(a)
 }
 
 // closed tells whether a server was last seen unable to take any client's write: read-only for

@@ -309,9 +309,9 @@ func TestARestartThatOnlyTheUptimeShowsIsNoticed(t *testing.T) {
 func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
 	in := intentOf(b)
-	before := in.History.LastSeen["B"]
+	before := in.History.LastSeen.Of("B")
 	before.Incarnation = "B/0"
-	in.History.LastSeen["B"] = before
+	in.History.LastSeen["B"] = &before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
 		t.Errorf("%+v", obstacle)
 	}
@@ -333,9 +333,9 @@ func TestAnOldRestartIsHarmlessWhereTheFloorAsksForWhatItMayHaveLost(t *testing.
 func TestWhatAServerWasSeenToHoldItMustStillHold(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-90, t1", "B")
 	in := intentOf(b)
-	before := in.History.LastSeen["B"]
+	before := in.History.LastSeen.Of("B")
 	before.Executed = b.Set("A:1-100, t1")
-	in.History.LastSeen["B"] = before
+	in.History.LastSeen["B"] = &before
 	_, obstacle := revoking(in).froze(in, "B", "C").settle()
 	if code(obstacle) != "not_discovered" || !strings.Contains(obstacle.Message, "it no longer holds transactions that it was seen to hold") {
 		t.Errorf("%+v", obstacle)
@@ -344,9 +344,9 @@ func TestWhatAServerWasSeenToHoldItMustStillHold(t *testing.T) {
 
 func TestAnotherServerAtAnAddressIsNoEvidence(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
-	before := in.History.LastSeen["B"]
+	before := in.History.LastSeen.Of("B")
 	before.UUID = topologytest.UUID("F")
-	in.History.LastSeen["B"] = before
+	in.History.LastSeen["B"] = &before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
 		t.Errorf("%+v", obstacle)
 	}
@@ -359,7 +359,8 @@ func TestAnotherServerAtTheLeadersAddressDoesNotSpeakForTheLeader(t *testing.T) 
 		o.UUID, o.ReadOnly, o.SuperReadOnly = topologytest.UUID("F"), true, true
 	})
 	in := intentOf(b)
-	in.History.LastSeen["A"], in.History.Floor = in.Snapshot.Server("A"), gtid.Set{}
+	seen := in.Snapshot.Server("A")
+	in.History.LastSeen["A"], in.History.Floor = &seen, gtid.Set{}
 	for _, with := range []Verb{Demote, Poison} {
 		_, obstacle := revoking(in).silenced(in, "A", with).froze(in, "C").settle()
 		if code(obstacle) != "not_discovered" {
@@ -383,9 +384,9 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 	// older than the sight of whoever answers for A now, and younger than that of A.
 	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Dead("B").Positions("", "A", "E").Positions("A:1-90, t1", "C", "D")
 	in := intentOf(b)
-	led := in.History.LastSeen["A"]
+	led := in.History.LastSeen.Of("A")
 	led.At, led.Executed = topologytest.Now.Add(-time.Minute), b.Set("A:1-90, t1")
-	in.History.LastSeen["A"], in.History.Floor = led, gtid.Set{}
+	in.History.LastSeen["A"], in.History.Floor = &led, gtid.Set{}
 	for i := range in.Snapshot.Servers {
 		switch o := &in.Snapshot.Servers[i]; o.Address {
 		case "A":
@@ -394,7 +395,8 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 			o.StartedAt = topologytest.Now.Add(-10 * time.Second)
 		}
 	}
-	in.History.LastSeen["E"] = in.Snapshot.Server("E") // it was seen so before
+	seen := in.Snapshot.Server("E")
+	in.History.LastSeen["E"] = &seen // it was seen so before
 	if _, obstacle := revoking(in).froze(in, "A", "C", "D", "E").settle(); code(obstacle) != "not_discovered" {
 		t.Errorf("%+v", obstacle)
 	}

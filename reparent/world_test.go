@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ type world struct {
 
 	leaderships []topology.Leadership
 	leaders     []gtid.UUID
-	lastSeen    map[topology.Address]topology.Observation
+	lastSeen    topology.Sightings
 	floor       gtid.Set
 	maintenance topology.ServerSet
 
@@ -49,7 +50,7 @@ func newWorld(acks int, names ...topology.Address) *world {
 func worldOf(r topology.Ruleset) *world {
 	w := &world{
 		ruleset: r, servers: map[topology.Address]*mysqld{}, apart: map[[2]topology.Address]bool{}, muted: map[[2]topology.Address]bool{},
-		clock: topologytest.Now, lastSeen: map[topology.Address]topology.Observation{}, names: map[string]gtid.GTID{},
+		clock: topologytest.Now, lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{},
 	}
 	for i, m := range r.Members {
 		w.servers[m.Address] = &mysqld{
@@ -67,7 +68,7 @@ func unadopted(r topology.Ruleset) *world {
 	adopted := worldOf(r)
 	w := &world{
 		ruleset: r, servers: adopted.servers, apart: adopted.apart, muted: adopted.muted, clock: adopted.clock,
-		lastSeen: map[topology.Address]topology.Observation{}, names: map[string]gtid.GTID{},
+		lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{},
 	}
 	for _, s := range w.all() {
 		s.world, s.binlog, s.executed, s.received = w, nil, gtid.Set{}, gtid.Set{}
@@ -135,7 +136,7 @@ func (w *world) snapshot() topology.Snapshot {
 			o = topology.Observation{Address: m.name, At: w.clock, Reach: topology.ReachSilent}
 		}
 		if o.OK() {
-			w.lastSeen[m.name] = o
+			w.lastSeen[m.name] = &o
 		}
 		s.Servers = append(s.Servers, o)
 	}
@@ -145,17 +146,13 @@ func (w *world) snapshot() topology.Snapshot {
 
 func (w *world) raiseFloor() {
 	l, ok := w.history().Current()
-	if seen := w.lastSeen[l.Primary]; ok && seen.At.Equal(w.clock) && seen.SemiSync.Verified() && seen.Incarnation == l.Incarnation {
+	if seen := w.lastSeen.Of(l.Primary); ok && seen.At.Equal(w.clock) && seen.SemiSync.Verified() && seen.Incarnation == l.Incarnation {
 		w.floor = seen.Executed
 	}
 }
 
 func (w *world) history() topology.History {
-	seen := map[topology.Address]topology.Observation{}
-	for a, o := range w.lastSeen {
-		seen[a] = o
-	}
-	return topology.History{Leaderships: slices.Clone(w.leaderships), Leaders: slices.Clone(w.leaders), LastSeen: seen, Floor: w.floor}
+	return topology.History{Leaderships: slices.Clone(w.leaderships), Leaders: slices.Clone(w.leaders), LastSeen: maps.Clone(w.lastSeen), Floor: w.floor}
 }
 
 // flow lets replication run until nothing moves any more.

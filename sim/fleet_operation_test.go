@@ -34,11 +34,11 @@ func (c *campaign) intent() reparent.Intent {
 	c.term++
 	s := topology.Snapshot{Cluster: "shop", At: c.f.process.Now(), Ruleset: c.rules, Servers: c.observe(c.f)}
 	if c.history.LastSeen == nil {
-		c.history.LastSeen = map[topology.Address]topology.Observation{}
+		c.history.LastSeen = topology.Sightings{}
 	}
 	for _, o := range s.Servers {
 		if o.OK() {
-			c.history.LastSeen[o.Address] = o
+			c.history.LastSeen[o.Address] = &o
 		}
 	}
 	return reparent.Intent{ID: fmt.Sprint("op-", c.term), Elector: c.f.elector, Term: c.term, Snapshot: s, History: c.history, Cause: "test", By: "alice"}

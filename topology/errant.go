@@ -50,8 +50,8 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 func (q *inquiry) primarySeen() *Observation {
 	seen, ok := q.p, q.p.Reach.OK()
 	if !ok {
-		last, known := q.h.LastSeen[q.leader]
-		seen, ok = &last, known
+		seen = q.h.LastSeen[q.leader]
+		ok = seen != nil
 	}
 	if !ok || q.leader == "" || seen.UUID != q.leaderUUID {
 		return nil

@@ -55,10 +55,21 @@ type History struct {
 	// established again: a change may have been begun since that nobody shows.
 	Recovered bool `json:"recovered,omitempty"`
 	// LastSeen is the last answered probe of each server.
-	LastSeen map[Address]Observation `json:"-"`
+	LastSeen Sightings `json:"-"`
 	// Floor is the last position seen as committed on the established primary while semi-sync was
 	// verified on and the process was the one that was established.
 	Floor gtid.Set `json:"-"`
+}
+
+// Sightings are answered probes by server. What they point to is never changed: readers keep what they were given.
+type Sightings map[Address]*Observation
+
+// Of is the sighting of a server; without any, an observation that says nothing.
+func (s Sightings) Of(a Address) Observation {
+	if o := s[a]; o != nil {
+		return *o
+	}
+	return Observation{}
 }
 
 // Current is the latest established leadership; false when there is none.

@@ -43,8 +43,8 @@ func (q *inquiry) dated(fact, found string, at time.Time) string {
 
 // lastSeen quotes the last answered probe of a server; nothing when there was none.
 func (q *inquiry) lastSeen(a Address) []Evidence {
-	seen, ok := q.h.LastSeen[a]
-	if !ok || seen.At.IsZero() {
+	seen := q.h.LastSeen[a]
+	if seen == nil || seen.At.IsZero() {
 		return nil
 	}
 	return []Evidence{{Server: a, By: byProbe, Fact: "last answered " + q.ago(seen.At), At: seen.At}}

@@ -14,12 +14,12 @@ type book struct {
 	term        uint32           // the highest that was drawn
 	leaderships []topology.Leadership
 	leaders     []gtid.UUID
-	seen        map[topology.Address]topology.Observation
+	seen        topology.Sightings
 	floor       gtid.Set
 }
 
 func newBook(c Cast) book {
-	b := book{rules: c.Ruleset, seen: map[topology.Address]topology.Observation{}}
+	b := book{rules: c.Ruleset, seen: topology.Sightings{}}
 	b.rules.Members = slices.Clone(c.Ruleset.Members)
 	if c.Leadership != nil {
 		b.term = c.Leadership.Term
@@ -47,7 +47,7 @@ func (b *book) remember(seen []topology.Observation) {
 		if !o.OK() {
 			continue
 		}
-		b.seen[o.Address] = o
+		b.seen[o.Address] = &o
 		if led && o.Address == current.Primary {
 			b.floor = topology.Floor(b.floor, o, current, b.rules)
 		}

@@ -159,9 +159,9 @@ func clearance() antiflap.Clearance {
 
 // seen is what the elector sees now, and what it remembers. Leaders on record that do not answer are gone, and were
 // seen leading unless it is blind.
-func (e *election) seen(answering set) (topology.Snapshot, map[topology.Address]topology.Observation) {
+func (e *election) seen(answering set) (topology.Snapshot, topology.Sightings) {
 	s := topology.Snapshot{Cluster: cluster, At: now, Ruleset: e.rules}
-	last := map[topology.Address]topology.Observation{}
+	last := topology.Sightings{}
 	for i := range numbered(e.rules.Servers()).each {
 		o := e.plain[i]
 		if e.leads(i) {
@@ -169,7 +169,8 @@ func (e *election) seen(answering set) (topology.Snapshot, map[topology.Address]
 		}
 		if e.mayLead().has(i) && !answering.has(i) {
 			if !e.blind {
-				last[name(i)] = o
+				seen := o
+				last[name(i)] = &seen
 			}
 			o = topology.Observation{Address: name(i), At: now, Reach: topology.ReachRefused, FailingSince: sighted}
 		}

@@ -52,7 +52,7 @@ type edit func(*built)
 type built struct {
 	builder  *Builder
 	servers  []topology.Observation
-	lastSeen map[topology.Address]topology.Observation
+	lastSeen topology.Sightings
 }
 
 // Cluster starts a healthy cluster: semi-sync with one ack, the first server leads term 1, every server is in zone
@@ -173,7 +173,7 @@ func (b *Builder) History() topology.History {
 		h.Leaders = append(h.Leaders, l.PrimaryUUID)
 	}
 	if l, ok := h.Current(); ok {
-		h.Floor = h.LastSeen[l.Primary].Executed
+		h.Floor = h.LastSeen.Of(l.Primary).Executed
 	}
 	return h
 }

@@ -90,7 +90,7 @@ func (c *built) fail(name topology.Address, reach topology.Reach, failing time.D
 	if o.OK() {
 		seen := *o
 		seen.At = Now.Add(-failing - 250*time.Millisecond)
-		c.lastSeen[name] = seen
+		c.lastSeen[name] = &seen
 	}
 	*o = topology.Observation{Address: name, At: Now.Add(-50 * time.Millisecond), Reach: reach, FailingSince: Now.Add(-failing)}
 }

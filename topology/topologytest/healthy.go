@@ -19,7 +19,7 @@ var Settings = topology.Settings{
 const TimeoutMax = (1<<32 - 1) * time.Millisecond
 
 func (b *Builder) build() *built {
-	c := &built{builder: b, lastSeen: map[topology.Address]topology.Observation{}}
+	c := &built{builder: b, lastSeen: topology.Sightings{}}
 	for i, m := range b.ruleset.Members {
 		c.servers = append(c.servers, b.healthy(i, m.Address))
 	}
@@ -28,7 +28,7 @@ func (b *Builder) build() *built {
 	}
 	for _, o := range c.servers {
 		if o.OK() {
-			c.lastSeen[o.Address] = o
+			c.lastSeen[o.Address] = &o
 		}
 	}
 	return c
