@@ -20,7 +20,7 @@ type Store interface {
 	Ready(ctx context.Context) error
 }
 
-// Document is one stored value.
+// Document is one stored value. Its bytes are never changed by whom they are handed to: nobody copies them.
 type Document struct {
 	Key   string
 	Value []byte

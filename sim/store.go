@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -261,17 +260,17 @@ func (v *vault) list(prefix string, limit int, newestFirst bool) []orchestrator.
 	}
 	docs := make([]orchestrator.Document, len(found))
 	for i, key := range found {
-		docs[i] = orchestrator.Document{Key: key, Value: copied(v.documents[key].value)}
+		docs[i] = orchestrator.Document{Key: key, Value: kept(v.documents[key].value)}
 	}
 	return docs
 }
 
-// copied keeps an empty value apart from none.
-func copied(value []byte) []byte {
-	if len(value) == 0 {
+// kept keeps an empty value apart from none.
+func kept(value []byte) []byte {
+	if value == nil {
 		return []byte{}
 	}
-	return bytes.Clone(value)
+	return value
 }
 
 // stop takes the vault's majority away, or gives it back. Of the requests that arrive meanwhile some are lost and others

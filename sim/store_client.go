@@ -263,13 +263,13 @@ func (c *storeClient) Get(ctx context.Context, key string) (orchestrator.Documen
 	return *found, true, nil
 }
 
-// document is a copy of one, or nil.
+// document is one, or nil.
 func (v *vault) document(key string) *orchestrator.Document {
 	d, found := v.documents[key]
 	if !found {
 		return nil
 	}
-	return &orchestrator.Document{Key: key, Value: copied(d.value)}
+	return &orchestrator.Document{Key: key, Value: kept(d.value)}
 }
 
 // List implements orchestrator.Store.

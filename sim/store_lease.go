@@ -107,7 +107,7 @@ func (l *storeLease) Put(ctx context.Context, docs ...orchestrator.Document) err
 		if slices.ContainsFunc(docs[:i], func(before orchestrator.Document) bool { return before.Key == d.Key }) {
 			return fmt.Errorf("save %s: the same key is written twice at once", d.Key)
 		}
-		puts[i] = orchestrator.Document{Key: d.Key, Value: copied(d.Value)}
+		puts[i] = orchestrator.Document{Key: d.Key, Value: kept(d.Value)}
 	}
 	if len(puts) == 0 {
 		return nil
@@ -129,10 +129,10 @@ func (l *storeLease) Update(ctx context.Context, key string, edit func(old []byt
 		}
 		var value []byte
 		w.planned = storeChange{}
-		if value, refused = edit(old.copy()); refused != nil || value == nil {
+		if value, refused = edit(old.text()); refused != nil || value == nil {
 			return nil
 		}
-		w.planned = storeChange{when: key, revision: old.revision, puts: []orchestrator.Document{{Key: key, Value: copied(value)}}}
+		w.planned = storeChange{when: key, revision: old.revision, puts: []orchestrator.Document{{Key: key, Value: kept(value)}}}
 		return nil
 	}
 	err := l.change(ctx, "update", key, &w)
@@ -142,12 +142,12 @@ func (l *storeLease) Update(ctx context.Context, key string, edit func(old []byt
 	return err
 }
 
-// copy is nil when there is no document.
-func (d vaultDocument) copy() []byte {
+// text is nil when there is no document.
+func (d vaultDocument) text() []byte {
 	if d.revision == 0 {
 		return nil
 	}
-	return copied(d.value)
+	return kept(d.value)
 }
 
 // NextTerm implements orchestrator.Lease.

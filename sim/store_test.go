@@ -152,27 +152,6 @@ func TestStoredDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testi
 	})
 }
 
-func TestAStoredDocumentIsNobodysMemory(t *testing.T) {
-	d := newDepot(t, 1)
-	c := d.elector("elector-1")
-	l := d.acquire(c, "shop")
-	written := text("d", "as written")
-	d.do(c, func() {
-		d.must(l.Put(context.Background(), written))
-		copy(written.Value, "changed")
-		read, _, err := c.Get(context.Background(), "d")
-		d.must(err)
-		copy(read.Value, "changed")
-		d.must(l.Update(context.Background(), "d", func(old []byte) ([]byte, error) {
-			copy(old, "changed")
-			return nil, nil
-		}))
-	})
-	if got := d.value("d"); got != "as written" {
-		t.Errorf("document says %q", got)
-	}
-}
-
 func TestOneStoredLockHasOneHolderAndGoesToTheNextWhenReleased(t *testing.T) {
 	d := newDepot(t, 1)
 	a, b := d.elector("elector-1"), d.elector("elector-2")
