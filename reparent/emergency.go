@@ -44,7 +44,7 @@ func (op Operation) forecast(in Intent) *Obstacle {
 				Remedy: "certify only what is powered off; a server that answers is revoked without a certificate"}
 		}
 	}
-	obstacle := op.prospects(in, topology.Servers())
+	obstacle := op.prospects(in)
 	if obstacle != nil {
 		if back := op.comebacks(in); len(back) > 0 {
 			obstacle.Needs = back
@@ -53,9 +53,14 @@ func (op Operation) forecast(in Intent) *Obstacle {
 	return obstacle
 }
 
-// prospects is what would come of a revocation in which every server that answered does as it is told, and
-// those that came back show what they showed last.
-func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
+// prospects is what would come of a revocation in which every server that answered does as it is told.
+func (op Operation) prospects(in Intent) *Obstacle {
+	_, obstacle := op.hoped(in, topology.Servers()).settle()
+	return obstacle
+}
+
+// hoped is the change after such a revocation, in which those that came back show what they showed last.
+func (op Operation) hoped(in Intent, back topology.ServerSet) Operation {
 	hoped := op.clone()
 	for _, m := range op.Ruleset.Members {
 		o := in.Snapshot.Server(m.Address)
@@ -64,8 +69,7 @@ func (op Operation) prospects(in Intent, back topology.ServerSet) *Obstacle {
 		}
 		hoped.Progress[m.Address] = op.hope(m.Address, o)
 	}
-	_, obstacle := hoped.settle()
-	return obstacle
+	return hoped
 }
 
 // comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
@@ -79,7 +83,7 @@ func (op Operation) comebacks(in Intent) []topology.ServerSet {
 	var found []topology.ServerSet
 	for size := 1; size <= missing.Len() && missing.Len() <= comebacksMax; size++ {
 		for _, back := range subsets(missing, size) {
-			if !slices.ContainsFunc(found, back.Contains) && op.prospects(in, back) == nil {
+			if !slices.ContainsFunc(found, back.Contains) && op.hoped(in, back).revocationSuffices() {
 				found = append(found, back)
 			}
 		}
