@@ -79,8 +79,8 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 // led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had
 // opened, and that never led, was one all the same.
 func (op Operation) led(a topology.Address) bool {
-	before := op.Known[a]
-	return before.Source == "" || before.Open && op.isLeader(a)
+	before, stepsDown := op.Known[a], op.Kind == KindPlanned && a == op.From
+	return before.Source == "" || before.Open && (stepsDown || op.isLeader(a))
 }
 
 // poisonedHere tells whether poison on a server is this change's. What an earlier change left on purpose

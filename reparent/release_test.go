@@ -129,3 +129,24 @@ func TestAFollowerIsGivenBackAsAnAckerOnlyWhereItWasOne(t *testing.T) {
 		t.Errorf("%+v", back)
 	}
 }
+
+func TestAPrimaryWithAnOldChannelGetsItsSourceSideBackWhenAPlannedChangeIsUndone(t *testing.T) {
+	// A led and was to step down; to help the candidate out it was made to follow. What is left of a channel from earlier
+	// times makes it no replica: reopened without its source side, it would answer what nobody acknowledged.
+	old := func(o *topology.Observation) { o.Replication = &topology.Replication{Source: "C"} }
+	op := Planned(clearance(false), intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Edit("A", old)), topologytest.Now)
+	if !op.Running() {
+		t.Fatal(op.Obstacle)
+	}
+	op.Progress["A"] = Progress{Silenced: Yes, With: Demote, Moved: true}
+	op = op.giveUp(StateUndone, "establish", Obstacle{Code: "test"}, topologytest.Now)
+	var got []string
+	for _, c := range op.Next().Commands {
+		if c.Server == "A" {
+			got = append(got, c.String())
+		}
+	}
+	if text(got) != text([]string{"A: detach", "A: enable_source with 1 ack", "A: reopen"}) {
+		t.Errorf("%q", got)
+	}
+}
