@@ -25,6 +25,7 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("planted", flag.ContinueOnError)
 	hunting := flags.Bool("hunt", false, "carry out the hunts on standard input; for built programs")
+	telling := flags.Bool("tell", false, "play the scenario on standard input; for built programs")
 	seeds := flags.Uint64("seeds", boundDefault, "lifetimes after which a bug counts as not caught")
 	only := flags.String("only", "", "names of bugs with commas between them; all when empty")
 	quick := flags.Bool("quick", false, "try the recorded seed first, and search only when it does not catch the bug")
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if *hunting {
 		return carryOut(os.Stdin, out)
+	}
+	if *telling {
+		return tell(os.Stdin, out)
 	}
 	work, err := os.MkdirTemp("", "planted-")
 	if err != nil {
