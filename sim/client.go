@@ -136,13 +136,15 @@ type person struct {
 	blocked    time.Duration
 	rescued    map[*server]int // how often each was cloned to get out of a blockade
 	accepted   int             // how often a person's word was tried on it
+	// overwriting are the servers that are being rebuilt: their maintenance does not end before.
+	overwriting map[topology.Address]int
 }
 
 // patience of an operator, before an acknowledgement and before a server is rebuilt.
 const personLooks = time.Second
 
 func (w *world) employ() *person {
-	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, rescued: map[*server]int{}, refused: -1}
+	p := &person{world: w, process: w.clock.newProcess("operator"), since: map[topology.Address]time.Duration{}, rescued: map[*server]int{}, refused: -1, overwriting: map[topology.Address]int{}}
 	p.process.spawn(p.work)
 	return p
 }
@@ -232,13 +234,13 @@ func (p *person) rebuild(e *elector) {
 	}
 	for _, m := range v.Ruleset.Members {
 		s := w.hosts.at(m.Address)
-		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) && !astray(v.Findings, m.Address) {
+		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) && !astray(v.Findings, s) {
 			delete(p.since, m.Address)
 			continue
 		}
-		if v.Primary == "" && astray(v.Findings, m.Address) { // before it is adopted, nobody but a person attaches anything
+		if v.Primary == "" && astray(v.Findings, s) { // before it is adopted, nobody but a person attaches anything
 			w.tell("operator", "attaches %s to %s", s.address, donor.address)
-			s.follows(donor.address, true)
+			w.byHand(s, s.attach(donor.address))
 			continue
 		}
 		if !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
@@ -348,6 +350,8 @@ func (w *world) richest() *server {
 // clone takes a server out of candidacy first: one that is being overwritten must not be chosen.
 func (p *person) clone(e *elector, s, donor *server) {
 	w := p.world
+	p.overwriting[s.address]++
+	defer func() { p.overwriting[s.address]-- }()
 	err := w.maintain(e, s.address, true)
 	v := e.view()
 	if err != nil || v.Primary == s.address || v.Primary != "" && v.Primary != donor.address || v.Running != nil {
@@ -358,21 +362,30 @@ func (p *person) clone(e *elector, s, donor *server) {
 	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
 	p.overwrite(s, donor)
 	if e.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
-		s.follows(donor.address, true)
+		w.byHand(s, s.attach(donor.address))
 	}
 	w.takeBack(s.address)
 }
 
-// overwrite clones a server and waits for it.
+// overwrite clones a server and waits for it. It is looked at once more before its data goes: a store that was restored
+// has forgotten that it is under maintenance, and it may have been chosen meanwhile.
 func (p *person) overwrite(s, donor *server) {
 	done := newPromise[error](p.world.clock)
-	s.wiped++
-	s.uuid = s.drawUUID()       // under the old one it would give names again that others know for something else
-	s.serverID = s.hosts.nextID // under the old one it would skip what it wrote before and the donor lacks
-	s.hosts.nextID++
-	s.clone(donor.address, done.keep)
+	before := p.world.leads(s)
+	s.clone(donor.address, func() bool { return before || !p.world.leads(s) }, done.keep)
 	err, _ := done.await(context.Background(), 20*time.Second)
 	p.world.tell("operator", "%s is cloned: %v", s.address, err)
+}
+
+// leads tells whether an elector counts on a server as the primary, now or in a moment.
+func (w *world) leads(s *server) bool {
+	return slices.ContainsFunc(w.electors, func(e *elector) bool {
+		if !e.alive() {
+			return false
+		}
+		v := e.view()
+		return v.Primary == s.address && !s.readOnly || v.Running != nil && v.Running.To == s.address
+	})
 }
 
 // open tells whether it is not settled yet whose history counts: then nobody's data is thrown away.
@@ -382,10 +395,13 @@ func open(findings []topology.Finding) bool {
 	})
 }
 
-// astray tells whether a server does not follow the primary.
-func astray(findings []topology.Finding, a topology.Address) bool {
+// astray tells whether a server does not follow the primary. A receiver that was stopped while its source was away is
+// found as one that failed.
+func astray(findings []topology.Finding, s *server) bool {
+	receiver, _ := s.receiver()
 	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
-		return f.Server == a && (f.Code == topology.WrongSource || f.Code == topology.NotReplicating || f.Code == topology.ReceiverStopped)
+		return f.Server == s.address && (f.Code == topology.WrongSource || f.Code == topology.NotReplicating || f.Code == topology.ReceiverStopped ||
+			f.Code == topology.ReceiverFailed && receiver == topology.ThreadOff)
 	})
 }
 

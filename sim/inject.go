@@ -479,11 +479,12 @@ func (w *world) wish(f Fault) bool {
 	return true
 }
 
-// takeBack ends maintenance, however often it takes to reach an elector that acts.
+// takeBack ends maintenance, however often it takes to reach an elector that acts, once the server has its new data if
+// it is being rebuilt meanwhile.
 func (w *world) takeBack(a topology.Address) {
 	w.person.process.spawn(func() {
 		for {
-			if e := w.actor(); e != nil && w.maintain(e, a, false) == nil {
+			if e := w.actor(); e != nil && w.person.overwriting[a] == 0 && w.maintain(e, a, false) == nil {
 				return
 			}
 			w.clock.sleep(time.Second)

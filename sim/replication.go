@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -63,6 +64,26 @@ func (s *server) follows(source topology.Address, acker bool) {
 	s.channel, s.semi.replica = s.newChannel(source), acker
 	_ = s.startReceiver()
 	_ = s.startApplier()
+}
+
+// attach lets a person point a server that runs to a source, as at its console: it has one receiver, which is stopped
+// before, and with its applier running nothing that it received is thrown away.
+func (s *server) attach(source topology.Address) statement {
+	return func(on *guest, done func(error)) {
+		on.inChannelTurn(done, func(done func(error)) {
+			s.stopReceiver(on, func(error) { done(s.pointTo(source)) })
+		})
+	}
+}
+
+func (s *server) pointTo(source topology.Address) error {
+	fresh := s.channel == nil
+	_ = s.startApplier()
+	if err := s.changeSource(source, fresh); err != nil {
+		return err
+	}
+	s.semi.replica = true
+	return errors.Join(s.startReceiver(), s.startApplier())
 }
 
 // changeSource is CHANGE REPLICATION SOURCE TO. With the applier off it drops the relay logs, applied or not; naming

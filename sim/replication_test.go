@@ -197,11 +197,56 @@ func TestAReplicaThatLacksPurgedTransactionsIsRefused(t *testing.T) {
 	})
 	f.check("nothing came", !f.b.hasRow(o.row))
 	cloned := false
-	f.b.clone("A", func(err error) { cloned = err == nil })
+	f.b.clone("A", always, func(err error) { cloned = err == nil })
 	f.eventually("cloned", func() bool { return cloned })
 	f.check("whole", f.b.executed().Equal(f.a.executed()) && f.b.hasRow(o.row) && f.b.state == processUp)
 	f.b.follows("A", true)
 	f.arrives(f.b, f.written(f.a).row)
+}
+
+func always() bool { return true }
+
+func TestAServerIsNotReplacedByACloneWhenWhoBeganItHasSecondThoughts(t *testing.T) {
+	f := newTrio(t)
+	before := f.b.uuid
+	var why error
+	f.b.clone("A", func() bool { return false }, func(err error) { why = err })
+	f.eventually("given up", func() bool { return why != nil })
+	f.check("as it was", f.b.uuid == before && f.b.state == processUp && errors.Is(why, errLeads))
+}
+
+func TestNoTwoLivesOfAServerHaveTheSameIdentity(t *testing.T) {
+	f := newTrio(t)
+	seen := map[any]bool{f.b.uuid: true}
+	for i := range 6 {
+		if i%2 == 0 {
+			f.b.renew()
+		} else {
+			f.b.wipe()
+		}
+		if seen[f.b.uuid] {
+			t.Errorf("%s is used again", f.b.uuid)
+		}
+		seen[f.b.uuid] = true
+	}
+}
+
+func TestAServerThatAPersonAttachesTwiceHasOneReceiverAndKeepsWhatItHasNotApplied(t *testing.T) {
+	f := newTrio(t)
+	f.exec(f.b, stopApplier)
+	o := f.written(f.a)
+	f.eventually("received", f.b.unapplied)
+	for range 2 {
+		f.exec(f.b, func(on *guest, done func(error)) { f.b.attach("A")(on, done) })
+	}
+	f.arrives(f.b, o.row)
+	f.eventually("connected", func() bool { return f.b.channel.receiver.state == receiverOn })
+	f.pass(time.Second)
+	first := f.b.channel.receiver.dump
+	for range 5 {
+		f.arrives(f.b, f.written(f.a).row)
+	}
+	f.check("one connection all the while", f.b.channel.receiver.dump == first && first != nil)
 }
 
 func TestARowThatIsThereUnderAnotherGTIDStopsTheApplier(t *testing.T) {

@@ -26,11 +26,9 @@ func (h *hosts) add(a topology.Address, o options) *server {
 
 // empty is a new data directory.
 func (s *server) empty() {
-	s.uuid, s.serverID = s.drawUUID(), s.hosts.nextID
-	s.hosts.nextID++
+	s.renew()
 	s.stored, s.log, s.done, s.purged = persisted{}, binlog{}, history{}, gtid.Set{}
 	s.decided, s.journal, s.channel, s.torn, s.second = nil, !s.options.NoJournal, nil, nil, nil
-	s.wiped++
 }
 
 // drawUUID names the server and how often it was made anew, so that people can read traces.
@@ -220,17 +218,26 @@ func (s *server) wipe() {
 	s.tell("wiped", nil)
 }
 
-var errNoDonor = errors.New("the donor of a clone does not answer")
+var (
+	errNoDonor = errors.New("the donor of a clone does not answer")
+	errLeads   = errors.New("it has begun to lead")
+)
 
-// clone makes the server a copy of another one, which takes seconds and ends with a restart; done is told then.
-func (s *server) clone(donor topology.Address, done func(error)) {
+// clone makes the server a copy of another one under a new identity, unless somebody has second thoughts before its data
+// goes. It takes seconds and ends with a restart; done is told then.
+func (s *server) clone(donor topology.Address, sure func() bool, done func(error)) {
 	d := s.hosts.at(donor)
 	copying := func() {
-		if !s.reaches(d) {
+		switch {
+		case !s.reaches(d):
 			done(errNoDonor)
+			return
+		case !sure():
+			done(errLeads)
 			return
 		}
 		s.copyOf(d)
+		s.renew()
 		s.boot()
 		s.later(2*time.Second, func() { done(nil) })
 	}
@@ -244,6 +251,14 @@ func (s *server) clone(donor topology.Address, done func(error)) {
 // reaches tells whether another server would answer this one.
 func (s *server) reaches(d *server) bool {
 	return d != nil && d != s && d.state == processUp && s.hosts.network.flows(s.place, d.place) && s.hosts.network.flows(d.place, s.place)
+}
+
+// renew gives the server another identity: under the old uuid it would give names again that others know for something
+// else, and under the old server_id it would skip what it wrote before and the donor lacks.
+func (s *server) renew() {
+	s.uuid, s.serverID = s.drawUUID(), s.hosts.nextID
+	s.hosts.nextID++
+	s.wiped++
 }
 
 // copyOf takes all data of another server; uuid, server_id and persisted settings are the server's own, the channel is a

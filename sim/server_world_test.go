@@ -52,7 +52,7 @@ func (h *hosts) trouble() {
 	for i, do := range []func(){
 		func() { n.cutBoth(all[0].place, all[1].place) }, all[2].kill, all[2].boot, all[3].freeze, func() { n.cut(all[4].place, all[0].place) },
 		all[3].thaw, all[3].stallDisk, all[0].kill, all[0].boot, all[3].healDisk, n.healAll, all[0].setReadOnlyOff, all[4].wipe, all[4].boot,
-		func() { all[2].follows("A", true) }, all[1].powerOff, func() { all[4].clone("A", func(error) {}) }, all[1].powerOn, all[1].boot,
+		func() { all[2].follows("A", true) }, all[1].powerOff, func() { all[4].clone("A", always, func(error) {}) }, all[1].powerOn, all[1].boot,
 	} {
 		h.clock.after(time.Duration(i+1)*1500*time.Millisecond, do)
 	}

@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"testing"
+	"time"
+)
+
+// peace is a world whose primary was adopted, without faults.
+func peace(t *testing.T) *world {
+	w := newWorld(1, Options{Kinds: []Kind{}, Electors: 1})
+	t.Cleanup(w.bury)
+	w.clock.runUntil(10*time.Second, nil)
+	if p := w.primary(); p == nil || !w.leads(p) {
+		t.Fatal("nobody leads")
+	}
+	return w
+}
+
+func TestAServerThatBeganToLeadWhileItWasAboutToBeRebuiltKeepsItsData(t *testing.T) {
+	w := peace(t)
+	chosen, other := w.primary(), w.hosts.all[2]
+	before := chosen.uuid
+	e := w.electors[0]
+	view := e.view()
+	chosen.readOnly = true // as it was when the operator made up his mind
+	w.person.process.spawn(func() { w.person.overwrite(chosen, other) })
+	w.clock.runUntil(w.clock.now+time.Millisecond, nil)
+	chosen.readOnly = false
+	w.clock.runUntil(w.clock.now+10*time.Second, nil)
+	if chosen.uuid != before || view.Primary != chosen.address {
+		t.Error("the data of the server that leads was replaced")
+	}
+}
+
+func TestMaintenanceDoesNotEndWhileAServerIsBeingRebuilt(t *testing.T) {
+	w := peace(t)
+	s, e := w.hosts.all[2], w.electors[0]
+	out := func() bool { _, out := e.view().Maintenance[s.address]; return out }
+	w.person.process.spawn(func() { w.person.clone(e, s, w.primary()) })
+	w.clock.runUntil(w.clock.now+time.Second, out)
+	w.takeBack(s.address) // as another operator does who is done with it
+	before := s.uuid
+	w.clock.runUntil(w.clock.now+10*time.Second, func() bool { return s.uuid != before })
+	if s.uuid == before || !out() {
+		t.Errorf("rebuilt: %t, and out of candidacy until then: %t", s.uuid != before, out())
+	}
+	w.clock.runUntil(w.clock.now+10*time.Second, func() bool { return !out() })
+	if out() {
+		t.Error("it stays out of candidacy")
+	}
+}
