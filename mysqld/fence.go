@@ -203,9 +203,10 @@ func (s *session) judge(seen sight, ended killed) ([]rival, error) {
 	return rivals, nil
 }
 
-// judgeRival tells whether one other session has to end before we act, or whether we may not act. A
-// session of our own name and term, but of another process, is that of our predecessor when we come
-// here for the first time, and that of our successor when we were here before.
+// judgeRival tells whether one other session has to end before we act, or whether we may not act. Each
+// process draws terms of its own, so one of our term that is another process', be it of our own name, was
+// given out by a store that has forgotten it since: a marker may wait in that session. Whoever holds the
+// lock draws a higher one.
 func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
 	ours := other.elector == s.announcement(dutyAct, "")[attrElector]
 	switch {
@@ -215,11 +216,8 @@ func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
 		return true, nil
 	case !ours:
 		return false, fencedBy(s.term, "elector %q acts on %s under our term %d", other.elector, s.server, s.term)
-	case other.process != s.process && s.opened:
-		s.displace()
-		return false, fencedBy(s.term, "another process of elector %q has taken over term %d on %s", s.fleet.settings.Elector, s.term, s.server)
 	case other.process != s.process:
-		return true, nil
+		return false, fencedBy(s.term, "another process of elector %q acts on %s under our term %d", s.fleet.settings.Elector, s.server, s.term)
 	default:
 		// Our own. A second one that acts is the broken predecessor of this one; those with another duty
 		// belong to commands that still have an owner.

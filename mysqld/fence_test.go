@@ -152,18 +152,16 @@ func TestOfTwoElectorsWithOneTermTheSecondIsRefused(t *testing.T) {
 	w.must(first, w.freeze(1, term))
 }
 
-func TestARestartedElectorTakesOverAndItsPredecessorNeverReturns(t *testing.T) {
+func TestATermIsForOneProcessOfItsElector(t *testing.T) {
 	w := realStage(t)
 	before, after, term := w.elector("elector-1"), w.elector("elector-1"), w.term()
 	w.stand(before, 1, term)
-	w.stand(before, 2, term)
-	w.stand(after, 1, term)
-	w.refused(before, w.freeze(1, term), reparent.ReasonFenced)
+	r := w.refused(after, w.freeze(1, term), reparent.ReasonFenced)
+	contains(t, r.Detail, "another process")
 	w.receiving(1)
-	w.refused(before, w.freeze(2, term), reparent.ReasonFenced)
-	w.receiving(2)
-	w.must(after, w.freeze(1, term))
-	w.must(after, w.freeze(2, term))
+	w.must(before, w.freeze(1, term))
+	w.must(after, w.freeze(1, term+1))
+	w.refused(before, w.freeze(1, term), reparent.ReasonFenced)
 }
 
 func TestAPredecessorWithALowerTermDoesNotEndItsSuccessor(t *testing.T) {

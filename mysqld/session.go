@@ -31,10 +31,9 @@ type tenure struct {
 	term    uint32
 	process string
 
-	mu        sync.Mutex
-	over      bool // a higher term of ours has begun
-	displaced bool // another process acts under our name and term: this one may not go on
-	sessions  map[topology.Address]*session
+	mu       sync.Mutex
+	over     bool // a higher term of ours has begun
+	sessions map[topology.Address]*session
 }
 
 // tenure finds or begins our tenure. A higher term than before ends the sessions of the lower one, on
@@ -142,19 +141,10 @@ func (t *tenure) session(server topology.Address) (*session, error) {
 
 // mayAct is asked with mu held.
 func (t *tenure) mayAct() error {
-	switch {
-	case t.over:
+	if t.over {
 		return refuse(reparent.ReasonFenced, "term %d of %s is over: this elector acts under a higher one", t.term, t.cluster)
-	case t.displaced:
-		return fencedBy(t.term, "another process of elector %q acts under term %d of %s", t.fleet.settings.Elector, t.term, t.cluster)
 	}
 	return nil
-}
-
-func (t *tenure) displace() {
-	t.mu.Lock()
-	t.displaced = true
-	t.mu.Unlock()
 }
 
 // session is this process' standing on one server under one term: the connection that holds the
@@ -169,7 +159,6 @@ type session struct {
 	linkMu sync.Mutex
 	link   *link
 	id     int64  // the connection's number on the server
-	opened bool   // this process has been through the fence here before
 	born   string // the server process' incarnation, once read; it cannot change under a connection
 	// unackedBefore is how many commits had completed without their acknowledgements before our first
 	// attempt at the marker; nil before there was one.
@@ -225,7 +214,7 @@ func (s *session) keep(l *link, id int64) error {
 		return err
 	}
 	s.linkMu.Lock()
-	s.link, s.id, s.opened = l, id, true
+	s.link, s.id = l, id
 	s.linkMu.Unlock()
 	return nil
 }

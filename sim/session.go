@@ -15,9 +15,8 @@ type tenure struct {
 	cluster string
 	term    uint32
 
-	ended     bool // a higher term of ours has begun
-	displaced bool // another process acts under our name and term: this one may not go on
-	sessions  []*session
+	ended    bool // a higher term of ours has begun
+	sessions []*session
 }
 
 // tenure finds or begins our tenure. A higher term than before ends the sessions of the lower one, on all servers of
@@ -63,11 +62,8 @@ func (t *tenure) session(server topology.Address) (*session, error) {
 }
 
 func (t *tenure) mayAct() error {
-	switch {
-	case t.ended:
+	if t.ended {
 		return refuse(reparent.ReasonFenced, "term %d of %s is over: this elector acts under a higher one", t.term, t.cluster)
-	case t.displaced:
-		return fencedBy(t.term, "another process of elector %q acts under term %d of %s", t.fleet.elector, t.term, t.cluster)
 	}
 	return nil
 }
@@ -83,7 +79,6 @@ type session struct {
 	verb   reparent.Verb // of the command that runs, of which so many statements have been sent
 	sent   int
 	link   *wire
-	opened bool   // this process has been through the fence here before
 	born   string // the server process' incarnation, once read; it cannot change under a connection
 	// unackedBefore is how many commits had completed without their acknowledgements before our first attempt at the
 	// marker; nil before there was one.
@@ -134,7 +129,7 @@ func (s *session) keep(l *wire) error {
 		s.fleet.hangUp(l)
 		return err
 	}
-	s.link, s.opened, l.guest.passed = l, true, true
+	s.link, l.guest.passed = l, true
 	return nil
 }
 

@@ -148,23 +148,19 @@ func (s *session) judge(seen sight, ended killed) (rivals []rival, err error) {
 	return rivals, nil
 }
 
-// judgeRival tells whether one other session has to end before we act, or whether we may not act. A session of our own
-// name and term, but of another process, is that of our predecessor when we come here for the first time, and that of
-// our successor when we were here before.
+// judgeRival tells whether one other session has to end before we act, or whether we may not act. Each process draws
+// terms of its own, so one of our term that is another process', be it of our own name, was given out by a store that
+// has forgotten it since: a marker may wait in that session. Whoever holds the lock draws a higher one.
 func (s *session) judgeRival(other rival) (mustEnd bool, err error) {
-	ours, process := other.says.elector == s.fleet.elector, other.says.process == s.fleet.incarnation
 	switch {
 	case other.says.term > s.term:
 		return false, fencedBy(other.says.term, "elector %q acts on %s under term %d, we under %d", other.says.elector, s.server, other.says.term, s.term)
 	case other.says.term < s.term:
 		return true, nil
-	case !ours:
+	case other.says.elector != s.fleet.elector:
 		return false, fencedBy(s.term, "elector %q acts on %s under our term %d", other.says.elector, s.server, s.term)
-	case !process && s.opened:
-		s.displaced = true
-		return false, fencedBy(s.term, "another process of elector %q has taken over term %d on %s", s.fleet.elector, s.term, s.server)
-	case !process:
-		return true, nil
+	case other.says.process != s.fleet.incarnation:
+		return false, fencedBy(s.term, "another process of elector %q acts on %s under our term %d", s.fleet.elector, s.server, s.term)
 	}
 	// Our own. A second one that acts is the broken predecessor of this one; those with another duty belong to commands
 	// that still have an owner.
