@@ -298,10 +298,25 @@ func (op Operation) foundation() gtid.Set {
 	if !ok {
 		return gtid.Set{}
 	}
-	return current.Marker().Set().Union(current.Base.Only(func(s gtid.Source) bool {
+	return begunWith(current)
+}
+
+func begunWith(l topology.Leadership) gtid.Set {
+	return l.Marker().Set().Union(l.Base.Only(func(s gtid.Source) bool {
 		_, marker := topology.MarkerOf(s.UUID)
 		return !marker
 	}))
+}
+
+// beginning is what a server has to show before it proves anything by what it lacks: one whose data was replaced has
+// nothing of it. Journals that show no leadership to be established name at least one that was begun, long ago as a rule;
+// it is no floor, for nobody may have acknowledged it.
+func (op Operation) beginning() gtid.Set {
+	all := op.History.Leaderships
+	if _, led := op.History.Current(); led || !op.History.Recovered || len(all) == 0 {
+		return op.foundation()
+	}
+	return begunWith(all[0])
 }
 
 func (op Operation) establishedIncarnation(a topology.Address) string {

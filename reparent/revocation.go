@@ -133,7 +133,7 @@ func (op Operation) doubt(a topology.Address, l Leader) string {
 		return why
 	}
 	recovers, restarted := now.Settings.RelayLogRecovery, op.restartedSince(l, a, *now)
-	lacksBeginning := !now.Position().Contains(op.legit(op.foundation()))
+	lacksBeginning := !now.Position().Contains(op.legit(op.beginning()))
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)

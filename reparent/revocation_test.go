@@ -405,9 +405,12 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t *testing.T) {
 	// B may have led under a term that only it knows, with C's acknowledgements; C's data has been replaced since.
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("B").Positions("", "C").ReadOnly("A").Edit("C", func(o *topology.Observation) { o.StartedAt = topologytest.Now })
-	for _, recovered := range []bool{false, true} {
+	for _, row := range []struct{ recovered, established bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		in := intentOf(b)
-		in.History.Recovered = recovered
+		in.History.Recovered = row.recovered
+		if !row.established {
+			in.History.Leaderships[0].EstablishedAt = time.Time{}
+		}
 		delete(in.History.LastSeen, "B")
 		op := revoking(in).froze(in, "C")
 		a := in.Snapshot.Server("A")
@@ -415,8 +418,8 @@ func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t
 		c := op.Progress["C"]
 		c.Silenced, c.With = Yes, Demote
 		op.Progress["C"] = c
-		if _, obstacle := op.settle(); (code(obstacle) == "not_discovered") != recovered {
-			t.Errorf("recovered %t: %+v", recovered, obstacle)
+		if _, obstacle := op.settle(); (code(obstacle) == "not_discovered") != row.recovered {
+			t.Errorf("%+v: %+v", row, obstacle)
 		}
 	}
 }
