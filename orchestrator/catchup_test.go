@@ -58,9 +58,19 @@ func TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledg
 		{"it stops waiting after a time", func(b *topologytest.Builder) {
 			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Timeout = time.Second })
 		}, false},
-		{"the primary before it is open again, and waits for acknowledgements", func(b *topologytest.Builder) {
-			b.Writable("A").Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.SourceActive = true, true })
+		{"the primary before it is open again, and has an acker", func(b *topologytest.Builder) {
+			stillOpen(b).Replication("C", func(r *topology.Replication) { r.Source = "A" })
 		}, false},
+		{"the primary before it is open again, and its replicas are seen nowhere else yet", func(b *topologytest.Builder) {
+			stillOpen(b).Edit("A", func(o *topology.Observation) { o.SemiSync.Clients = 1 })
+		}, false},
+		{"the primary before it is open again, and a server that may acknowledge is not reached", func(b *topologytest.Builder) {
+			stillOpen(b).Dead("C")
+		}, false},
+		{"the primary before it is open again, and somebody holds more of it", func(b *topologytest.Builder) {
+			stillOpen(b).Positions("A:1-200, t1, t2", "C")
+		}, false},
+		{"the primary before it is still open, and everybody has left it", func(b *topologytest.Builder) { stillOpen(b) }, true},
 		{"the primary before it is open again, and no policy asks for acknowledgements", func(b *topologytest.Builder) {
 			b.Policy(topology.Policy{Kind: topology.PolicyNone}).Writable("A")
 		}, false},
@@ -82,6 +92,13 @@ func TestALeadershipIsEstablishedByEvidenceOnlyIfItsMarkerMustHaveBeenAcknowledg
 			}
 		})
 	}
+}
+
+// stillOpen lets A take writes that wait for acknowledgements.
+func stillOpen(b *topologytest.Builder) *topologytest.Builder {
+	return b.Writable("A").Edit("A", func(o *topology.Observation) {
+		o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Clients = true, true, 0
+	})
 }
 
 func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {

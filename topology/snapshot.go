@@ -131,13 +131,34 @@ func (s Snapshot) Reached() ServerSet {
 	return s.where(func(o *Observation) bool { return o.Reach.OK() })
 }
 
-// LedBeside tells whether another server than this one takes writes as a primary does, as far as was seen: it is open, and
-// its commits wait for acknowledgements, or the ruleset asks for none. A replica that somebody has merely opened answers
-// clients without any, which nobody has promised to keep.
+// LedBeside tells whether another server than this one takes writes as a primary does, or has, as far as was seen: it is
+// open, and its commits wait for acknowledgements that somebody may give, or the ruleset asks for none. A replica that
+// somebody has merely opened answers clients without any, which nobody has promised to keep.
 func (s Snapshot) LedBeside(a Address) bool {
 	return !s.where(func(o *Observation) bool {
-		return o.Address != a && o.Writable() && (o.SemiSync.Verified() || s.Ruleset.AcksNeeded(o.Address) == 0)
+		return o.Address != a && o.Writable() && (s.Ruleset.AcksNeeded(o.Address) == 0 || o.SemiSync.Verified() && !s.deserted(o, a))
 	}).IsEmpty()
+}
+
+// deserted tells whether an open primary has been left for another server by so many that it completes nothing, and
+// completed nothing that the other one lacks: whoever gave an acknowledgement would hold what it was for. It is open
+// because nobody could close it, as while it was frozen, and not because somebody opened it again.
+func (s *Snapshot) deserted(o *Observation, leftFor Address) bool {
+	var successor gtid.Set
+	if i := s.place(leftFor); i >= 0 {
+		successor = s.Servers[i].Position()
+	}
+	loyal := 0
+	for i := range s.Servers {
+		switch x := &s.Servers[i]; {
+		case x == o:
+		case !x.Reach.OK(), x.Replication != nil && x.Replication.Source == o.Address && x.Replication.Receiver != ThreadOff:
+			loyal++
+		case !successor.Contains(x.Position().Only(func(source gtid.Source) bool { return source.UUID == o.UUID })):
+			return false
+		}
+	}
+	return max(loyal, o.SemiSync.Clients) < o.SemiSync.Acks
 }
 
 func (s *Snapshot) where(keep func(*Observation) bool) ServerSet {
