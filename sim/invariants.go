@@ -214,11 +214,24 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 	}
 }
 
-// begins notes what an operation finds when it begins.
+// begins notes what an operation finds when it begins. A primary that was replaced while nobody reached it is open still,
+// and completes nothing.
 func (j *judge) begins(op reparent.Operation) {
-	open := slices.ContainsFunc(j.world.members(), func(s *server) bool { return s.state == processUp && !s.readOnly && !s.offline })
+	open := slices.ContainsFunc(j.world.members(), func(s *server) bool {
+		return s.state == processUp && !s.readOnly && !s.offline && !j.replaced(s)
+	})
 	j.asked[op.Term] = j.asked[op.Term] || !op.Automatic
 	j.idle[op.Term] = j.idle[op.Term] || !open
+}
+
+// replaced tells whether a later term was established than any that a server has heard of.
+func (j *judge) replaced(s *server) bool {
+	for term := range j.established {
+		if term > s.done.term {
+			return true
+		}
+	}
+	return false
 }
 
 // finishes tells whether a change completes one that somebody asked for after another one: nobody led since.
