@@ -107,20 +107,90 @@ type Fault struct {
 	Server int           `json:"server"` // number of a server or an elector
 	Other  int           `json:"other"`  // number of a second one
 	For    time.Duration `json:"for"`
+	// Happened is when it did, on the clock of the trace, and Struck whom it met; both are for the report.
+	Happened time.Duration `json:"-"`
+	Struck   string        `json:"-"`
 }
 
-// String is the fault in words.
+// String is the fault in words: what happened when to whom or, where it has not happened, when it was due.
 func (f Fault) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "#%d %s at %s", f.Number, f.Kind, f.At.Round(time.Millisecond))
+	fmt.Fprintf(&b, "#%d %s", f.Number, f.Kind)
+	if f.Happened == 0 {
+		fmt.Fprintf(&b, ", due %s after the adoption", f.At.Round(time.Millisecond))
+		return b.String()
+	}
+	fmt.Fprintf(&b, " at %s", f.Happened.Round(time.Millisecond))
+	if f.Struck != "" {
+		fmt.Fprintf(&b, " on %s", f.Struck)
+	}
+	if f.lasts() {
+		fmt.Fprintf(&b, " for %s", f.For.Round(time.Millisecond))
+	}
 	switch {
 	case f.Step > 0:
-		fmt.Fprintf(&b, ", %d commands later", f.Step)
+		fmt.Fprintf(&b, ", %s after it was due", counted(f.Step, "command"))
 	case f.Step < 0:
-		fmt.Fprintf(&b, ", %d calls to the store later", -f.Step)
+		fmt.Fprintf(&b, ", %s to the store after it was due", counted(-f.Step, "call"))
 	}
-	fmt.Fprintf(&b, ", on %s %d and %d, for %s", f.Target, f.Server, f.Other, f.For.Round(time.Millisecond))
 	return b.String()
+}
+
+// lasts tells whether it means something how long a fault is to last; some are over when they have happened.
+func (f Fault) lasts() bool {
+	switch f.Kind {
+	case StopReceiver, Errant, Purge, OpenByHand, CloseByHand, EndLease, EmptyStore, WishPlanned, WishEmergency, Acknowledge:
+		return false
+	}
+	return true
+}
+
+// meets names whom a fault meets now.
+func (w *world) meets(f Fault) string {
+	switch f.Kind {
+	case CutPair, CutOneWay:
+		return fmt.Sprintf("%s and %s", w.who(f), w.hosts.all[f.Other%len(w.hosts.all)].address)
+	case SlowLink:
+		return fmt.Sprintf("%s, %s and %s", w.who(f), w.hosts.all[f.Other%len(w.hosts.all)].address, w.struck(f).name)
+	case Blind, BlindOneWay:
+		return fmt.Sprintf("%s and %s", w.struck(f).name, w.who(f))
+	case BlindAll, KillElector, StopElector, PauseElector, CutStore, LoseReply, EndLease:
+		return w.struck(f).name
+	case Split, StopStore, OldStore, EmptyStore, Acknowledge, Reconfigure:
+		return ""
+	case WishPlanned, WishEmergency:
+		if f.Other%2 != 0 {
+			return "whoever is chosen"
+		}
+		return string(w.hosts.all[f.Server%len(w.hosts.all)].address)
+	case Maintain:
+		return string(w.hosts.all[f.Server%len(w.hosts.all)].address)
+	}
+	return w.who(f)
+}
+
+// who is the server that a fault meets.
+func (w *world) who(f Fault) string {
+	s := w.victim(f)
+	if s == w.primary() {
+		return "the primary " + string(s.address)
+	}
+	return string(s.address)
+}
+
+// Drawn are the faults that a seed draws with these options, whether or not they then happen.
+func Drawn(seed uint64, o Options) []Fault {
+	if o.Faults != nil {
+		return o.Faults
+	}
+	kinds, length := o.Kinds, o.Length
+	if kinds == nil {
+		kinds = Kinds()
+	}
+	if length <= 0 {
+		length = lengthDefault
+	}
+	return drawFaults(draws(seed, forFaults), kinds, length)
 }
 
 // drawFaults draws what goes wrong in a lifetime: a random part of the kinds is switched on, so that deep combinations of

@@ -25,15 +25,8 @@ type undoing struct {
 
 // arrangeFaults draws the faults and sets their times.
 func (w *world) arrangeFaults() {
-	kinds := w.options.Kinds
-	if kinds == nil {
-		kinds = Kinds()
-	}
-	faults := w.options.Faults
-	if faults == nil {
-		faults = drawFaults(draws(w.report.Seed, forFaults), kinds, w.options.Length)
-	}
-	for _, f := range faults {
+	w.report.Adopted = w.clock.now
+	for _, f := range Drawn(w.report.Seed, w.options) {
 		if w.options.Only != nil && !slices.Contains(w.options.Only, f.Number) {
 			continue
 		}
@@ -111,6 +104,7 @@ func (w *world) inject(f Fault) {
 	if w.mended {
 		return
 	}
+	f.Happened, f.Struck = w.clock.now, w.meets(f)
 	happened := false
 	switch f.Kind {
 	case Crash, Shutdown, HostDown, Freeze, DiskStall, DiskFull, SlowApplier, StopApplier, StopReceiver, Errant, Wipe, Purge, HugeWrite,

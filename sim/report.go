@@ -90,9 +90,11 @@ func (e Entry) String() string {
 
 // Report is what came of a lifetime.
 type Report struct {
-	Seed       uint64
-	Ruleset    topology.Ruleset
-	Electors   int
+	Seed     uint64
+	Ruleset  topology.Ruleset
+	Electors int
+	// Adopted is when the cluster's first term was on record: the faults' own times count from then.
+	Adopted    time.Duration
 	Faults     []Fault // those that happened
 	Violations []Violation
 	Trace      []Entry
@@ -109,13 +111,20 @@ type Report struct {
 // Failed tells whether a promise was broken.
 func (r Report) Failed() bool { return len(r.Violations) > 0 }
 
-// Text is the report for people: what was simulated, what went wrong in it, and what was broken.
+// Text is the report for people: what was simulated, what went wrong in it, and what was broken. All times are those of
+// the trace.
 func (r Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %s, %s with %s, %s, %s of virtual time\n", r.Seed, counted(len(r.Ruleset.Members), "server"),
-		r.Ruleset.Policy.Kind, counted(r.Ruleset.Policy.Acks, "ack"), counted(r.Electors, "elector"), r.Virtual.Round(time.Millisecond))
+	fmt.Fprintf(&b, "seed %d: %s, %s, %s, %s of virtual time\n", r.Seed, counted(len(r.Ruleset.Members), "server"),
+		PolicyText(r.Ruleset.Policy), counted(r.Electors, "elector"), r.Virtual.Round(time.Millisecond))
+	for _, line := range ClusterText(r.Ruleset) {
+		fmt.Fprintf(&b, "%s\n", line)
+	}
 	fmt.Fprintf(&b, "%s of the primary in %s, %d of %s answered\n", counted(r.Changes, "change"), counted(r.Attempts, "attempt"),
 		r.Answered, counted(r.Writes, "write"))
+	if r.Adopted > 0 {
+		fmt.Fprintf(&b, "  adopted at %s\n", r.Adopted.Round(time.Millisecond))
+	}
 	for _, f := range r.Faults {
 		fmt.Fprintf(&b, "  fault %s\n", f)
 	}
@@ -123,6 +132,54 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "  BROKEN %s\n", v)
 	}
 	return b.String()
+}
+
+// PolicyText is a policy in a few words.
+func PolicyText(p topology.Policy) string {
+	text := string(p.Kind)
+	if p.Kind != topology.PolicyNone {
+		text += " with " + counted(p.Acks, "ack")
+	}
+	if p.Kind == topology.PolicyZones {
+		text += " in " + counted(p.Zones, "zone")
+	}
+	if p.AllowUnfenced {
+		text += ", allow_unfenced"
+	}
+	return text
+}
+
+// ClusterText says who the servers of a cluster are and, where that is more than the policy asks for, what MySQL waits
+// for: it counts acknowledgements and knows no zones.
+func ClusterText(r topology.Ruleset) []string {
+	var members []string
+	for _, m := range r.Members {
+		text := string(m.Address)
+		if m.Zone != "" {
+			text += " in " + m.Zone
+		}
+		if m.Promotion != "" && m.Promotion != topology.PromotionNeutral {
+			text += " (" + string(m.Promotion) + ")"
+		}
+		members = append(members, text)
+	}
+	all := []string{"servers " + strings.Join(members, ", ")}
+	if e, found := strictest(r); found {
+		all = append(all, fmt.Sprintf("while %s leads MySQL, which knows no zones, waits for any %d of %s, although %s would do: any %d could be %s",
+			e.Primary, e.Acks, e.Ackers, e.Spread, e.Acks-1, e.Crowd))
+	}
+	return all
+}
+
+// strictest is the leadership under which MySQL has to wait for most more than the policy asks for; false when there is
+// none.
+func strictest(r topology.Ruleset) (worst topology.Expression, found bool) {
+	for _, e := range r.Expressions() {
+		if !e.Exact && (!found || e.Acks-e.Spread.Len() > worst.Acks-worst.Spread.Len()) {
+			worst, found = e, true
+		}
+	}
+	return worst, found
 }
 
 func counted(n int, noun string) string {

@@ -56,7 +56,7 @@ func (w *worlds) live(seed uint64, o sim.Options) sim.Report {
 	r.Ruleset = topology.Ruleset{Policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}, Members: []topology.Member{{Address: "A"}, {Address: "B"}, {Address: "C"}}}
 	for i, k := range []sim.Kind{sim.Crash, sim.Freeze, sim.CutPair} {
 		if o.Only == nil || slices.Contains(o.Only, i) {
-			r.Faults = append(r.Faults, sim.Fault{Number: i, Kind: k, At: time.Second, Target: sim.OnPrimary, For: time.Second})
+			r.Faults = append(r.Faults, sim.Fault{Number: i, Kind: k, At: time.Second, Happened: 3 * time.Second, Target: sim.OnPrimary, Struck: "the primary A", For: time.Second})
 		}
 	}
 	if o.Trace {
@@ -196,7 +196,7 @@ func TestSeedsThatNobodyNamedAreSaid(t *testing.T) {
 
 func TestOneLifetimeIsToldWhole(t *testing.T) {
 	r := simulate(t, &worlds{}, "--seed", "3", "--seeds", "1", "--trace")
-	r.wants(t, exitDone, "0.001500s elector-1 takes the lock", "seed 3: 3 servers, semi_sync with 1 ack", "fault #1 freeze at 1s", "digest 0000000000000033")
+	r.wants(t, exitDone, "0.001500s elector-1 takes the lock", "seed 3: 3 servers, semi_sync with 1 ack", "fault #1 freeze at 3s on the primary A for 1s", "digest 0000000000000033")
 }
 
 func TestABrokenPromiseIsReportedShrunkAndRunAgain(t *testing.T) {
