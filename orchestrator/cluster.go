@@ -173,7 +173,7 @@ func (c *cluster) do(ctx context.Context, work func(context.Context)) error {
 }
 
 // probe observes round after round: at the configured interval, at once when a connection breaks, and
-// without pause while the loop is unsure about the primary.
+// almost without pause while the loop acts and is unsure about the primary.
 func (c *cluster) probe(ctx context.Context) {
 	for ctx.Err() == nil {
 		r := round{began: c.now()}
@@ -190,17 +190,25 @@ func (c *cluster) probe(ctx context.Context) {
 const urgentInterval = 5 * time.Millisecond
 
 func (c *cluster) setPace() {
+	suspect := slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.PrimarySuspect })
 	wait := c.o.settings.ProbeInterval
-	for _, f := range c.findings {
-		if f.Code == topology.PrimarySuspect && c.lease != nil {
-			wait = urgentInterval
-		}
+	switch {
+	case c.lease == nil:
+		wait = watchInterval(wait)
+	case suspect:
+		wait = urgentInterval
 	}
 	c.mu.Lock()
 	c.pace = wait
 	c.mu.Unlock()
 	c.paced.Ring()
 }
+
+// watchInterval is the pause between rounds of an elector that only watches: each server answers every elector, and one
+// that does not act looks anew before it does.
+func watchInterval(acting time.Duration) time.Duration { return max(acting, min(2*acting, watchIntervalMost)) }
+
+const watchIntervalMost = 2 * time.Second
 
 // rest is how long the prober pauses before its next round.
 func (c *cluster) rest() time.Duration {
