@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -277,7 +278,7 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	late := false // a later leader has taken it over, and it comes to nothing more
 	for term := range c.terms {
 		late = late || term > d.Term
-		if term > d.Term && !w.judge.established[term].holds(d.Marker().GTID()) {
+		if term > d.Term && !w.judge.unfenced && !w.judge.established[term].holds(d.Marker().GTID()) {
 			w.violated(OneCompleter, "%s begins to lead under term %d, and a later one was acknowledged before", s.address, d.Term)
 			break
 		}
@@ -317,15 +318,22 @@ func (c *conduct) cancel(has gtid.Set, t *transaction) {
 
 // atTheEnd looks at the server that leads at the end, and at the others beside it.
 func (c *conduct) atTheEnd(p *server, members []*server) {
-	for row := range c.cancelled {
-		if !c.world.judge.kept && c.isBack(row, p) {
-			c.world.violated(EverywhereOrGone, "row %d was cancelled by a later term and is back at the end", row&0xffffffff)
-			break
-		}
+	if !c.world.judge.kept && !c.world.judge.unfenced {
+		c.goneForGood(p)
 	}
 	for _, s := range members {
 		if s.executed().Equal(p.executed()) && !sameDecisions(s.decided, p.decided) {
 			c.world.violated(EverywhereOrGone, "at the end the journals of %s and %s differ under the same GTIDs", s.address, p.address)
+		}
+	}
+}
+
+// goneForGood claims that no cancelled row is back.
+func (c *conduct) goneForGood(p *server) {
+	for _, row := range slices.Sorted(maps.Keys(c.cancelled)) {
+		if c.isBack(row, p) {
+			c.world.violated(EverywhereOrGone, "row %d was cancelled by a later term and is back at the end", row&0xffffffff)
+			return
 		}
 	}
 }

@@ -32,6 +32,9 @@ type judge struct {
 	kept    bool               // an operator decided that what nobody is without stays, cancelled or not
 	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
 	fewest  int                // the least number of acks that any ruleset of this world wants
+	// unfenced is a world in which a primary that nothing stops may be replaced: it goes on under its own term, and what
+	// it writes meanwhile is nobody's promise.
+	unfenced bool
 
 	established  map[uint32]change // by term: whose marker was acknowledged
 	finished     map[uint32]bool   // those of them that an elector saw through
@@ -67,7 +70,7 @@ func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().
 func newJudge(w *world) *judge {
 	j := &judge{
 		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
-		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset),
+		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset), unfenced: w.ruleset.Policy.AllowUnfenced,
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
 	if w.options.Trace {
@@ -92,13 +95,22 @@ func leastAcks(r topology.Ruleset) int {
 
 // completed notes what a server completes.
 func (j *judge) completed(s *server, t *transaction, acks int) {
-	if t.decision != nil && acks >= max(j.fewest, s.semi.acks) { // with fewer it was let go, as by a fence
+	if t.decision != nil && acks >= j.wanted(s) { // with fewer it was let go, as by a fence
 		j.marked(s, t)
 	}
 	if t.row == 0 {
 		return
 	}
 	j.completions[t.row] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
+}
+
+// wanted is how many acknowledgements a marker needs to count: as many as its server waits for, and none where no policy
+// of this world asks for any.
+func (j *judge) wanted(s *server) int {
+	if j.fewest == 0 {
+		return 0
+	}
+	return max(j.fewest, s.semi.acks)
 }
 
 // told takes in that a client heard OK.
@@ -120,12 +132,12 @@ func (j *judge) told(c *client, row int64) {
 		}
 		return
 	}
-	if j.fewest == 0 {
+	j.answeredAt = w.clock.now
+	j.one(done)
+	if j.fewest == 0 { // that one server alone holds it was the wish of who chose the policy
 		return
 	}
-	j.one(done)
 	j.promised.add(done.gtid)
-	j.answeredAt = w.clock.now
 	j.last[row&1] = row
 }
 
@@ -139,7 +151,7 @@ func (j *judge) fellBack(a topology.Address) bool {
 // one claims that one server completes writes in a term, and none of an earlier term once a later one has. What a later
 // leader has taken over may complete late: its acknowledgements were on their way when those who sent them were frozen.
 func (j *judge) one(done completedWrite) {
-	if done.term < done.latest {
+	if done.term < done.latest && !j.unfenced {
 		if later, marked := j.established[done.latest]; marked && later.holds(done.gtid) {
 			return
 		}
@@ -308,7 +320,7 @@ func (j *judge) atTheEnd() {
 		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.mendAt, w.state())
 		return
 	}
-	if j.answeredAt < w.mendAt && j.fewest > 0 {
+	if j.answeredAt < w.mendAt {
 		w.violated(Progress, "no write was answered in %s after all faults were mended: %s", w.clock.now-w.mendAt, w.state())
 	}
 	if lost := j.promised.all().Subtract(p.executed()); !lost.IsEmpty() {
@@ -392,7 +404,7 @@ func amiss(s, p *server) string {
 // whole tells whether there is nothing left to wait for.
 func (w *world) whole() bool {
 	e := w.actor()
-	if e == nil || w.person.rebuilding > 0 || w.judge.answeredAt < w.mendAt+time.Second && w.judge.fewest > 0 {
+	if e == nil || w.person.rebuilding > 0 || w.judge.answeredAt < w.mendAt+time.Second {
 		return false
 	}
 	v := e.view()

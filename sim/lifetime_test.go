@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/primacydb/primacy/topology"
 )
 
 // inParallel simulates lifetimes on all cores, and reports each that broke a promise with the command that shows it.
@@ -127,6 +129,50 @@ func TestAFaultThatIsLeftOutChangesNothingBeforeIt(t *testing.T) {
 			if i >= len(whole.Trace) || whole.Trace[i] != none.Trace[i] {
 				t.Fatalf("seed %d: without its faults it goes %q at %s, before the first of them at %s", seed, none.Trace[i].Text, none.Trace[i].At, first)
 			}
+		}
+	}
+}
+
+// Each policy asks other servers, and another number of them: what is checked has to make sense for all.
+func TestLifetimesUnderEachPolicyKeepEveryPromise(t *testing.T) {
+	for _, p := range []topology.Policy{
+		{Kind: topology.PolicyNone},
+		{Kind: topology.PolicyNone, AllowUnfenced: true},
+		{Kind: topology.PolicySemiSync, Acks: 2},
+		{Kind: topology.PolicyCrossZone, Acks: 2},
+		{Kind: topology.PolicyZones, Acks: 2, Zones: 2},
+	} {
+		t.Run(fmt.Sprintf("%s allow_unfenced=%t", p.Kind, p.AllowUnfenced), func(t *testing.T) {
+			cluster, err := EvenCluster(0, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answered := 0
+			for _, r := range inParallel(t, 50, func(i int) Report { return Live(uint64(i), Options{Cluster: &cluster}) }) {
+				answered += r.Answered
+			}
+			if answered < 50*20 {
+				t.Errorf("%d answered writes in 50 lifetimes: that is no life", answered)
+			}
+		})
+	}
+}
+
+func TestEachPolicyIsDrawn(t *testing.T) {
+	seen := map[topology.Policy]int{}
+	for seed := range uint64(400) {
+		seen[drawCluster(draws(seed, forShape), draws(seed, forRules), nil).Ruleset.Policy]++
+	}
+	usual := seen[topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}] + seen[topology.Policy{Kind: topology.PolicySemiSync, Acks: 2}]
+	for _, p := range []topology.Policy{
+		{Kind: topology.PolicyNone},
+		{Kind: topology.PolicyNone, AllowUnfenced: true},
+		{Kind: topology.PolicyCrossZone, Acks: 2},
+		{Kind: topology.PolicyZones, Acks: 1, Zones: 2},
+		{Kind: topology.PolicyZones, Acks: 2, Zones: 3},
+	} {
+		if n := seen[p]; n == 0 || n > usual/4 {
+			t.Errorf("of 400 clusters %d have %+v, and %d wait for one or two acknowledgements of any server", n, p, usual)
 		}
 	}
 }
