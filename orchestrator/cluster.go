@@ -206,7 +206,9 @@ func (c *cluster) setPace() {
 
 // watchInterval is the pause between rounds of an elector that only watches: each server answers every elector, and one
 // that does not act looks anew before it does.
-func watchInterval(acting time.Duration) time.Duration { return max(acting, min(2*acting, watchIntervalMost)) }
+func watchInterval(acting time.Duration) time.Duration {
+	return max(acting, min(2*acting, watchIntervalMost))
+}
 
 const watchIntervalMost = 2 * time.Second
 
