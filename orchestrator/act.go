@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -197,11 +196,16 @@ func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Ti
 // closed stays closed until it is finished. 0 when there is none.
 func begun(h topology.History, s topology.Snapshot) uint64 {
 	n := len(h.Leaderships)
-	open := slices.ContainsFunc(s.Servers, topology.Observation.Writable)
-	if n == 0 || h.Leaderships[n-1].Established() || open {
+	if n == 0 || h.Leaderships[n-1].Established() {
 		return 0
 	}
-	return uint64(h.Leaderships[n-1].Term)
+	last := h.Leaderships[n-1]
+	for i := range s.Servers {
+		if o := &s.Servers[i]; o.Writable() && !s.Deserted(o, last.Primary) {
+			return 0
+		}
+	}
+	return uint64(last.Term)
 }
 
 func refusalText(f topology.Finding, r antiflap.Refusal) string {

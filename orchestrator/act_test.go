@@ -2,8 +2,10 @@ package orchestrator
 
 import (
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
 
@@ -20,6 +22,12 @@ func TestWithinAWindowOnlyAChangeThatWasBegunIsFinished(t *testing.T) {
 		{"the old primary is gone", func(b *topologytest.Builder) { b.Dead("A") }, 1, true},
 		{"the old primary takes writes again", func(*topologytest.Builder) {}, 1, false},
 		{"a replica takes writes", func(b *topologytest.Builder) { b.ReadOnly("A").Writable("C") }, 1, false},
+		{"the old primary is still open, and everybody has left it", func(b *topologytest.Builder) {
+			b.Edit("A", func(o *topology.Observation) { o.SemiSync.Clients = 0 }).ReadOnly("B").Stopped("B", "C")
+		}, 1, true},
+		{"the old primary is still open without waiting for acknowledgements, and everybody has left it", func(b *topologytest.Builder) {
+			b.Edit("A", func(o *topology.Observation) { o.SemiSync.Clients, o.SemiSync.Timeout = 0, time.Second }).ReadOnly("B").Stopped("B", "C")
+		}, 1, false},
 		{"that change is the one that opened the window", func(b *topologytest.Builder) { b.ReadOnly("A") }, 2, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -227,10 +227,10 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 }
 
 // begins notes what an operation finds when it begins. A primary that was replaced while nobody reached it is open still,
-// and completes nothing.
+// and completes nothing; nor does one that everybody has left.
 func (j *judge) begins(op reparent.Operation) {
 	open := slices.ContainsFunc(j.world.members(), func(s *server) bool {
-		return s.state == processUp && !s.readOnly && !s.offline && !j.replaced(s)
+		return s.state == processUp && !s.readOnly && !s.offline && !j.replaced(s) && !j.deserted(s)
 	})
 	j.asked[op.Term] = j.asked[op.Term] || !op.Automatic
 	j.idle[op.Term] = j.idle[op.Term] || !open
@@ -244,6 +244,17 @@ func (j *judge) replaced(s *server) bool {
 		}
 	}
 	return false
+}
+
+// deserted tells whether commits of a server wait for more acknowledgements than there are replicas that give one.
+func (j *judge) deserted(s *server) bool {
+	heard := 0
+	for _, x := range j.world.members() {
+		if x.state == processUp && x.hears(s) {
+			heard++
+		}
+	}
+	return s.semi.source && s.semi.active && heard < s.semi.acks
 }
 
 // finishes tells whether a change completes one that somebody asked for after another one: nobody led since.

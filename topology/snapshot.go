@@ -136,14 +136,17 @@ func (s Snapshot) Reached() ServerSet {
 // somebody has merely opened answers clients without any, which nobody has promised to keep.
 func (s Snapshot) LedBeside(a Address) bool {
 	return !s.where(func(o *Observation) bool {
-		return o.Address != a && o.Writable() && (s.Ruleset.AcksNeeded(o.Address) == 0 || o.SemiSync.Verified() && !s.deserted(o, a))
+		return o.Address != a && o.Writable() && (s.Ruleset.AcksNeeded(o.Address) == 0 || o.SemiSync.Verified() && !s.Deserted(o, a))
 	}).IsEmpty()
 }
 
-// deserted tells whether an open primary has been left for another server by so many that it completes nothing, and
+// Deserted tells whether an open primary has been left for another server by so many that it completes nothing, and
 // completed nothing that the other one lacks: whoever gave an acknowledgement would hold what it was for. It is open
 // because nobody could close it, as while it was frozen, and not because somebody opened it again.
-func (s *Snapshot) deserted(o *Observation, leftFor Address) bool {
+func (s Snapshot) Deserted(o *Observation, leftFor Address) bool {
+	if !o.SemiSync.Verified() {
+		return false
+	}
 	var successor gtid.Set
 	if i := s.place(leftFor); i >= 0 {
 		successor = s.Servers[i].Position()
@@ -151,7 +154,7 @@ func (s *Snapshot) deserted(o *Observation, leftFor Address) bool {
 	loyal := 0
 	for i := range s.Servers {
 		switch x := &s.Servers[i]; {
-		case x == o:
+		case x.Address == o.Address:
 		case !x.Reach.OK(), x.Replication != nil && x.Replication.Source == o.Address && x.Replication.Receiver != ThreadOff:
 			loyal++
 		case !successor.Contains(x.Position().Only(func(source gtid.Source) bool { return source.UUID == o.UUID })):
