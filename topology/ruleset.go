@@ -258,8 +258,8 @@ func (r Ruleset) zones(s ServerSet) int {
 	return len(slices.Compact(zones))
 }
 
-// Validate refuses a ruleset that no primary could satisfy, or that MySQL cannot express, with a
-// counterexample in the error.
+// Validate refuses a ruleset that some primary could not satisfy, and says which and what it lacks. A policy that MySQL
+// cannot be told as it stands is made stricter instead, and refused only where that cannot be met: see Expressions.
 func (r Ruleset) Validate() error {
 	switch r.Policy.Kind {
 	case PolicyNone, PolicySemiSync, PolicyCrossZone, PolicyZones:

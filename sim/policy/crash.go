@@ -34,10 +34,8 @@ func (c *checker) checkPromotions(r topology.Ruleset) {
 			m.brief = true
 			c.checkMoment(m)
 		}
-		if len(r.Members) <= thoroughMax {
-			c.checkChange(free, c.rulesOf(b))
-			c.checkChange(c.rulesOf(b), free)
-		}
+		c.checkChange(free, c.rulesOf(b))
+		c.checkChange(c.rulesOf(b), free)
 	}
 }
 
@@ -77,16 +75,8 @@ func (c *checker) moments(r topology.Ruleset, primary int) iter.Seq[moment] {
 		wanted.wanted, wanted.brief = i, true
 		all = append(all, wanted)
 	}
-	if len(r.Members) > thoroughMax {
-		usual.brief = true
-	} else {
-		all = slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual), c.vouched(usual))
-	}
-	return slices.Values(slices.Concat(all, c.unsettled(usual), c.unrecorded(usual)))
+	return slices.Values(slices.Concat(all, c.strayAckers(usual), c.fewerAcks(usual), c.vouched(usual), c.unsettled(usual), c.unrecorded(usual)))
 }
-
-// thoroughMax is up to how many servers everything is tried at once that takes more than one thing to have gone wrong.
-const thoroughMax = 4
 
 // moment is the usual one: the primary is on record, was seen a moment ago, and served as it should.
 func (c *checker) moment(r topology.Ruleset, primary int) moment {
@@ -171,13 +161,13 @@ func (c *checker) checkMoment(m moment) {
 
 // outcomes yields everything that can come of a revocation: each leader is silenced or lost, each other server is
 // frozen, frozen without what it had received, or lost. A leader that obeys the freeze and cannot be silenced is no
-// different from a lost one, and tried where that costs little.
+// different from a lost one, and left out of brief moments.
 func outcomes(m moment, holders set) iter.Seq[outcome] {
 	all, leading := numbered(m.rules.Servers()).minus(m.certified), m.mayLead().minus(m.certified)
 	return func(yield func(outcome) bool) {
 		for silenced := range leading.subsets() {
 			for frozen := range all.minus(silenced).subsets() {
-				if frozen&leading != 0 && (m.brief || all.len() > thoroughMax) {
+				if frozen&leading != 0 && m.brief {
 					continue
 				}
 				for robbed := range frozen.minus(leading).subsets() {

@@ -16,11 +16,13 @@
 //	            nothing any more, |A ∩ E'| ≥ k', and each k' of A ∩ E' outlive the losses. By Revoked nobody else
 //	            completes then: two leaders exclude each other.
 //	Changed     Revoked and Found hold at every step of a change of the rules, with all that was completed on the
-//	            way, for an elector that knows just the ruleset that is on record at that step.
+//	            way, for an elector that knows just the ruleset that is on record at that step. Of a change that the loop
+//	            makes these are all stages that its repairs may come by, in any order; of one that it refuses, those of an
+//	            order with a barrier in which it could be made.
 //
 // Policy none promises nothing of what its primary alone holds, and with allow_unfenced not even Revoked; an operator
-// may accept that Found does not hold. Everything is tried up to the names of servers and zones, and in clusters of five
-// one thing at a time goes wrong.
+// may accept that Found does not hold. Everything is tried up to the names of servers and zones. Who is wanted as the next
+// primary, and who may never be one, is tried with one Q and without R, on which it has no bearing.
 //
 // Revoked and Found say of the frozen sets what quorum systems say of theirs: each meets every Q.
 package policy

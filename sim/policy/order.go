@@ -16,6 +16,9 @@ const (
 	enable  move = "enable ackers"                        // those that the old ruleset did not have
 	record  move = "record"                               // the new ruleset takes the old one's place in the store
 	barrier move = "have a transaction acknowledged once" // whoever acknowledged it holds everything before it
+	// repair is what the loop does about the findings that a newly recorded ruleset brings: it enables ackers and sets
+	// the acks, each on a server of its own, so that they come in any order.
+	repair move = "repair"
 )
 
 // safeOrder is the order in which a change of the rules keeps every promise.
@@ -26,12 +29,14 @@ const (
 // new ruleset is recorded a barrier makes k″ of E″ hold everything that fewer or others had acknowledged.
 //
 // A change that only adds ackers and lowers acks has k″ of E″ = k of E: MySQL runs it already, everything on record is
-// acknowledged so, and there is nothing to wait for. These are the changes that Ruleset.Succeeds lets through.
+// acknowledged so, and there is nothing to wait for. These are the changes that Ruleset.Succeeds lets through, and the
+// only ones that the loop makes: it records them, and repairs what the new ruleset finds wrong, in whatever order servers
+// obey. The order with a barrier is how the others could be made; the loop refuses them.
 func safeOrder(needsBarrier bool) []move {
 	if needsBarrier {
 		return []move{raise, disable, barrier, record, enable, lower}
 	}
-	return []move{record, enable, lower}
+	return []move{record, repair}
 }
 
 // stage is a cluster between two steps of a change.
@@ -63,6 +68,8 @@ func stages(order []move, old, next regime) ([]stage, bool) {
 				last = all[len(all)-1]
 				all = last.adjusted(all, m, regime{last.runs.enabled | one(i), last.runs.acks})
 			}
+		case repair:
+			all = last.repaired(all, next)
 		case record:
 			last.after, last.recorded = m, true
 			all = append(all, last)
@@ -84,6 +91,20 @@ func (s stage) adjusted(all []stage, m move, runs regime) []stage {
 	}
 	before := append(slices.Clip(s.before), runs)
 	return append(all, stage{after: m, recorded: s.recorded, runs: runs, before: before})
+}
+
+// repaired adds every stage between what MySQL runs and what it is to run. In whichever order it comes there, each
+// transaction was completed at one of these stages or before; so each is asked for what is lost of its own.
+func (s stage) repaired(all []stage, next regime) []stage {
+	for added := range next.enabled.minus(s.runs.enabled).subsets() {
+		for _, acks := range []int{s.runs.acks, next.acks} {
+			all = s.adjusted(all, repair, regime{s.runs.enabled | added, acks})
+			if next.acks == s.runs.acks {
+				break
+			}
+		}
+	}
+	return all
 }
 
 func (s stage) String() string {
