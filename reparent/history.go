@@ -166,6 +166,9 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 		}
 	}
 	if current, led := op.History.Current(); led && top.Term < current.Term {
+		if op.KeepErrant { // what it cancelled, too: it is lost, and nobody may be without that
+			return validity{with: everything, without: everything}, true
+		}
 		only := func(s gtid.Set) gtid.Set { return before(current.Decision, s) }
 		return validity{with: only, without: only}, true
 	}

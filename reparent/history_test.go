@@ -110,6 +110,23 @@ func TestWhatNobodyIsWithoutCanBeKept(t *testing.T) {
 	}
 }
 
+func TestWhatAllHoldFromBeforeALeadershipThatWasLostWithItsServerCanBeKept(t *testing.T) {
+	// B was established alone under term 2, and lost its data; A had gone on under term 1, and C took that over from it.
+	b := topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true}).Primary("B")
+	b.Term(1, "A", "A:1-10").Term(2, "B", "A:1-100, t1").Dead("B").Positions("A:1-101, t1", "A", "C")
+	in := intentOf(b)
+	in.History.Leaderships = in.History.Leaderships[1:]
+	_, obstacle := revoking(in).froze(in, "A", "C").settle()
+	if code(obstacle) != "no_candidate" || !strings.Contains(obstacle.Remedy, "--keep-errant") {
+		t.Fatalf("%+v", obstacle)
+	}
+	in.KeepErrant = true
+	settled, obstacle := revoking(in).froze(in, "A", "C").settle()
+	if obstacle != nil || !settled.choice.history.Equal(b.Set("A:1-101, t1")) || !settled.choice.clean.Equal(topology.Servers("A", "C")) {
+		t.Errorf("%+v, %s, clean %s", obstacle, settled.choice.history, settled.choice.clean)
+	}
+}
+
 func TestWhatAnErrantServerAloneHoldsStillCounts(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Dead("A").Positions("A:1-101, t1, B:1", "B")
 	if c, _ := chosen(b, "B", "C"); !c.history.Equal(b.Set("A:1-101, t1")) {
