@@ -119,12 +119,13 @@ func (op Operation) where(keep func(Progress) bool) topology.ServerSet {
 // evidence are the frozen servers that also prove absence of what a leader completed: what they do not
 // hold, they never held. A server that may have lost its relay log is not among them (E8b).
 func (op Operation) evidence(l Leader) topology.ServerSet {
-	return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })
+	begun := op.legit(op.beginning())
+	return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l, begun) == "" })
 }
 
 // doubt says why a frozen server proves nothing by what it lacks of a leader's transactions; empty when
-// it does.
-func (op Operation) doubt(a topology.Address, l Leader) string {
+// it does. A server whose data was not replaced holds what had begun.
+func (op Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
 	now := op.Progress[a].Reading
 	if now == nil {
 		return "its position was not read"
@@ -133,7 +134,7 @@ func (op Operation) doubt(a topology.Address, l Leader) string {
 		return why
 	}
 	recovers, restarted := now.Settings.RelayLogRecovery, op.restartedSince(l, a, *now)
-	lacksBeginning := !now.Position().Contains(op.legit(op.beginning()))
+	lacksBeginning := !now.Position().Contains(begun)
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
@@ -335,8 +336,9 @@ func (op Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 		return &o
 	}
 	o.Message = fmt.Sprintf("a transaction that %s completed could be held by %s alone, and that cannot be read", l.Address, unread)
+	begun := op.legit(op.beginning())
 	for _, a := range op.frozen().Minus(evidence).List() {
-		o.Message += fmt.Sprintf("; %s was reached and proves nothing by what it lacks: %s", a, op.doubt(a, l))
+		o.Message += fmt.Sprintf("; %s was reached and proves nothing by what it lacks: %s", a, op.doubt(a, l, begun))
 	}
 	unreached := unread.Minus(op.frozen())
 	o.Needs = append(subsets(unreached, unread.Len()-l.Acks+1), o.Needs...)

@@ -89,7 +89,7 @@ func (q *inquiry) wrongSettings(o *Observation) []Finding {
 			continue
 		}
 		names = append(names, r.name)
-		f.Evidence = append(f.Evidence, q.noted(o, r.shown(o)+": "+r.loss+". Mend: "+r.statement))
+		f.Evidence = append(f.Evidence, q.worded(o, r.name, r.shown(o), ": ", r.loss, ". Mend: ", r.statement))
 		if r.severity.rank() < f.Severity.rank() {
 			f.Severity = r.severity
 		}
@@ -104,11 +104,11 @@ func (q *inquiry) wrongSettings(o *Observation) []Finding {
 func (r *requirement) shown(o *Observation) string {
 	switch {
 	case r.value != nil:
-		return r.name + " is " + r.value(&o.Settings)
+		return " is " + r.value(&o.Settings)
 	case r.name == "SOURCE_HEARTBEAT_PERIOD" && o.Replication.HeartbeatEvery > 0:
-		return r.name + " is " + span(o.Replication.HeartbeatEvery)
+		return " is " + span(o.Replication.HeartbeatEvery)
 	}
-	return r.name + " is off"
+	return " is off"
 }
 
 // rarelyRead is how old a setting may be in a fresh observation; a leadership younger than that has just

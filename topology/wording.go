@@ -20,21 +20,32 @@ func (q *inquiry) saw(o *Observation, fact string, values ...any) Evidence {
 // noted is saw for a fact that needs no values. What is wrong for hours is worded again on every round, since the time of
 // the probe is part of it.
 func (q *inquiry) noted(o *Observation, fact string) Evidence {
-	return Evidence{Server: o.Address, By: byProbe, Fact: q.dated(fact, ", probed ", o.At), At: o.At}
+	return q.worded(o, fact)
+}
+
+// worded is noted for a fact in pieces.
+func (q *inquiry) worded(o *Observation, fact ...string) Evidence {
+	return Evidence{Server: o.Address, By: byProbe, Fact: q.dated(", probed ", o.At, fact...), At: o.At}
 }
 
 // said is a fact about one server that another one reported when it was probed.
 func (q *inquiry) said(about Address, reporter *Observation, fact string) Evidence {
-	return Evidence{Server: about, By: string(reporter.Address), Fact: q.dated(fact, ", asked ", reporter.At), At: reporter.At}
+	return Evidence{Server: about, By: string(reporter.Address), Fact: q.dated(", asked ", reporter.At, fact), At: reporter.At}
 }
 
 // dated adds to a fact when it was found, in one piece of memory.
-func (q *inquiry) dated(fact, found string, at time.Time) string {
+func (q *inquiry) dated(found string, at time.Time, fact ...string) string {
 	var room [24]byte
 	age := appendSpan(room[:0], q.now.Sub(at))
 	var b strings.Builder
-	b.Grow(len(fact) + len(found) + len(age) + len(" ago"))
-	b.WriteString(fact)
+	length := len(found) + len(age) + len(" ago")
+	for _, piece := range fact {
+		length += len(piece)
+	}
+	b.Grow(length)
+	for _, piece := range fact {
+		b.WriteString(piece)
+	}
 	b.WriteString(found)
 	b.Write(age)
 	b.WriteString(" ago")
