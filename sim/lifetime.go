@@ -55,6 +55,7 @@ type world struct {
 func Live(seed uint64, o Options) Report {
 	w := newWorld(seed, o)
 	w.live()
+	w.report.Missed = w.missed()
 	return w.report
 }
 

@@ -153,7 +153,7 @@ func (w *wanted) take(name, value string) (err error) {
 type UnknownKindError struct{ Name string }
 
 func (e *UnknownKindError) Error() string {
-	return fmt.Sprintf("no fault is called %q; known are %s", e.Name, listed(Kinds()))
+	return fmt.Sprintf("no fault is called %q; use all, none, or some of %s", e.Name, listed(Kinds()))
 }
 
 // ParseKinds reads the names of faults with commas between them. "all" is nil, "none" an empty list.
@@ -167,6 +167,12 @@ func ParseKinds(text string) ([]Kind, error) {
 	var kinds []Kind
 	for name := range strings.SplitSeq(text, ",") {
 		k := Kind(strings.TrimSpace(name))
+		switch k {
+		case "":
+			return nil, fmt.Errorf("a name is missing in %q; use all, none, or names with commas between them", text)
+		case "all", "none":
+			return nil, fmt.Errorf("%q says it already; leave out either %s or the others", k, k)
+		}
 		if !slices.Contains(Kinds(), k) {
 			return nil, &UnknownKindError{string(k)}
 		}
@@ -192,6 +198,21 @@ func ParseNumbers(text string) ([]int, error) {
 	}
 	slices.Sort(numbers)
 	return slices.Compact(numbers), nil
+}
+
+// CheckOnly refuses numbers of faults that the seed does not draw: a lifetime without them shows nothing.
+func CheckOnly(seed uint64, o Options) error {
+	drawn := Drawn(seed, o)
+	for _, n := range o.Only {
+		switch known := slices.ContainsFunc(drawn, func(f Fault) bool { return f.Number == n }); {
+		case known:
+		case len(drawn) == 0:
+			return fmt.Errorf("there is no fault #%d: with these options seed %d draws none", n, seed)
+		default:
+			return fmt.Errorf("there is no fault #%d: with these options seed %d draws #0 to #%d", n, seed, len(drawn)-1)
+		}
+	}
+	return nil
 }
 
 func listed[T ~string](words []T) string {

@@ -52,7 +52,7 @@ func TestAMistakeInARecordedLineIsNamedWithItsLine(t *testing.T) {
 		"a number that is none":         {"17 electors=many # no_crash: x", "line 2: electors=many is no value for electors"},
 		"fewer electors than none":      {"17 electors=-1 # no_crash: x", "line 2: electors=-1 is no value"},
 		"time that runs backwards":      {"17 length=-1s # no_crash: x", "line 2: length=-1s is no value"},
-		"a fault that there isn't":      {"17 faults=crash,boredom # no_crash: x", `line 2: no fault is called "boredom"; known are crash,`},
+		"a fault that there isn't":      {"17 faults=crash,boredom # no_crash: x", `line 2: no fault is called "boredom"; use all, none, or some of crash,`},
 		"a number of no fault":          {"17 only=3,x # no_crash: x", `line 2: "x" is no number of a fault`},
 		"a policy that cannot be met":   {"17 servers=3 acks=3 # no_crash: x", "line 2: durability policy semi_sync cannot be met while A leads"},
 		"too many servers":              {"17 servers=8 # no_crash: x", "line 2: 8 servers cannot be simulated; use 3 to 7"},

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,8 +95,11 @@ type Report struct {
 	Ruleset  topology.Ruleset
 	Electors int
 	// Adopted is when the cluster's first term was on record: the faults' own times count from then.
-	Adopted    time.Duration
-	Faults     []Fault // those that happened
+	Adopted time.Duration
+	Faults  []Fault // those that happened
+	// Missed are those that Options.Only asked for and that did not happen: they would have met nobody, or no promise
+	// covers what they do.
+	Missed     []Fault
 	Violations []Violation
 	Trace      []Entry
 	// Digest is the same whenever the same seed and options are run with the same program.
@@ -127,6 +131,9 @@ func (r Report) Text() string {
 	}
 	for _, f := range r.Faults {
 		fmt.Fprintf(&b, "  fault %s\n", f)
+	}
+	for _, f := range r.Missed {
+		fmt.Fprintf(&b, "  fault %s, did not happen: it means nothing there and then, or no promise covers it\n", f)
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "  BROKEN %s\n", v)
@@ -180,6 +187,17 @@ func strictest(r topology.Ruleset) (worst topology.Expression, found bool) {
 		}
 	}
 	return worst, found
+}
+
+// missed are the faults that were asked for and did not happen.
+func (w *world) missed() []Fault {
+	if w.options.Only == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(Drawn(w.report.Seed, w.options)), func(f Fault) bool {
+		happened := func(h Fault) bool { return h.Number == f.Number }
+		return !slices.Contains(w.options.Only, f.Number) || slices.ContainsFunc(w.report.Faults, happened)
+	})
 }
 
 func counted(n int, noun string) string {

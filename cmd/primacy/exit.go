@@ -42,7 +42,12 @@ func conclude(err error, begun bool, t *terminal) int {
 		return exitFailed
 	}
 	t.complain(err)
-	if !begun {
+	var wrong *flagError
+	switch {
+	case errors.As(err, &wrong):
+		t.say("See: %s --help", wrong.command)
+		return exitUsage
+	case !begun:
 		t.say("See: primacy --help")
 		return exitUsage
 	}

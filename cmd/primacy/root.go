@@ -21,6 +21,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { *begun = true },
 	}
+	root.SetFlagErrorFunc(misused)
 	addAPIFlags(root)
 	root.AddCommand(
 		serveCommand(), sandboxCommand(),

@@ -143,7 +143,8 @@ type plan struct {
 	workers   int
 	keepGoing bool
 	shrink    bool
-	single    bool // one lifetime, which is told whole
+	single    bool         // one lifetime, which is told whole
+	cluster   *sim.Cluster // that all lifetimes have, if it was described in a few words
 }
 
 // life is one lifetime to be simulated.
@@ -173,6 +174,9 @@ func (o simulateOptions) plan(ctx context.Context, warn *terminal) (plan, error)
 	p.total, p.single, p.seed, p.drawn = o.seeds, o.seeds == 1, o.seed, !o.given("seed")
 	if p.drawn {
 		p.seed = uint64(time.Now().UnixMicro())
+	}
+	if o.cluster.config == "" {
+		p.cluster = options.Cluster
 	}
 	p.again = o.command(p.seed, o.seeds, options)
 	p.life = func(i int) life { return o.life(p.seed+uint64(i), options) }
@@ -209,6 +213,9 @@ func (o simulateOptions) options(ctx context.Context, warn *terminal) (options s
 		if options.Only, err = sim.ParseNumbers(o.only); err != nil {
 			return options, usagef("--only: %v", err)
 		}
+		if err := sim.CheckOnly(o.seed, options); err != nil {
+			return options, usagef("--only: %v", err)
+		}
 	}
 	options.Cluster, err = o.cluster.settle(ctx, o.given, warn)
 	return options, err
@@ -219,8 +226,8 @@ func kinds(text string) ([]sim.Kind, error) {
 	all, err := sim.ParseKinds(text)
 	var unknown *sim.UnknownKindError
 	if errors.As(err, &unknown) {
-		if near, found := config.Nearest(unknown.Name, kindNames()); found {
-			return nil, usagef("--faults: no fault is called %q; the nearest is %s (known: %s)", unknown.Name, near, strings.Join(kindNames(), ", "))
+		if near, found := config.Nearest(unknown.Name, append(kindNames(), "all", "none")); found {
+			return nil, usagef("--faults: no fault is called %q; the nearest is %s (known: all, none, %s)", unknown.Name, near, strings.Join(kindNames(), ", "))
 		}
 	}
 	if err != nil {
@@ -248,6 +255,11 @@ func (o simulateOptions) planRecorded(p plan) (plan, error) {
 	all, err := readRecorded(o.recorded)
 	if err != nil {
 		return p, err
+	}
+	for _, r := range all {
+		if err := sim.CheckOnly(r.Seed, r.Options); err != nil {
+			return p, usagef("--recorded: %s, line %d: only: %v", o.recorded, r.Line, err)
+		}
 	}
 	p.total, p.recorded, p.again = len(all), o.recorded, "primacy simulate --recorded "+quoted(o.recorded)
 	p.life = func(i int) life { return o.life(all[i].Seed, all[i].Options) }

@@ -101,11 +101,12 @@ const unbraked = 1000
 // configured is a cluster of the configuration, with all that the loop would be told there.
 func (s simulatedCluster) configured(ctx context.Context, warn *terminal) (*sim.Cluster, error) {
 	c, err := config.Load(s.config, simulatedEnvironment(os.Environ()))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return nil, usagef("--config: %v", err)
-	}
-	if err != nil {
+	var mistakes config.Errors
+	switch {
+	case errors.As(err, &mistakes):
 		return nil, err
+	case err != nil: // whatever keeps the file from being read
+		return nil, usagef("--config: %v", err)
 	}
 	for _, w := range c.Warnings {
 		warn.say("%s", shown(w.String()))

@@ -14,6 +14,9 @@ import (
 
 // checkPolicies tries everything in small clusters, where everything can be tried.
 func checkPolicies(c *cobra.Command, s simulator, o simulateOptions, asJSON bool) error {
+	if flag := o.anyOf("config", "cluster", "policy", "acks", "zones"); flag != "" {
+		return usagef("--%s: --policies tries every policy, in clusters of every kind; leave one of both out", flag)
+	}
 	others := append([]string{"recorded", "parallel", "shrink", "keep-going"}, ofLifetimes...)
 	if flag := o.anyOf(others...); flag != "" {
 		return usagef("--%s: --policies tries everything, and seeds nothing; leave it out", flag)

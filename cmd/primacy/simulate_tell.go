@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/sim"
+	"github.com/primacydb/primacy/topology"
 )
 
 // told runs what is planned and tells it as it goes.
@@ -49,6 +50,13 @@ func (t *terminal) planned(p plan) {
 		return
 	}
 	t.say("Simulating %s from seed %d, %d at a time.", count(p.total, "lifetime"), p.seed, min(p.workers, p.total))
+	if p.cluster != nil && !p.single { // a single one is told whole, with its cluster
+		rules := p.cluster.Ruleset
+		t.wrapped("", fmt.Sprintf("Each of %s, %s.", count(len(rules.Members), "server"), sim.PolicyText(rules.Policy)), plain)
+		for _, line := range sim.ClusterText(rules) {
+			t.hanging("", "  ", line, plain)
+		}
+	}
 	if p.drawn {
 		t.again(p.again)
 	}
@@ -60,7 +68,7 @@ func (t *terminal) again(command string) { t.say("Again: %s", t.paint(bold, comm
 // lifetime tells one lifetime, with its trace if there is one.
 func (t *terminal) lifetime(r sim.Report) {
 	t.say("")
-	for _, e := range r.Trace {
+	for _, e := range withoutRepeats(r.Trace) {
 		t.say("%s", shown(e.String()))
 	}
 	if len(r.Trace) > 0 {
@@ -191,16 +199,53 @@ type lifetimeAnswer struct {
 	Writes      int               `json:"writes"`
 	Answered    int               `json:"answered"`
 	Unprotected int               `json:"unprotected"`
+	AdoptedMS   int64             `json:"adopted_ms"`
+	Members     []memberAnswer    `json:"members"`
 	Faults      []faultAnswer     `json:"faults"`
+	Missed      []faultAnswer     `json:"missed,omitempty"`
 	Violations  []violationAnswer `json:"violations"`
 	Trace       []entryAnswer     `json:"trace,omitempty"`
 }
 
+// memberAnswer is a server, and what MySQL waits for while it leads.
+type memberAnswer struct {
+	Address   string   `json:"address"`
+	Zone      string   `json:"zone,omitempty"`
+	Promotion string   `json:"promotion,omitempty"`
+	Acks      int      `json:"acks"`
+	Ackers    []string `json:"ackers"`
+}
+
+// faultAnswer is a fault: when it was due after the adoption, and when and to whom it happened, on the clock of the trace.
 type faultAnswer struct {
 	Number int    `json:"number"`
 	Kind   string `json:"kind"`
-	AtMS   int64  `json:"at_ms"`
+	DueMS  int64  `json:"due_ms"`
+	AtMS   int64  `json:"at_ms,omitempty"`
+	Struck string `json:"struck,omitempty"`
 	Text   string `json:"text"`
+}
+
+func faultAnswers(all []sim.Fault) []faultAnswer {
+	answers := []faultAnswer{}
+	for _, f := range all {
+		answers = append(answers, faultAnswer{
+			Number: f.Number, Kind: string(f.Kind), DueMS: f.At.Milliseconds(), AtMS: f.Happened.Milliseconds(), Struck: f.Struck, Text: f.String(),
+		})
+	}
+	return answers
+}
+
+func memberAnswers(r topology.Ruleset) []memberAnswer {
+	answers := []memberAnswer{}
+	for _, m := range r.Members {
+		a := memberAnswer{Address: string(m.Address), Zone: m.Zone, Promotion: string(m.Promotion), Acks: r.AcksNeeded(m.Address), Ackers: []string{}}
+		for _, acker := range r.Ackers(m.Address).List() {
+			a.Ackers = append(a.Ackers, string(acker))
+		}
+		answers = append(answers, a)
+	}
+	return answers
 }
 
 type violationAnswer struct {
@@ -262,13 +307,11 @@ func lifetimeOf(r sim.Report, again string) *lifetimeAnswer {
 	a := &lifetimeAnswer{
 		Seed: r.Seed, Again: again, Digest: fmt.Sprintf("%016x", r.Digest), Policy: string(r.Ruleset.Policy.Kind), Acks: r.Ruleset.Policy.Acks, Zones: r.Ruleset.Policy.Zones,
 		Servers: []string{}, Electors: r.Electors, VirtualMS: r.Virtual.Milliseconds(), Changes: r.Changes, Attempts: r.Attempts,
-		Writes: r.Writes, Answered: r.Answered, Unprotected: r.Unprotected, Faults: []faultAnswer{}, Violations: []violationAnswer{},
+		Writes: r.Writes, Answered: r.Answered, Unprotected: r.Unprotected, AdoptedMS: r.Adopted.Milliseconds(),
+		Members: memberAnswers(r.Ruleset), Faults: faultAnswers(r.Faults), Missed: faultAnswers(r.Missed), Violations: []violationAnswer{},
 	}
 	for _, m := range r.Ruleset.Members {
 		a.Servers = append(a.Servers, string(m.Address))
-	}
-	for _, f := range r.Faults {
-		a.Faults = append(a.Faults, faultAnswer{Number: f.Number, Kind: string(f.Kind), AtMS: f.At.Milliseconds(), Text: f.String()})
 	}
 	for _, v := range r.Violations {
 		a.Violations = append(a.Violations, violationAnswer{Invariant: string(v.Invariant), AtMS: v.At.Milliseconds(), Text: v.Text})

@@ -118,12 +118,17 @@ func TestAMistakeInWhatToSimulateIsExitCode2(t *testing.T) {
 		return path
 	}
 	wrong, empty := file("wrong.txt", "1 # no_crash: x\nx # no_crash: x\n"), file("empty.txt", "# nothing\n")
+	undrawn := file("undrawn.txt", "# of the first week\n5 only=0,99 # no_crash: x\n")
 	two := file("two.yaml", strings.ReplaceAll(simulatedConfig, "clusters:\n", "clusters:\n  - {name: stock, seed: \"db9:3306\"}\n"))
 	for name, row := range map[string]struct{ args, want string }{
 		"no lifetimes":                        {"--seeds 0", "--seeds: 0 lifetimes show nothing; use 1 or more"},
 		"fewer than no lifetimes":             {"--seeds -5", "--seeds: -5 lifetimes show nothing"},
-		"a fault that does not exist":         {"--faults crash,frieze", `--faults: no fault is called "frieze"; the nearest is freeze (known: crash,`},
-		"a fault like no other":               {"--faults boredom", `--faults: no fault is called "boredom"; known are crash,`},
+		"a fault that does not exist":         {"--faults crash,frieze", `--faults: no fault is called "frieze"; the nearest is freeze (known: all, none, crash,`},
+		"a fault like no other":               {"--faults boredom", `--faults: no fault is called "boredom"; use all, none, or some of crash,`},
+		"no name of a fault":                  {"--faults crash,,freeze", `--faults: a name is missing in "crash,,freeze"; use all, none, or names`},
+		"some faults and none":                {"--faults crash,none", `--faults: "none" says it already; leave out either none or the others`},
+		"a fault that the seed does not draw": {"--seed 5 --seeds 1 --only 999", "--only: there is no fault #999: with these options seed 5 draws #0 to #"},
+		"a fault of a seed that draws none":   {"--seed 5 --seeds 1 --only 0 --faults none", "--only: there is no fault #0: with these options seed 5 draws none"},
 		"faults of no seed":                   {"--seeds 1 --only 3", "--only: numbers of faults belong to one seed; name it with --seed"},
 		"faults of many seeds":                {"--seed 1 --only 3", "--only: numbers of faults belong to one seed; add --seeds 1"},
 		"faults that are no numbers":          {"--seed 1 --seeds 1 --only crash", `--only: "crash" is no number of a fault; a report shows them as #3`},
@@ -144,15 +149,18 @@ func TestAMistakeInWhatToSimulateIsExitCode2(t *testing.T) {
 		"a cluster of no configuration":       {"--cluster shop", "--cluster: names a cluster of a configuration; give its file with --config"},
 		"two policies":                        {"--config x.yaml --policy none", "--policy: the configuration says it already"},
 		"a configuration that is not there":   {"--config /nonexistent.yaml", "--config: read the configuration: open /nonexistent.yaml"},
+		"a configuration that is a directory": {"--config " + dir, "--config: read the configuration: read " + dir},
 		"one of several clusters":             {"--config " + two, "--cluster: the configuration has several, say which: stock, shop"},
 		"a cluster that does not exist":       {"--config " + two + " --cluster shap", `--cluster: there is no "shap"; known are stock, shop`},
 		"a cluster that is not listed":        {"--config " + two + " --cluster stock", "are found through a seed, and a simulation finds nobody; list them"},
 		"a record that is not there":          {"--recorded /nonexistent", "--recorded: open /nonexistent"},
 		"a record with a mistake":             {"--recorded " + wrong, wrong + `, line 2: "x" is no seed`},
+		"a record of faults not drawn":        {"--recorded " + undrawn, undrawn + ", line 2: only: there is no fault #99: with these options seed 5 draws #0 to #"},
 		"a record of nothing":                 {"--recorded " + empty, "holds no lifetime"},
 		"a record and a seed":                 {"--recorded x --seed 1", "--seed: the lines of --recorded say what is run; leave it out"},
 		"a record and servers":                {"--recorded x --servers 3", "--servers: the lines of --recorded say what is run"},
 		"policies of a seed":                  {"--policies --seed 3", "--seed: --policies tries everything, and seeds nothing"},
+		"policies of one policy":              {"--policies --policy none", "--policy: --policies tries every policy, in clusters of every kind; leave one of both out"},
 		"policies of too many servers":        {"--policies --servers 6", "--servers: 6 is not between 1 and 5"},
 		"an output that does not exist":       {"-o yaml", `--output: "yaml" is not known`},
 	} {
@@ -535,9 +543,69 @@ func TestEveryPolicyIsTried(t *testing.T) {
 }
 
 func TestTheProgramSimulates(t *testing.T) {
-	runWith(t, "simulate", "--seeds", "none").wants(t, exitUsage, "invalid argument", "primacy --help")
+	for _, row := range []struct{ args, want string }{
+		{"--seeds none", `--seeds: "none" is no whole number`},
+		{"--seed abc", `--seed: "abc" is no number from 0 to 18446744073709551615`},
+		{"--length 5", `--length: "5" is no duration; write 500ms, 54s or 5m`},
+		{"--shrink=perhaps", `--shrink: "perhaps" is neither true nor false`},
+		{"--sed 3", "--sed: there is no such flag; the nearest is --seed"},
+		{"--boredom", "--boredom: there is no such flag"},
+	} {
+		runWith(t, append([]string{"simulate"}, strings.Fields(row.args)...)...).wants(t, exitUsage, row.want, "See: primacy simulate --help")
+	}
 	runWith(t, "simulate", "shop").wants(t, exitUsage, `unknown command "shop"`)
 	runWith(t, "simulate", "--seed", "1", "--seeds", "2", "--faults", "none").wants(t, exitDone, "2 lifetimes,", "Nothing was broken.")
+}
+
+func TestFaultsThatWereAskedForAndDidNotHappenAreTold(t *testing.T) {
+	for seed := range uint64(50) {
+		drawn, happened := sim.Drawn(seed, sim.Options{}), sim.Live(seed, sim.Options{}).Faults
+		i := slices.IndexFunc(drawn, func(f sim.Fault) bool {
+			return !slices.ContainsFunc(happened, func(h sim.Fault) bool { return h.Number == f.Number })
+		})
+		if i < 0 || sim.Live(seed, sim.Options{Only: []int{i}}).Faults != nil {
+			continue
+		}
+		args := []string{"simulate", "--seed", fmt.Sprint(seed), "--seeds", "1", "--only", fmt.Sprint(i)}
+		runWith(t, args...).wants(t, exitDone, fmt.Sprintf("fault %s, did not happen", drawn[i]))
+		runWith(t, append(args, "-o", "json")...).wants(t, exitDone, fmt.Sprintf(`"missed": [ { "number": %d, "kind": "%s",`, i, drawn[i].Kind))
+		return
+	}
+	t.Error("in 50 lifetimes every fault happened")
+}
+
+func TestAClusterInAFewWordsIsTold(t *testing.T) {
+	args := []string{"--seed", "1", "--policy", "zones", "--zones", "4", "--servers", "6"}
+	simulate(t, &worlds{}, append(args, "--seeds", "3")...).wants(t, exitDone, "Each of 6 servers, zones with 1 ack in 4 zones.",
+		"servers A in a, B in b, C in c, D in d, E in a, F in b",
+		"while C leads MySQL, which knows no zones, waits for any 5 of A, B, D, E, F, although A, B, D would do: any 4 could be A, B, E, F")
+}
+
+func TestACommandThatAsksAgainAndAgainIsToldOnce(t *testing.T) {
+	var trace []sim.Entry
+	say := func(who, text string) {
+		trace = append(trace, sim.Entry{At: time.Duration(len(trace)), Who: who, Text: text})
+	}
+	for n := range 3000 {
+		say("elector-1", fmt.Sprintf("C fence (%d)", n+1))
+		if n%1000 == 0 {
+			say("client-1", "row 7 on C: no answer in 1s (9)")
+		}
+	}
+	say("elector-1", "C fence (1)")
+	say("elector-2", "C fence (2)")
+	var got []string
+	for _, e := range withoutRepeats(trace) {
+		got = append(got, e.Text)
+	}
+	want := []string{"C fence (1)", "row 7 on C: no answer in 1s (9)"}
+	for n := 2; n <= repeatsMost; n++ {
+		want = append(want, fmt.Sprintf("C fence (%d)", n))
+	}
+	want = append(want, "row 7 on C: no answer in 1s (9)", "row 7 on C: no answer in 1s (9)", "C fence (3000), after 2979 more", "C fence (1)", "C fence (2)")
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestThePageOfTheSimulatorListsEveryFaultAndEveryInvariant(t *testing.T) {
