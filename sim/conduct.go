@@ -108,7 +108,22 @@ func (c *conduct) unprovoked() bool {
 			return false
 		}
 	}
+	if !spares(c.world.ruleset) {
+		return false
+	}
 	return !slices.ContainsFunc(c.world.hosts.all, func(s *server) bool { return s.options.RelayLogRecovery || s.options.LoseRelayLogs })
+}
+
+// spares tells whether any server can be done without: one that led and was revoked may hold what keeps it from following.
+func spares(r topology.Ruleset) bool {
+	for _, lost := range r.Members {
+		if !slices.ContainsFunc(r.Members, func(m topology.Member) bool {
+			return m != lost && m.Promotion != topology.PromotionNever && r.CanComplete(m.Address, r.Servers().Without(lost.Address))
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // forgot tells whether the store lost what it knew.

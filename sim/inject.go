@@ -425,8 +425,12 @@ func (w *world) disturb(f Fault, e *elector) bool {
 	return true
 }
 
-// forget is what befalls the store.
+// forget is what befalls the store. It forgets nothing while electors are configured otherwise than what is in force: the
+// rules stand in the store, and once it is lost nothing but the configuration says them.
 func (w *world) forget(f Fault) bool {
+	if f.Kind != StopStore && !w.ofOneMind() {
+		return false
+	}
 	w.tell("fault", "%s for %s", f.Kind, f.For)
 	switch f.Kind {
 	case StopStore:
@@ -484,36 +488,4 @@ func (w *world) takeBack(a topology.Address) {
 			w.clock.sleep(time.Second)
 		}
 	})
-}
-
-// reconfigure starts the electors again, one after the other, with a ruleset that may follow the one before by itself.
-func (w *world) reconfigure(f Fault) bool {
-	rules := w.ruleset
-	switch f.Server % 3 {
-	case 0:
-		if rules.Policy.Acks > 1 {
-			rules.Policy.Acks--
-		}
-	case 1:
-		rules.Policy.Acks++
-	case 2:
-		rules.Members = slices.Clone(rules.Members)
-		m := &rules.Members[f.Other%len(rules.Members)]
-		m.Promotion = []topology.Promotion{topology.PromotionPrefer, topology.PromotionNever, ""}[f.Server%3]
-	}
-	if rules.Validate() != nil {
-		return false
-	}
-	w.tell("fault", "%s: %s with %d acks", f.Kind, rules.Policy.Kind, rules.Policy.Acks)
-	w.ruleset = rules
-	w.judge.fewest = min(w.judge.fewest, leastAcks(rules))
-	for i, e := range w.electors {
-		w.clock.after(time.Duration(i)*f.For, func() {
-			if !w.mended && e.alive() {
-				e.kill()
-				e.restart()
-			}
-		})
-	}
-	return true
 }

@@ -34,7 +34,9 @@ type world struct {
 	hosts    *hosts
 	store    *vault
 	cluster  Cluster
-	ruleset  topology.Ruleset // as the configuration says now
+	ruleset  topology.Ruleset   // as the configuration says now
+	accepted topology.Ruleset   // what it said when it last was one that may be put in force by itself
+	forced   []topology.Ruleset // all that may be in force, or have been
 	electors []*elector
 	clients  []*client
 	person   *person
@@ -79,7 +81,7 @@ func newWorld(seed uint64, o Options) *world {
 	w := &world{options: o, clock: c, network: n, hosts: newHosts(c, n)}
 	shape := draws(seed, forShape)
 	w.cluster = drawCluster(shape, draws(seed, forRules), o.Cluster)
-	w.ruleset = w.cluster.Ruleset
+	w.ruleset, w.accepted, w.forced = w.cluster.Ruleset, w.cluster.Ruleset, []topology.Ruleset{w.cluster.Ruleset}
 	w.judge = newJudge(w)
 	w.settle(shape)
 	w.people(shape, seed)
@@ -168,11 +170,8 @@ func (w *world) settle(r *rand.Rand) {
 	var first *server
 	offline, exempt := r.IntN(4) == 0, r.IntN(2) == 0
 	for i, m := range w.ruleset.Members {
-		o := healthyOptions()
+		o := drawOptions(r)
 		o.Offline, o.ReplicasExempt = offline, exempt
-		o.SkipReplicaStart = r.IntN(3) > 0
-		o.RelayLogRecovery = r.IntN(6) == 0
-		o.LoseRelayLogs = r.IntN(6) == 0
 		s := w.hosts.add(m.Address, o)
 		s.setOffline(false)
 		if i == 0 {
@@ -188,6 +187,15 @@ func (w *world) settle(r *rand.Rand) {
 	if acks > 0 {
 		first.enableSource()
 	}
+}
+
+// drawOptions are those of one server.
+func drawOptions(r *rand.Rand) options {
+	o := healthyOptions()
+	o.SkipReplicaStart = r.IntN(3) > 0
+	o.RelayLogRecovery = r.IntN(6) == 0
+	o.LoseRelayLogs = r.IntN(6) == 0
+	return o
 }
 
 // people are electors, clients and the operator.
@@ -315,6 +323,7 @@ type elector struct {
 	process *process
 	life    *life
 	loop    *orchestrator.Orchestrator
+	rules   topology.Ruleset // that it was started with
 	fleet   *fleet
 	lives   int
 }
@@ -342,6 +351,7 @@ func (e *elector) start() {
 		}
 		w.commandSent()
 	}
+	e.rules = w.ruleset
 	settings := orchestrator.Settings{
 		Elector: e.name, Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: w.ruleset}},
 		Limits: w.cluster.Limits, Antiflap: w.cluster.Antiflap, Timing: w.cluster.Timing, ProbeInterval: w.cluster.ProbeInterval,
@@ -397,10 +407,14 @@ func (w *world) primary() *server {
 	return nil
 }
 
-// members are the servers of the configured ruleset.
+// members are the servers of the ruleset in force, as the elector that acts knows it.
 func (w *world) members() []*server {
+	rules := w.accepted
+	if e := w.actor(); e != nil && len(w.forced) > 1 {
+		rules = e.view().Ruleset
+	}
 	return slices.DeleteFunc(slices.Clone(w.hosts.all), func(s *server) bool {
-		_, in := w.ruleset.Member(s.address)
+		_, in := rules.Member(s.address)
 		return !in
 	})
 }

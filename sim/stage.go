@@ -86,7 +86,7 @@ func (s *Stage) until(what string, holds func() bool) error {
 // Build implements scenario.Stage.
 func (s *Stage) Build(set scenario.Setting) (scenario.Cast, error) {
 	w := s.world
-	w.ruleset, w.cluster.Ruleset = set.Ruleset, set.Ruleset
+	w.ruleset, w.cluster.Ruleset, w.accepted = set.Ruleset, set.Ruleset, set.Ruleset
 	w.judge = newJudge(w)
 	w.hosts.completed = s.completed
 	s.watched, w.hosts.sent = w.hosts.sent, nil // the scenario's own elector needs no lock
