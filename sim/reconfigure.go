@@ -20,8 +20,11 @@ func (w *world) reconfigure(f Fault) bool {
 	if !w.another(&rules, f) || rules.Validate() != nil || rules.Same(w.accepted) {
 		return false
 	}
-	w.tell("fault", "%s: %s with %d acks, %s", f.Kind, rules.Policy.Kind, rules.Policy.Acks, rules.Servers())
 	refused := w.accepted.Succeeds(rules) != ""
+	if refused && !w.onRecord() { // there would be nothing to refuse it by
+		return false
+	}
+	w.tell("fault", "%s: %s with %d acks, %s", f.Kind, rules.Policy.Kind, rules.Policy.Acks, rules.Servers())
 	w.ruleset = rules
 	w.mayForce(rules)
 	w.rollOut(f.For)
@@ -36,6 +39,12 @@ func (w *world) reconfigure(f Fault) bool {
 		}
 	})
 	return true
+}
+
+// onRecord tells whether the store has had what it once lost for a while.
+func (w *world) onRecord() bool {
+	e := w.actor()
+	return e != nil && e.view().Primary != "" && (w.judge.forgotten < 0 || w.clock.now-w.judge.forgotten > 2*savedWithin)
 }
 
 // mayForce notes a ruleset that some elector will be configured with: if it may follow any that is in force, it may get so.
