@@ -269,7 +269,8 @@ func (w *world) maintain(e *elector, a topology.Address, on bool) error {
 // here, that nobody else will come back with more.
 func (p *person) rescue(v orchestrator.View) {
 	w := p.world
-	if v.Obstacle == nil {
+	forgotten := slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.NoPrimary })
+	if v.Obstacle == nil && !forgotten {
 		p.blocked = w.clock.now
 		return
 	}
@@ -277,6 +278,10 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	p.blocked = w.clock.now
+	if forgotten {
+		p.makeWritable(w.richest())
+		return
+	}
 	if w.judge.conduct.unprovoked() {
 		w.violated(Progress, "nothing was lost, and nobody wrote where he must not, and yet a person has to help: %s", v.Obstacle.Message)
 		return
@@ -320,6 +325,16 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 	err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
 	w.tell("operator", "accepts that what cannot be read is gone: %t, keeps what is errant: %t: %v", wish.AcceptLoss, wish.KeepErrant, err)
+}
+
+// makeWritable is what the runbook says where nothing is on record and no server is writable: Primacy cannot know who led.
+func (p *person) makeWritable(s *server) {
+	if s == nil {
+		return
+	}
+	p.world.tell("operator", "makes %s writable: nothing is on record, and it holds the most", s.address)
+	p.world.judge.opened = append(p.world.judge.opened, s.address)
+	s.setReadOnlyOff()
 }
 
 // idleApplier tells whether a server has received what it does not apply because somebody, or its start, left it so.

@@ -49,3 +49,18 @@ func TestMaintenanceDoesNotEndWhileAServerIsBeingRebuilt(t *testing.T) {
 		t.Error("it stays out of candidacy")
 	}
 }
+
+func TestWhereNothingIsOnRecordAndNobodyIsWritableTheOperatorDecidesWhoLeads(t *testing.T) {
+	w := peace(t)
+	w.mended = true
+	w.store.empty()
+	for _, s := range w.hosts.all {
+		s.wipe()
+		s.boot()
+	}
+	w.judge.promised = history{} // all copies at once: nobody promised to survive that
+	w.clock.runUntil(w.clock.now+90*time.Second, func() bool { return w.primary() != nil && w.electors[0].view().Primary != "" })
+	if p := w.primary(); p == nil || w.electors[0].view().Primary != p.address {
+		t.Errorf("after a minute and a half: %s", w.state())
+	}
+}
