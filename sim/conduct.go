@@ -270,14 +270,20 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 		case !touched:
 		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned && op.Progress[m.Address].With == reparent.Poison:
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
-		case s.offline && before.Writable:
+		case s.offline && before.Writable && closes(op, m.Address):
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
-		case s.readOnly && before.Writable && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
+		case s.readOnly && before.Writable && closes(op, m.Address) && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
 		case receiver == topology.ThreadOff && before.Receiving && frozen:
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)
 		}
 	}
+}
+
+// closes tells whether an attempt had reason to close a server: it had to be revoked, or was to lead. Any other one that was
+// open may have been on the way to being fenced when the attempt began.
+func closes(op reparent.Operation, a topology.Address) bool {
+	return op.Progress[a].With != "" || op.To == a || op.Excluded.Has(a)
 }
 
 // marked takes in that a term's marker was acknowledged. Two decisions never share a term, no earlier term comes later,
