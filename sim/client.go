@@ -74,6 +74,9 @@ func (c *client) read() {
 	visible := false
 	err, heard := c.ask(func(on *guest, done func(error)) {
 		visible = on.server.hasRow(row) && !on.server.readOnly
+		if !visible {
+			w.judge.unseen(on.server, row)
+		}
 		done(nil)
 	})
 	switch {

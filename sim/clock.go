@@ -341,12 +341,16 @@ func (p *process) forget(t *task) {
 func (p *process) pause() { p.paused = true }
 
 // thaw lets a paused process go on.
-func (p *process) thaw() {
+func (p *process) thaw() { p.thawLagging(0) }
+
+// thawLagging lets a paused process go on, and its tasks a while before what came for it meanwhile: after a long stop it is
+// anybody's guess what a process does first, and timers that would tell it how late it is may be last.
+func (p *process) thawLagging(lag time.Duration) {
 	p.paused = false
 	held, asleep := p.held, p.asleep
 	p.held, p.asleep = nil, nil
 	for _, do := range held {
-		p.clock.after(0, func() { p.deliver(do) })
+		p.clock.after(lag, func() { p.deliver(do) })
 	}
 	for _, t := range asleep {
 		t.due = false

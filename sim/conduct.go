@@ -18,9 +18,12 @@ type conduct struct {
 	lapsed    map[*process]time.Duration // since when an elector has been sending without a lock
 	cancelled map[int64]bool             // rows that a later term's marker left out
 	terms     map[uint32]string          // hashes of the decisions that were acknowledged
+	decided   map[uint32]string          // and of all whose markers were written
+	markers   []gtid.GTID                // and their markers
 	before    stirrings                  // what had happened at the last event
 	calm      time.Duration              // since when nothing has happened to servers, network and store
 	begun     map[string]stirrings       // what had happened when an operation began
+	poisoned  time.Duration              // since when the established primary has been poisoned for nothing; 0 when it is not
 }
 
 // stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
@@ -28,16 +31,20 @@ type stirrings struct{ faults, mended int }
 
 func newConduct(w *world) *conduct {
 	c := &conduct{
-		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, begun: map[string]stirrings{},
+		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, decided: map[uint32]string{}, begun: map[string]stirrings{},
 	}
-	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping = c.sent, c.answered, c.changing, c.dropping
+	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
 }
 
-// stirred counts. That an elector does not see servers happens to nobody but the elector.
+// toNobody are the kinds of faults that happen to no server: what an elector does not see happens to that elector alone,
+// and somebody who asks for a change does no harm.
+var toNobody = []Kind{Blind, BlindAll, BlindOneWay, WishPlanned, WishEmergency, Acknowledge}
+
+// stirred counts.
 func (c *conduct) stirred() (s stirrings) {
 	for _, f := range c.world.report.Faults {
-		if f.Kind != Blind && f.Kind != BlindAll && f.Kind != BlindOneWay {
+		if !slices.Contains(toNobody, f.Kind) {
 			s.faults++
 		}
 	}
@@ -70,7 +77,43 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 	case orchestrator.EventProbed:
 		c.explained(e)
 		c.windowed(e)
+		c.missed(e)
+		c.healed(e)
 	}
+}
+
+// healedWithin is how long an elector that acts may leave a primary poisoned that nothing is to replace.
+const healedWithin = 10 * time.Second
+
+// healed claims that the established primary does not stay poisoned while an elector acts that reaches it, no change runs
+// and none of a later term was begun: a command that reaches it when its change has given up makes it so, and nobody else
+// would undo that.
+func (c *conduct) healed(e *elector) {
+	v := e.view()
+	if !v.Leading {
+		return
+	}
+	switch now := c.world.clock.now; {
+	case !c.inVain(e, v):
+		c.poisoned = 0
+	case c.poisoned == 0:
+		c.poisoned = now
+	case now-max(c.poisoned, c.calm) > healedWithin:
+		c.world.violated(NothingLeftBehind, "%s is left poisoned, and nobody is to replace it: %s", v.Primary, c.world.state())
+	}
+}
+
+// inVain tells whether the primary is poisoned and its elector could undo it.
+func (c *conduct) inVain(e *elector, v orchestrator.View) bool {
+	all, net := v.History.Leaderships, c.world.network
+	p := c.world.hosts.at(v.Primary)
+	if p == nil || len(all) == 0 || v.Running != nil || v.History.Recovered {
+		return false
+	}
+	_, out := v.Maintenance[v.Primary]
+	last := all[len(all)-1]
+	return !out && last.Established() && p.state == processUp && p.incarnation == last.Incarnation && !p.disk.stuck() &&
+		p.semi.source && p.semi.acks >= topology.PoisonAcks && net.flows(e.place, p.place) && net.flows(p.place, e.place)
 }
 
 // explained claims that Primacy does not find histories that contradict each other, for as long as nobody writes where
@@ -81,6 +124,36 @@ func (c *conduct) explained(e *elector) {
 		return
 	}
 	c.world.violated(Progress, "%s is blocked: %s", e.name, o.Message)
+}
+
+// uncertain are the faults after which a primary may have completed by itself what nobody acknowledged.
+var uncertain = []Kind{Fallback, Shutdown, Errant, OpenByHand}
+
+// missed claims that nobody is asked to accept a loss where nothing is lost: what the servers that are reached hold lacks a
+// write that was acknowledged, or the marker of a term.
+func (c *conduct) missed(e *elector) {
+	w := c.world
+	o := e.view().Obstacle
+	if o == nil || o.Code != "below_floor" || w.clock.now-c.calm < calmFor {
+		return
+	}
+	if slices.ContainsFunc(w.report.Faults, func(f Fault) bool { return slices.Contains(uncertain, f.Kind) }) {
+		return
+	}
+	var held gtid.Set
+	for _, s := range w.hosts.all {
+		if s.state == processUp && w.network.flows(e.place, s.place) && w.network.flows(s.place, e.place) {
+			held = held.Union(s.position())
+		}
+	}
+	for _, done := range w.judge.completions {
+		if done.acks >= w.judge.fewest && !held.Has(done.gtid) {
+			return
+		}
+	}
+	if !slices.ContainsFunc(c.markers, func(m gtid.GTID) bool { return !held.Has(m) }) {
+		w.violated(Progress, "%s asks to accept a loss, and nothing that was acknowledged is lost: %s", e.name, o.Message)
+	}
 }
 
 // closedByHand tells whether somebody made a primary read-only: an attempt may not have seen it yet.
@@ -164,8 +237,17 @@ func (c *conduct) sent(f *fleet, server topology.Address, verb reparent.Verb, st
 	}
 }
 
+// stepping claims that an operation asks the lock before each of its steps: none begins when by its elector's own clock the
+// lock is gone.
+func (c *conduct) stepping(f *fleet) {
+	if !c.holds(f.process) {
+		c.world.violated(LeaseObeyed, "%s begins a step of an operation without the lock", f.elector)
+	}
+}
+
 // answered claims that a Yes is one: a server that is said to have stepped down has no commit that a client may yet hear
-// OK for, and one that is said to be frozen stays so when it restarts.
+// OK for, one that is said to be frozen stays so when it restarts, and one that is said to be poisoned waits for
+// acknowledgements for as long as it takes.
 func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result) {
 	s := c.world.hosts.at(command.Server)
 	if !r.Done() || s == nil || s.state != processUp || s.incarnation != r.Observation.Incarnation {
@@ -174,6 +256,8 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 	switch {
 	case command.Verb == reparent.Demote && len(s.closings) > 0:
 		c.world.violated(OneCompleter, "%s is said to have stepped down, and %d commits wait there before it does", s.address, len(s.commits))
+	case command.Verb == reparent.Poison && s.semi.timeout < topology.TimeoutInfinite && s.semi.loosened < c.world.clock.now-r.Took:
+		c.world.violated(OneCompleter, "%s is said to be poisoned, and its commits wait for %s only", s.address, s.semi.timeout)
 	case command.Verb == reparent.Freeze && s.startsAlone():
 		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
 	}
@@ -286,6 +370,15 @@ func closes(op reparent.Operation, a topology.Address) bool {
 	return op.Progress[a].With != "" || op.To == a || op.Excluded.Has(a)
 }
 
+// deciding claims that no two decisions are written under one term, whether or not anybody acknowledges them: each may
+// wait where nobody sees it.
+func (c *conduct) deciding(s *server, d *topology.Decision) {
+	if hash, known := c.decided[d.Term]; known && hash != d.Hash {
+		c.world.violated(LeaseObeyed, "%s writes a second decision of term %d", s.address, d.Term)
+	}
+	c.decided[d.Term] = d.Hash
+}
+
 // marked takes in that a term's marker was acknowledged. Two decisions never share a term, no earlier term comes later,
 // and what the decision left out is cancelled: it never comes back.
 func (c *conduct) marked(s *server, d *topology.Decision) {
@@ -304,7 +397,7 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 			break
 		}
 	}
-	c.terms[d.Term] = d.Hash
+	c.terms[d.Term], c.markers = d.Hash, append(c.markers, d.Marker().GTID())
 	if late || reparent.Kind(d.Kind) == reparent.KindAdoption {
 		return
 	}

@@ -22,6 +22,9 @@ func (f *fleet) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Res
 	if len(batch.Commands) == 0 {
 		return nil
 	}
+	if f.hosts.stepping != nil && batch.Enough != nil {
+		f.hosts.stepping(f)
+	}
 	b := f.begin(batch)
 	b.await(ctx, batch)
 	return b.abandon()

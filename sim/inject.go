@@ -391,6 +391,9 @@ func (w *world) split(f Fault, cut bool) {
 	}
 }
 
+// lagMax is how far a process that was paused may lag behind what came for it meanwhile.
+const lagMax = 5 * time.Millisecond
+
 // disturb is what befalls one elector.
 func (w *world) disturb(f Fault, e *elector) bool {
 	if !e.alive() {
@@ -412,7 +415,8 @@ func (w *world) disturb(f Fault, e *elector) bool {
 		})
 	case PauseElector:
 		p.pause()
-		w.later(3*f.For, p.thaw)
+		lag := max(0, time.Duration(w.lags.Int64N(int64(2*lagMax)))-lagMax) // none as often as some
+		w.later(3*f.For, func() { p.thawLagging(lag) })
 	case CutStore:
 		w.store.cut(p, true)
 		w.later(f.For, func() { w.store.cut(p, false) })

@@ -175,6 +175,19 @@ func (j *judge) seen(_ *client, row int64) {
 	}
 }
 
+// unseen claims that an open server shows whatever was promised before: in its own term, or under an earlier one than that
+// it leads under.
+func (j *judge) unseen(s *server, row int64) {
+	done, known := j.completions[row]
+	if !known || s.readOnly || s.offline || slices.Contains(j.opened, s.address) {
+		return
+	}
+	if done.term < s.done.term || done.uuid == s.uuid {
+		j.world.violated(NoVanishingRead, "row %d was answered under term %d, and %s, open under term %d, does not show it",
+			row&0xffffffff, done.term, s.address, s.done.term)
+	}
+}
+
 // marked claims that whoever has its term's marker acknowledged holds all that was promised: it is about to be opened.
 func (j *judge) marked(s *server, t *transaction) {
 	j.conduct.marked(s, t.decision)

@@ -50,6 +50,7 @@ type world struct {
 	damaged  []damage // servers that lost what they held
 	spareRow int64
 	stray    *server // on which somebody wrote
+	lags     *rand.Rand
 	report   Report
 }
 
@@ -70,6 +71,7 @@ const (
 	forFaults
 	forClients
 	forRules
+	forLags
 )
 
 func newWorld(seed uint64, o Options) *world {
@@ -78,7 +80,7 @@ func newWorld(seed uint64, o Options) *world {
 	}
 	c := newClock(seed)
 	n := newNetwork(c)
-	w := &world{options: o, clock: c, network: n, hosts: newHosts(c, n)}
+	w := &world{options: o, clock: c, network: n, hosts: newHosts(c, n), lags: draws(seed, forLags)}
 	shape := draws(seed, forShape)
 	w.cluster = drawCluster(shape, draws(seed, forRules), o.Cluster)
 	w.ruleset, w.accepted, w.forced = w.cluster.Ruleset, w.cluster.Ruleset, []topology.Ruleset{w.cluster.Ruleset}

@@ -34,6 +34,10 @@ type hosts struct {
 	changing func(on *guest)
 	// dropping, when set, is told of each server that is told by an elector to forget its relay logs.
 	dropping func(s *server)
+	// deciding, when set, is told of each marker that is written, acknowledged or not.
+	deciding func(s *server, d *topology.Decision)
+	// stepping, when set, is told of each step of an operation that an elector is about to take.
+	stepping func(f *fleet)
 	// happened, when set, is told of each event worth a line in a trace.
 	happened func(s *server, what string, t *transaction)
 }

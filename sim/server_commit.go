@@ -135,6 +135,9 @@ func (s *server) flush(c *commit) {
 	if c.gtid == (gtid.GTID{}) {
 		s.name(c.transaction, s.nextGTID())
 	}
+	if c.decision != nil && s.hosts.deciding != nil {
+		s.hosts.deciding(s, c.decision)
+	}
 	c.place, c.since = s.log.end(), s.clock.now
 	s.log.entries = append(s.log.entries, c.transaction)
 	s.register(c.transaction)

@@ -13,7 +13,8 @@ type semiSync struct {
 	acks                     int
 	timeout                  time.Duration
 	waitNoReplica, afterSync bool
-	unacked                  int64 // Rpl_semi_sync_source_no_tx
+	unacked                  int64         // Rpl_semi_sync_source_no_tx
+	loosened                 time.Duration // when its timeout was last set to a finite one
 	acked                    []ackedTo
 	polled                   time.Duration // when acknowledgements were waited for last
 }
@@ -140,7 +141,11 @@ func (s *server) setAcks(n int) {
 }
 
 // setTimeout is SET rpl_semi_sync_source_timeout; commits that wait already go by the old one.
-func (s *server) setTimeout(d time.Duration) { s.semi.timeout = d }
+func (s *server) setTimeout(d time.Duration) {
+	if s.semi.timeout = d; d < topology.TimeoutInfinite {
+		s.semi.loosened = s.clock.now
+	}
+}
 
 // setWaitNoReplica is SET rpl_semi_sync_source_wait_no_replica.
 func (s *server) setWaitNoReplica(on bool) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/sim"
 	"github.com/primacydb/primacy/topology"
 )
@@ -66,18 +67,26 @@ var (
 	tentative = []sim.Kind{sim.Isolate, sim.Isolate, sim.Isolate, sim.Split, sim.Split, sim.Crash, sim.Crash}
 	five      = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
 	// seldom is three whose electors probe so seldom that what they saw last says little.
-	seldom = probed(three, 5*time.Second)
+	seldom = altered(three, func(c *sim.Cluster) { c.ProbeInterval = 5 * time.Second })
 	// crossZone has several servers in each zone.
 	crossZone = even(6, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+	// none asks for no acknowledgements: whoever steps down has no source side to be switched off, so changes are short.
+	none = even(4, topology.Policy{Kind: topology.PolicyNone})
+	// wary is four whose windows are as long as a lifetime, and hasty three whose electors soon give up on a server.
+	wary  = altered(four, func(c *sim.Cluster) { c.Antiflap.Window, c.Antiflap.ProvenAfter = 30*time.Second, 10*time.Second })
+	hasty = altered(three, func(c *sim.Cluster) {
+		c.Timing = reparent.DefaultTiming()
+		c.Timing.Follow = time.Second
+	})
 )
 
-// probed is a cluster whose electors look at it at other intervals.
-func probed(c *sim.Cluster, every time.Duration) *sim.Cluster {
+// altered is a cluster with something changed.
+func altered(c *sim.Cluster, change func(*sim.Cluster)) *sim.Cluster {
 	if c == nil {
 		return nil
 	}
 	again := *c
-	again.ProbeInterval = every
+	change(&again)
 	return &again
 }
 

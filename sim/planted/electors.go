@@ -119,6 +119,38 @@ var electorBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
 		options: scripted(five1, 1, raised()...),
 	},
+	{
+		name: "lease-not-asked-between-steps",
+		what: "between two steps an operation does not ask whether the lock is still held",
+		edits: []edit{
+			{"orchestrator/execute.go", "if !x.lease.Held(now()) || ctx.Err() != nil {", "if ctx.Err() != nil {"},
+			{"orchestrator/execute.go", "if !x.lease.Held(x.c.now()) {\n\t\treturn ErrNotLeading", "if ctx.Err() != nil {\n\t\treturn ErrNotLeading"},
+		},
+		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: within(three, sim.PauseElector, sim.WishPlanned, sim.WishEmergency, sim.Crash),
+	},
+	{
+		name: "used-term",
+		what: "terms are drawn without asking the servers, so a store that was emptied or restored hands out used ones",
+		edits: []edit{
+			{"orchestrator/lead.go", "term, err := lease.NextTerm(ctx, uint64(above))", "term, err := lease.NextTerm(ctx, uint64(above-above))"},
+		},
+		breaks: []sim.Invariant{sim.LeaseObeyed, sim.Progress, sim.OneCompleter, sim.FencedStaysOut},
+		options: scripted(four, 1,
+			on(1, sim.Crash, 5*time.Second, 1500*time.Millisecond),
+			on(1, sim.WishPlanned, 2*time.Second, 0),
+			between(0, 1, sim.CutPair, 5*time.Second, 37),
+			between(0, 2, sim.CutPair, 5*time.Second, 37),
+			between(0, 3, sim.CutPair, 5*time.Second, 37), // the marker waits on A, where nobody sees it
+			sim.Fault{Kind: sim.EmptyStore, At: 5500 * time.Millisecond}),
+	},
+	{
+		name:    "earlier-round-believed",
+		what:    "the findings of a round of probes that began before the last change ended are acted upon",
+		edits:   []edit{{"orchestrator/cluster.go", "if r.began.Before(c.settledAt) {", "if r.began.IsZero() {"}},
+		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.NothingLost, sim.OneCompleter, sim.Progress, sim.NoNeedlessChange},
+		options: within(none, sim.Freeze, sim.WishPlanned),
+	},
 }
 
 // lowered is a configuration with fewer acks that reaches one elector after the other. When the second one acts, the

@@ -54,6 +54,32 @@ var establishmentBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(three, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.Split, sim.DiskStall),
 	},
+	{
+		name:   "marker-not-awaited",
+		what:   "the new primary is opened as soon as its marker may stand in the binary log, without waiting for its acknowledgements",
+		edits:  []edit{{"reparent/establish.go", "if marked.Done() {", "if maybe(marked.Outcome) {"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: scripted(three, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.Blind, At: 5 * time.Second, Step: 38, Target: sim.OnServer, Server: 1, For: 6 * time.Second}),
+	},
+	{
+		name: "not-applied-yet",
+		what: "the marker is written before the candidate has applied the chosen history, and its server does not ask either",
+		edits: []edit{
+			{"reparent/emergency.go", "return op.Progress[op.To].Applied == Yes && op.Ruleset.CanComplete(op.To, op.attached())", "return op.Ruleset.CanComplete(op.To, op.attached())"},
+			{"sim/verbs_semisync.go", "err := a.changeUnless(ctx, []guard{unapplied}, func(s *server) error {", "err := a.changeUnless(ctx, nil, func(s *server) error {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: within(three, sim.SlowApplier, sim.HugeWrite, sim.Crash, sim.Freeze, sim.CutPair),
+	},
+	{
+		name:    "poison-not-undone",
+		what:    "an attempt that gives up leaves the primary poisoned",
+		edits:   []edit{{"reparent/release.go", "if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {", "if maybe(p.Silenced) && p.With == Demote && op.poisonedHere(before) {"}},
+		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.Progress},
+		options: scripted(three, 1, neverReady()...),
+	},
 }
 
 // neverReady is a change that is asked for while no replica applies what it receives in time, so that it has to give up.

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // foundBugs were not planted first: the simulator found them in the real code. Each is mended, and stands here as what the
 // code was before, so that it would be found again.
@@ -38,7 +42,7 @@ var foundBugs = []bug{
 		what:    "what a fenced leader completed by itself, when its waiting was switched off, counts as acknowledged, and no history without it may be chosen",
 		edits:   []edit{{"reparent/history.go", "return leader.SemiSync.Verified() || op.Ruleset.AcksNeeded(leader.Address) == 0", "return leader.OK() || op.Ruleset.AcksNeeded(leader.Address) == 0"}},
 		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
-		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.PauseElector, sim.CloseByHand, sim.Isolate}, Electors: 2},
+		options: scripted(four, 1, forgottenSinceTheFence()...),
 	},
 	{
 		name:    "windows-by-another-clock",
@@ -48,11 +52,14 @@ var foundBugs = []bug{
 		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.HostDown, sim.PauseElector, sim.KillElector, sim.EndLease}, Electors: 3},
 	},
 	{
-		name:    "uncounted-changes-open-no-window",
-		what:    "a change that was established by an elector which died before it had counted it opens no window",
-		edits:   []edit{{"orchestrator/lead.go", "uint64(l.Term) <= c.record.Antiflap.Last.Term {", "uint64(l.Term) > 0 {"}},
-		breaks:  []sim.Invariant{sim.AntiflapObeyed},
-		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.CloseByHand, sim.EndLease, sim.LoseReply, sim.KillElector}, Electors: 3},
+		name:   "uncounted-changes-open-no-window",
+		what:   "a change that was established by an elector which died before it had counted it opens no window",
+		edits:  []edit{{"orchestrator/lead.go", "uint64(l.Term) <= c.record.Antiflap.Last.Term {", "uint64(l.Term) > 0 {"}},
+		breaks: []sim.Invariant{sim.AntiflapObeyed},
+		options: scripted(wary, 1,
+			on(0, sim.Crash, 5*time.Second, time.Second),
+			sim.Fault{Kind: sim.KillElector, At: 5 * time.Second, Step: -7, Target: sim.OnActor, For: 100 * time.Millisecond}, // it is on record that D leads
+			sim.Fault{Kind: sim.Crash, At: 9500 * time.Millisecond, Target: sim.OnPrimary, For: 20 * time.Second}),
 	},
 	{
 		name:    "waiting-replicas-are-not-fenced",
@@ -62,11 +69,15 @@ var foundBugs = []bug{
 		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.EmptyStore, sim.StopStore, sim.WishPlanned, sim.WishEmergency, sim.Isolate}, Electors: 2},
 	},
 	{
-		name:    "forgotten-operations-are-waited-for",
-		what:    "an operation that a restored store does not have any more is waited for without end",
-		edits:   []edit{{"orchestrator/act.go", "if d == nil {\n\t\tc.forgotten(ctx, now)\n\t\treturn\n\t}", "if d == nil {\n\t\treturn\n\t}"}},
-		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
-		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.OldStore, sim.EmptyStore, sim.WishPlanned, sim.WishEmergency}, Electors: 1},
+		name:   "forgotten-operations-are-waited-for",
+		what:   "an operation that the store does not have, as it never came there or was forgotten, is waited for without end",
+		edits:  []edit{{"orchestrator/act.go", "if d == nil {\n\t\tc.forgotten(ctx, now)\n\t\treturn\n\t}", "if d == nil {\n\t\treturn\n\t}"}},
+		breaks: []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: scripted(three, 1,
+			on(1, sim.WishEmergency, 5*time.Second, 0),
+			// The operation never comes to the store, and the lease outlasts that.
+			sim.Fault{Kind: sim.CutStore, At: 5 * time.Second, Step: -2, Target: sim.OnActor, For: 2200 * time.Millisecond},
+			sim.Fault{Kind: sim.Crash, At: 12 * time.Second, Target: sim.OnPrimary, For: 20 * time.Second}),
 	},
 	{
 		name:    "evidence-of-a-leader-is-ignored",
@@ -76,10 +87,27 @@ var foundBugs = []bug{
 		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.OldStore, sim.Isolate, sim.CutPair, sim.KillElector}, Electors: 2, Cluster: three},
 	},
 	{
-		name:    "poisoned-in-vain",
-		what:    "a primary that was poisoned by a command which reached it after its change had given up is left so",
-		edits:   []edit{{"reparent/repair.go", "primary.SemiSync.Acks >= topology.PoisonAcks && primary.SemiSync.SourceEnabled &&", "primary.SemiSync.Acks > topology.PoisonAcks && primary.SemiSync.SourceEnabled &&"}},
-		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
-		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.Isolate, sim.CutPair, sim.KillElector, sim.StopElector}, Electors: 2, Cluster: three},
+		name:   "poisoned-in-vain",
+		what:   "a primary that was poisoned by a command which reached it after its change had given up is left so",
+		edits:  []edit{{"reparent/repair.go", "primary.SemiSync.Acks >= topology.PoisonAcks && primary.SemiSync.SourceEnabled &&", "primary.SemiSync.Acks > topology.PoisonAcks && primary.SemiSync.SourceEnabled &&"}},
+		breaks: []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
+		options: scripted(hasty, 1,
+			on(1, sim.WishEmergency, 5*time.Second, 0),
+			sim.Fault{Kind: sim.Freeze, At: 5 * time.Second, Step: 12, Target: sim.OnServer, Server: 0, For: 14 * time.Second}, // with the poison in its socket
+			sim.Fault{Kind: sim.KillElector, At: 5 * time.Second, Step: 18, Target: sim.OnActor, For: 100 * time.Millisecond},
+			on(1, sim.Maintain, 10500*time.Millisecond, 100*time.Second), // nobody else can lead
+			on(2, sim.Maintain, 10500*time.Millisecond, 100*time.Second)),
 	},
+}
+
+// forgottenSinceTheFence is a primary on which clients write what nobody acknowledges, and that lets it go when it is
+// fenced. Then the store loses what it knew, and its successor restarts: nothing shows any more that it was established.
+func forgottenSinceTheFence() []sim.Fault {
+	away := on(0, sim.Isolate, 5*time.Second, 4*time.Second)
+	away.Other = 1 // clients reach it
+	return []sim.Fault{
+		away,
+		on(0, sim.EmptyStore, 10500*time.Millisecond, 0),
+		{Kind: sim.Crash, At: 10500 * time.Millisecond, Target: sim.OnPrimary, For: 100 * time.Millisecond},
+	}
 }

@@ -43,7 +43,7 @@ var historyBugs = []bug{
 		what: "a history that lacks what was seen as committed on the old primary is accepted, and nobody asks who has lost it",
 		edits: []edit{
 			{"reparent/history.go", "missing := op.legit(op.floor()).Subtract(history)", "missing := op.legit(op.floor()).Subtract(history.Union(op.floor()))"},
-			{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"},
+			{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l, begun) == "" })`, "_ = begun\n\treturn op.frozen()"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead},
 		options: scripted(three, 1, robbed()...),

@@ -73,7 +73,7 @@ var revocationBugs = []bug{
 	{
 		name:    "absence-from-the-robbed",
 		what:    "a server that lost its relay log or its data proves by what it lacks that nothing was there",
-		edits:   []edit{{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l) == "" })`, "return op.frozen()"}},
+		edits:   []edit{{"reparent/revocation.go", `return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l, begun) == "" })`, "_ = begun\n\treturn op.frozen()"}},
 		breaks:  []sim.Invariant{sim.NothingLost},
 		options: scripted(seldom, 1, robbed()...),
 	},
@@ -86,6 +86,20 @@ var revocationBugs = []bug{
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
 		options: within(four, sim.WishEmergency, sim.Split, sim.Isolate, sim.Blind),
+	},
+	{
+		name: "process-not-compared",
+		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
+		edits: []edit{
+			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation ||\n\t\tl.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return before.Incarnation == l.Why && now.OK() && l.Acks < 0"},
+			{"reparent/revocation.go", `case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:`, `case before.Replaced && now.Settings.RelayLogRecovery:`},
+		},
+		breaks: []sim.Invariant{sim.NothingLost},
+		options: scripted(seldom, 1,
+			on(1, sim.SlowApplier, 4900*time.Millisecond, 60*time.Second),
+			on(2, sim.HostDown, 5*time.Second, 5*time.Second),
+			on(0, sim.HostDown, 6500*time.Millisecond, 20*time.Second),
+			on(1, sim.Crash, 6600*time.Millisecond, 100*time.Millisecond)),
 	},
 }
 

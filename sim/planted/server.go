@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // serverBugs send servers the wrong statements. The real ones are SQL, so these are planted in the simulator's twin.
 var serverBugs = []bug{
@@ -50,5 +54,47 @@ var serverBugs = []bug{
 		},
 		breaks:  []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
 		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.KillElector, sim.Crash, sim.Isolate, sim.WishPlanned),
+	},
+	{
+		name: "clients-not-cut",
+		what: "nobody cuts the clients of a former primary, neither poison nor a fence, so commits that wait are answered when semi-sync is switched off",
+		edits: []edit{
+			{"sim/verbs_semisync.go", "s.setAcks(topology.PoisonAcks)\n\t\ts.setOffline(true)", "s.setAcks(topology.PoisonAcks)"},
+			{"sim/verbs_semisync.go", "o.SemiSync.Acks != topology.PoisonAcks || !o.OfflineMode) {", "o.SemiSync.Acks != topology.PoisonAcks) {"},
+			{"sim/verbs_primary.go", "func (a *act) fenceOff(ctx *patience) (topology.Observation, error) {\n\tif err := a.change(ctx, offlineOn); err != nil {", "func (a *act) fenceOff(ctx *patience) (topology.Observation, error) {\n\tif err := ctx.Err(); err != nil {"},
+			{"sim/verbs_primary.go", "(!closed(o) || !o.OfflineMode || o.SemiSync.Waiters > 0)", "(!closed(o) || o.SemiSync.Waiters > 0)"},
+			{"sim/verbs_primary.go", "if !cut.has(l.id) && (l.commits || l.who != accountPrimacy) {", "if cut.has(l.id) && (l.commits || l.who != accountPrimacy) {"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone},
+		options: within(three, sim.Isolate, sim.Split, sim.CutPair, sim.Freeze, sim.Crash),
+	},
+	{
+		name: "poison-not-verified",
+		what: "poison counts on a primary whose commits do not wait for acknowledgements",
+		edits: []edit{
+			{"sim/verbs_semisync.go", "if !before.Verified() {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on", "if before.Acks < 0 {\n\t\treturn topology.Observation{}, refuse(reparent.ReasonNotSemiSync, \"commits on"},
+			{"sim/verbs_semisync.go", "if err := a.changeUnless(ctx, []guard{unacknowledged(1)}, poisonous); err != nil {", "if err := a.changeUnless(ctx, nil, poisonous); err != nil {"},
+			{"sim/verbs_semisync.go", "if err == nil && (!o.SemiSync.Verified() || o.SemiSync.Acks", "if err == nil && (o.SemiSync.Acks"},
+		},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
+		options: scripted(three, 1,
+			on(1, sim.WishEmergency, 5*time.Second, 0),
+			sim.Fault{Kind: sim.Fallback, At: 5 * time.Second, Step: -1, Target: sim.OnServer, Server: 0, For: 20 * time.Second}),
+	},
+	{
+		name: "fence-lets-older-in",
+		what: "a session does not ask whether the server knows of a newer term, nor waits for the lock that the one of a newer term holds there",
+		edits: []edit{
+			{"sim/session_fence.go", "if seen.marker > s.term {", "if seen.marker > s.term && seen.marker == 0 {"},
+			{"sim/session_fence.go", "case other.says.term > s.term:\n\t\treturn false, fencedBy(", "case other.says.term > s.term:\n\t\treturn false, nil\n\tcase other.says.term == 0:\n\t\treturn false, fencedBy("},
+			{"sim/session_fence.go", "if seen.locked && len(rivals) == 0 {", "if len(rivals) == 0 {"},
+			{"sim/session_act.go", "broken: func(s *server) bool { return s.knowsLater(term) },", "broken: func(s *server) bool { return term == 0 },"},
+		},
+		breaks: []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
+		options: scripted(three, 2,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.SlowLink, At: 5 * time.Second, Step: 36, Target: sim.OnServer, Server: 4, Other: 1, For: 4 * time.Second}, // the first elector and B
+			sim.Fault{Kind: sim.CutStore, At: 5 * time.Second, Step: 40, Target: sim.OnActor, For: 2500 * time.Millisecond},
+			sim.Fault{Kind: sim.EndLease, At: 5 * time.Second, Step: 40, Target: sim.OnActor}),
 	},
 }
