@@ -77,6 +77,10 @@ events() {
   run $race $(go list ./... | sed "s,^$(go list -m),.," | sed 's,^\.$,./,' | grep -vxF "$servers")
   # shellcheck disable=SC2086
   [ -z "$servers" ] || run $race -p 1 $servers
+  # A lifetime is the same on every machine. This is another kind of machine on which the same kernel runs programs.
+  if [ "$(go env GOOS)/$(go env GOARCH)" = linux/amd64 ]; then
+    check "the same lifetimes on 32 bits" env GOARCH=386 CGO_ENABLED=0 go test ./sim -run Digests
+  fi
   check "every policy in clusters of up to five servers (primacy simulate --policies)" go run ./cmd/primacy simulate --policies
   # The race detector makes a lifetime ten times as long, so most of them are lived without it.
   check "4000 lifetimes (primacy simulate)" go run ./cmd/primacy simulate --seed 1 --seeds 4000 --shrink=false

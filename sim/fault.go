@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -209,7 +210,7 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 		faults[i] = drawFault(r, pick(on, r.IntN(total)), length)
 	}
 	faults = append(faults, turns(r, kinds, length)...)
-	slices.SortStableFunc(faults, func(a, b Fault) int { return int(a.At - b.At) })
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	for i := range faults {
 		faults[i].Number = i
 	}

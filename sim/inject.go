@@ -121,9 +121,11 @@ func (w *world) inject(f Fault) {
 	case Reconfigure:
 		happened = w.reconfigure(f)
 	}
-	if happened {
-		w.report.Faults = append(w.report.Faults, f)
+	if !happened {
+		w.tell("fault", "%s does not happen: it means nothing now, or no promise covers it", f.Kind)
+		return
 	}
+	w.report.Faults = append(w.report.Faults, f)
 }
 
 // victim is the server that a fault meets.

@@ -5,15 +5,17 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/topology"
 )
 
 // inParallel simulates lifetimes on all cores, and reports each that broke a promise with the command that shows it.
-func inParallel(t *testing.T, n int, live func(i int) Report) (all []Report) {
+func inParallel(t *testing.T, n int, life func(i int) (seed uint64, o Options)) (all []Report) {
 	t.Helper()
 	all = make([]Report, n)
 	var next atomic.Int64
@@ -21,23 +23,83 @@ func inParallel(t *testing.T, n int, live func(i int) Report) (all []Report) {
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				all[i] = live(i)
+				all[i] = Live(life(i))
 			}
 		})
 	}
 	workers.Wait()
-	for _, r := range all {
+	for i, r := range all {
 		if r.Failed() {
-			t.Errorf("%s\n  run it again: primacy simulate --seed %d --seeds 1 --trace", r.Text(), r.Seed)
+			t.Errorf("%s\n  run it again: %s", r.Text(), again(life(i)))
 		}
 	}
 	return all
 }
 
+// seeded are lifetimes with the same options and the seeds from 0 on.
+func seeded(o Options) func(i int) (uint64, Options) {
+	return func(i int) (uint64, Options) { return uint64(i), o }
+}
+
+// again is the command that runs a lifetime of a test again.
+func again(seed uint64, o Options) string {
+	words := []string{"primacy simulate --trace --seeds 1 --seed", fmt.Sprint(seed)}
+	if o.Electors > 0 {
+		words = append(words, "--electors", fmt.Sprint(o.Electors))
+	}
+	if o.Length > 0 {
+		words = append(words, "--length", o.Length.String())
+	}
+	if o.Kinds != nil {
+		words = append(words, "--faults", commas(o.Kinds))
+	}
+	if o.Only != nil {
+		words = append(words, "--only", commas(o.Only))
+	}
+	if o.Cluster == nil {
+		return strings.Join(words, " ")
+	}
+	rules := o.Cluster.Ruleset
+	even, err := EvenCluster(len(rules.Members), rules.Policy)
+	if err != nil || !reflect.DeepEqual(even, *o.Cluster) || rules.Policy.AllowUnfenced {
+		return strings.Join(words, " ") + " --config with a cluster like that of the test"
+	}
+	words = append(words, "--servers", fmt.Sprint(len(rules.Members)), "--policy", string(rules.Policy.Kind))
+	if rules.Policy.Acks > 0 {
+		words = append(words, "--acks", fmt.Sprint(rules.Policy.Acks))
+	}
+	if rules.Policy.Zones > 0 {
+		words = append(words, "--zones", fmt.Sprint(rules.Policy.Zones))
+	}
+	return strings.Join(words, " ")
+}
+
+func commas[T any](all []T) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(all), "[]"), " ", ",")
+}
+
+func TestABrokenLifetimeOfATestIsReportedWithItsOptions(t *testing.T) {
+	cluster, err := EvenCluster(5, topology.Policy{Kind: topology.PolicyZones, Acks: 2, Zones: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Electors: 3, Length: time.Minute, Kinds: []Kind{Crash, Freeze}, Only: []int{1, 4}, Cluster: &cluster}
+	const want = "primacy simulate --trace --seeds 1 --seed 17 --electors 3 --length 1m0s --faults crash,freeze --only 1,4 --servers 5 --policy zones --acks 2 --zones 2"
+	if got := again(17, o); got != want {
+		t.Error(got)
+	}
+	if got := again(17, Options{Kinds: []Kind{}}); got != "primacy simulate --trace --seeds 1 --seed 17 --faults none" {
+		t.Error(got)
+	}
+}
+
 // The race detector makes lifetimes ten times as slow, so most are run by `primacy simulate` in make test.
 func TestLifetimesKeepEveryPromise(t *testing.T) {
 	changes, answered := 0, 0
-	for _, r := range inParallel(t, 200, func(i int) Report { return Live(uint64(i), Options{}) }) {
+	for _, r := range inParallel(t, 200, seeded(Options{})) {
 		changes, answered = changes+r.Changes, answered+r.Answered
 	}
 	if changes < 50 || answered < 200*20 {
@@ -55,11 +117,11 @@ func TestRecordedLifetimesKeepEveryPromise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inParallel(t, len(recorded), func(i int) Report { return Live(recorded[i].Seed, recorded[i].Options) })
+	inParallel(t, len(recorded), func(i int) (uint64, Options) { return recorded[i].Seed, recorded[i].Options })
 }
 
 func TestAWorldWithoutFaultsIsHealthyAndKeepsItsPrimary(t *testing.T) {
-	for _, r := range inParallel(t, 40, func(i int) Report { return Live(uint64(i), Options{Kinds: []Kind{}}) }) {
+	for _, r := range inParallel(t, 40, seeded(Options{Kinds: []Kind{}})) {
 		if r.Changes > 0 || r.Attempts != 1 || r.Unprotected > 0 || len(r.Faults) > 0 {
 			t.Errorf("seed %d: %+v", r.Seed, r)
 		}
@@ -67,8 +129,8 @@ func TestAWorldWithoutFaultsIsHealthyAndKeepsItsPrimary(t *testing.T) {
 }
 
 func TestTracingChangesNothing(t *testing.T) {
-	first := inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{}) })
-	for i, again := range inParallel(t, 30, func(i int) Report { return Live(uint64(i), Options{Trace: true}) }) {
+	first := inParallel(t, 30, seeded(Options{}))
+	for i, again := range inParallel(t, 30, seeded(Options{Trace: true})) {
 		again.Trace = nil
 		if !reflect.DeepEqual(first[i], again) {
 			t.Errorf("seed %d: digest %x after %s, with a trace %x after %s", i, first[i].Digest, first[i].Virtual, again.Digest, again.Virtual)
@@ -80,7 +142,7 @@ func TestTracingChangesNothing(t *testing.T) {
 // happened and not what.
 func TestTheSameSeedIsTheSameLife(t *testing.T) {
 	const seeds = 50
-	live := func(i int) Report { return Live(uint64(i), Options{Trace: true}) }
+	live := seeded(Options{Trace: true})
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	alone := inParallel(t, seeds, live)
 	runtime.GOMAXPROCS(4)
@@ -148,7 +210,7 @@ func TestLifetimesUnderEachPolicyKeepEveryPromise(t *testing.T) {
 				t.Fatal(err)
 			}
 			answered := 0
-			for _, r := range inParallel(t, 50, func(i int) Report { return Live(uint64(i), Options{Cluster: &cluster}) }) {
+			for _, r := range inParallel(t, 50, seeded(Options{Cluster: &cluster})) {
 				answered += r.Answered
 			}
 			if answered < 50*20 {
