@@ -273,7 +273,8 @@ func (w *world) maintain(e *elector, a topology.Address, on bool) error {
 func (p *person) rescue(v orchestrator.View) {
 	w := p.world
 	forgotten := slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.NoPrimary })
-	if v.Obstacle == nil && !forgotten {
+	rowless := v.Obstacle == nil && strings.Contains(v.Refusal, "no reached server has its row")
+	if v.Obstacle == nil && !forgotten && !rowless {
 		p.blocked = w.clock.now
 		return
 	}
@@ -281,7 +282,11 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	p.blocked = w.clock.now
-	if forgotten {
+	switch {
+	case rowless:
+		w.restartWhereAMarkerWaits()
+		return
+	case forgotten:
 		p.makeWritable(w.richest())
 		return
 	}
@@ -338,6 +343,19 @@ func (p *person) makeWritable(s *server) {
 	p.world.tell("operator", "makes %s writable: nothing is on record, and it holds the most", s.address)
 	p.world.judge.opened = append(p.world.judge.opened, s.address)
 	s.setReadOnlyOff()
+}
+
+// restartWhereAMarkerWaits completes a marker that waits for acknowledgements which nobody gives, so that its row can be
+// read, as the runbook says of store_behind.
+func (w *world) restartWhereAMarkerWaits() {
+	for _, s := range w.members() {
+		if s.state == processUp && len(s.marking) > 0 {
+			w.tell("operator", "restarts %s, where a marker waits", s.address)
+			s.kill()
+			w.boot(s)
+			return
+		}
+	}
 }
 
 // idleApplier tells whether a server has received what it does not apply because somebody, or its start, left it so.

@@ -179,6 +179,9 @@ func (w *world) who(f Fault) string {
 	return string(s.address)
 }
 
+// serversDrawn is how many servers a cluster has at most that a seed draws.
+const serversDrawn = 7
+
 // Drawn are the faults that a seed draws with these options, whether or not they then happen.
 func Drawn(seed uint64, o Options) []Fault {
 	if o.Faults != nil {
@@ -191,12 +194,16 @@ func Drawn(seed uint64, o Options) []Fault {
 	if length <= 0 {
 		length = lengthDefault
 	}
-	return drawFaults(draws(seed, forFaults), kinds, length)
+	servers := serversDrawn
+	if o.Cluster != nil {
+		servers = max(servers, len(o.Cluster.Ruleset.Members))
+	}
+	return drawFaults(draws(seed, forFaults), kinds, length, servers)
 }
 
 // drawFaults draws what goes wrong in a lifetime: a random part of the kinds is switched on, so that deep combinations of
 // few kinds come up as well as a little of everything.
-func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
+func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration, servers int) []Fault {
 	on := swarm(r, kinds)
 	if len(on) == 0 {
 		return nil
@@ -207,9 +214,9 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 	}
 	faults := make([]Fault, 1+r.IntN(24))
 	for i := range faults {
-		faults[i] = drawFault(r, pick(on, r.IntN(total)), length)
+		faults[i] = drawFault(r, pick(on, r.IntN(total)), length, servers)
 	}
-	faults = append(faults, turns(r, kinds, length)...)
+	faults = append(faults, turns(r, kinds, length, servers)...)
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	for i := range faults {
 		faults[i].Number = i
@@ -219,10 +226,10 @@ func drawFaults(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
 
 // turns are reasons for changes of the primary, which most lifetimes have some of whatever else goes wrong in them: it is
 // between and during changes that the other faults do harm.
-func turns(r *rand.Rand, kinds []Kind, length time.Duration) []Fault {
+func turns(r *rand.Rand, kinds []Kind, length time.Duration, servers int) []Fault {
 	var all []Fault
 	for range r.IntN(7) {
-		f := drawFault(r, [...]Kind{WishPlanned, WishPlanned, Crash}[r.IntN(3)], length)
+		f := drawFault(r, [...]Kind{WishPlanned, WishPlanned, Crash}[r.IntN(3)], length, servers)
 		f.Target, f.Step, f.At = OnPrimary, 0, time.Duration(r.Int64N(int64(length)))
 		if slices.Contains(kinds, f.Kind) {
 			all = append(all, f)
@@ -256,8 +263,8 @@ func pick(on []Kind, n int) Kind {
 
 // drawFault draws the particulars. Most faults meet whoever leads, and follow each other closely: what is rare in a
 // fleet's life has to be common here.
-func drawFault(r *rand.Rand, k Kind, length time.Duration) Fault {
-	f := Fault{Kind: k, Target: OnServer, Server: r.IntN(7), Other: r.IntN(7)}
+func drawFault(r *rand.Rand, k Kind, length time.Duration, servers int) Fault {
+	f := Fault{Kind: k, Target: OnServer, Server: r.IntN(servers), Other: r.IntN(servers)}
 	f.At = time.Duration(r.Int64N(int64(length)))
 	if r.Float64() < 0.5 { // soon after a round number, so that several fall together
 		f.At = f.At.Truncate(length/4) + time.Duration(r.Int64N(int64(length/30)+1))

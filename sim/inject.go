@@ -396,6 +396,13 @@ func (w *world) split(f Fault, cut bool) {
 // lagMax is how far a process that was paused may lag behind what came for it meanwhile.
 const lagMax = 5 * time.Millisecond
 
+// A pause that is drawn to be long lasts a minute or more, and outlasts the time of faults: it ends when the others have
+// gone on without the elector for long, and all is well.
+const (
+	longPause = 20 * time.Second
+	aMinute   = 60 * time.Second
+)
+
 // disturb is what befalls one elector.
 func (w *world) disturb(f Fault, e *elector) bool {
 	if !e.alive() {
@@ -418,7 +425,13 @@ func (w *world) disturb(f Fault, e *elector) bool {
 	case PauseElector:
 		p.pause()
 		lag := max(0, time.Duration(w.lags.Int64N(int64(2*lagMax)))-lagMax) // none as often as some
-		w.later(3*f.For, func() { p.thawLagging(lag) })
+		if f.For < longPause {
+			w.later(3*f.For, func() { p.thawLagging(lag) })
+			return true
+		}
+		pause := aMinute + f.For - longPause
+		w.lasting = max(w.lasting, w.clock.now+pause)
+		w.clock.after(pause, func() { p.thawLagging(lag) })
 	case CutStore:
 		w.store.cut(p, true)
 		w.later(f.For, func() { w.store.cut(p, false) })

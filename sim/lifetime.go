@@ -47,7 +47,8 @@ type world struct {
 	calls    int       // to the store
 	mended   bool      // the time of faults is over
 	mendAt   time.Duration
-	damaged  []damage // servers that lost what they held
+	lasting  time.Duration // until when an elector stands still, whatever is mended
+	damaged  []damage      // servers that lost what they held
 	spareRow int64
 	stray    *server // on which somebody wrote
 	lags     *rand.Rand
@@ -236,6 +237,10 @@ func (w *world) live() {
 		return
 	}
 	w.mend()
+	if w.lasting > w.clock.now {
+		w.clock.runUntil(w.lasting, w.broken)
+		w.mendAt = w.clock.now
+	}
 	end := w.clock.now + graceMax
 	for w.clock.now < end && !w.broken() {
 		w.clock.runUntil(min(end, w.clock.now+time.Second), w.broken)

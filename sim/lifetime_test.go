@@ -238,3 +238,28 @@ func TestEachPolicyIsDrawn(t *testing.T) {
 		}
 	}
 }
+
+func TestAPauseOfAMinuteOutlastsAllOtherFaults(t *testing.T) {
+	pause := Fault{Kind: PauseElector, At: 40 * time.Second, For: 25 * time.Second, Target: OnActor}
+	for _, r := range inParallel(t, 4, func(i int) (uint64, Options) { return uint64(i), Options{Electors: 2, Faults: []Fault{pause}} }) {
+		if until := r.Faults[0].Happened + 65*time.Second; r.Virtual < until {
+			t.Errorf("seed %d: the elector that paused at %s was to go on at %s, and the world ended at %s", r.Seed, r.Faults[0].Happened, until, r.Virtual)
+		}
+	}
+}
+
+func TestFaultsMeetEachServerOfALargeCluster(t *testing.T) {
+	large := Cluster{Ruleset: topology.Ruleset{Policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}}}
+	for i := range 12 {
+		large.Ruleset.Members = append(large.Ruleset.Members, topology.Member{Address: topology.Address(rune('A' + i))})
+	}
+	met := map[int]bool{}
+	for seed := range uint64(50) {
+		for _, f := range Drawn(seed, Options{Cluster: &large}) {
+			met[f.Server], met[f.Other] = true, true
+		}
+	}
+	if len(met) != 12 {
+		t.Errorf("faults meet %d of 12 servers", len(met))
+	}
+}
