@@ -22,6 +22,11 @@ const (
 	freezeProcess   deed = "SIGSTOP"
 	thawProcess     deed = "SIGCONT"
 	electorActs     deed = "elector"
+	rootWrites      deed = "superuser writes a row on"
+	wipeServer      deed = "lose all data and start empty,"
+	cloneServer     deed = "CLONE INSTANCE on"
+	cutPair         deed = "nothing passes between"
+	mendPair        deed = "everything passes between"
 
 	// By hand, as the superuser.
 	stopReceiver  deed = "STOP REPLICA IO_THREAD on"
@@ -51,7 +56,7 @@ const (
 type action struct {
 	deed    deed
 	server  int
-	source  int // CHANGE REPLICATION SOURCE
+	source  int // CHANGE REPLICATION SOURCE; the donor of a clone; the other one of a pair
 	acks    int
 	elector string
 	term    uint32
@@ -119,6 +124,10 @@ func (a action) String() string {
 		return fmt.Sprintf("elector %s, term %d: %s", a.elector, a.term, strings.Join(orders, "; "))
 	case changeSource, autoPosition:
 		return fmt.Sprintf("%s %s to %s", a.deed, serverName(a.server), serverName(a.source))
+	case cloneServer:
+		return fmt.Sprintf("%s %s from %s", a.deed, serverName(a.server), serverName(a.source))
+	case cutPair, mendPair:
+		return fmt.Sprintf("%s %s and %s", a.deed, serverName(a.server), serverName(a.source))
 	case setAcks:
 		return fmt.Sprintf("%s %s to %d", a.deed, serverName(a.server), a.acks)
 	}
@@ -174,13 +183,21 @@ func programOf(seed uint64) modelProgram {
 		w.command("x", order{verb: reparent.CreateJournal})
 	}
 	for length := 10 + w.IntN(12); len(w.acts) < length; {
-		w.scene()
+		if seed >= rareScenes && w.chance(0.3) {
+			w.rareScene()
+		} else {
+			w.scene()
+		}
 	}
 	for _, a := range w.acts {
 		p.actions = append(p.actions, a.apart()...)
 	}
 	return p
 }
+
+// rareScenes is the first seed whose program has scenes with clones, lost data, cut networks and writes by the superuser.
+// Programs of lower seeds are as they were when they showed a difference.
+const rareScenes = 1 << 32
 
 // still are the verbs that set nothing in motion on servers at rest.
 var still = []reparent.Verb{reparent.Read, reparent.Freeze, reparent.Detach, reparent.AwaitApplied, reparent.AwaitAckers}
@@ -260,6 +277,90 @@ func (w *author) scene() {
 	default:
 		w.command(w.elector(), w.orders()...)
 	}
+}
+
+// rareScene adds what happens to a server as a whole, or between two.
+func (w *author) rareScene() {
+	server := w.IntN(3)
+	switch w.IntN(8) {
+	case 0:
+		w.add(rootWrites, server)
+	case 1:
+		w.add(superOff, server)
+		w.add(rootWrites, server)
+		if w.chance(0.5) {
+			w.add(closeWrites, server)
+		}
+	case 2:
+		w.add(wipeServer, server)
+		if w.chance(0.6) {
+			w.follows(server, w.IntN(3))
+		}
+	case 3:
+		w.cloned(server, (server+1+w.IntN(2))%3)
+	case 4:
+		w.powerless(server)
+	default:
+		w.apart(server, (server+1+w.IntN(2))%3)
+	}
+}
+
+// between adds something that is done to a pair.
+func (w *author) between(d deed, one, other int) {
+	w.acts = append(w.acts, action{deed: d, server: one, source: other})
+}
+
+func (w *author) follows(server, source int) {
+	w.between(autoPosition, server, source)
+	w.add(startReceiver, server)
+	w.add(startApplier, server)
+}
+
+// cloned is a server that gets another one's data, and follows that one.
+func (w *author) cloned(server, donor int) {
+	w.add(stopReceiver, server)
+	w.add(stopApplier, server)
+	w.add(superOff, server)
+	w.add(openWrites, server)
+	w.between(cloneServer, server, donor)
+	if w.chance(0.5) {
+		w.add(clientWrites, donor)
+	}
+	if w.chance(0.7) {
+		w.follows(server, donor)
+	}
+}
+
+// powerless is a loss of power as others see it: first nobody hears the server, then its process is gone without a word.
+func (w *author) powerless(server int) {
+	one, other := (server+1)%3, (server+2)%3
+	w.between(cutPair, server, one)
+	w.between(cutPair, server, other)
+	w.add(killProcess, server)
+	w.add(clientWrites, w.primaryMostly())
+	w.between(mendPair, server, one)
+	w.add(startProcess, server)
+	w.between(mendPair, server, other)
+}
+
+// apart is two servers that do not hear each other for a while.
+func (w *author) apart(one, other int) {
+	w.between(cutPair, one, other)
+	for range 1 + w.IntN(3) {
+		switch w.IntN(6) {
+		case 0, 1:
+			w.add(clientWrites, 0)
+		case 2:
+			w.byHand()
+		case 3:
+			w.crash()
+		case 4:
+			w.command(w.elector(), w.orders()...)
+		case 5:
+			w.add(clientWrites, w.IntN(3))
+		}
+	}
+	w.between(mendPair, one, other)
 }
 
 func (w *author) elector() string {

@@ -20,12 +20,14 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// realServers are three of a theatre's servers while a program is played on them. Everybody reaches them past the doors:
-// a cut link is no part of a program, for a closed door answers with a reset, and nothing here can be a black hole.
+// realServers are three of a theatre's servers while a program is played on them. Everybody reaches them past the doors,
+// and replicas over crossings: a closed door answers with a reset, and a crossing that is cut does not answer.
 type realServers struct {
 	*theatre
 	ctx      context.Context
 	cast     []*actor
+	boots    [3]bootSettings
+	between  [3][3]*crossing // by replica and source; none from a server to itself
 	electors map[string]*mysqld.Fleet
 	observer *mysqld.Fleet
 	calls    []*sentStatement
@@ -48,23 +50,108 @@ type sentStatement struct {
 
 // openReal makes the servers as every program finds them, but for what is persisted.
 func openReal(ctx context.Context, th *theatre, boots [3]bootSettings) (*realServers, error) {
-	r := &realServers{theatre: th, ctx: ctx, electors: map[string]*mysqld.Fleet{}, observer: th.elector("observer")}
+	r := &realServers{theatre: th, ctx: ctx, boots: boots, electors: map[string]*mysqld.Fleet{}, observer: th.elector("observer")}
 	for _, door := range th.order[:3] {
 		r.cast = append(r.cast, th.actors[door])
+	}
+	if err := r.connect(); err != nil {
+		return r, errors.Join(err, r.close())
 	}
 	err := th.together(th.order[:3], func(a *actor) error {
 		if err := a.cleaned(ctx); err != nil {
 			return err
 		}
-		boot := boots[r.number(a)]
-		return a.exec(ctx, persisting("super_read_only", boot.readOnly), persisting("read_only", boot.readOnly),
-			persisting("skip_replica_start", boot.skipReplicaStart), persisting("relay_log_recovery", boot.recovery))
+		return r.settle(a)
 	})
 	if err != nil {
 		return r, errors.Join(err, r.close())
 	}
 	r.observer.Watch(clusterName, r.all())
 	return r, nil
+}
+
+// settle persists what a server finds in its settings at its next start.
+func (r *realServers) settle(a *actor) error {
+	boot := r.boots[r.number(a)]
+	return a.exec(r.ctx, persisting("super_read_only", boot.readOnly), persisting("read_only", boot.readOnly),
+		persisting("skip_replica_start", boot.skipReplicaStart), persisting("relay_log_recovery", boot.recovery))
+}
+
+// connect opens the ways between the servers.
+func (r *realServers) connect() (err error) {
+	for i := range r.cast {
+		for j, source := range r.cast {
+			if i == j {
+				continue
+			}
+			if r.between[i][j], err = newCrossing(source.Address()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// path is the address under which a server knows its source.
+func (r *realServers) path(replica, source int) topology.Address {
+	if c := r.between[replica][source]; c != nil {
+		return c.address()
+	}
+	return topology.Address(r.cast[source].Address())
+}
+
+// sourceOf is the server at the end of a path; -1 for none.
+func (r *realServers) sourceOf(a topology.Address) int {
+	for i := range r.cast {
+		for j := range r.cast {
+			if r.between[i][j] != nil && r.path(i, j) == a {
+				return j
+			}
+		}
+	}
+	return -1
+}
+
+// crossings are the ways to a server.
+func (r *realServers) crossings(to *actor) []*crossing {
+	var all []*crossing
+	for i := range r.cast {
+		if c := r.between[i][r.number(to)]; c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// stopped has the ways to a server whose process has ended refuse, and started has them lead to it again.
+func (r *realServers) stopped(a *actor) error {
+	var errs []error
+	for _, c := range r.crossings(a) {
+		errs = append(errs, c.lower())
+	}
+	return errors.Join(errs...)
+}
+
+func (r *realServers) started(a *actor) error {
+	var errs []error
+	for _, c := range r.crossings(a) {
+		errs = append(errs, c.raise())
+	}
+	return errors.Join(errs...)
+}
+
+// part cuts or mends both ways between two servers.
+func (r *realServers) part(one, other int, cut bool) error {
+	both := []*crossing{r.between[one][other], r.between[other][one]}
+	var errs []error
+	for _, c := range both {
+		if cut {
+			errs = append(errs, c.cut())
+		} else {
+			errs = append(errs, c.mend())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func persisting(name string, on bool) string {
@@ -91,6 +178,13 @@ func (r *realServers) all() []topology.Address {
 // close ends what is under way, so that the servers can be cleaned.
 func (r *realServers) close() error {
 	errs := []error{r.observer.Close()}
+	for i := range r.between {
+		for _, c := range r.between[i] {
+			if c != nil {
+				errs = append(errs, c.end())
+			}
+		}
+	}
 	for _, f := range r.electors {
 		errs = append(errs, f.Close())
 	}
@@ -123,15 +217,23 @@ func (r *realServers) play(a action, commands []reparent.Command, row int64, inO
 		app := r.fleet.Users.App
 		dsn := fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true", app.Name, app.Password, on.Address())
 		return nil, r.send(on, dsn, fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", row))
+	case rootWrites:
+		return nil, r.send(on, on.AdminDSN(), fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", row))
+	case wipeServer:
+		return nil, r.wipe(on)
+	case cloneServer:
+		return nil, r.clone(on, r.cast[a.source])
+	case cutPair, mendPair:
+		return nil, r.part(a.server, a.source, a.deed == cutPair)
 	case killProcess:
-		return nil, on.Kill()
+		return nil, errors.Join(on.Kill(), r.stopped(on))
 	case startProcess:
 		if on.State() == local.Stopped {
-			return nil, on.Start(r.ctx)
+			return nil, errors.Join(on.Start(r.ctx), r.started(on))
 		}
 		return nil, nil
 	case shutDownProcess:
-		return nil, r.shutDown(on, inOrder)
+		return nil, errors.Join(r.shutDown(on, inOrder), r.stopped(on))
 	case freezeProcess:
 		return nil, r.freeze(on)
 	case thawProcess:
@@ -152,6 +254,36 @@ func (r *realServers) elector(name string) *mysqld.Fleet {
 		r.electors[name].Watch(clusterName, r.all())
 	}
 	return r.electors[name]
+}
+
+// wipe loses a server's data; it comes up empty, and once more with its settings, which are persisted where the data was.
+func (r *realServers) wipe(on *actor) error {
+	return errors.Join(on.Kill(), r.stopped(on), on.Rebuild(r.ctx), r.settle(on), on.Kill(), on.Start(r.ctx), r.started(on))
+}
+
+// clone has a server take all data of another one, which ends with a restart. Whether it says OK before is up to chance.
+func (r *realServers) clone(on, donor *actor) error {
+	account, exited := r.fleet.Users.Primacy, on.Exited()
+	err := on.exec(r.ctx, "SET GLOBAL clone_valid_donor_list = '"+donor.Address()+"'", fmt.Sprintf("CLONE INSTANCE FROM '%s'@'127.0.0.1':%d IDENTIFIED BY '%s'",
+		account.Name, donor.Port, account.Password))
+	if refused, is := errors.AsType[*mysql.MySQLError](err); is && refused.Number != 1053 {
+		return refused
+	}
+	return r.until("the end of a clone", func() (bool, error) {
+		select {
+		case <-exited:
+			return r.answers(on), nil
+		default:
+			return false, nil
+		}
+	})
+}
+
+// answers tells whether a server that was started again serves.
+func (r *realServers) answers(on *actor) bool {
+	on.hangUp()
+	_, err := on.row(r.ctx, "SELECT 1")
+	return on.up() && err == nil
 }
 
 func (r *realServers) freeze(on *actor) error {
@@ -198,13 +330,12 @@ func (r *realServers) purged(on *actor) error {
 
 // byHand is the superuser's statement.
 func (r *realServers) byHand(a action) string {
-	source := r.cast[a.source]
 	account := r.fleet.Users.Replica
-	port := fmt.Sprint(source.Port)
-	return strings.NewReplacer("$port", port, "$acks", fmt.Sprint(a.acks), "$user", account.Name, "$password", account.Password).Replace(manual[a.deed])
+	host, port, _ := strings.Cut(string(r.path(a.server, a.source)), ":")
+	return strings.NewReplacer("$host", host, "$port", port, "$acks", fmt.Sprint(a.acks), "$user", account.Name, "$password", account.Password).Replace(manual[a.deed])
 }
 
-const sourceOptions = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = $port, SOURCE_USER = '$user', SOURCE_PASSWORD = '$password', " +
+const sourceOptions = "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '$host', SOURCE_PORT = $port, SOURCE_USER = '$user', SOURCE_PASSWORD = '$password', " +
 	"GET_SOURCE_PUBLIC_KEY = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 86400"
 
 // manual is what each deed by hand is in SQL.

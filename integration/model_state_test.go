@@ -34,19 +34,26 @@ func (s state) differs(real state) string {
 // names turn what differs between any two fleets, addresses and UUIDs, into letters.
 type names struct {
 	addresses []topology.Address
-	uuids     []gtid.UUID
+	// source tells which server is meant by an address under which replicas know one; -1 for none.
+	source func(topology.Address) int
+	// lives are the UUIDs that each server has had, one for each data directory.
+	lives [][]gtid.UUID
 }
 
+func (n names) uuidOf(server int) gtid.UUID { return n.lives[server][len(n.lives[server])-1] }
+
 func (n names) server(a topology.Address) string {
-	if i := slices.Index(n.addresses, a); i >= 0 {
+	if i := max(slices.Index(n.addresses, a), n.source(a)); i >= 0 {
 		return serverName(i)
 	}
 	return string(a)
 }
 
 func (n names) uuid(u gtid.UUID) string {
-	if i := slices.Index(n.uuids, u); i >= 0 {
-		return serverName(i)
+	for i, lives := range n.lives {
+		if life := slices.Index(lives, u); life >= 0 {
+			return serverName(i) + strings.Repeat("'", life)
+		}
 	}
 	if m, is := topology.MarkerOf(u); is {
 		return fmt.Sprintf("term %d", m.Term)

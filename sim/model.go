@@ -153,6 +153,11 @@ func (m *Model) Write(on topology.Address, row int64) *Told {
 	return m.send(accountApp, on, func(on *guest, done func(error)) { on.server.write(on, row, done) })
 }
 
+// WriteAsRoot is the superuser's insert of a row.
+func (m *Model) WriteAsRoot(on topology.Address, row int64) *Told {
+	return m.send(accountRoot, on, func(on *guest, done func(error)) { on.server.write(on, row, done) })
+}
+
 // The superuser's statements, by the names that MySQL has for them.
 
 func (m *Model) StopReceiver(on topology.Address) *Told {
@@ -234,6 +239,47 @@ func (m *Model) Kill(server topology.Address)   { m.hosts.at(server).kill() }
 func (m *Model) Start(server topology.Address)  { m.hosts.at(server).boot() }
 func (m *Model) Freeze(server topology.Address) { m.hosts.at(server).freeze() }
 func (m *Model) Thaw(server topology.Address)   { m.hosts.at(server).thaw() }
+
+// Wipe loses a server's data directory and starts it anew; before time passes, Rename gives it the names that the real one
+// has got.
+func (m *Model) Wipe(server topology.Address) {
+	s := m.hosts.at(server)
+	s.wipe()
+	s.boot()
+}
+
+// Rename gives a server a server_uuid and a server_id.
+func (m *Model) Rename(server topology.Address, uuid gtid.UUID, id uint32) {
+	s := m.hosts.at(server)
+	s.uuid, s.serverID = uuid, id
+}
+
+// cloneTime is how long a clone of a small server takes.
+const cloneTime = 2 * time.Second
+
+// Clone is CLONE INSTANCE FROM another server, and no more: nobody gives the server another identity.
+func (m *Model) Clone(on, donor topology.Address) {
+	s := m.hosts.at(on)
+	s.later(cloneTime, func() {
+		s.copyOf(m.hosts.at(donor))
+		s.boot()
+	})
+}
+
+// Part cuts both ways between two servers, or mends them.
+func (m *Model) Part(one, other topology.Address, cut bool) {
+	a, b := m.hosts.at(one).place, m.hosts.at(other).place
+	if cut {
+		m.network.cutBoth(a, b)
+	} else {
+		m.network.healBoth(a, b)
+	}
+}
+
+// Parted tells whether two servers do not hear each other.
+func (m *Model) Parted(one, other topology.Address) bool {
+	return !m.network.up(m.hosts.at(one).place, m.hosts.at(other).place)
+}
 
 // ShutDown has a process end in order, and tells whether it does; else it is killed on its way out.
 func (m *Model) ShutDown(server topology.Address) (inOrder bool) {

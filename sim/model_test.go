@@ -77,3 +77,37 @@ func TestAStopThatHangsHoldsUpAllThatHasToDoWithTheChannel(t *testing.T) {
 		t.Errorf("when it goes on: %q, and the receiver is %s", stop, m.Observe("B").Replication.Receiver)
 	}
 }
+
+func TestWhatBefallsAServerOfAModelAsAWhole(t *testing.T) {
+	m := three()
+	defer m.Close()
+	m.Write("A", 1)
+	m.Rest(time.Second)
+	m.Part("C", "A", true)
+	m.Rest(10 * time.Second)
+	if r := m.Observe("C").Replication; !m.Parted("A", "C") || r.ReceiverErrno != int(errNoConnection) {
+		t.Errorf("a replica that is cut off from its source has error %d", r.ReceiverErrno)
+	}
+	m.Wipe("C")
+	m.Rename("C", gtid.UUID{15: 9}, 9)
+	m.Part("C", "A", false)
+	m.Rest(10 * time.Second)
+	if o := m.Observe("C"); !o.OK() || o.UUID != (gtid.UUID{15: 9}) || !o.Executed.IsEmpty() || o.Replication != nil {
+		t.Errorf("a server that lost its data is %+v", o)
+	}
+	m.Clone("C", "A")
+	m.Rest(10 * time.Second)
+	if o := m.Observe("C"); o.UUID != (gtid.UUID{15: 9}) || o.Executed.IsEmpty() || !o.Executed.Equal(m.Observe("A").Executed) {
+		t.Errorf("a clone has executed %s as %s", o.Executed, o.UUID)
+	}
+	m.SetSuperReadOnly("C", false)
+	m.Rest(time.Second)
+	open := m.WriteAsRoot("C", 2)
+	m.SetSuperReadOnly("C", true)
+	m.Rest(time.Second)
+	closed := m.WriteAsRoot("C", 3)
+	m.Rest(time.Second)
+	if open.String() != "OK" || closed.String() != "error 1290" {
+		t.Errorf("root hears %q, and behind super_read_only %q", open, closed)
+	}
+}
