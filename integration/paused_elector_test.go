@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 
 	"github.com/primacydb/primacy/orchestrator"
@@ -136,19 +138,26 @@ func startEtcd(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []string{strings.TrimSpace(address)}
+	return strings.Fields(address)[:1]
 }
 
-// playEtcd reads its directory, writes its address, and ends with its input.
+// playEtcd reads its directory, and the addresses for clients and peers that it had before, if any. It writes these, and ends
+// with its input.
 func playEtcd(input io.Reader, output io.Writer) error {
-	var dir string
-	if _, err := fmt.Fscanln(input, &dir); err != nil {
+	lines := bufio.NewReader(input)
+	line, err := lines.ReadString('\n')
+	if err != nil {
 		return err
 	}
+	words := strings.Fields(line)
 	config := embed.NewConfig()
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	config.Dir, config.UnsafeNoFsync = dir, true
+	config.Dir, config.UnsafeNoFsync = words[0], true
+	wal.SegmentSizeBytes = 1 << 20 // which is copied in a moment
 	client, peer := freeURL(), freeURL()
+	if len(words) == 3 {
+		client, peer = parsedURL(words[1]), parsedURL(words[2])
+	}
 	config.ListenClientUrls, config.AdvertiseClientUrls = client, client
 	config.ListenPeerUrls, config.AdvertisePeerUrls = peer, peer
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
@@ -157,12 +166,21 @@ func playEtcd(input io.Reader, output io.Writer) error {
 		return err
 	}
 	<-etcd.Server.ReadyNotify()
-	if _, err := fmt.Fprintln(output, client[0].String()); err != nil {
+	if _, err := fmt.Fprintln(output, client[0].String(), peer[0].String()); err != nil {
 		return err
 	}
-	_, _ = io.Copy(io.Discard, input)
+	_, _ = io.Copy(io.Discard, lines)
 	etcd.Close()
 	return nil
+}
+
+func parsedURL(text string) []url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return []url.URL{*u}
 }
 
 // freeURL is an address of this machine that nobody uses.

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -11,32 +12,32 @@ import (
 
 // notReal lists the scenarios that are not played on real servers, and why.
 var notReal = map[string]string{
-	"13b-two-electors-and-an-empty-store":                        oneLoop,
-	"13c-two-electors-and-a-store-that-was-put-back":             oneLoop,
-	"14e-an-elector-with-an-older-configuration":                 oneLoop,
-	"19b-the-lease-ends-in-the-midst-of-a-change":                oneLoop,
+	"13b-two-electors-and-an-empty-store":                        oneElector,
+	"13c-two-electors-and-a-store-that-was-put-back":             oneElector,
+	"14e-an-elector-with-an-older-configuration":                 oneElector,
+	"19b-the-lease-ends-in-the-midst-of-a-change":                oneElector,
 	"21-the-disk-is-full":                                        noFullDisk,
 	"21b-the-loop-and-a-full-disk":                               noFullDisk,
 	"23-the-payload":                                             noFullDisk,
-	"24d-the-elector-of-an-emergency-dies-at-each-statement":     oneLoop,
-	"24e-the-elector-of-a-planned-change-dies-at-each-statement": oneLoop,
+	"24d-the-elector-of-an-emergency-dies-at-each-statement":     atStatement,
+	"24e-the-elector-of-a-planned-change-dies-at-each-statement": atStatement,
 	"29e-the-primary-hears-its-ackers-no-more":                   oneWay,
 	"29f-the-ackers-hear-the-primary-no-more":                    oneWay,
-	"30c-the-loop-and-a-clock-that-is-off":                       oneLoop,
+	"30c-the-loop-and-a-clock-that-is-off":                       ownClock,
 	"30d-the-clock-of-a-server-is-off":                           oneClock,
-	"35d-the-elector-of-an-adoption-dies-at-each-statement":      oneLoop,
-	"43-the-store-does-not-answer":                               oneLoop,
-	"43b-the-store-falls-silent-when-the-primary-dies":           oneLoop,
-	"44-the-store-is-put-back":                                   oneLoop,
+	"35d-the-elector-of-an-adoption-dies-at-each-statement":      atStatement,
 	"45-two-dead-primaries-within-the-window":                    noFullDisk,
 }
 
-// What no scenario can bring about here, and why.
+// What no scenario can bring about here, and why. Electors that are killed, paused and outlived by others are processes of
+// their own in killed_elector_test.go and paused_elector_test.go, which strike them before and after each step.
 const (
-	noFullDisk = "a full disk, behind which commits hang for ever, takes a file system of its own, which only root can mount"
-	oneLoop    = "one elector runs here, in the test's own process and with a store of its own; such as die, pause and compete are in tests of their own"
-	oneWay     = "one way of a network is cut below TCP, which only root can do"
-	oneClock   = "all servers have the clock of this machine"
+	noFullDisk  = "a full disk, behind which commits hang for ever, takes a file system of its own, and the servers here share one"
+	oneElector  = "one elector runs here, in the test's own process: it cannot be paused or killed by itself while another one goes on"
+	atStatement = "an elector's statements cannot be counted from outside, and to play the story once for each would take an hour"
+	ownClock    = "all electors have the clock of this process"
+	oneWay      = "one way of a network is cut below TCP, where the servers of one machine cannot be told apart"
+	oneClock    = "all servers have the clock of this machine"
 )
 
 // TestScenariosOnRealServers plays every scenario on mysqld, as many at a time as tests may run in parallel.
@@ -101,6 +102,9 @@ func (th *theatre) play(t *testing.T, f scenario.File) error {
 	return f.Play(func() (scenario.Stage, error) {
 		end()
 		last = th.stage(t.Context())
+		if strings.Contains(f.Text, "\nthe store ") {
+			last.loop.outside = &outsideStore{t: t}
+		}
 		return last, nil
 	})
 }

@@ -44,9 +44,21 @@ func (s *stage) Happen(h scenario.Happening) error {
 		return s.acknowledge()
 	case scenario.KeepOn:
 		return s.keepOn()
-	case scenario.HireElector, scenario.KillElector, scenario.PauseElector, scenario.SkewElector, scenario.Configure, scenario.EndLease,
-		scenario.RestoreStore, scenario.StopStore, scenario.StartStore:
-		return scenario.Cannot(oneLoop)
+	case scenario.StopStore:
+		return s.loop.outside.fallSilent()
+	case scenario.StartStore:
+		return s.loop.outside.speak()
+	case scenario.RestoreStore:
+		return s.loop.outside.restore(h.Delay)
+	case scenario.KillElector, scenario.PauseElector:
+		if h.Acks > 0 {
+			return scenario.Cannot(atStatement)
+		}
+		return scenario.Cannot(oneElector)
+	case scenario.HireElector, scenario.Configure, scenario.EndLease:
+		return scenario.Cannot(oneElector)
+	case scenario.SkewElector:
+		return scenario.Cannot(ownClock)
 	case scenario.DeafenElector:
 		s.street.hold(way{visit{to: h.Server}, true})
 	case scenario.Deafen:

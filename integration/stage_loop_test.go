@@ -21,7 +21,9 @@ var _ scenario.Looped = (*stage)(nil)
 type loop struct {
 	plane   *plane
 	gate    *gate
-	store   string // its directory
+	store   string               // its directory
+	outside *outsideStore        // the store instead, if it is to fall silent or to be put back; else nil
+	known   []reparent.Operation // what was on record when it was read last
 	answers []string
 	crowd   *crowd // nil while nobody writes all the time
 }
@@ -83,9 +85,26 @@ func (s *stage) Loop(d time.Duration) (scenario.Course, error) {
 	if err != nil {
 		return scenario.Course{}, err
 	}
-	ops, err := s.loop.plane.recoveries()
-	slices.Reverse(ops) // the latest came first
+	ops, err := s.loop.recoveries()
 	return scenario.Course{Operations: ops, Findings: v.Findings, Refusal: v.Refusal, Obstacle: v.Obstacle, Answers: s.loop.answers}, err
+}
+
+// recoveries are the changes in their order. While the store is silent, they are those that were on record, and what was
+// begun since.
+func (l *loop) recoveries() ([]reparent.Operation, error) {
+	if l.outside == nil || !l.outside.silent {
+		ops, err := l.plane.recoveries()
+		slices.Reverse(ops) // the latest came first
+		l.known = ops
+		return ops, err
+	}
+	ops := slices.Clone(l.known)
+	for _, e := range l.plane.events() {
+		if e.Recovery != nil && !slices.ContainsFunc(ops, func(o reparent.Operation) bool { return o.ID == e.Recovery.ID }) {
+			ops = append(ops, *e.Recovery)
+		}
+	}
+	return ops, nil
 }
 
 // pass lets time go by, and the crowd write. It ends early when nothing has changed for so long that nothing will.
@@ -104,6 +123,9 @@ func (s *stage) pass(d time.Duration) error {
 		case <-tick.C:
 		case <-ctx.Done():
 			return s.ctx.Err()
+		}
+		if err := s.loop.outside.backUp(); err != nil {
+			return err
 		}
 		if now := s.loop.told(); now != seen {
 			seen, since = now, time.Now()
@@ -141,6 +163,12 @@ func (s *stage) startLoop() error {
 		return err
 	}
 	b := (&cluster{fleet: s.fleet, ruleset: s.rules, storeAt: dir}).blueprint()
+	if s.loop.outside != nil {
+		if err := s.loop.outside.start(); err != nil {
+			return err
+		}
+		b.StoreDir, b.Etcd = "", s.loop.outside.endpoints()
+	}
 	b.Timing.Grace = time.Second // who is slow is waited for, or the choice would depend on how busy the machine is
 	s.loop.store = dir
 	s.loop.plane, err = b.start(s.ctx, func(f orchestrator.Fleet) orchestrator.Fleet {
@@ -161,7 +189,7 @@ func (l *loop) close(s *stage) error {
 	if l.crowd != nil {
 		l.crowd.close()
 	}
-	return s.endLoop()
+	return errors.Join(s.endLoop(), l.outside.end())
 }
 
 // endLoop stops the control plane, if one runs.
