@@ -120,7 +120,18 @@ func (op Operation) pick(in Intent) (candidacy, *Obstacle) {
 		}
 		history = history.Union(o.Position().Intersect(openTo(history, primary)))
 	}
-	return view.elect(choice{history: history, clean: topology.Servers(clean...), follow: topology.Servers(clean...), why: "the history that counts is the primary's"})
+	c := choice{history: history, clean: topology.Servers(clean...), why: "the history that counts is the primary's"}
+	c.follow = c.clean.Where(func(a topology.Address) bool { return a == op.From || follows(in.Snapshot.Server(a), op.From) })
+	winner, obstacle := view.elect(c)
+	c.follow = c.clean // once the new primary has all that it needs, the others may come too
+	winner.followers = view.followersOf(winner.address, c)
+	return winner, obstacle
+}
+
+// follows tells whether a server has a primary for its source, and receives from it or tries to. Whether one that does not
+// can be made to follow anybody in time is not known: a command to it may hang, and what it holds may not show yet.
+func follows(o topology.Observation, primary topology.Address) bool {
+	return o.OK() && o.Replication != nil && o.Replication.Source == primary && o.Replication.Receiver != topology.ThreadOff
 }
 
 // notReplicating says why a member is no candidate of a planned change: it has to follow the primary now.
@@ -170,16 +181,16 @@ func openTo(history gtid.Set, primary topology.Observation) gtid.Set {
 // preparable are the followers that may attach to the candidate while the old primary still leads: it
 // must keep as many ackers as it needs, the candidate among them.
 func (op Operation) preparable(in Intent) topology.ServerSet {
-	follows := func(a topology.Address) bool {
+	receives := func(a topology.Address) bool {
 		o := in.Snapshot.Server(a)
-		return o.OK() && o.Replication != nil && o.Replication.Source == op.From && o.Replication.Receiver == topology.ThreadOn
+		return follows(o, op.From) && o.Replication.Receiver == topology.ThreadOn
 	}
 	acking := op.Ruleset.Ackers(op.From).Where(func(a topology.Address) bool {
-		return follows(a) && in.Snapshot.Server(a).SemiSync.ReplicaEnabled
+		return receives(a) && in.Snapshot.Server(a).SemiSync.ReplicaEnabled
 	})
 	spare := acking.Len() - op.Ruleset.AcksNeeded(op.From)
 	var taken []topology.Address
-	for _, a := range op.Followers.And(op.Ruleset.Ackers(op.To)).Where(follows).List() {
+	for _, a := range op.Followers.And(op.Ruleset.Ackers(op.To)).Where(receives).List() {
 		if len(taken) == op.Ruleset.AcksNeeded(op.To) || (acking.Has(a) && spare <= 0) {
 			continue
 		}

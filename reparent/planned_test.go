@@ -50,6 +50,12 @@ func TestWhatStandsAgainstAPlannedChangeIsFoundBeforeAnythingIsTouched(t *testin
 		{"it is errant", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, B:1", "B") }, "B", "no_candidate"},
 		{"it was read later than the primary and holds more", func(b *topologytest.Builder) { b.Positions("A:1-120, t1", "B") }, "B", ""},
 		{"its receiver is stopped", func(b *topologytest.Builder) { b.Stopped("B") }, "B", "no_candidate"},
+		{"an acker that it needs replicates from somebody else", func(b *topologytest.Builder) {
+			b.Acks(2).Replication("C", func(r *topology.Replication) { r.Source = "X" })
+		}, "B", "no_candidate"},
+		{"an acker that it needs does not receive", func(b *topologytest.Builder) { b.Acks(2).Stopped("C") }, "B", "no_candidate"},
+		{"an acker that it needs is connecting", func(b *topologytest.Builder) { b.Acks(2).Connecting(2003, "C") }, "B", ""},
+		{"one that it can do without does not receive", func(b *topologytest.Builder) { b.Stopped("C") }, "B", ""},
 		{"a later term is unsettled", func(b *topologytest.Builder) { b.Term(1, "A", "A:1-10").Intent(2, "C", "A:1-100, t1") }, "B", "unsettled"},
 		{"a server knows of a later term that is not on record", func(b *topologytest.Builder) { b.Positions("A:1-100, t1, t3", "C") }, "B", "unknown_marker"},
 		{"a server has received the marker of a later term that is not on record", func(b *topologytest.Builder) { b.Received("C", "t3") }, "B", "unknown_marker"},
