@@ -237,16 +237,16 @@ func (p *person) rebuild(e *elector) {
 	}
 	for _, m := range v.Ruleset.Members {
 		s := w.hosts.at(m.Address)
-		if m.Address == leader || s == nil || s.state != processUp || !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) && !astray(v.Findings, s) {
+		if m.Address == leader || s == nil || s.state != processUp {
 			delete(p.since, m.Address)
 			continue
 		}
-		if v.Primary == "" && astray(v.Findings, s) { // before it is adopted, nobody but a person attaches anything
-			w.tell("operator", "attaches %s to %s", s.address, donor.address)
-			w.byHand(s, s.attach(donor.address))
-			continue
-		}
 		if !wantsRebuilding(v.Roles[m.Address], v.Findings, m.Address) {
+			delete(p.since, m.Address)
+			if v.Primary == "" && astray(v.Findings, s) { // before it is adopted, nobody but a person attaches anything
+				w.tell("operator", "attaches %s to %s", s.address, donor.address)
+				w.byHand(s, s.attach(donor.address))
+			}
 			continue
 		}
 		since, known := p.since[m.Address]

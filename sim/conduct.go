@@ -15,15 +15,15 @@ import (
 // conduct holds how electors behave against what they may do, whether or not anybody comes to harm by it.
 type conduct struct {
 	world     *world
-	lapsed    map[*process]time.Duration // since when an elector has been sending without a lock
-	cancelled map[int64]bool             // rows that a later term's marker left out
-	terms     map[uint32]string          // hashes of the decisions that were acknowledged
-	decided   map[uint32]string          // and of all whose markers were written
-	markers   []gtid.GTID                // and their markers
-	before    stirrings                  // what had happened at the last event
-	calm      time.Duration              // since when nothing has happened to servers, network and store
-	begun     map[string]stirrings       // what had happened when an operation began
-	poisoned  time.Duration              // since when the established primary has been poisoned for nothing; 0 when it is not
+	lapsed    map[*process]time.Duration    // since when an elector has been sending without a lock
+	cancelled map[int64]bool                // rows that a later term's marker left out
+	terms     map[uint32]string             // hashes of the decisions that were acknowledged
+	decided   map[uint32]*topology.Decision // all whose markers were written
+	markers   []gtid.GTID                   // and their markers
+	before    stirrings                     // what had happened at the last event
+	calm      time.Duration                 // since when nothing has happened to servers, network and store
+	begun     map[string]stirrings          // what had happened when an operation began
+	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
 }
 
 // stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
@@ -31,7 +31,7 @@ type stirrings struct{ faults, mended int }
 
 func newConduct(w *world) *conduct {
 	c := &conduct{
-		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, decided: map[uint32]string{}, begun: map[string]stirrings{},
+		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
 	}
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
@@ -371,12 +371,29 @@ func closes(op reparent.Operation, a topology.Address) bool {
 }
 
 // deciding claims that no two decisions are written under one term, whether or not anybody acknowledges them: each may
-// wait where nobody sees it.
+// wait where nobody sees it. After the store forgot, nobody can know of one that no running server has anything of.
 func (c *conduct) deciding(s *server, d *topology.Decision) {
-	if hash, known := c.decided[d.Term]; known && hash != d.Hash {
+	before, known := c.decided[d.Term]
+	c.decided[d.Term] = d
+	switch {
+	case !known || before.Hash == d.Hash:
+	case c.forgot() && !slices.ContainsFunc(c.world.hosts.all, func(x *server) bool { return c.tellsOf(x, before, d) }):
+		delete(c.terms, d.Term)
+	default:
 		c.world.violated(LeaseObeyed, "%s writes a second decision of term %d", s.address, d.Term)
 	}
-	c.decided[d.Term] = d.Hash
+}
+
+// tellsOf tells whether a server shows a decision, or a session in which it may wait, to whoever decides again.
+func (c *conduct) tellsOf(x *server, before, again *topology.Decision) bool {
+	if x.state != processUp {
+		return false
+	}
+	return x.position().Has(before.Marker().GTID()) || slices.ContainsFunc(x.guests, func(g *guest) bool {
+		return g.says.term == before.Term && !slices.ContainsFunc(c.world.electors, func(e *elector) bool {
+			return e.name == again.Elector && e.fleet.incarnation == g.says.process
+		})
+	})
 }
 
 // marked takes in that a term's marker was acknowledged. Two decisions never share a term, no earlier term comes later,

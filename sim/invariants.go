@@ -151,7 +151,13 @@ func (j *judge) fellBack(a topology.Address) bool {
 // one claims that one server completes writes in a term, and none of an earlier term once a later one has. What a later
 // leader has taken over may complete late: its acknowledgements were on their way when those who sent them were frozen.
 func (j *judge) one(done completedWrite) {
-	if done.term < done.latest && !j.unfenced {
+	// Where commits need no acknowledgement, a primary that is out of reach is only known from the record, and goes on when
+	// that was lost: the servers that are left have nothing of it.
+	unstopped := j.unfenced || j.fewest == 0 && j.conduct.forgot()
+	if leads, marked := j.established[done.term]; unstopped && marked && leads.to.address != done.server {
+		return // it goes on under its own term, and has merely received the marker of a later one
+	}
+	if done.term < done.latest && !unstopped {
 		if later, marked := j.established[done.latest]; marked && later.holds(done.gtid) {
 			return
 		}
