@@ -18,6 +18,9 @@ import (
 
 const waits = "SELECT COUNT(*) FROM performance_schema.threads WHERE name = 'thread/sql/one_connection' AND processlist_state LIKE 'Waiting for semi-sync ACK%'"
 
+// locked counts the sessions that wait for a lock on a row.
+const locked = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+
 func TestFactsAboutCommitsThatWait(t *testing.T) {
 	f := threeServers(t)
 
@@ -136,6 +139,54 @@ func TestFactsAboutCommitsThatWait(t *testing.T) {
 		}
 		if !f.has(0, id) || f.has(1, id) {
 			f.Error("expected the row on the primary alone")
+		}
+	})
+
+	f.fact("E24: it keeps its row locked: who writes the row again waits, and gives up with 1205", func(f *trio) {
+		f.stopAckers()
+		id, _ := f.writeAndWait(0)
+		_, again := f.background(0, fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = 1; INSERT INTO app.rows VALUES (%d)", id))
+		if err := <-again; errno(err) != 1205 {
+			f.Errorf("it ended with %v; expected 1205, lock wait timeout", err)
+		}
+		f.stays(0, "1", waits)
+	})
+
+	f.fact("E24: once it is complete, who waits for its row hears 1062", func(f *trio) {
+		f.stopAckers()
+		id, ended := f.writeAndWait(0)
+		_, again := f.background(0, fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", id))
+		f.eventually(0, "1", locked)
+		f.startAckers()
+		if err := <-ended; err != nil {
+			f.Errorf("the client heard %v", err)
+		}
+		if err := <-again; errno(err) != 1062 {
+			f.Errorf("who wrote it again heard %v; expected 1062, duplicate entry", err)
+		}
+	})
+
+	f.fact("E24: KILL and offline_mode end the wait for the row, and super_read_only waits for it", func(f *trio) {
+		f.stopAckers()
+		id, _ := f.writeAndWait(0)
+		insert := fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", id)
+		session, again := f.background(0, insert)
+		f.eventually(0, "1", locked)
+		closing, closed := f.background(0, "SET GLOBAL super_read_only = ON")
+		f.eventually(0, "Waiting for global read lock", "SELECT processlist_state FROM performance_schema.threads WHERE processlist_id = ?", closing)
+		f.exec(0, "KILL QUERY "+session)
+		if err := <-again; errno(err) != 1317 {
+			f.Errorf("it ended with %v; expected 1317, interrupted", err)
+		}
+		f.exec(0, "KILL QUERY "+closing)
+		<-closed
+		app := f.app(0)
+		ended := make(chan error, 1)
+		go func() { _, err := app.ExecContext(f.Context(), insert); ended <- err }()
+		f.eventually(0, "1", locked)
+		f.exec(0, "SET GLOBAL offline_mode = ON")
+		if err := <-ended; err == nil || errno(err) == 1062 {
+			f.Errorf("the client heard %v; expected that it is cut off", err)
 		}
 	})
 

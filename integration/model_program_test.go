@@ -168,13 +168,14 @@ var prologue = []action{
 // author draws programs.
 type author struct {
 	*rand.Rand
-	term uint32 // the highest that was used
-	acts []action
+	again *rand.Rand // who writes a row again: by itself, so that seeds that have shown something keep their programs
+	term  uint32     // the highest that was used
+	acts  []action
 }
 
 // programOf draws the program of a seed.
 func programOf(seed uint64) modelProgram {
-	w := &author{Rand: rand.New(rand.NewPCG(seed, 0x6d6f64656c)), term: 1}
+	w := &author{Rand: rand.New(rand.NewPCG(seed, 0x6d6f64656c)), again: rand.New(rand.NewPCG(seed, 0x616761696e)), term: 1}
 	p := modelProgram{seed: seed}
 	for i := range p.boots {
 		p.boots[i] = bootSettings{readOnly: w.chance(0.7), skipReplicaStart: w.chance(0.5), recovery: w.chance(0.3)}
@@ -416,6 +417,9 @@ func (w *author) stranded() {
 	w.add(stopReceiver, 2)
 	for range 1 + w.IntN(2) {
 		w.add(clientWrites, 0)
+	}
+	if w.again.Float64() < 0.4 {
+		w.add(clientRepeats, 0)
 	}
 	for range 1 + w.IntN(2) {
 		a := action{server: 0, acks: 1 + w.IntN(3)}

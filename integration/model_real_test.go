@@ -215,7 +215,8 @@ func (r *realServers) play(a action, commands []reparent.Command, row int64, inO
 		return r.elector(a.elector).Do(r.ctx, orchestrator.Batch{Commands: commands}), nil
 	case clientWrites, clientRepeats:
 		app := r.fleet.Users.App
-		dsn := fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true", app.Name, app.Password, on.Address())
+		// The model's time passes far faster, so that no wait for a row is to end by itself.
+		dsn := fmt.Sprintf("%s:%s@tcp(%s)/?interpolateParams=true&innodb_lock_wait_timeout=100000", app.Name, app.Password, on.Address())
 		return nil, r.send(on, dsn, fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", row))
 	case rootWrites:
 		return nil, r.send(on, on.AdminDSN(), fmt.Sprintf("INSERT INTO app.rows VALUES (%d)", row))
@@ -427,6 +428,8 @@ func (c *sentStatement) rests() (bool, error) {
 		return false, err
 	}
 	switch state := seen[0]; {
+	case seen[2] != "0": // a row's lock
+		return true, nil
 	case state == "waiting for handler commit":
 		end, err := c.on.logEnd(context.Background())
 		return end != c.logged, err
@@ -436,10 +439,11 @@ func (c *sentStatement) rests() (bool, error) {
 	return c.ofChannel && seen[1] != "0", nil
 }
 
-// sessionState is what a session does, and how many others stop a replication thread, which holds up all that has to do
-// with the channel.
-const sessionState = `SELECT processlist_state, (SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state = 'Killing replica')
-	FROM performance_schema.threads WHERE processlist_id = ?`
+// sessionState is what a session does, how many others stop a replication thread, which holds up all that has to do with
+// the channel, and whether it waits for a row.
+const sessionState = `SELECT processlist_state, (SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state = 'Killing replica'),
+	(SELECT COUNT(*) FROM performance_schema.data_lock_waits w WHERE w.requesting_thread_id = t.thread_id)
+	FROM performance_schema.threads t WHERE processlist_id = ?`
 
 // told is what was heard, in the words of sim.Told.
 func (c *sentStatement) told() string {
@@ -452,8 +456,8 @@ func (c *sentStatement) told() string {
 	switch {
 	case c.err == nil:
 		return "OK"
-	case is && answer.Number == 1053: // the server says goodbye; whether it does or just closes the connection is chance
-		return "connection lost"
+	case is && (answer.Number == 1053 || answer.Number == 3032 && c.session != 0):
+		return "connection lost" // whether the server says goodbye or just closes the connection is chance
 	case is:
 		return fmt.Sprintf("error %d", answer.Number)
 	case errors.Is(c.err, syscall.ECONNREFUSED), errors.Is(c.err, syscall.ENOENT):

@@ -39,7 +39,7 @@ func NewModel(seed uint64, servers []ModelServer) *Model {
 	m := &Model{clock: c, network: n, hosts: newHosts(c, n), desk: n.join("desk")}
 	for _, server := range servers {
 		o := healthyOptions()
-		o.SemiSyncReplica, o.SkipReplicaStart, o.NoJournal = true, false, true
+		o.SemiSyncReplica, o.SkipReplicaStart, o.NoJournal, o.LockWait = true, false, true, forEver
 		s := m.hosts.add(server.Address, o)
 		s.uuid, s.serverID = server.UUID, server.ServerID
 		s.options.SuperReadOnly, s.options.SkipReplicaStart, s.options.RelayLogRecovery =

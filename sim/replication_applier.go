@@ -15,6 +15,7 @@ type applier struct {
 	due     func() // the end of the time that they take
 	errno   int
 	stopped []func() // STOP REPLICA SQL_THREAD that waits for the end of a transaction
+	lock    *rowWait // for a row; nil while it waits for none
 	newest  time.Duration
 	ails    ailments
 }
@@ -49,6 +50,9 @@ func (s *server) stopApplier(on *guest, done func(error)) {
 		return
 	}
 	a := &s.channel.applier
+	if a.lock != nil {
+		s.endRowWait(a.lock, errQueryInterrupted)
+	}
 	if a.busy && a.on && !a.ails.blocked {
 		on.doing = stopping
 		a.stopped = append(a.stopped, func() { done(nil) })
@@ -162,9 +166,12 @@ func (a *applier) commit(t *transaction) bool {
 	switch {
 	case len(s.commits) > 0 && s.waits(t.gtid):
 		s.awaited = append(s.awaited, &awaited{set: gtid.Of(t.gtid), done: func(error) { a.apply() }})
+	case s.locked(t):
+		a.lock = s.awaitRow(t.row, a.gotNoLock)
 	case s.semi.source && s.semi.active || len(s.commits) > 0:
-		s.inFlight++
-		s.flush(&commit{transaction: t, applied: true, done: func(error) { a.advance(t); a.apply() }})
+		c := &commit{transaction: t, applied: true, done: func(error) { a.advance(t); a.apply() }}
+		s.enlist(c)
+		s.flush(c)
 	default:
 		s.log.entries = append(s.log.entries, t)
 		s.unacknowledged()
@@ -175,6 +182,18 @@ func (a *applier) commit(t *transaction) bool {
 		return true
 	}
 	return false
+}
+
+// gotNoLock is the end of a wait for a row: another transaction has inserted it, or somebody stops the applier. It tries
+// so often when it has waited too long that the limit of one try says nothing.
+func (a *applier) gotNoLock(err error) {
+	a.lock = nil
+	if errnoOf(err) == errDuplicateRow {
+		a.fail(int(errDuplicateRow))
+		return
+	}
+	a.on = false
+	a.rest()
 }
 
 // advance is the end of a transaction.

@@ -53,6 +53,7 @@ type transaction struct {
 	size       time.Duration      // how long it takes to apply on top of the usual
 	twin       *transaction       // another one that writes the same row
 	registered bool               // its row is known
+	cancelled  bool               // a later term's marker left it out
 }
 
 // options are what a server's option file says: they hold from its start on, unless something else is persisted.
@@ -65,6 +66,7 @@ type options struct {
 	SemiSyncReplica  bool
 	Acks             int
 	Timeout          time.Duration // of semi-sync; topology.TimeoutInfinite and more is for ever
+	LockWait         time.Duration // innodb_lock_wait_timeout
 	NoJournal        bool          // the table _primacy.journal does not exist yet
 
 	Version     string
@@ -81,7 +83,7 @@ type options struct {
 func healthyOptions() options {
 	return options{
 		SuperReadOnly: true, SkipReplicaStart: true, Acks: 1, Timeout: timeoutMax, Version: "9.7.4",
-		NetTimeout: 4 * time.Second, RetryPeriod: time.Second, Heartbeat: 500 * time.Millisecond,
+		LockWait: innodbLockWait, NetTimeout: 4 * time.Second, RetryPeriod: time.Second, Heartbeat: 500 * time.Millisecond,
 	}
 }
 
@@ -129,6 +131,8 @@ type server struct {
 	nextNumber                       int64       // lowest number of our own that may be free
 	closings                         []*closing  // SET super_read_only, while it waits
 	blocked                          []*blocked  // writes that wait for the global read lock
+	inserting                        []*commit   // those under way that insert a row
+	rowWaits                         []*rowWait
 	guests                           []*guest
 	nextGuest                        int64
 	knocking                         []*wire // that a frozen process has not let in

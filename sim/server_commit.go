@@ -68,8 +68,9 @@ func (s *server) errant(row int64, force bool) (*transaction, error) {
 		return nil, errReadOnlyOption
 	}
 	t := &transaction{row: row, origin: s.serverID, committed: s.wall()}
-	s.inFlight++
-	s.flush(&commit{transaction: t, done: func(error) {}})
+	c := &commit{transaction: t, done: func(error) {}}
+	s.enlist(c)
+	s.flush(c)
 	return t, nil
 }
 
@@ -91,6 +92,10 @@ func (s *server) execute(on *guest, t *transaction, done func(error)) {
 	default:
 		if err := s.conflict(t); err != nil {
 			done(err)
+			return
+		}
+		if s.locked(t) {
+			s.awaitRowOf(on, t.row, done)
 			return
 		}
 		t.origin, t.committed = s.serverID, s.wall()
@@ -118,7 +123,7 @@ func (s *server) conflict(t *transaction) error {
 
 // enter begins a commit: from here on nothing ends it but the end of the process.
 func (s *server) enter(c *commit) {
-	s.inFlight++
+	s.enlist(c)
 	c.since = s.clock.now
 	if c.guest != nil {
 		c.guest.doing, c.guest.commit = committing, c
@@ -213,7 +218,6 @@ func (s *server) await(c *commit) {
 // complete commits in the engine, after which everybody sees it, and tells the client.
 func (s *server) complete(c *commit, acks int) {
 	s.engine(c.transaction)
-	s.inFlight--
 	if c.decision != nil {
 		s.marking = slices.DeleteFunc(s.marking, func(g gtid.GTID) bool { return g == c.gtid })
 	}
@@ -224,6 +228,7 @@ func (s *server) complete(c *commit, acks int) {
 		c.guest.commit = nil
 	}
 	c.done(nil)
+	s.strike(c)
 	s.executedMore()
 }
 

@@ -130,6 +130,7 @@ func (s *server) end() {
 	}
 	s.knocking = nil
 	s.waiting, s.commits, s.closings, s.blocked, s.guests, s.turn = nil, nil, nil, nil, nil, channelTurn{}
+	s.inserting, s.rowWaits = nil, nil
 	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight, s.together = nil, nil, nil, nil, nil, 0, 0
 	s.hosts.sourceChanged(s)
 }
@@ -142,6 +143,7 @@ func (s *server) shutDown() {
 		return
 	}
 	s.tell("shut down", nil)
+	s.rowWaits = nil // sessions are told to end first, and these can
 	s.fallBack()
 	s.end()
 }

@@ -431,8 +431,9 @@ func (s *Stage) Enter(on topology.Address, g gtid.GTID) (gtid.GTID, error) {
 		return g, fmt.Errorf("%s is down", on)
 	}
 	t := &transaction{gtid: g, origin: x.serverID, committed: x.wall()}
-	x.inFlight++
-	x.flush(&commit{transaction: t, done: func(error) {}})
+	c := &commit{transaction: t, done: func(error) {}}
+	x.enlist(c)
+	x.flush(c)
 	return t.gtid, nil
 }
 
