@@ -26,6 +26,7 @@ type client struct {
 	wire    *wire
 	rows    int64
 	base    int64
+	again   bool // the last row is written once more
 }
 
 // patienceOfClients is how long a client waits for an answer before it gives up and connects again.
@@ -47,11 +48,14 @@ func (c *client) work() {
 		if !c.connected() {
 			continue
 		}
-		c.rows++
+		if !c.again {
+			c.rows++
+		}
 		row := c.base + c.rows
 		w.report.Writes++
 		began := w.clock.now
 		err, heard := c.ask(func(on *guest, done func(error)) { on.server.write(on, row, done) })
+		c.again = (!heard || err != nil && !errors.Is(err, errDuplicateRow)) && c.chance.IntN(2) == 0
 		switch {
 		case !heard:
 			w.tell(c.name, "row %d on %s: no answer in %s", c.rows, c.server, w.clock.now-began)
@@ -60,6 +64,9 @@ func (c *client) work() {
 			w.report.Answered++
 			w.judge.told(c, row)
 			c.read()
+		case errors.Is(err, errDuplicateRow): // it is there since an earlier attempt, as a reader would see
+			w.tell(c.name, "row %d on %s is there already", c.rows, c.server)
+			w.judge.seen(w.hosts.at(c.server), row)
 		default:
 			w.tell(c.name, "row %d on %s: %v", c.rows, c.server, err)
 			c.hangUp()
@@ -67,10 +74,11 @@ func (c *client) work() {
 	}
 }
 
-// read looks at the newest row of any client that is visible where this one is connected.
+// read looks for one of the latest rows of any client, which may have heard nothing of it.
 func (c *client) read() {
 	w := c.world
-	row := w.judge.newest(c.chance)
+	writer := w.clients[c.chance.IntN(len(w.clients))]
+	row := writer.base + max(1, writer.rows-c.chance.Int64N(3))
 	visible := false
 	err, heard := c.ask(func(on *guest, done func(error)) {
 		visible = on.server.hasRow(row) && !on.server.readOnly
@@ -83,7 +91,7 @@ func (c *client) read() {
 	case !heard || err != nil:
 		c.hangUp()
 	case visible:
-		w.judge.seen(c, row)
+		w.judge.seen(w.hosts.at(c.server), row)
 	}
 }
 

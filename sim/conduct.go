@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 type conduct struct {
 	world     *world
 	lapsed    map[*process]time.Duration    // since when an elector has been sending without a lock
-	cancelled map[int64]bool                // rows that a later term's marker left out
+	cancelled []*transaction                // clients' rows that a later term's marker left out
 	terms     map[uint32]string             // hashes of the decisions that were acknowledged
 	decided   map[uint32]*topology.Decision // all whose markers were written
 	markers   []gtid.GTID                   // and their markers
@@ -31,7 +30,7 @@ type stirrings struct{ faults, mended int }
 
 func newConduct(w *world) *conduct {
 	c := &conduct{
-		world: w, lapsed: map[*process]time.Duration{}, cancelled: map[int64]bool{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
+		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
 	}
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
@@ -440,10 +439,11 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	}
 }
 
-// cancel notes a client's row that a new leader does not have.
+// cancel notes a client's row that a new leader does not have. Under another name the client may write it again.
 func (c *conduct) cancel(has gtid.Set, t *transaction) {
-	if t.row > 0 && t.row < spareRows && !has.Has(t.gtid) {
-		c.cancelled[t.row] = true
+	if t.row > 0 && t.row < spareRows && !t.cancelled && !has.Has(t.gtid) {
+		t.cancelled = true
+		c.cancelled = append(c.cancelled, t)
 	}
 }
 
@@ -461,29 +461,12 @@ func (c *conduct) atTheEnd(p *server, members []*server) {
 
 // goneForGood claims that no cancelled row is back.
 func (c *conduct) goneForGood(p *server) {
-	for _, row := range slices.Sorted(maps.Keys(c.cancelled)) {
-		if c.isBack(row, p) {
-			c.world.violated(EverywhereOrGone, "row %d was cancelled by a later term and is back at the end", row&0xffffffff)
+	for _, t := range c.cancelled {
+		if p.under(t.gtid) == t {
+			c.world.violated(EverywhereOrGone, "row %d (%s) was cancelled by a later term and is back at the end", t.row&0xffffffff, t.gtid)
 			return
 		}
 	}
-}
-
-// isBack tells whether a server shows a cancelled row. Its number may have been used again since, by a server that was
-// rebuilt without it; then it says nothing.
-func (c *conduct) isBack(row int64, p *server) bool {
-	if !p.hasRow(row) {
-		return false
-	}
-	cancelled := c.world.hosts.rows[row].gtid
-	for other, last := range c.world.hosts.rows {
-		for t := last; t != nil; t = t.twin {
-			if other != row && t.gtid == cancelled {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 func sameDecisions(a, b []*topology.Decision) bool {

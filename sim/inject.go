@@ -284,7 +284,7 @@ func (w *world) mayLose(s *server) bool {
 	if lost >= w.judge.fewest {
 		return false
 	}
-	w.damaged = append(w.damaged, damage{s, w.judge.promised.all()})
+	w.damaged = append(w.damaged, damage{s, w.judge.durable.all()})
 	return true
 }
 

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -16,10 +15,10 @@ import (
 type judge struct {
 	world *world
 
-	completions map[int64]completedWrite // by row: what a server completed for a client
-	promised    history                  // answered with OK, and durable by the policy: must never be lost
-	last        [2]int64                 // rows that were answered lately
-	read        []int64                  // rows that a reader of an open primary saw
+	completions map[writtenRow]completedWrite // what a server completed for a client, last
+	promised    history                       // answered with OK, and durable by the policy: must never be lost
+	durable     history                       // completed with the acknowledgements that are wanted: readers may have seen it
+	read        []int64                       // rows that a reader of an open primary saw
 	readOf      map[int64]bool
 	answeredAt  time.Duration // when a promised write was answered last
 
@@ -43,6 +42,12 @@ type judge struct {
 	acknowledges time.Duration     // when an operator last lifted a window; negative for never
 	forgotten    time.Duration     // when the store last lost what it knew; negative for never
 	conduct      *conduct
+}
+
+// writtenRow is a row on the server to which it was written. A client that has heard nothing may write it to several.
+type writtenRow struct {
+	row    int64
+	server int // in hosts.all
 }
 
 // completedWrite is a client's commit at the moment at which its server completed it.
@@ -69,7 +74,7 @@ func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: make(map[int64]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
+		world: w, completions: make(map[writtenRow]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
 		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset), unfenced: w.ruleset.Policy.AllowUnfenced,
 	}
 	w.hosts.completed, j.conduct = j.completed, newConduct(w)
@@ -101,7 +106,10 @@ func (j *judge) completed(s *server, t *transaction, acks int) {
 	if t.row == 0 {
 		return
 	}
-	j.completions[t.row] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
+	if acks >= j.fewest {
+		j.durable.add(t.gtid)
+	}
+	j.completions[writtenRow{t.row, s.number}] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
 }
 
 // wanted is how many acknowledgements a marker needs to count: as many as its server waits for, and none where no policy
@@ -116,7 +124,7 @@ func (j *judge) wanted(s *server) int {
 // told takes in that a client heard OK.
 func (j *judge) told(c *client, row int64) {
 	w := j.world
-	done, known := j.completions[row]
+	done, known := j.completions[writtenRow{row, w.hosts.at(c.server).number}]
 	if !known {
 		w.violated(NothingLost, "%s was told OK for row %d, which no server completed", c.name, row)
 		return
@@ -138,7 +146,6 @@ func (j *judge) told(c *client, row int64) {
 		return
 	}
 	j.promised.add(done.gtid)
-	j.last[row&1] = row
 }
 
 // fellBack tells whether a server still answers without acknowledgements because its timeout was finite for a while: it
@@ -170,27 +177,30 @@ func (j *judge) one(done completedWrite) {
 	j.latest = max(j.latest, done.term)
 }
 
-// newest is a row that was answered lately.
-func (j *judge) newest(r *rand.Rand) int64 { return j.last[r.IntN(2)] }
-
-// seen takes in what a reader of an open server saw.
-func (j *judge) seen(_ *client, row int64) {
-	if row != 0 && !j.readOf[row] {
-		j.readOf[row] = true
-		j.read = append(j.read, row)
+// seen takes in what a reader of an open server saw. What the server itself completed without the acknowledgements that
+// are wanted is nobody's promise, nor is what is seen where somebody opened a server by hand, or under a policy that may
+// lose it.
+func (j *judge) seen(on *server, row int64) {
+	done, known := j.completions[writtenRow{row, on.number}]
+	if j.fewest == 0 || j.unfenced || j.readOf[row] || known && done.acks < j.fewest || slices.Contains(j.opened, on.address) {
+		return
 	}
+	j.readOf[row] = true
+	j.read = append(j.read, row)
 }
 
 // unseen claims that an open server shows whatever was promised before: in its own term, or under an earlier one than that
 // it leads under.
 func (j *judge) unseen(s *server, row int64) {
-	done, known := j.completions[row]
-	if !known || s.readOnly || s.offline || slices.Contains(j.opened, s.address) {
+	if s.readOnly || s.offline || slices.Contains(j.opened, s.address) {
 		return
 	}
-	if done.term < s.done.term || done.uuid == s.uuid {
-		j.world.violated(NoVanishingRead, "row %d was answered under term %d, and %s, open under term %d, does not show it",
-			row&0xffffffff, done.term, s.address, s.done.term)
+	for by := range j.world.hosts.all {
+		done, known := j.completions[writtenRow{row, by}]
+		if known && j.promised.has(done.gtid) && (done.term < s.done.term || done.uuid == s.uuid) {
+			j.world.violated(NoVanishingRead, "row %d was answered under term %d, and %s, open under term %d, does not show it",
+				row&0xffffffff, done.term, s.address, s.done.term)
+		}
 	}
 }
 
