@@ -147,7 +147,7 @@ func (w *world) struck(f Fault) *elector {
 // harm is what befalls one server. It is false when the fault means nothing there now, or would destroy more copies than
 // the policy promises to survive.
 func (w *world) harm(f Fault, s *server) bool {
-	if s.state != processUp {
+	if !s.suffers(f.Kind) {
 		return false
 	}
 	w.tell("fault", "%s on %s for %s", f.Kind, s.address, f.For)
@@ -228,6 +228,16 @@ func (w *world) harm(f Fault, s *server) bool {
 		w.byHand(s, func(on *guest, done func(error)) { s.closeForWrites(on, time.Minute, done) })
 	}
 	return true
+}
+
+// suffers tells whether a fault means anything to a server as it is. What is frozen, or about to start, can die as well as
+// what runs.
+func (s *server) suffers(k Kind) bool {
+	switch k {
+	case Crash, HostDown, Wipe, DiskStall, DiskFull:
+		return s.state != processDead
+	}
+	return s.state == processUp
 }
 
 // spareRows is where the rows begin that no client writes.

@@ -152,14 +152,14 @@ func (s *server) hangsOnItsWayOut() bool {
 	return len(s.commits) > 0 && s.semiSyncClients() < s.semi.acks-1
 }
 
-// boot starts a dead process. It takes a second or two until it serves; commits that nobody acknowledged are complete
+// boot starts a dead process. It takes a second or two until it serves, or until its disk works; commits that nobody acknowledged are complete
 // then, for they were in the binary log.
 func (s *server) boot() {
 	if s.state != processDead || s.hosts.network.off[s.place] {
 		return
 	}
 	s.state = processBooting
-	s.later(s.clock.between(800*time.Millisecond, 1600*time.Millisecond), s.recovered)
+	s.later(s.clock.between(800*time.Millisecond, 1600*time.Millisecond), func() { s.onceWritten(s.recovered) })
 }
 
 func (s *server) recovered() {
@@ -247,7 +247,9 @@ func (s *server) clone(donor topology.Address, sure func() bool, done func(error
 		done(errNoDonor)
 		return
 	}
-	s.later(s.clock.between(2*time.Second, 5*time.Second), copying)
+	life := s.life
+	read := func() { s.inTurnOnDisk(life, copying) }
+	s.later(s.clock.between(2*time.Second, 5*time.Second), func() { d.onceWritten(read) })
 }
 
 // reaches tells whether another server would answer this one.

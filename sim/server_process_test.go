@@ -102,3 +102,55 @@ func TestAHostWithoutPowerIsSilentAndRefusesWhenItIsBack(t *testing.T) {
 	f.a.powerOn()
 	f.eventually("refused", func() bool { return errors.Is(o.err, errConnRefused) })
 }
+
+func TestAServerDoesNotStartBeforeItsDiskWorks(t *testing.T) {
+	f := newTrio(t)
+	f.b.kill()
+	f.b.stallDisk()
+	f.b.boot()
+	f.stays("it starts", func() bool { return f.b.state == processBooting })
+	f.b.healDisk()
+	f.eventually("it serves", func() bool { return f.b.state == processUp })
+}
+
+func TestACloneWaitsForBothDisks(t *testing.T) {
+	for name, of := range map[string]func(f *trio) *server{
+		"its own":     func(f *trio) *server { return f.b },
+		"the donor's": func(f *trio) *server { return f.a },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newTrio(t)
+			stuck, cloned := of(f), false
+			f.b.clone(f.a.address, always, func(err error) { cloned = err == nil })
+			stuck.stallDisk()
+			f.pass(10 * time.Second)
+			f.check("nothing is copied yet", f.b.state == processUp && !cloned)
+			stuck.healDisk()
+			f.eventually("cloned", func() bool { return cloned })
+		})
+	}
+}
+
+func TestWhatIsFrozenOrStartsCanDieAndWhatIsDeadCannot(t *testing.T) {
+	w := newWorld(1, Options{})
+	s := w.hosts.all[2]
+	for _, k := range []Kind{Crash, HostDown, Wipe} {
+		for name, put := range map[string]func(){"frozen": s.freeze, "starting": func() { s.kill(); s.boot() }} {
+			put()
+			before := s.life
+			if !w.harm(Fault{Kind: k, For: time.Second}, s) || s.life == before || s.state != processDead {
+				t.Errorf("%s does not end a server that is %s", k, name)
+			}
+			if w.harm(Fault{Kind: k, For: time.Second}, s) {
+				t.Errorf("%s meets a server that is dead", k)
+			}
+			s.powerOn()
+			s.boot()
+			w.clock.runUntil(w.clock.now+3*time.Second, nil)
+		}
+	}
+	s.freeze()
+	if w.harm(Fault{Kind: Purge}, s) {
+		t.Error("a frozen server purged its logs")
+	}
+}
