@@ -424,7 +424,7 @@ func (c *sentStatement) rests() (bool, error) {
 	session := c.session
 	c.mu.Unlock()
 	seen, err := c.on.row(context.Background(), sessionState, session)
-	if err != nil {
+	if err != nil || seen[1] == "" { // it has not begun, or its end is on the way
 		return false, err
 	}
 	switch state := seen[0]; {
