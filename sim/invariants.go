@@ -77,7 +77,7 @@ func newJudge(w *world) *judge {
 		world: w, completions: make(map[writtenRow]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
 		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset), unfenced: w.ruleset.Policy.AllowUnfenced,
 	}
-	w.hosts.completed, j.conduct = j.completed, newConduct(w)
+	w.hosts.completed, w.hosts.opening, j.conduct = j.completed, j.opening, newConduct(w)
 	if w.options.Trace {
 		w.hosts.happened = func(s *server, what string, t *transaction) {
 			if t != nil {
@@ -131,6 +131,9 @@ func (j *judge) told(c *client, row int64) {
 	}
 	if w.options.Trace {
 		w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
+	}
+	if j.fewest == 0 {
+		j.answeredAt = w.clock.now
 	}
 	byHand := slices.Contains(j.opened, done.server)
 	if done.acks < j.fewest || byHand {
@@ -218,6 +221,13 @@ func (j *judge) marked(s *server, t *transaction) {
 	}
 	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
+	}
+}
+
+// opening claims that a server that is opened for writes holds all that was promised.
+func (j *judge) opening(s *server) {
+	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
+		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
 	}
 }
 
@@ -409,19 +419,65 @@ func (j *judge) joined(s, p *server) {
 	w := j.world
 	switch {
 	case s == p:
+		if why := w.amissLeading(p); why != "" {
+			w.violated(NothingLeftBehind, "%s at the end: %s", s.address, why)
+		}
 	case s.state != processUp:
 		w.violated(NothingLeftBehind, "%s does not run at the end", s.address)
 	case !s.executed().Equal(p.executed()):
 		extra, missing := s.executed().Subtract(p.executed()), p.executed().Subtract(s.executed())
 		w.violated(EverywhereOrGone, "at the end %s has [%s] that the primary %s lacks, and lacks [%s]: %s", s.address, extra, p.address, missing, w.state())
 	default:
-		if why := amiss(s, p); why != "" {
+		if why := w.amissFollowing(s, p); why != "" {
 			w.violated(NothingLeftBehind, "%s at the end: %s", s.address, why)
 		}
 	}
 }
 
-// amiss says what is wrong with a replica.
+// rules is the ruleset that Primacy goes by: the configured one, unless that may not follow the one before by itself.
+func (w *world) rules() topology.Ruleset {
+	if e := w.actor(); e != nil {
+		if r := e.view().Ruleset; r.Number > 0 {
+			return r
+		}
+	}
+	return w.ruleset
+}
+
+// amissLeading says what is wrong with a primary that takes writes.
+func (w *world) amissLeading(p *server) string {
+	needed := w.rules().AcksNeeded(p.address)
+	switch {
+	case p.channel != nil && p.channel.receiver.state != receiverOff:
+		return fmt.Sprintf("it leads, and receives from %s", p.channel.source)
+	case needed == 0:
+	case p.semi.acks >= topology.PoisonAcks:
+		return "it leads, and is poisoned"
+	case !p.semi.source || p.semi.timeout < topology.TimeoutInfinite || p.semi.acks < needed:
+		return fmt.Sprintf("it leads, and its commits do not wait for %d acknowledgements", needed)
+	}
+	return ""
+}
+
+// amissFollowing says what is wrong with a replica.
+func (w *world) amissFollowing(s, p *server) string {
+	if why := amiss(s, p); why != "" {
+		return why
+	}
+	rules := w.rules()
+	acker := rules.Ackers(p.address).Has(s.address)
+	switch {
+	case s.semi.source:
+		return "it is no primary, and the source side of semi-sync is on"
+	case acker && !s.channel.receiver.semi:
+		return "it does not acknowledge"
+	case !acker && s.channel.receiver.semi && rules.AcksNeeded(p.address) > 0:
+		return "it acknowledges, and must not"
+	}
+	return ""
+}
+
+// amiss says what is wrong with how a server follows.
 func amiss(s, p *server) string {
 	receiver, _ := s.receiver()
 	applier, _ := s.applier()
@@ -449,11 +505,11 @@ func (w *world) whole() bool {
 	}
 	v := e.view()
 	p := w.hosts.at(v.Primary)
-	if v.Running != nil || v.Primary == "" || p == nil || p.readOnly || p.offline || p.state != processUp {
+	if v.Running != nil || v.Primary == "" || p == nil || p.readOnly || p.offline || p.state != processUp || w.amissLeading(p) != "" {
 		return false
 	}
 	for _, s := range w.members() {
-		if s != p && (s.state != processUp || amiss(s, p) != "" || !p.executed().Union(p.position()).Contains(s.executed())) {
+		if s != p && (s.state != processUp || w.amissFollowing(s, p) != "" || !p.executed().Union(p.position()).Contains(s.executed())) {
 			return false
 		}
 	}

@@ -3,8 +3,11 @@ package sim
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
 )
 
 // breaks tells whether a world has broken a promise.
@@ -87,5 +90,100 @@ func TestWhoIsAnsweredIsToldOfTheServerThatItAsked(t *testing.T) {
 	w.judge.told(c, 7)
 	if len(w.report.Violations) > 0 || !w.judge.promised.has(gtid.GTID{UUID: second.uuid, Number: 1}) {
 		t.Errorf("%v", w.report.Violations)
+	}
+}
+
+func TestWithoutAcknowledgementsAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicyNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(1, Options{Cluster: &cluster})
+	s := w.hosts.all[0]
+	w.judge.opened = append(w.judge.opened, s.address)
+	w.judge.completed(s, &transaction{row: 7, gtid: gtid.GTID{UUID: s.uuid, Number: 1}}, 0)
+	w.clock.now = time.Second
+	w.judge.told(&client{world: w, name: "client", server: s.address}, 7)
+	if w.judge.answeredAt != time.Second || len(w.report.Violations) > 0 {
+		t.Errorf("answered at %s, %v", w.judge.answeredAt, w.report.Violations)
+	}
+}
+
+func TestAServerIsNotOpenedWithoutWhatWasPromised(t *testing.T) {
+	for name, held := range map[string]bool{"it holds all": true, "it lacks some": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{})
+			s := w.hosts.all[0]
+			promised := gtid.GTID{UUID: w.hosts.all[1].uuid, Number: 7}
+			w.judge.promised.add(promised)
+			if held {
+				s.done.add(promised)
+			}
+			w.hosts.opening(s)
+			if got := w.breaks(NothingLost); got == held {
+				t.Errorf("broken: %t", got)
+			}
+		})
+	}
+}
+
+func TestWhoeverIsOpenedByAnElectorIsHeldAgainstWhatWasPromised(t *testing.T) {
+	for _, verb := range []reparent.Verb{reparent.Open, reparent.Reopen} {
+		b := newBench(t, 3, 1)
+		f := b.elector("one")
+		b.yes(b.one(f, 2, b.candidate(f)))
+		var opened []*server
+		b.hosts.opening = func(s *server) { opened = append(opened, s) }
+		b.yes(b.one(f, 2, reparent.Command{Verb: verb, Server: "B", Acks: 1, Incarnation: b.at("B").incarnation}))
+		if !slices.Equal(opened, []*server{b.at("B")}) {
+			t.Errorf("%s: %d servers were looked at", verb, len(opened))
+		}
+	}
+}
+
+func TestWhatIsAmissAtTheEndIsSeen(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Ruleset.Members[2].Zone = cluster.Ruleset.Members[0].Zone // so that C must not acknowledge
+	for name, row := range map[string]struct {
+		spoil func(w *world)
+		want  string
+	}{
+		"nothing":                         {func(*world) {}, ""},
+		"a primary that follows":          {func(w *world) { w.hosts.all[0].follows("B", false) }, "A: it leads, and receives from B"},
+		"a poisoned primary":              {func(w *world) { w.hosts.all[0].setAcks(topology.PoisonAcks) }, "A: it leads, and is poisoned"},
+		"a finite timeout":                {func(w *world) { w.hosts.all[0].setTimeout(time.Second) }, "A: it leads, and its commits do not wait for 1 acknowledgements"},
+		"a primary without semi-sync":     {func(w *world) { w.hosts.all[0].semi.source = false }, "A: it leads, and its commits do not wait for 1 acknowledgements"},
+		"a replica with the source side":  {func(w *world) { w.hosts.all[1].enableSource() }, "B: it is no primary, and the source side of semi-sync is on"},
+		"an acker that does not":          {func(w *world) { w.hosts.all[1].channel.receiver.semi = false }, "B: it does not acknowledge"},
+		"somebody else who acknowledges":  {func(w *world) { w.hosts.all[2].channel.receiver.semi = true }, "C: it acknowledges, and must not"},
+		"a replica whose applier is off":  {func(w *world) { w.hosts.all[2].channel.applier.on = false }, "C: its applier is OFF"},
+		"a replica that is not closed":    {func(w *world) { w.hosts.all[2].setSuperReadOnlyOff() }, "C: it is no primary and not closed for writes"},
+		"a replica that went offline too": {func(w *world) { w.hosts.all[2].setOffline(true) }, "C: it is offline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}})
+			if w.adopt(); w.broken() {
+				t.Fatal(w.report.Violations)
+			}
+			w.clock.runUntil(w.clock.now+3*time.Second, nil)
+			row.spoil(w)
+			p := w.hosts.all[0]
+			var got string
+			for _, s := range w.members() {
+				why := w.amissLeading(s)
+				if s != p {
+					why = w.amissFollowing(s, p)
+				}
+				if why != "" {
+					got += string(s.address) + ": " + why
+				}
+			}
+			if got != row.want {
+				t.Errorf("%q; expected %q", got, row.want)
+			}
+		})
 	}
 }

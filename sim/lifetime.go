@@ -284,7 +284,7 @@ func (w *world) even() bool {
 			return false
 		}
 	}
-	return true
+	return w.amissLeading(p) == "" && !slices.ContainsFunc(all, func(s *server) bool { return s != p && w.amissFollowing(s, p) != "" })
 }
 
 // broken tells whether there is no point in going on.

@@ -153,6 +153,9 @@ func (a *act) openFor(ctx *patience, guards []guard) (topology.Observation, erro
 		return topology.Observation{}, err
 	}
 	openUp := func(s *server) error {
+		if s.hosts.opening != nil {
+			s.hosts.opening(s)
+		}
 		s.setReadOnlyOff()
 		s.setOffline(false)
 		return nil
