@@ -98,12 +98,13 @@ func TestABrokenLifetimeOfATestIsReportedWithItsOptions(t *testing.T) {
 
 // The race detector makes lifetimes ten times as slow, so most are run by `primacy simulate` in make test.
 func TestLifetimesKeepEveryPromise(t *testing.T) {
+	const seeds = 200 / thinned
 	changes, answered := 0, 0
-	for _, r := range inParallel(t, 200, seeded(Options{})) {
+	for _, r := range inParallel(t, seeds, seeded(Options{})) {
 		changes, answered = changes+r.Changes, answered+r.Answered
 	}
-	if changes < 50 || answered < 200*20 {
-		t.Errorf("%d changes of the primary and %d answered writes in 200 lifetimes: that is no life", changes, answered)
+	if changes < seeds/4 || answered < seeds*20 {
+		t.Errorf("%d changes of the primary and %d answered writes in %d lifetimes: that is no life", changes, answered, seeds)
 	}
 }
 
@@ -141,7 +142,7 @@ func TestTracingChangesNothing(t *testing.T) {
 // TestTheSameSeedIsTheSameLife compares all that is told of a lifetime, word by word: a digest alone knows when things
 // happened and not what.
 func TestTheSameSeedIsTheSameLife(t *testing.T) {
-	const seeds = 50
+	const seeds = 50 / thinned
 	live := seeded(Options{Trace: true})
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	alone := inParallel(t, seeds, live)
@@ -209,12 +210,13 @@ func TestLifetimesUnderEachPolicyKeepEveryPromise(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			const seeds = 50 / thinned
 			answered := 0
-			for _, r := range inParallel(t, 50, seeded(Options{Cluster: &cluster})) {
+			for _, r := range inParallel(t, seeds, seeded(Options{Cluster: &cluster})) {
 				answered += r.Answered
 			}
-			if answered < 50*20 {
-				t.Errorf("%d answered writes in 50 lifetimes: that is no life", answered)
+			if answered < seeds*20 {
+				t.Errorf("%d answered writes in %d lifetimes: that is no life", answered, seeds)
 			}
 		})
 	}
