@@ -376,11 +376,16 @@ func (c *conduct) deciding(s *server, d *topology.Decision) {
 	c.decided[d.Term] = d
 	switch {
 	case !known || before.Hash == d.Hash:
-	case c.forgot() && !slices.ContainsFunc(c.world.hosts.all, func(x *server) bool { return c.tellsOf(x, before, d) }):
+	case c.isGone(before, d):
 		delete(c.terms, d.Term)
 	default:
 		c.world.violated(LeaseObeyed, "%s writes a second decision of term %d", s.address, d.Term)
 	}
+}
+
+// isGone tells whether the store forgot, and nobody who decides again can know of an earlier decision.
+func (c *conduct) isGone(before, again *topology.Decision) bool {
+	return c.forgot() && before != nil && !slices.ContainsFunc(c.world.hosts.all, func(x *server) bool { return c.tellsOf(x, before, again) })
 }
 
 // tellsOf tells whether a server shows a decision, or a session in which it may wait, to whoever decides again.
@@ -407,6 +412,11 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	}
 	late := false // a later leader has taken it over, and it comes to nothing more
 	for term := range c.terms {
+		if term > d.Term && c.isGone(c.decided[term], d) {
+			delete(c.terms, term)
+			delete(w.judge.established, term)
+			continue
+		}
 		late = late || term > d.Term
 		if term > d.Term && !w.judge.unfenced && !w.judge.established[term].holds(d.Marker().GTID()) {
 			w.violated(OneCompleter, "%s begins to lead under term %d, and a later one was acknowledged before", s.address, d.Term)
