@@ -75,7 +75,7 @@ func (w *world) ofOneMind() bool {
 
 // another changes one thing of a ruleset; false when there is nothing of its kind to change.
 func (w *world) another(rules *topology.Ruleset, f Fault) bool {
-	chance := rand.New(rand.NewPCG(w.report.Seed, uint64(forRules)<<32|uint64(f.Number)))
+	chance := rand.New(rand.NewPCG(w.report.Seed, forRules<<32|uint64(f.Number)))
 	m := &rules.Members[f.Other%len(rules.Members)]
 	switch f.Server % 7 {
 	case 0:
