@@ -18,8 +18,11 @@ const repairDeadline = 10 * time.Second
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
-	if !led || s.Reparenting || primary.UUID != current.PrimaryUUID {
+	if !led || s.Reparenting {
 		return nil
+	}
+	if primary.UUID != current.PrimaryUUID {
+		return closeImpostor(findings, primary, s, h, term)
 	}
 	if poisonedInVain(primary, s, h) {
 		return []Command{{
@@ -50,6 +53,20 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		commands, done = append(commands, c), done.With(f.Server)
 	}
 	return commands
+}
+
+// closeImpostor closes a server that took the address of the established primary, as one whose data was lost and that starts
+// writable: clients find it there, nobody acknowledges what they write, and replicas that connect again take it over. It is
+// done where the change that replaces the primary is not made at once.
+func closeImpostor(findings []topology.Finding, primary topology.Observation, s topology.Snapshot, h topology.History, term uint32) []Command {
+	replaced := slices.ContainsFunc(findings, func(f topology.Finding) bool {
+		return f.Code == topology.PrimaryReplaced && f.Remedy == topology.RemedyEmergency
+	})
+	settled := h.Leaderships[len(h.Leaderships)-1].Established()
+	if !replaced || !settled || !primary.OK() || !primary.Writable() || s.Maintenance.Has(primary.Address) {
+		return nil
+	}
+	return []Command{{Verb: Fence, Server: primary.Address, Cluster: s.Cluster, Term: term, Deadline: repairDeadline}}
 }
 
 // poisonedInVain tells whether the established primary, the same process still, waits for acknowledgements that nobody can

@@ -435,7 +435,7 @@ func (w *world) leads(s *server) bool {
 // open tells whether it is not settled yet whose history counts: then nobody's data is thrown away.
 func open(findings []topology.Finding) bool {
 	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
-		return f.Code == topology.LeadershipUnsettled || f.Code == topology.StoreBehind
+		return f.Code == topology.LeadershipUnsettled || f.Code == topology.StoreBehind || f.Code == topology.PrimaryReplaced
 	})
 }
 

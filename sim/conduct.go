@@ -162,7 +162,7 @@ func (c *conduct) closedByHand() bool {
 
 // trespassed tells whether somebody wrote outside the protocol, or the store forgot.
 func (c *conduct) trespassed() bool {
-	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
+	return c.startOpen() || slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
 		return f.Kind == OpenByHand || f.Kind == OldStore || f.Kind == EmptyStore
 	})
 }
@@ -180,10 +180,15 @@ func (c *conduct) unprovoked() bool {
 			return false
 		}
 	}
-	if !spares(c.world.ruleset) {
+	if !spares(c.world.ruleset) || c.startOpen() {
 		return false
 	}
 	return !slices.ContainsFunc(c.world.hosts.all, func(s *server) bool { return s.options.RelayLogRecovery || s.options.LoseRelayLogs })
+}
+
+// startOpen tells whether some server takes writes as soon as it starts.
+func (c *conduct) startOpen() bool {
+	return slices.ContainsFunc(c.world.hosts.all, func(s *server) bool { return !s.bootsReadOnly() })
 }
 
 // spares tells whether any server can be done without: one that led and was revoked may hold what keeps it from following.

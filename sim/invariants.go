@@ -29,7 +29,7 @@ type judge struct {
 	// opened a replica, or had MySQL stop in order with commits waiting.
 	excused time.Duration
 	kept    bool               // an operator decided that what nobody is without stays, cancelled or not
-	opened  []topology.Address // by hand: what they answer without acknowledgements is nobody's promise
+	opened  []topology.Address // by hand or by their own settings: what they answer without acknowledgements is nobody's promise
 	fewest  int                // the least number of acks that any ruleset of this world wants
 	// unfenced is a world in which a primary that nothing stops may be replaced: it goes on under its own term, and what
 	// it writes meanwhile is nobody's promise.
@@ -77,6 +77,7 @@ func newJudge(w *world) *judge {
 		world: w, completions: make(map[writtenRow]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
 		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset), unfenced: w.ruleset.Policy.AllowUnfenced,
 	}
+	w.hosts.startedOpen = j.startedOpen
 	w.hosts.completed, w.hosts.opening, j.conduct = j.completed, j.opening, newConduct(w)
 	if w.options.Trace {
 		w.hosts.happened = func(s *server, what string, t *transaction) {
@@ -132,10 +133,10 @@ func (j *judge) told(c *client, row int64) {
 	if w.options.Trace {
 		w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
 	}
+	byHand := slices.Contains(j.opened, done.server)
 	if j.fewest == 0 {
 		j.answeredAt = w.clock.now
 	}
-	byHand := slices.Contains(j.opened, done.server)
 	if done.acks < j.fewest || byHand {
 		w.report.Unprotected++
 		if w.clock.now > j.excused && !byHand && !j.fellBack(done.server) {
@@ -229,6 +230,11 @@ func (j *judge) opening(s *server) {
 	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
 	}
+}
+
+// startedOpen takes in that a server takes writes as soon as it has started.
+func (j *judge) startedOpen(s *server) {
+	j.opened = append(j.opened, s.address)
 }
 
 // excuse notes that until then plus a while answers without acknowledgements are not Primacy's to prevent.
@@ -365,6 +371,9 @@ func (j *judge) atTheEnd() {
 	if why := w.store.violation(); why != "" {
 		w.violated(LeaseObeyed, "%s", why)
 	}
+	if j.undecided() {
+		return
+	}
 	p := j.final()
 	if p == nil {
 		w.violated(Progress, "%s after all faults were mended no server takes writes: %s", w.clock.now-w.mendAt, w.state())
@@ -388,6 +397,23 @@ func (j *judge) atTheEnd() {
 		j.same(g, p)
 	}
 	j.conduct.atTheEnd(p, w.members())
+}
+
+// undecided tells whether an end is a person's to find: servers that took writes as soon as they started hold histories that
+// contradict each other, and Primacy shows them. Even then what was promised is still there.
+func (j *judge) undecided() bool {
+	e := j.world.actor()
+	if e == nil || e.view().Obstacle == nil || !j.conduct.startOpen() {
+		return false
+	}
+	left := j.promised.all()
+	for _, s := range j.world.hosts.all {
+		left = left.Subtract(s.position())
+	}
+	if !left.IsEmpty() {
+		j.world.violated(NothingLost, "no server holds %s, which clients were told is committed", left)
+	}
+	return true
 }
 
 // same claims that all servers that have executed a name executed the same transaction under it.

@@ -28,6 +28,7 @@ const (
 
 // world is everything that is simulated in one lifetime.
 type world struct {
+	seed     uint64
 	options  Options
 	clock    *clock
 	network  *network
@@ -73,6 +74,7 @@ const (
 	forClients
 	forRules
 	forLags
+	forSettings
 )
 
 func newWorld(seed uint64, o Options) *world {
@@ -81,7 +83,7 @@ func newWorld(seed uint64, o Options) *world {
 	}
 	c := newClock(seed)
 	n := newNetwork(c)
-	w := &world{options: o, clock: c, network: n, hosts: newHosts(c, n), lags: draws(seed, forLags)}
+	w := &world{seed: seed, options: o, clock: c, network: n, hosts: newHosts(c, n), lags: draws(seed, forLags)}
 	shape := draws(seed, forShape)
 	w.cluster = drawCluster(shape, draws(seed, forRules), o.Cluster)
 	w.ruleset, w.accepted, w.forced = w.cluster.Ruleset, w.cluster.Ruleset, []topology.Ruleset{w.cluster.Ruleset}
@@ -172,10 +174,12 @@ func drawPolicy(r *rand.Rand, rules topology.Ruleset) topology.Ruleset {
 func (w *world) settle(r *rand.Rand) {
 	var first *server
 	offline, exempt := r.IntN(4) == 0, r.IntN(2) == 0
+	others := drawSettings(draws(w.seed, forSettings))
 	for i, m := range w.ruleset.Members {
 		o := drawOptions(r)
 		o.Offline, o.ReplicasExempt = offline, exempt
-		s := w.hosts.add(m.Address, o)
+		s := w.hosts.add(m.Address, others.of(i, o))
+		s.readOnly, s.superReadOnly = true, true
 		s.setOffline(false)
 		if i == 0 {
 			first = s
@@ -190,6 +194,27 @@ func (w *world) settle(r *rand.Rand) {
 	if acks > 0 {
 		first.enableSource()
 	}
+}
+
+// settings are those of option files that Primacy would have otherwise, and finds fault with.
+type settings struct {
+	writable int // servers whose number has this bit start writable, as MySQL does when it is told nothing; 0 for none
+}
+
+// seldom is how many of twenty clusters have each of them.
+const seldom = 1
+
+func drawSettings(r *rand.Rand) (s settings) {
+	if r.IntN(20) < seldom {
+		s.writable = 1 + r.IntN(3)
+	}
+	return s
+}
+
+// of are the settings of the server with a number.
+func (s settings) of(i int, o options) options {
+	o.SuperReadOnly = s.writable == 0 || (i+1)&s.writable == 0
+	return o
 }
 
 // drawOptions are those of one server.
@@ -242,6 +267,9 @@ func (w *world) live() {
 		w.mendAt = w.clock.now
 	}
 	end := w.clock.now + graceMax
+	if w.judge.conduct.startOpen() { // a person tries one thing after the other
+		end += graceMax
+	}
 	for w.clock.now < end && !w.broken() {
 		w.clock.runUntil(min(end, w.clock.now+time.Second), w.broken)
 		if w.whole() {

@@ -170,6 +170,9 @@ func (s *server) recovered() {
 	s.torn = nil
 	s.begin()
 	s.tell("started", nil)
+	if opened := s.hosts.startedOpen; opened != nil && !s.readOnly {
+		opened(s)
+	}
 }
 
 // freeze stops the process where it is, as SIGSTOP does. Its host still takes packets for it.
