@@ -22,6 +22,7 @@ type conduct struct {
 	before    stirrings                     // what had happened at the last event
 	calm      time.Duration                 // since when nothing has happened to servers, network and store
 	begun     map[string]stirrings          // what had happened when an operation began
+	shown     time.Duration                 // since when a primary has shown that it was established, which is not on record; 0 when none does
 	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
 }
 
@@ -66,6 +67,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		if ev.Recovery != nil {
 			c.begins(*ev.Recovery)
 			c.needed(*ev.Recovery)
+			c.evident(*ev.Recovery)
 		}
 	case orchestrator.EventRecoveryFinished:
 		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
@@ -78,7 +80,60 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		c.windowed(e)
 		c.missed(e)
 		c.healed(e)
+		c.shows(e)
 	}
+}
+
+// shownFor is how long a primary shows what it is before whoever acts has certainly seen it.
+const shownFor = 2 * time.Second
+
+// evident claims that no change is begun to find out how an earlier one ended while its primary shows that.
+func (c *conduct) evident(op reparent.Operation) {
+	n := len(op.History.Leaderships)
+	if n == 0 || op.History.Leaderships[n-1].Established() || !op.Automatic || op.Kind != reparent.KindEmergency {
+		return
+	}
+	if last := op.History.Leaderships[n-1]; c.shown > 0 && c.world.clock.now-c.shown > shownFor && !c.unstored() {
+		c.world.violated(NoNeedlessChange, "%s is to be replaced (%s), and shows that it was established", last.Primary, op.Cause)
+	}
+}
+
+// unstored tells whether it may have been seen what a primary shows, and not put on record.
+func (c *conduct) unstored() bool {
+	return slices.ContainsFunc(c.world.report.Faults, func(f Fault) bool {
+		return f.Kind == CutStore || f.Kind == StopStore || f.Kind == LoseReply
+	})
+}
+
+// shows notes since when the primary of a change of unknown outcome has shown to whoever acts that it was established: it
+// is the process that was chosen, has completed the marker, and is the only one that is open.
+func (c *conduct) shows(e *elector) {
+	v := e.view()
+	if !v.Leading {
+		return
+	}
+	all := v.History.Leaderships
+	if len(all) == 0 || all[len(all)-1].Established() || v.Running != nil {
+		c.shown = 0
+		return
+	}
+	switch shows := c.showsTo(e, v, all[len(all)-1]); {
+	case !shows:
+		c.shown = 0
+	case c.shown == 0:
+		c.shown = c.world.clock.now
+	}
+}
+
+// showsTo tells whether a leadership of unknown outcome shows to an elector that it was established.
+func (c *conduct) showsTo(e *elector, v orchestrator.View, l topology.Leadership) bool {
+	p, net := c.world.hosts.at(l.Primary), c.world.network
+	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.flows(e.place, p.place) || !net.flows(p.place, e.place) {
+		return false
+	}
+	beside := func(s *server) bool { return s != p && (s.state != processUp || !s.readOnly || s.knowsLater(l.Term)) }
+	return p.semiSync().Verified() && p.semi.acks >= v.Ruleset.AcksNeeded(l.Primary) && p.executed().Has(l.Marker().GTID()) &&
+		!slices.ContainsFunc(c.world.hosts.all, beside)
 }
 
 // healedWithin is how long an elector that acts may leave a primary poisoned that nothing is to replace.
@@ -327,7 +382,15 @@ func (c *conduct) needed(op reparent.Operation) {
 // serves tells whether a primary is the process that was established and has all that it takes to complete writes.
 func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	current, led := op.History.Current()
-	if !led || p.state != processUp || p.readOnly || p.offline || p.disk.stuck() || p.incarnation != current.Incarnation || !p.semi.source {
+	if !led || p.state != processUp || p.readOnly || p.offline || p.disk.stuck() || p.incarnation != current.Incarnation {
+		return false
+	}
+	needed := op.Ruleset.AcksNeeded(op.From)
+	if needed == 0 {
+		lost := func(s *server) bool { return s != p && s.state == processUp && !s.receives(p) }
+		return !slices.ContainsFunc(c.world.members(), lost)
+	}
+	if !p.semi.source {
 		return false
 	}
 	heard := 0
@@ -337,7 +400,7 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 			heard++
 		}
 	}
-	return heard >= op.Ruleset.AcksNeeded(op.From) && heard >= p.semi.acks
+	return heard >= max(needed, p.semi.acks)
 }
 
 // undone claims that an attempt that gave up has left every server as it was, if nothing went wrong meanwhile.
@@ -497,9 +560,12 @@ func sameDecisions(a, b []*topology.Decision) bool {
 	return len(a) == len(b)
 }
 
-// hears tells whether a server receives from a primary over links that work both ways, and acknowledges.
-func (s *server) hears(p *server) bool {
+// hears tells whether a server receives from a primary, and acknowledges.
+func (s *server) hears(p *server) bool { return s.receives(p) && s.channel.receiver.semi }
+
+// receives tells whether a server receives from another one over links that work both ways.
+func (s *server) receives(p *server) bool {
 	net := s.hosts.network
-	return s.channel != nil && s.channel.receiver.source == p && s.channel.receiver.state == receiverOn && s.channel.receiver.semi &&
+	return s.channel != nil && s.channel.receiver.source == p && s.channel.receiver.state == receiverOn &&
 		net.flows(s.place, p.place) && net.flows(p.place, s.place)
 }

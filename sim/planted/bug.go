@@ -72,11 +72,16 @@ var (
 	crossZone = even(6, topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
 	// none asks for no acknowledgements: whoever steps down has no source side to be switched off, so changes are short.
 	none = even(4, topology.Policy{Kind: topology.PolicyNone})
-	// wary is four whose windows are as long as a lifetime, and hasty three whose electors soon give up on a server.
+	// wary is four whose windows are as long as a lifetime, hasty three whose electors soon give up on a server, and hurried
+	// four that do not wait long for a marker either.
 	wary  = altered(four, func(c *sim.Cluster) { c.Antiflap.Window, c.Antiflap.ProvenAfter = 30*time.Second, 10*time.Second })
 	hasty = altered(three, func(c *sim.Cluster) {
 		c.Timing = reparent.DefaultTiming()
 		c.Timing.Follow = time.Second
+	})
+	hurried = altered(four, func(c *sim.Cluster) {
+		c.Timing = reparent.DefaultTiming()
+		c.Timing.Follow, c.Timing.Mark = time.Second, time.Second
 	})
 )
 

@@ -145,11 +145,18 @@ var electorBugs = []bug{
 			sim.Fault{Kind: sim.EmptyStore, At: 5500 * time.Millisecond}),
 	},
 	{
-		name:    "earlier-round-believed",
-		what:    "the findings of a round of probes that began before the last change ended are acted upon",
-		edits:   []edit{{"orchestrator/cluster.go", "if r.began.Before(c.settledAt) {", "if r.began.IsZero() {"}},
-		breaks:  []sim.Invariant{sim.AntiflapObeyed, sim.NothingLost, sim.OneCompleter, sim.Progress, sim.NoNeedlessChange},
-		options: within(none, sim.Freeze, sim.WishPlanned),
+		name:   "earlier-round-believed",
+		what:   "the findings of a round of probes that began before the last change ended are acted upon",
+		edits:  []edit{{"orchestrator/cluster.go", "if r.began.Before(c.settledAt) {", "if r.began.IsZero() {"}},
+		breaks: []sim.Invariant{sim.AntiflapObeyed, sim.NothingLost, sim.OneCompleter, sim.Progress, sim.NoNeedlessChange},
+		options: scripted(none, 1,
+			on(3, sim.Freeze, 2*time.Second, 35*time.Second), // rounds of probes last
+			on(1, sim.WishPlanned, 6*time.Second, 0),
+			on(0, sim.WishPlanned, 7300*time.Millisecond, 0),
+			on(1, sim.WishPlanned, 8700*time.Millisecond, 0),
+			on(0, sim.WishPlanned, 10*time.Second, 0),
+			on(1, sim.WishPlanned, 11500*time.Millisecond, 0),
+			on(0, sim.WishPlanned, 13100*time.Millisecond, 0)),
 	},
 }
 
@@ -172,7 +179,7 @@ func raised() []sim.Fault {
 	faults := []sim.Fault{
 		on(0, sim.Blind, apart, 20*time.Second),
 		on(1, sim.Blind, apart, 20*time.Second),
-		on(1, sim.Reconfigure, apart+2*time.Second, time.Second),
+		on(1, sim.Reconfigure, apart+2*time.Second, 20*time.Second),
 	}
 	return append(faults, cutOff(apart)...)
 }

@@ -48,11 +48,15 @@ var establishmentBugs = []bug{
 		options: scripted(three, 1, neverReady()...),
 	},
 	{
-		name:    "undone-after-the-marker",
-		what:    "an emergency change that fails after its marker may have been written is undone instead of left for the next one to revoke",
-		edits:   []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind != KindPlanned {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
-		options: within(three, sim.Crash, sim.Freeze, sim.Isolate, sim.CutPair, sim.Split, sim.DiskStall),
+		name:   "undone-after-the-marker",
+		what:   "an emergency change that fails after its marker may have been written is undone instead of left for the next one to revoke",
+		edits:  []edit{{"reparent/establish.go", "if !op.MarkSent {", "if !op.MarkSent || op.Kind != KindPlanned {"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: scripted(four, 1,
+			on(3, sim.WishEmergency, 5*time.Second, 0),
+			between(2, 3, sim.CutOneWay, 5*time.Second, 60), // C receives the marker, and its acknowledgement is lost
+			between(3, 0, sim.CutPair, 5*time.Second, 59),
+			between(3, 1, sim.CutPair, 5*time.Second, 59)),
 	},
 	{
 		name:   "marker-not-awaited",

@@ -10,11 +10,16 @@ import (
 // code was before, so that it would be found again.
 var foundBugs = []bug{
 	{
-		name:    "unsettled-only-when-shown",
-		what:    "a change of unknown outcome counts as unsettled only while somebody shows its marker, and one that waits for acknowledgements is shown by nobody",
-		edits:   []edit{{"topology/leadership.go", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) {", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) && len(q.unsettledMarkers()) > 0 {"}},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.EverywhereOrGone, sim.Progress},
-		options: within(three, sim.Crash, sim.Freeze, sim.Split, sim.CutPair, sim.Isolate, sim.WishEmergency, sim.WishPlanned),
+		name:   "unsettled-only-when-shown",
+		what:   "a change of unknown outcome counts as unsettled only while somebody shows its marker, and one that waits for acknowledgements is shown by nobody",
+		edits:  []edit{{"topology/leadership.go", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) {", "if !l.Established() && l.Term > q.lead.Term && (last == nil || l.Term > last.Term) && len(q.unsettledMarkers()) > 0 {"}},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.EverywhereOrGone, sim.Progress},
+		options: scripted(hurried, 1,
+			sim.Fault{Kind: sim.Isolate, At: 5 * time.Second, Target: sim.OnServer, Server: 0, Other: 0, For: 5500 * time.Millisecond},
+			between(3, 0, sim.CutPair, 5*time.Second, 37),
+			between(3, 1, sim.CutPair, 5*time.Second, 37),
+			between(3, 2, sim.CutPair, 5*time.Second, 37), // the marker waits on D
+			between(3, 0, sim.Blind, 5*time.Second, 55)),  // where nobody sees it, and A is back
 	},
 	{
 		name:    "terms-are-not-outbid",
@@ -62,11 +67,14 @@ var foundBugs = []bug{
 			sim.Fault{Kind: sim.Crash, At: 9500 * time.Millisecond, Target: sim.OnPrimary, For: 20 * time.Second}),
 	},
 	{
-		name:    "waiting-replicas-are-not-fenced",
-		what:    "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
-		edits:   []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
-		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
-		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.EmptyStore, sim.StopStore, sim.WishPlanned, sim.WishEmergency, sim.Isolate}, Electors: 2},
+		name:   "waiting-replicas-are-not-fenced",
+		what:   "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
+		edits:  []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
+		breaks: []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
+		options: scripted(hasty, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			// B waits for acknowledgements already, and nobody can take that back.
+			sim.Fault{Kind: sim.Blind, At: 5 * time.Second, Step: 37, Target: sim.OnServer, Server: 1, For: 14 * time.Second}),
 	},
 	{
 		name:   "forgotten-operations-are-waited-for",
@@ -80,11 +88,16 @@ var foundBugs = []bug{
 			sim.Fault{Kind: sim.Crash, At: 12 * time.Second, Target: sim.OnPrimary, For: 20 * time.Second}),
 	},
 	{
-		name:    "evidence-of-a-leader-is-ignored",
-		what:    "a primary that completed its marker and takes writes is replaced, again and again, because a restored store does not know that it was established",
-		edits:   []edit{{"orchestrator/act.go", "if c.evident(ctx, now) {", "if c.evident(ctx, now) && c.lease == nil {"}, {"orchestrator/catchup.go", "if len(all) == 0 || all[len(all)-1].Established() ||", "if len(all) >= 0 || all[len(all)-1].Established() ||"}},
-		breaks:  []sim.Invariant{sim.Progress, sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone},
-		options: sim.Options{Kinds: []sim.Kind{sim.Freeze, sim.EmptyStore, sim.OldStore, sim.Isolate, sim.CutPair, sim.KillElector}, Electors: 2, Cluster: three},
+		name:   "evidence-of-a-leader-is-ignored",
+		what:   "a primary that completed its marker and takes writes is replaced, again and again, because a restored store does not know that it was established",
+		edits:  []edit{{"orchestrator/act.go", "if c.evident(ctx, now) {", "if c.evident(ctx, now) && c.lease == nil {"}, {"orchestrator/catchup.go", "if len(all) == 0 || all[len(all)-1].Established() ||", "if len(all) >= 0 || all[len(all)-1].Established() ||"}},
+		breaks: []sim.Invariant{sim.NoNeedlessChange, sim.Progress, sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone},
+		options: scripted(four, 1,
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			on(1, sim.Freeze, 8*time.Second, 4*time.Second),
+			on(0, sim.Blind, 8400*time.Millisecond, 9*time.Second), // too few are reached for a change
+			on(2, sim.Blind, 8400*time.Millisecond, 9*time.Second),
+			on(0, sim.EmptyStore, 8500*time.Millisecond, 0)),
 	},
 	{
 		name:   "poisoned-in-vain",

@@ -55,8 +55,14 @@ var historyBugs = []bug{
 			{"topology/floor.go", "o.UUID == l.PrimaryUUID && o.Incarnation == l.Incarnation", "o.UUID == l.PrimaryUUID"},
 			{"topology/floor.go", "if !established || !o.SemiSync.Verified() || o.SemiSync.Acks < r.AcksNeeded(l.Primary) {", "if !established {"},
 		},
-		breaks:  []sim.Invariant{sim.Progress},
-		options: within(three, sim.Crash, sim.Isolate, sim.CutPair, sim.Wipe),
+		breaks: []sim.Invariant{sim.Progress},
+		options: scripted(three, 1,
+			on(0, sim.Blind, 5*time.Second, 1800*time.Millisecond),
+			between(0, 1, sim.CutPair, 5*time.Second, 0),
+			between(0, 2, sim.CutPair, 5*time.Second, 0), // clients write what nobody acknowledges
+			on(0, sim.Crash, 5800*time.Millisecond, 50*time.Millisecond),
+			// It is seen once more, and gone when it is to be revoked.
+			sim.Fault{Kind: sim.HostDown, At: 6300 * time.Millisecond, Step: 1, Target: sim.OnServer, Server: 0, For: 60 * time.Second}),
 	},
 	{
 		name: "candidate-lacks-history",

@@ -26,14 +26,4 @@ var repairBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
 		options: within(four, tentative...),
 	},
-	{
-		name: "old-primary-follows-unfenced",
-		what: "a primary of an earlier term is made to follow without being fenced first, also where commits wait",
-		edits: []edit{
-			{"reparent/repair.go", "if closed(s.Server(f.Server)) {", "if s.Server(f.Server).OK() {"},
-			{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"},
-		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.NothingLeftBehind, sim.Progress, sim.EverywhereOrGone},
-		options: within(three, tentative...),
-	},
 }
