@@ -135,7 +135,7 @@ var electorBugs = []bug{
 		edits: []edit{
 			{"orchestrator/lead.go", "term, err := lease.NextTerm(ctx, uint64(above))", "term, err := lease.NextTerm(ctx, uint64(above-above))"},
 		},
-		breaks: []sim.Invariant{sim.LeaseObeyed, sim.Progress, sim.OneCompleter, sim.FencedStaysOut},
+		breaks: []sim.Invariant{sim.LeaseObeyed, sim.Progress, sim.OneCompleter, sim.FencedStaysOut, sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.NothingLeftBehind},
 		options: scripted(four, 1,
 			on(1, sim.Crash, 5*time.Second, 1500*time.Millisecond),
 			on(1, sim.WishPlanned, 2*time.Second, 0),
