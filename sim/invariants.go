@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
@@ -351,18 +353,39 @@ const savedWithin = 5 * time.Second
 // window claims that an automatic change kept to the anti-flapping window that the one before it opened, unless
 // something lifted it. What may lift it is judged here by what really happened, and generously.
 func (j *judge) window(before, now change) {
-	s := j.world.cluster.Antiflap
-	if before.kind != reparent.KindEmergency || now.at-before.at >= s.Window {
+	s, length := j.world.cluster.Antiflap, j.windowOf(before)
+	if before.kind != reparent.KindEmergency || now.at-before.at >= length {
 		return
 	}
 	gone := before.to.state != processUp || before.to.life != before.life
 	unsaved := j.forgotten >= 0 && before.at-j.forgotten < savedWithin // it was lost, or its elector had lost the lock with the store
 	lifted, age := j.acknowledges >= before.at || unsaved, now.at-before.at
-	if lifted || j.finishes(before, now) || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, s.Window/2) {
+	if lifted || j.finishes(before, now) || gone && s.ReplaceGonePrimary && age >= s.ProvenAfter || age >= max(s.ProvenAfter, length/2) {
 		return
 	}
 	j.world.violated(AntiflapObeyed, "term %d was established %s after term %d, inside a window of %s that nothing lifted",
-		now.term, now.at-before.at, before.term, s.Window)
+		now.term, now.at-before.at, before.term, length)
+}
+
+// uncounting are the faults after which an emergency change may not have been counted, or not by itself.
+var uncounting = []Kind{
+	KillElector, StopElector, PauseElector, CutStore, LoseReply, StopStore, EndLease, OldStore, EmptyStore, Reconfigure,
+}
+
+// windowOf is how long the window was that a change opened: longer than the one before it, up to a bound. Where it is not
+// certain that those before it were counted, and still are, it was at least as long as the first.
+func (j *judge) windowOf(c change) time.Duration {
+	s, usual := j.world.cluster.Antiflap, antiflap.Defaults()
+	if s.Decay > 0 && s.Decay < j.world.clock.now || slices.ContainsFunc(j.world.report.Faults, func(f Fault) bool { return slices.Contains(uncounting, f.Kind) }) {
+		return s.Window
+	}
+	length, factor, most := float64(s.Window), cmp.Or(s.Factor, usual.Factor), float64(cmp.Or(s.WindowMax, usual.WindowMax))
+	for term, earlier := range j.established {
+		if term < c.term && j.finished[term] && earlier.kind == reparent.KindEmergency {
+			length *= max(factor, 1)
+		}
+	}
+	return time.Duration(min(length, most))
 }
 
 // atTheEnd looks at a world that had time to become whole.

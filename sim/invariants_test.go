@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
@@ -183,6 +184,40 @@ func TestWhatIsAmissAtTheEndIsSeen(t *testing.T) {
 			}
 			if got != row.want {
 				t.Errorf("%q; expected %q", got, row.want)
+			}
+		})
+	}
+}
+
+func TestEachRepeatMakesTheWindowLonger(t *testing.T) {
+	for name, row := range map[string]struct {
+		before int // emergency changes before the one that opened the window
+		after  time.Duration
+		fault  Kind
+		broken bool
+	}{
+		"the first window":                       {after: 9 * time.Second, broken: true},
+		"after half of it":                       {after: 11 * time.Second},
+		"the second one is longer":               {before: 1, after: 11 * time.Second, broken: true},
+		"after half of the second":               {before: 1, after: 21 * time.Second},
+		"none is longer than the bound":          {before: 9, after: 31 * time.Second},
+		"nor shorter than that":                  {before: 9, after: 29 * time.Second, broken: true},
+		"nobody knows what an elector had saved": {before: 1, after: 11 * time.Second, fault: KillElector},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{})
+			w.cluster.Antiflap = antiflap.Settings{Window: 20 * time.Second, WindowMax: time.Minute, ProvenAfter: time.Second}
+			if row.fault != "" {
+				w.report.Faults = []Fault{{Kind: row.fault}}
+			}
+			last := uint32(row.before + 1)
+			for term := uint32(1); term <= last; term++ {
+				w.judge.finished[term] = true
+				w.judge.established[term] = change{at: time.Second, term: term, kind: reparent.KindEmergency, to: w.hosts.all[0], life: w.hosts.all[0].life}
+			}
+			w.judge.window(w.judge.established[last], change{at: time.Second + row.after, term: last + 1})
+			if got := w.breaks(AntiflapObeyed); got != row.broken {
+				t.Errorf("broken: %t", got)
 			}
 		})
 	}

@@ -61,7 +61,8 @@ func simulateCommand(s simulator) *cobra.Command {
 	c := &cobra.Command{
 		Use: "simulate", Short: "try the failover code on your cluster and policy, in simulated lifetimes full of faults", Args: cobra.NoArgs,
 		Long: `Runs the code that moves primaries in simulated worlds: servers, network, clients, electors and
-store, in virtual time, with faults drawn from a seed. After each event the promises are checked.
+store, in virtual time, with faults drawn from a seed. Whatever happens is held against the
+promises, and so is what is left when all faults are mended.
 
 A seed that breaks a promise is reported with the command that runs it again; then faults are
 left out as long as it still breaks, and the rest is shown with its trace. Ctrl-C stops in order
