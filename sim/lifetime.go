@@ -179,8 +179,9 @@ func (w *world) settle(r *rand.Rand) {
 		o := drawOptions(r)
 		o.Offline, o.ReplicasExempt = offline, exempt
 		s := w.hosts.add(m.Address, others.of(i, o))
-		s.readOnly, s.superReadOnly = true, true
+		s.readOnly, s.superReadOnly, s.skew = true, true, others.clocks[i%len(others.clocks)]
 		s.setOffline(false)
+		s.semi.source, s.semi.active = false, false
 		if i == 0 {
 			first = s
 		}
@@ -198,7 +199,12 @@ func (w *world) settle(r *rand.Rand) {
 
 // settings are those of option files that Primacy would have otherwise, and finds fault with.
 type settings struct {
-	writable int // servers whose number has this bit start writable, as MySQL does when it is told nothing; 0 for none
+	writable  int // servers whose number has this bit start writable, as MySQL does when it is told nothing; 0 for none
+	finite    bool
+	slowBeat  bool // replica_net_timeout is MySQL's own
+	semiSync  bool // both sides are on at start
+	noJournal bool
+	clocks    [serversDrawn]time.Duration
 }
 
 // seldom is how many of twenty clusters have each of them.
@@ -208,12 +214,28 @@ func drawSettings(r *rand.Rand) (s settings) {
 	if r.IntN(20) < seldom {
 		s.writable = 1 + r.IntN(3)
 	}
+	s.finite, s.slowBeat, s.semiSync, s.noJournal = r.IntN(20) < seldom, r.IntN(20) < seldom, r.IntN(20) < seldom, r.IntN(20) < seldom
+	if r.IntN(20) < seldom {
+		for i := range s.clocks {
+			s.clocks[i] = time.Duration(r.IntN(7200)-3600) * time.Second
+		}
+	}
 	return s
 }
 
 // of are the settings of the server with a number.
 func (s settings) of(i int, o options) options {
 	o.SuperReadOnly = s.writable == 0 || (i+1)&s.writable == 0
+	o.NoJournal = s.noJournal
+	if s.finite {
+		o.Timeout = 10 * time.Second
+	}
+	if s.slowBeat {
+		o.NetTimeout = 60 * time.Second
+	}
+	if s.semiSync {
+		o.SemiSyncReplica, o.SemiSyncSource = true, i%2 == 0
+	}
 	return o
 }
 
