@@ -203,7 +203,21 @@ func (r *realServers) close() error {
 		<-c.ended
 		c.db.Close()
 	}
+	for _, a := range r.cast {
+		errs = append(errs, r.until("the end of all statements", a.idles))
+	}
 	return errors.Join(errs...)
+}
+
+// idles tells whether nobody's statement runs on a server: START REPLICA of an elector that has gone may still wait for a
+// STOP that hangs, and would start what the next program finds stopped.
+func (a *actor) idles() (bool, error) {
+	if !a.up() {
+		return true, nil
+	}
+	r, err := a.row(context.Background(), `SELECT COUNT(*) FROM performance_schema.threads
+		WHERE name = 'thread/sql/one_connection' AND processlist_command = 'Query' AND processlist_id <> CONNECTION_ID()`)
+	return r != nil && r[0] == "0", err
 }
 
 // play carries an action out as far as it goes by itself. What it answers is the results of commands. A server that is to
