@@ -62,18 +62,33 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 		commands = append(commands, c)
 	}
-	followed := p.Moved && op.led(a)
-	if followed && before.Sourcing && before.Writable {
+	followed, opens := p.Moved && op.led(a), before.Writable && op.rightful(a)
+	if followed && before.Sourcing && opens {
 		c := op.command(EnableSource, a, op.Timing.Follow)
 		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 		commands = append(commands, c)
 	}
-	if before.Writable && (followed || maybe(p.Silenced) && p.With == Demote) {
+	if opens && (followed || maybe(p.Silenced) && p.With == Demote) {
 		c := op.command(Reopen, a, op.Timing.Follow)
 		c.Incarnation = before.Incarnation
 		commands = append(commands, c)
 	}
 	return commands
+}
+
+// rightful tells whether a server that took writes may take them again. One that was replaced, or that somebody opened by
+// hand, was closed for good. One that led by record in another process restarted since, and nobody has looked whether its
+// term still counts and ackers hold its rows: it stays closed until the restart gate has. Where the record was lost
+// anybody may be the one who leads.
+func (op Operation) rightful(a topology.Address) bool {
+	led, now := false, op.Known[a].Incarnation
+	for _, l := range op.History.Leaderships {
+		if l.Primary == a && l.Incarnation == now {
+			return true
+		}
+		led = led || l.Primary == a
+	}
+	return len(op.History.Leaderships) == 0 || op.History.Recovered && !led
 }
 
 // led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had

@@ -43,6 +43,8 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"not poisoned", nil, "A", Progress{Silenced: No, With: Poison}, nil},
 		{"closed", nil, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
 		{"closed when it was closed before", func(b *topologytest.Builder) { b.ReadOnly("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
+		{"closed after a restart that nobody had verified", func(b *topologytest.Builder) { b.Restarted("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
+		{"a replica that somebody had opened, closed", func(b *topologytest.Builder) { b.Writable("B") }, "B", Progress{Silenced: Yes, With: Demote}, nil},
 		{"poisoned and made to follow", nil, "A", Progress{Silenced: Yes, With: Poison, Moved: true},
 			[]string{"A: detach", "A: antidote with 1 ack", "A: enable_source with 1 ack", "A: reopen"}},
 	}

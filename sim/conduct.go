@@ -403,6 +403,14 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	return heard >= max(needed, p.semi.acks)
 }
 
+// owed tells whether a server that took writes has a right to them: it leads by record, in the same process, or may do so
+// where the record was lost.
+func owed(op reparent.Operation, s *server) bool {
+	ledOnce := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Primary == s.address })
+	leads := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Primary == s.address && l.Incarnation == s.incarnation })
+	return leads || !ledOnce && (op.History.Recovered || len(op.History.Leaderships) == 0)
+}
+
 // undone claims that an attempt that gave up has left every server as it was, if nothing went wrong meanwhile.
 func (c *conduct) undone(e *elector, op reparent.Operation) {
 	w := c.world
@@ -421,9 +429,9 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 		case !touched:
 		case s.semi.acks >= topology.PoisonAcks && !before.Poisoned && op.Progress[m.Address].With == reparent.Poison:
 			w.violated(NothingLeftBehind, "%s is left poisoned by %s, which gave up", s.address, op.ID)
-		case s.offline && before.Writable && closes(op, m.Address):
+		case s.offline && before.Writable && closes(op, m.Address) && owed(op, s):
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
-		case s.readOnly && before.Writable && closes(op, m.Address) && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
+		case s.readOnly && before.Writable && closes(op, m.Address) && owed(op, s) && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
 		case receiver == topology.ThreadOff && before.Receiving && frozen:
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)

@@ -227,12 +227,8 @@ func (j *judge) marked(s *server, t *transaction) {
 	}
 }
 
-// opening claims that a server that is opened for writes holds all that was promised. One that was open before, by hand or
-// by its own settings, is only put back to what it was when a change that closed it is undone.
+// opening claims that a server that is opened for writes holds all that was promised.
 func (j *judge) opening(s *server) {
-	if slices.Contains(j.opened, s.address) {
-		return
-	}
 	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
 	}
