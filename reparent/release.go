@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/topology"
@@ -78,17 +79,13 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 
 // rightful tells whether a server that took writes may take them again. One that was replaced, or that somebody opened by
 // hand, was closed for good. One that led by record in another process restarted since, and nobody has looked whether its
-// term still counts and ackers hold its rows: it stays closed until the restart gate has. Where the record was lost
-// anybody may be the one who leads.
+// term still counts and ackers hold its rows: it stays closed until the restart gate has. That holds where the record came
+// from journals as well: whoever leads has its marker, so a server that was reached and that they do not name was replaced.
 func (op Operation) rightful(a topology.Address) bool {
-	led, now := false, op.Known[a].Incarnation
-	for _, l := range op.History.Leaderships {
-		if l.Primary == a && l.Incarnation == now {
-			return true
-		}
-		led = led || l.Primary == a
-	}
-	return len(op.History.Leaderships) == 0 || op.History.Recovered && !led
+	all := op.History.Leaderships
+	return len(all) == 0 || slices.ContainsFunc(all, func(l topology.Leadership) bool {
+		return l.Primary == a && l.Incarnation == op.Known[a].Incarnation
+	})
 }
 
 // led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had

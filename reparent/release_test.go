@@ -23,6 +23,9 @@ func releasing(in Intent, progress map[topology.Address]Progress) []string {
 
 func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 	stopped := func(b *topologytest.Builder) { b.Stopped("B") }
+	alone := func(o *topology.Observation) {
+		o.Replication, o.ReadOnly, o.SuperReadOnly, o.SemiSync.SourceEnabled = nil, false, false, true
+	}
 	rows := []struct {
 		name     string
 		build    func(*topologytest.Builder)
@@ -45,6 +48,12 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"closed when it was closed before", func(b *topologytest.Builder) { b.ReadOnly("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
 		{"closed after a restart that nobody had verified", func(b *topologytest.Builder) { b.Restarted("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
 		{"a replica that somebody had opened, closed", func(b *topologytest.Builder) { b.Writable("B") }, "B", Progress{Silenced: Yes, With: Demote}, nil},
+		{"closed where nobody is on record", func(b *topologytest.Builder) { b.Unadopted() }, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
+		{"closed where the record came from journals", func(b *topologytest.Builder) { b.Recovered() }, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
+		{"a server that started open and that no journal names, closed", func(b *topologytest.Builder) { b.Recovered().Writable("B") }, "B",
+			Progress{Silenced: Yes, With: Demote, Frozen: Yes}, []string{"B: resume"}},
+		{"a leader of an earlier term that was open still, made to follow", func(b *topologytest.Builder) { b.Term(2, "A", "A:1-100").Edit("B", alone) }, "B",
+			Progress{Frozen: Yes, Moved: true}, []string{"B: detach"}},
 		{"poisoned and made to follow", nil, "A", Progress{Silenced: Yes, With: Poison, Moved: true},
 			[]string{"A: detach", "A: antidote with 1 ack", "A: enable_source with 1 ack", "A: reopen"}},
 	}

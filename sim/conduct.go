@@ -403,12 +403,13 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	return heard >= max(needed, p.semi.acks)
 }
 
-// owed tells whether a server that took writes has a right to them: it leads by record, in the same process, or may do so
-// where the record was lost.
+// owed tells whether a server that took writes has a right to them: it leads by record, in the same process, or nobody is on
+// record.
 func owed(op reparent.Operation, s *server) bool {
-	ledOnce := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Primary == s.address })
-	leads := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Primary == s.address && l.Incarnation == s.incarnation })
-	return leads || !ledOnce && (op.History.Recovered || len(op.History.Leaderships) == 0)
+	all := op.History.Leaderships
+	return len(all) == 0 || slices.ContainsFunc(all, func(l topology.Leadership) bool {
+		return l.Primary == s.address && l.Incarnation == s.incarnation
+	})
 }
 
 // undone claims that an attempt that gave up has left every server as it was, if nothing went wrong meanwhile.
