@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func (a *act) receiver(ctx context.Context) (receiver, error) {
 // applier that is off was stopped by an operator.
 func (a *act) resume(ctx context.Context) (topology.Observation, error) {
 	before, err := a.observe(ctx)
+	if err == nil && before.Replication != nil && before.Replication.Receiver != topology.ThreadOff {
+		before, err = a.undisturbed(ctx)
+	}
 	switch {
 	case err != nil:
 		return before, err
@@ -110,6 +114,21 @@ func (a *act) resume(ctx context.Context) (topology.Observation, error) {
 		return before, err
 	}
 	return a.receiverStarted(ctx)
+}
+
+// undisturbed is a reading of a server on which no STOP REPLICA of ours is left. One that hangs behind a
+// connect ends a receiver that still shows as running, and a start would hang behind it in a session that
+// keeps newer electors out.
+func (a *act) undisturbed(ctx context.Context) (topology.Observation, error) {
+	rows, err := a.query(ctx, announcedSessions)
+	if err != nil {
+		return topology.Observation{}, err
+	}
+	ours := a.announcement(dutyAct, "")[attrCluster]
+	if slices.ContainsFunc(announced(rows), func(r rival) bool { return r.cluster == ours && r.duty == dutyStop }) {
+		return topology.Observation{}, refuse(reparent.ReasonRefused, "a STOP REPLICA of ours has not returned on %s", a.server)
+	}
+	return a.observe(ctx)
 }
 
 // resumption asks how this process was started, which is not what is persisted for the next one.

@@ -78,6 +78,20 @@ func TestAReceiverThatDoesNotStopInTimeIsNotFrozen(t *testing.T) {
 	w.must(newer, w.freeze(1, term+1))
 }
 
+func TestAReceiverThatIsAboutToBeStoppedHasNotBeenResumed(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.point(1, blackHole(t))
+	w.exec(1, "START REPLICA")
+	w.eventually(1, "CONNECTING", receiverState)
+	freeze := w.freeze(1, term)
+	freeze.Deadline = 300 * time.Millisecond
+	w.do(f, freeze)
+	w.refused(f, w.command(reparent.Resume, 1, term), reparent.ReasonRefused)
+	w.eventually(1, "OFF", receiverState)
+	w.must(f, w.command(reparent.Resume, 1, term))
+}
+
 // blackHole is a port that takes connections and never says anything.
 func blackHole(t *testing.T) int {
 	t.Helper()

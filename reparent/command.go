@@ -20,7 +20,8 @@ const (
 	// not even after a restart, until it is told to Follow or Resume.
 	Freeze Verb = "freeze"
 	// Resume undoes Freeze: starts the receiver (and the applier, when it was running) towards the
-	// source that the channel has. Refused (Errant) when the position is not within Within, if given.
+	// source that the channel has. Refused (Errant) when the position is not within Within, if given, and
+	// while a STOP REPLICA of ours has not returned: what it still lets run ends later.
 	Resume Verb = "resume"
 	// Poison makes a reachable semi-sync leader unable to complete: it waits for PoisonAcks from now on,
 	// then clients are cut by offline_mode. Yes: both read back, and semi-sync was verified on (E1, T6).

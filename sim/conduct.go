@@ -24,6 +24,7 @@ type conduct struct {
 	begun     map[string]stirrings          // what had happened when an operation began
 	shown     time.Duration                 // since when a primary has shown that it was established, which is not on record; 0 when none does
 	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
+	refusing  map[topology.Address]uint32   // servers that refused to receive again, and the term under which they were told to
 }
 
 // stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
@@ -32,6 +33,7 @@ type stirrings struct{ faults, mended int }
 func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
+		refusing: map[topology.Address]uint32{},
 	}
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
@@ -306,9 +308,12 @@ func (c *conduct) stepping(f *fleet) {
 
 // answered claims that a Yes is one: a server that is said to have stepped down has no commit that a client may yet hear
 // OK for, one that is said to be frozen stays so when it restarts, and one that is said to be poisoned waits for
-// acknowledgements for as long as it takes.
+// acknowledgements for as long as it takes, and one that is said to receive again is not about to be stopped.
 func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result) {
 	s := c.world.hosts.at(command.Server)
+	if command.Verb == reparent.Resume || command.Verb == reparent.Follow {
+		c.refuses(command, r)
+	}
 	if !r.Done() || s == nil || s.state != processUp || s.incarnation != r.Observation.Incarnation {
 		return
 	}
@@ -319,6 +324,18 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 		c.world.violated(OneCompleter, "%s is said to be poisoned, and its commits wait for %s only", s.address, s.semi.timeout)
 	case command.Verb == reparent.Freeze && s.startsAlone():
 		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
+	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.says.duty == dutyStop && g.says.term == command.Term }):
+		c.world.violated(NothingLeftBehind, "%s is said to receive again, and is about to be stopped under the same term", s.address)
+	}
+}
+
+// refuses notes a server that does not receive again, for a reason of its own: what it asks for is gone, or it still hangs in
+// being stopped. The attempt says so, and leaves it to the repair of replicas.
+func (c *conduct) refuses(command reparent.Command, r reparent.Result) {
+	if r.Outcome == reparent.No && (r.Reason == reparent.ReasonRefused || r.Reason == reparent.ReasonError) {
+		c.refusing[command.Server] = command.Term
+	} else {
+		delete(c.refusing, command.Server)
 	}
 }
 
@@ -434,7 +451,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			w.violated(NothingLeftBehind, "%s is left offline by %s, which gave up", s.address, op.ID)
 		case s.readOnly && before.Writable && closes(op, m.Address) && owed(op, s) && !c.closedByHand() && !slices.Contains(w.judge.opened, s.address):
 			w.violated(NothingLeftBehind, "%s is left read-only by %s, which gave up", s.address, op.ID)
-		case receiver == topology.ThreadOff && before.Receiving && frozen:
+		case receiver == topology.ThreadOff && before.Receiving && frozen && c.refusing[s.address] != max(op.Term, op.SessionTerm):
 			w.violated(NothingLeftBehind, "%s is left without a receiver by %s, which gave up", s.address, op.ID)
 		}
 	}

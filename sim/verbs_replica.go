@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -143,6 +145,9 @@ func (g *guest) takes(least, most time.Duration, err error, done func(error)) {
 // replication, which is what a restart of a frozen server looks like.
 func (a *act) resume(ctx *patience) (topology.Observation, error) {
 	before, err := a.observe(ctx)
+	if err == nil && before.Replication != nil && before.Replication.Receiver != topology.ThreadOff {
+		before, err = a.undisturbed(ctx)
+	}
 	switch {
 	case err != nil:
 		return before, err
@@ -162,6 +167,22 @@ func (a *act) resume(ctx *patience) (topology.Observation, error) {
 		return before, err
 	}
 	return a.receiverStarted(ctx)
+}
+
+// undisturbed is a reading of a server on which no STOP REPLICA of ours is left. One that hangs behind a connect ends a
+// receiver that still shows as running, and a start would hang behind it in a session that keeps newer electors out.
+func (a *act) undisturbed(ctx *patience) (topology.Observation, error) {
+	if left, err := a.stopsLeft(ctx); err != nil || left {
+		return topology.Observation{}, cmp.Or(err, refuse(reparent.ReasonRefused, "a STOP REPLICA of ours has not returned on %s", a.server))
+	}
+	return a.observe(ctx)
+}
+
+func (a *act) stopsLeft(ctx *patience) (left bool, err error) {
+	err = a.query(ctx, func(s *server) {
+		left = slices.ContainsFunc(s.sessions(), func(g *guest) bool { return g.says.cluster == a.cluster && g.says.duty == dutyStop })
+	})
+	return left, err
 }
 
 // resumption asks how this process was started, which is not what is persisted for the next one.

@@ -72,6 +72,25 @@ func TestResumeUndoesFreezeUnlessTheReplicaStrayed(t *testing.T) {
 	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Resume, Server: "A"}), reparent.ReasonRefused)
 }
 
+func TestAReceiverThatIsAboutToBeStoppedHasNotBeenResumed(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Freeze, Server: "B"}))
+	b.at("A").freeze()
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Resume, Server: "B"}))
+	if r := b.one(f, 1, reparent.Command{Verb: reparent.Freeze, Server: "B", Deadline: 100 * time.Millisecond}); r.Outcome != reparent.Unknown {
+		t.Fatalf("freeze: %s, and its connect hangs", r.Outcome)
+	}
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Resume, Server: "B"}), reparent.ReasonRefused)
+	b.pass(b.at("B").options.NetTimeout)
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Resume, Server: "B"}))
+	b.at("A").thaw()
+	b.pass(2 * b.at("B").options.NetTimeout)
+	if !b.receives("B") {
+		t.Error("it does not receive")
+	}
+}
+
 func TestResumeStartsTheApplierTooWhereTheProcessCameUpWithoutReplication(t *testing.T) {
 	b := newBench(t, 2, 1)
 	f := b.elector("one")
