@@ -282,7 +282,8 @@ func (p *person) rescue(v orchestrator.View) {
 	w := p.world
 	forgotten := slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.NoPrimary })
 	rowless := v.Obstacle == nil && strings.Contains(v.Refusal, "no reached server has its row")
-	if v.Obstacle == nil && !forgotten && !rowless {
+	tableless := v.Refusal != "" && w.tableless()
+	if v.Obstacle == nil && !forgotten && !rowless && !tableless {
 		p.blocked = w.clock.now
 		return
 	}
@@ -296,6 +297,9 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	case forgotten:
 		p.makeWritable(w.richest())
+		return
+	case tableless:
+		w.createJournals()
 		return
 	}
 	if w.judge.conduct.unprovoked() {
@@ -351,6 +355,26 @@ func (p *person) makeWritable(s *server) {
 	p.world.tell("operator", "makes %s writable: nothing is on record, and it holds the most", s.address)
 	p.world.judge.opened = append(p.world.judge.opened, s.address)
 	s.setReadOnlyOff()
+}
+
+// tableless tells whether all data is gone, and the journal with it: no marker can be written anywhere. Primacy does not begin
+// anew with empty servers by itself.
+func (w *world) tableless() bool {
+	for _, s := range w.members() {
+		if s.state != processUp || s.journal {
+			return false
+		}
+	}
+	return true
+}
+
+// createJournals is what the runbook says of journal_missing where no server has the table: created outside of the binary
+// log, it is no transaction that one has and the others lack.
+func (w *world) createJournals() {
+	for _, s := range w.members() {
+		w.tell("operator", "creates the journal on %s: no server has it", s.address)
+		s.journal = true
+	}
 }
 
 // restartWhereAMarkerWaits completes a marker that waits for acknowledgements which nobody gives, so that its row can be
