@@ -42,7 +42,7 @@ func seeds() []uint64 {
 			return []uint64{seed}
 		}
 	}
-	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288, 4163645640, 3070082357, 1903481931, 1167706425, 545105758} // the long ones have shown differences once
+	all := []uint64{1, 2, 3, 1515015368, 1570964644, 1969393730, 2437178994, 1940798747, 721096288, 4163645640, 3070082357, 1903481931, 1167706425, 545105758, 539754536} // the long ones have shown differences once
 	fresh, _ := strconv.Atoi(os.Getenv("PRIMACY_MODEL_PROGRAMS"))
 	for range max(1, fresh) {
 		all = append(all, uint64(rand.Uint32()), rareScenes+uint64(rand.Uint32()))
@@ -111,12 +111,20 @@ type comparison struct {
 	told  []*sim.Told // as many as there are real.calls
 	rows  int64
 	sides [2]view // the model's, the real servers'
-	// unacked is how many commits the real servers' processes had completed without their acknowledgements before.
-	unacked []int64
+	// unacked is what the real servers' processes count beyond the model's.
+	unacked []surplus
+	// byChance tells of which servers chance has to say how many commits the action completes without acknowledgements.
+	byChance []bool
 	// patience is how long the real servers may take to get where the model is at rest.
 	patience time.Duration
 	// inOrder tells whether the server that was shut down last in the model ended by itself.
 	inOrder bool
+}
+
+// surplus is how many commits without acknowledgements a process counts that have no counterpart in the model.
+type surplus struct {
+	process string
+	commits int64
 }
 
 // view is what a side looked like when it rested last, and when the program began.
@@ -144,7 +152,10 @@ func newComparison(real *realServers, p modelProgram) (*comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.unacked = unacked
+	for i, o := range seen {
+		c.unacked = append(c.unacked, surplus{o.Incarnation, unacked[i]})
+	}
+	c.byChance = make([]bool, len(seen))
 	c.model = sim.NewModel(p.seed, servers)
 	c.sides[0].now, c.sides[1].now = c.observeModel(), seen
 	for i := range c.sides {
@@ -200,13 +211,47 @@ func (c *comparison) step(a action) (difference string, err error) {
 		}
 	}
 	c.model.Rest(30 * time.Second)
+	for i := range c.byChance {
+		c.byChance[i] = c.countsByChance(a, i)
+	}
 	var fromModel, fromReal state
 	results(&fromModel, a.orders, modelResults)
 	results(&fromReal, a.orders, realResults)
 	if difference = fromModel.differs(fromReal); difference != "" {
 		return difference + details(modelResults, realResults), nil
 	}
-	return c.agrees()
+	if difference, err = c.agrees(); difference == "" && err == nil {
+		err = c.adoptChance()
+	}
+	return difference, err
+}
+
+// countsByChance tells whether chance says how many commits of a server the action has completed without their
+// acknowledgements. A source that is to follow starts its receiver and then switches its source side off. What arrives
+// before that waits and is counted once it is let go, and what arrives later is not counted. Real receivers need some 25 to
+// 250 ms after START REPLICA for their first transaction, by how busy the machine is; the model's are faster.
+func (c *comparison) countsByChance(a action, server int) bool {
+	before := c.sides[0].now[server]
+	follows := func(o order) bool { return o.verb == reparent.Follow && o.server == server }
+	return slices.ContainsFunc(a.orders, follows) && before.SemiSync.SourceEnabled &&
+		!c.model.Observe(c.addresses[server]).Executed.Equal(before.Executed)
+}
+
+// adoptChance has the counts that were up to chance agree, so that those of later actions can be compared.
+func (c *comparison) adoptChance() error {
+	if !slices.Contains(c.byChance, true) {
+		return nil
+	}
+	real, err := c.real.unacked()
+	if err != nil {
+		return err
+	}
+	for i, chance := range c.byChance {
+		if chance {
+			c.unacked[i] = surplus{c.sides[1].now[i].Incarnation, real[i] - c.model.Unacked(c.addresses[i])}
+		}
+	}
+	return nil
 }
 
 // leftOut tells whether an action is not played as things are.
@@ -413,7 +458,9 @@ func (c *comparison) modelState() (s state) {
 	side.now = c.observeModel()
 	for i, o := range side.now {
 		c.facts(&s, serverName(i), o, o.Incarnation != side.first[i])
-		s.add(serverName(i)+": commits without acknowledgements", c.model.Unacked(c.addresses[i]))
+		if !c.byChance[i] {
+			s.add(serverName(i)+": commits without acknowledgements", c.model.Unacked(c.addresses[i]))
+		}
 	}
 	return s
 }
@@ -430,10 +477,12 @@ func (c *comparison) realState() (s state, err error) {
 	side.now = c.real.observe()
 	for i, o := range side.now {
 		c.facts(&s, serverName(i), o, o.Incarnation != side.first[i])
-		if o.OK() && o.Incarnation == side.first[i] {
-			unacked[i] -= c.unacked[i]
+		if o.OK() && o.Incarnation == c.unacked[i].process {
+			unacked[i] -= c.unacked[i].commits
 		}
-		s.add(serverName(i)+": commits without acknowledgements", unacked[i])
+		if !c.byChance[i] {
+			s.add(serverName(i)+": commits without acknowledgements", unacked[i])
+		}
 	}
 	return s, nil
 }

@@ -56,6 +56,33 @@ func TestE10SwitchingTheSourceSideOffCompletesWaiters(t *testing.T) {
 	f.check("on the primary alone", f.a.hasRow(o.row) && !f.b.hasRow(o.row))
 }
 
+func TestWhatIsAppliedIsCountedAsUnacknowledgedOnlyIfItWaitedWhenTheSourceSideWentOff(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		arrives bool
+		counted int64
+	}{
+		{"it arrives first and waits", true, 1},
+		{"the source side goes off first", false, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := newTrio(t)
+			f.b.blockApplier(true)
+			o := f.written(f.a)
+			before := f.b.unacked()
+			f.b.enableSource()
+			if row.arrives {
+				f.b.blockApplier(false)
+				f.eventually("waiting", func() bool { return waiters(f.b) == 1 })
+			}
+			f.exec(f.b, sourceOff)
+			f.b.blockApplier(false)
+			f.arrives(f.b, o.row)
+			f.check("counted as the order says", f.b.unacked()-before == row.counted)
+		})
+	}
+}
+
 func TestE11SwitchingTheSourceSideOffTakesASecond(t *testing.T) {
 	f := newTrio(t)
 	began := f.clock.now
