@@ -19,7 +19,7 @@ const clusterName = "shop"
 // published time within which writes complete again; it includes what a person needs to lift a window and to rebuild
 // quarantined servers as the runbook says.
 const (
-	lengthDefault = 54 * time.Second
+	lengthDefault = 50 * time.Second
 	graceMax      = 90 * time.Second
 	adoptedWithin = 15 * time.Second
 	restAtLeast   = 2 * time.Second
@@ -97,10 +97,10 @@ func newWorld(seed uint64, o Options) *world {
 // drawCluster draws what the configuration would say. Everything drawn is drawn in any case, so that a given cluster
 // leaves the other draws as they are.
 func drawCluster(r, ofRules *rand.Rand, given *Cluster) Cluster {
-	n := []int{3, 3, 3, 4, 5, 5, 5, 6, 7}[r.IntN(9)]
+	n := []int{3, 3, 3, 3, 3, 4, 4, 5, 5, 6, 7}[r.IntN(11)]
 	c := Cluster{
 		Ruleset:       drawPolicy(ofRules, drawRuleset(r, n)),
-		ProbeInterval: []time.Duration{500 * time.Millisecond, time.Second, time.Second, time.Second, 2 * time.Second, 2 * time.Second}[r.IntN(6)],
+		ProbeInterval: []time.Duration{500 * time.Millisecond, time.Second, time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second}[r.IntN(6)],
 	}
 	c.Antiflap.Window = []time.Duration{500 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(5)]
 	c.Antiflap.ProvenAfter = []time.Duration{500 * time.Millisecond, 2 * time.Second, 10 * time.Second}[r.IntN(3)]
@@ -251,7 +251,7 @@ func drawOptions(r *rand.Rand) options {
 
 // people are electors, clients and the operator.
 func (w *world) people(r *rand.Rand, seed uint64) {
-	electors := []int{1, 1, 2, 3}[r.IntN(4)]
+	electors := []int{1, 1, 1, 2, 2, 3}[r.IntN(6)]
 	if w.options.Electors > 0 {
 		electors = w.options.Electors
 	}

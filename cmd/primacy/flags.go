@@ -46,7 +46,7 @@ func unknownFlag(c *cobra.Command, name string) string {
 func wrongFor(f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "duration":
-		return "no duration; write 500ms, 54s or 5m"
+		return "no duration; write 500ms, 50s or 5m"
 	case "int":
 		return "no whole number"
 	case "uint64":

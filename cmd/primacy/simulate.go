@@ -92,7 +92,7 @@ func addSimulateFlags(c *cobra.Command, o *simulateOptions) {
 	f.Uint64Var(&o.seed, "seed", 0, "the first seed (default: drawn from the time, and said)")
 	f.StringVar(&o.recorded, "recorded", "", "run the lifetimes that are written in this file instead")
 	f.IntVar(&o.electors, "electors", 0, "how many electors (default: drawn)")
-	f.DurationVar(&o.length, "length", 0, "how long things go wrong, in virtual time (default 54s)")
+	f.DurationVar(&o.length, "length", 0, "how long things go wrong, in virtual time (default 50s)")
 	f.StringVar(&o.faults, "faults", "all", "kinds of faults that may be drawn: all, none, or some with commas between them")
 	f.StringVar(&o.only, "only", "", "of the faults that the seed draws, keep those with these numbers, or none")
 	f.BoolVar(&o.trace, "trace", false, "print everything that happens in the one lifetime")

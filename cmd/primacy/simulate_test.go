@@ -546,7 +546,7 @@ func TestTheProgramSimulates(t *testing.T) {
 	for _, row := range []struct{ args, want string }{
 		{"--seeds none", `--seeds: "none" is no whole number`},
 		{"--seed abc", `--seed: "abc" is no number from 0 to 18446744073709551615`},
-		{"--length 5", `--length: "5" is no duration; write 500ms, 54s or 5m`},
+		{"--length 5", `--length: "5" is no duration; write 500ms, 50s or 5m`},
 		{"--shrink=perhaps", `--shrink: "perhaps" is neither true nor false`},
 		{"--sed 3", "--sed: there is no such flag; the nearest is --seed"},
 		{"--boredom", "--boredom: there is no such flag"},
