@@ -324,7 +324,7 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 		c.world.violated(OneCompleter, "%s is said to be poisoned, and its commits wait for %s only", s.address, s.semi.timeout)
 	case command.Verb == reparent.Freeze && s.startsAlone():
 		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
-	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.says.duty == dutyStop && g.says.term == command.Term }):
+	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.doing == stopping && g.says.term == command.Term }):
 		c.world.violated(NothingLeftBehind, "%s is said to receive again, and is about to be stopped under the same term", s.address)
 	}
 }
