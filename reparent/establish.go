@@ -38,15 +38,21 @@ func (op Operation) markCommands() []Command {
 	} else {
 		mark.Within = op.allowed()
 	}
-	if mark.Acks > 0 {
-		commands = append(commands, op.sourceCommands(mark.Acks)...)
-	}
+	commands = append(commands, op.sourceCommands(mark.Acks)...)
 	return op.withFollowers(append(commands, mark), op.hurried())
 }
 
 // sourceCommands switch the source side on. In an adoption clients write all the while: without ackers
-// they would hang from that moment on, so those have to be there first.
+// they would hang from that moment on, so those have to be there first. Where nobody is to acknowledge it is
+// switched off: an option file may have it on at start, and the marker would wait for what nobody gives. A
+// primary that serves is left as it is, for its commits complete.
 func (op Operation) sourceCommands(acks int) []Command {
+	switch {
+	case acks == 0 && op.Kind == KindAdoption:
+		return nil
+	case acks == 0:
+		return []Command{op.command(DisableSource, op.To, op.Timing.Follow)}
+	}
 	enable := op.command(EnableSource, op.To, op.Timing.Follow)
 	enable.Acks = acks
 	if op.Kind != KindAdoption {

@@ -91,6 +91,28 @@ func TestNobodyCanWriteBeforeTheMarkerIsAcknowledged(t *testing.T) {
 	}
 }
 
+func TestWhereNobodyIsToAcknowledgeTheMarkerWaitsForNobody(t *testing.T) {
+	none := topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyNone})
+	begun := map[string]func(*world) Operation{
+		"in a planned change": func(w *world) Operation { return w.planned("B") },
+		"in an emergency":     func(w *world) Operation { return w.emergency() },
+	}
+	for name, begin := range begun {
+		t.Run(name, func(t *testing.T) {
+			w := worldOf(none.Ruleset())
+			b := w.servers["B"]
+			b.semiSource, b.infinite, b.acks = true, true, 1
+			if op := w.must(t, begin(w)); op.State != StateSucceeded || op.To != "B" || b.semiSource {
+				t.Errorf("%s: %s leads, source side %t: %+v", op.State, op.To, b.semiSource, op.Obstacle)
+			}
+		})
+	}
+	adoption := Adoption(clearance(true), intentOf(none.Unadopted()), "A", topologytest.Now)
+	if off := commandsOf(adoption.Next(), DisableSource); len(off) > 0 {
+		t.Errorf("a primary that serves is changed: %s", off[0])
+	}
+}
+
 func TestTheMarkerIsSentOnlyOnceItsDecisionIsOnRecord(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	w.servers["A"].crash()

@@ -175,7 +175,6 @@ func (w *world) settle(r *rand.Rand) {
 	var first *server
 	offline, exempt := r.IntN(4) == 0, r.IntN(2) == 0
 	others := drawSettings(draws(w.seed, forSettings))
-	others.semiSync = others.semiSync && w.ruleset.Policy.Kind != topology.PolicyNone // there nobody is to acknowledge
 	for i, m := range w.ruleset.Members {
 		o := drawOptions(r)
 		o.Offline, o.ReplicasExempt = offline, exempt
