@@ -77,15 +77,26 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 	return commands
 }
 
-// rightful tells whether a server that took writes may take them again. One that was replaced, or that somebody opened by
-// hand, was closed for good. One that led by record in another process restarted since, and nobody has looked whether its
-// term still counts and ackers hold its rows: it stays closed until the restart gate has. That holds where the record came
-// from journals as well: whoever leads has its marker, so a server that was reached and that they do not name was replaced.
+// rightful tells whether a server that took writes may take them again: it leads by record, in the same process, and no
+// server shows the marker of a later term. One that was replaced, or that somebody opened by hand, was closed for good. One
+// that led in another process restarted since, and nobody has looked whether its term still counts and ackers hold its
+// rows: it stays closed until the restart gate has. That holds where the record came from journals as well: whoever leads
+// has its marker, so a server that was reached and that they do not name was replaced.
 func (op Operation) rightful(a topology.Address) bool {
 	all := op.History.Leaderships
-	return len(all) == 0 || slices.ContainsFunc(all, func(l topology.Leadership) bool {
-		return l.Primary == a && l.Incarnation == op.Known[a].Incarnation
-	})
+	last := slices.IndexFunc(all, func(l topology.Leadership) bool { return l.Primary == a && l.Incarnation == op.Known[a].Incarnation })
+	return len(all) == 0 || last >= 0 && !slices.ContainsFunc(all[last+1:], op.shown)
+}
+
+// shown tells whether a server held a leadership's marker when the change began.
+func (op Operation) shown(l topology.Leadership) bool {
+	marker := l.Marker().Set()
+	for _, known := range op.Known {
+		if known.Position.Contains(marker) {
+			return true
+		}
+	}
+	return false
 }
 
 // led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had

@@ -47,6 +47,12 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"closed", nil, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
 		{"closed when it was closed before", func(b *topologytest.Builder) { b.ReadOnly("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
 		{"closed after a restart that nobody had verified", func(b *topologytest.Builder) { b.Restarted("A") }, "A", Progress{Silenced: Yes, With: Demote}, nil},
+		{"an old primary, closed while a server shows a later term", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Positions("A:1-100, t1", "A", "C")
+		}, "A", Progress{Silenced: Yes, With: Demote}, nil},
+		{"a primary, closed while a later term was begun and nobody shows it", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Positions("A:1-100, t1", "A", "B", "C")
+		}, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
 		{"a replica that somebody had opened, closed", func(b *topologytest.Builder) { b.Writable("B") }, "B", Progress{Silenced: Yes, With: Demote}, nil},
 		{"closed where nobody is on record", func(b *topologytest.Builder) { b.Unadopted() }, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},
 		{"closed where the record came from journals", func(b *topologytest.Builder) { b.Recovered() }, "A", Progress{Silenced: Yes, With: Demote}, []string{"A: reopen"}},

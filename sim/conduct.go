@@ -420,13 +420,15 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	return heard >= max(needed, p.semi.acks)
 }
 
-// owed tells whether a server that took writes has a right to them: it leads by record, in the same process, or nobody is on
-// record.
+// owed tells whether a server that took writes has a right to them: the latest leadership on record is its, in the same
+// process, or nothing is on record.
 func owed(op reparent.Operation, s *server) bool {
 	all := op.History.Leaderships
-	return len(all) == 0 || slices.ContainsFunc(all, func(l topology.Leadership) bool {
-		return l.Primary == s.address && l.Incarnation == s.incarnation
-	})
+	if len(all) == 0 {
+		return true
+	}
+	last := all[len(all)-1]
+	return last.Primary == s.address && last.Incarnation == s.incarnation
 }
 
 // undone claims that an attempt that gave up has left every server as it was, if nothing went wrong meanwhile.
