@@ -182,6 +182,9 @@ func (w *world) settle(r *rand.Rand) {
 		s.readOnly, s.superReadOnly, s.skew = true, true, others.clocks[i%len(others.clocks)]
 		s.setOffline(false)
 		s.semi.source, s.semi.active = false, false
+		if w.ruleset.AcksNeeded(m.Address) == 0 && !s.options.SuperReadOnly {
+			s.options.SemiSyncSource = false // it would wait for acknowledgements that nobody gives: found, said, and not repaired
+		}
 		if i == 0 {
 			first = s
 		}
