@@ -227,11 +227,29 @@ func (j *judge) marked(s *server, t *transaction) {
 	}
 }
 
-// opening claims that a server that is opened for writes holds all that was promised.
-func (j *judge) opening(s *server) {
-	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
+// opening claims that a server that is opened for writes holds all that was promised. What was answered under a leadership
+// that began after the statement was sent is left out: a process that stood still reads the statement when it goes on, though
+// whoever sent it gave up long ago. It is then what a primary is that was opened just before it stood still: one of an earlier
+// term, that can complete nothing.
+func (j *judge) opening(s *server, sent time.Duration) {
+	lost := j.promised.all().Subtract(s.position())
+	if !lost.IsEmpty() {
+		lost = lost.Subtract(j.ledSince(sent))
+	}
+	if !lost.IsEmpty() {
 		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
 	}
+}
+
+// ledSince is what was completed under leaderships that began after a moment.
+func (j *judge) ledSince(moment time.Duration) gtid.Set {
+	var later []gtid.GTID
+	for _, done := range j.completions {
+		if j.established[done.term].at > moment {
+			later = append(later, done.gtid)
+		}
+	}
+	return gtid.Of(later...)
 }
 
 // startedOpen takes in that a server takes writes as soon as it has started.

@@ -111,17 +111,30 @@ func TestWithoutAcknowledgementsAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t 
 }
 
 func TestAServerIsNotOpenedWithoutWhatWasPromised(t *testing.T) {
-	for name, held := range map[string]bool{"it holds all": true, "it lacks some": false} {
+	for name, row := range map[string]struct {
+		held   bool
+		began  time.Duration // the leadership under which it was answered
+		breaks bool
+	}{
+		"it holds all": {held: true, began: time.Second},
+		"it lacks some of a leadership that had begun when the statement was sent": {began: time.Second, breaks: true},
+		"it lacks some of one that began before the statement was carried out":     {began: 3 * time.Second},
+		"it lacks some of which nobody knows under whom it was answered":           {breaks: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(1, Options{})
-			s := w.hosts.all[0]
-			promised := gtid.GTID{UUID: w.hosts.all[1].uuid, Number: 7}
+			s, other := w.hosts.all[0], w.hosts.all[1]
+			promised := gtid.GTID{UUID: other.uuid, Number: 7}
 			w.judge.promised.add(promised)
-			if held {
+			if row.held {
 				s.done.add(promised)
 			}
-			w.hosts.opening(s)
-			if got := w.breaks(NothingLost); got == held {
+			if row.began > 0 {
+				w.judge.established[6] = change{at: row.began, term: 6, to: other}
+				w.judge.completions[writtenRow{7, other.number}] = completedWrite{gtid: promised, server: other.address, uuid: other.uuid, term: 6}
+			}
+			w.hosts.opening(s, 2*time.Second)
+			if got := w.breaks(NothingLost); got != row.breaks {
 				t.Errorf("broken: %t", got)
 			}
 		})
@@ -134,11 +147,32 @@ func TestWhoeverIsOpenedByAnElectorIsHeldAgainstWhatWasPromised(t *testing.T) {
 		f := b.elector("one")
 		b.yes(b.one(f, 2, b.candidate(f)))
 		var opened []*server
-		b.hosts.opening = func(s *server) { opened = append(opened, s) }
+		b.hosts.opening = func(s *server, _ time.Duration) { opened = append(opened, s) }
 		b.yes(b.one(f, 2, reparent.Command{Verb: verb, Server: "B", Acks: 1, Incarnation: b.at("B").incarnation}))
 		if !slices.Equal(opened, []*server{b.at("B")}) {
 			t.Errorf("%s: %d servers were looked at", verb, len(opened))
 		}
+	}
+}
+
+func TestWhatAFrozenServerIsToldToOpenItCarriesOutWhenItGoesOn(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	b.yes(b.one(f, 2, b.candidate(f)))
+	var sent, since, at time.Duration
+	b.hosts.sent = func(_ *fleet, _ topology.Address, verb reparent.Verb, statement int) {
+		if verb == reparent.Open && statement == 1 && sent == 0 {
+			sent = b.clock.now
+			b.at("B").freeze()
+		}
+	}
+	b.hosts.opening = func(_ *server, when time.Duration) { since, at = when, b.clock.now }
+	b.must(b.one(f, 2, reparent.Command{Verb: reparent.Open, Server: "B", Acks: 1, Deadline: time.Second}), reparent.Unknown, reparent.ReasonDeadline)
+	b.pass(20 * time.Second)
+	b.at("B").thaw()
+	b.pass(time.Second)
+	if b.at("B").readOnly || since != sent || at < sent+20*time.Second {
+		t.Errorf("sent at %s, carried out at %s as sent at %s; read_only %t", sent, at, since, b.at("B").readOnly)
 	}
 }
 

@@ -32,8 +32,8 @@ type hosts struct {
 	answered func(f *fleet, c reparent.Command, r reparent.Result)
 	// changing, when set, is told of each session of an elector that is about to change its server.
 	changing func(on *guest)
-	// opening, when set, is told of each server that an elector opens for writes.
-	opening func(s *server)
+	// opening, when set, is told of each server that an elector opens for writes, and when the statement was sent.
+	opening func(s *server, sent time.Duration)
 	// dropping, when set, is told of each server that is told by an elector to forget its relay logs.
 	dropping func(s *server)
 	// deciding, when set, is told of each marker that is written, acknowledged or not.

@@ -152,9 +152,10 @@ func (a *act) openFor(ctx *patience, guards []guard) (topology.Observation, erro
 	if err := a.meant(ctx); err != nil {
 		return topology.Observation{}, err
 	}
+	sent := a.fleet.clock.now
 	openUp := func(s *server) error {
 		if s.hosts.opening != nil {
-			s.hosts.opening(s)
+			s.hosts.opening(s, sent)
 		}
 		s.setReadOnlyOff()
 		s.setOffline(false)
