@@ -160,7 +160,7 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 		}
 		if l.Marker() == top {
 			return validity{
-				with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s) },
+				with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s).Union(op.completedUnder(l, s)) },
 				without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },
 			}, true
 		}
@@ -173,6 +173,15 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 		return validity{with: only, without: only}, true
 	}
 	return validity{with: everything, without: everything}, top.Term == 0
+}
+
+// completedUnder is what the established leader was seen to have completed, whoever wrote it. What reached it from elsewhere, as
+// over the channel from its old source, stands in its binary log and was read there like all else: nothing cancels it any more.
+func (op Operation) completedUnder(l topology.Leadership, legit gtid.Set) gtid.Set {
+	if current, led := op.History.Current(); !led || current.Marker() != l.Marker() {
+		return gtid.Set{}
+	}
+	return legit.Intersect(op.floor())
 }
 
 // oneMarker refuses to choose when two decisions used one term: their markers differ in the hash.

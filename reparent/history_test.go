@@ -145,6 +145,23 @@ func TestALaterWriteOfAnOlderPrimaryIsCancelled(t *testing.T) {
 	}
 }
 
+func TestWhatTheEstablishedLeaderCompletedCountsWhoeverWroteIt(t *testing.T) {
+	// A was established while it still had the channel from B, which had restarted writable: B:101 was completed on A, too.
+	b := topologytest.Cluster("A", "B", "C").Term(1, "B", "B:1-10").Term(2, "A", "B:1-100, t1").Dead("A")
+	b.Positions("B:1-101, t1, t2, A:1", "C").Positions("B:1-103, t1, t2, A:1", "B")
+	in := intentOf(b)
+	in.History.Leaders = append(in.History.Leaders, topologytest.UUID("B"))
+	in.History.Floor = b.Set("B:1-101, t1, t2, A:1")
+	op := revoking(in).froze(in, "B", "C")
+	c, obstacle := op.chooseHistory()
+	if obstacle != nil || !c.history.Equal(b.Set("B:1-101, t1, t2, A:1")) || !c.clean.Equal(topology.Servers("C")) {
+		t.Errorf("%+v %s, clean %s", obstacle, c.history, c.clean)
+	}
+	if below := op.belowFloor(c.history); below != nil {
+		t.Errorf("C holds all that was seen as committed: %+v", below)
+	}
+}
+
 func TestANumberThatWasUsedAgainDoesNotMakeItsOldHolderClean(t *testing.T) {
 	// A:101 of term 1 was cancelled and is still on D. A leads again under term 3 and wrote another A:101.
 	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Term(1, "A", "A:1-10").Term(3, "A", "A:1-100, t1, B:1-5").Dead("A")
