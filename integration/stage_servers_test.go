@@ -226,6 +226,9 @@ func (a *actor) cleaned(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := (&stage{ctx: ctx}).until("the end of all statements of electors that have gone", a.idles); err != nil {
+		return err
+	}
 	return a.exec(ctx, "STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL offline_mode = OFF", "SET GLOBAL super_read_only = OFF",
 		"SET SESSION sql_log_bin = OFF; DROP DATABASE IF EXISTS _primacy; TRUNCATE app.rows; SET SESSION sql_log_bin = ON",
 		"SET GLOBAL rpl_semi_sync_source_timeout = 4294967295", "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1",
