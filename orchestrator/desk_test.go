@@ -21,6 +21,7 @@ type desk struct {
 	documents map[string][]byte
 	terms     uint64
 	sent      []reparent.Command
+	batches   []Batch // with what was sent
 }
 
 // deskOf has an elector hold the lock of the built cluster, with what the builder has on record.
@@ -81,7 +82,7 @@ func (f deskFleet) Observe(context.Context, string) []topology.Observation { ret
 func (deskFleet) Signals(func(Signal)) {}
 
 func (f deskFleet) Do(_ context.Context, batch Batch) []reparent.Result {
-	f.sent = append(f.sent, batch.Commands...)
+	f.sent, f.batches = append(f.sent, batch.Commands...), append(f.batches, batch)
 	results := make([]reparent.Result, len(batch.Commands))
 	for i := range results {
 		results[i] = reparent.Result{Outcome: reparent.No, Reason: reparent.ReasonRefused}

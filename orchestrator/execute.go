@@ -75,12 +75,16 @@ func (x *execution) drive(op reparent.Operation) reparent.Operation {
 		if err := x.prepare(ctx, op, step); err != nil {
 			return op
 		}
-		op = x.advance(op, x.c.o.fleet.Do(ctx, Batch{Commands: step.Commands, Enough: op.Enough, Grace: op.Timing.Grace}), now())
+		op = x.advance(op, x.c.o.fleet.Do(ctx, batchOf(op, step)), now())
 	}
 	if err := x.journal.ensure(ctx, op); err != nil {
 		x.tellUnsaved(op, err)
 	}
 	return op
+}
+
+func batchOf(op reparent.Operation, step reparent.Step) Batch {
+	return Batch{Commands: step.Commands, Enough: op.Enough, Grace: op.Timing.Grace, Kind: op.Kind, Phase: step.Phase}
 }
 
 func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {

@@ -44,4 +44,8 @@ type Batch struct {
 	// It is called from one goroutine at a time.
 	Enough func([]reparent.Result) bool
 	Grace  time.Duration
+	// Kind and Phase say of which change, and of which step of it, the commands are; both are empty for repairs. Nothing
+	// is done differently for them: they tell whoever stands between the loop and its servers where the loop is.
+	Kind  reparent.Kind
+	Phase reparent.Phase
 }
