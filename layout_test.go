@@ -186,6 +186,43 @@ func fileImports(file string) (out []importing, err error) {
 	return out, nil
 }
 
+// Whoever imports failpoints is for tests only, or is built only with the tag that nothing but tests gives.
+func TestNoProgramHoldsFailpointsUnlessItIsBuiltForTests(t *testing.T) {
+	const failpoint = module + "/orchestrator/failpoint"
+	tagged := 0
+	for _, i := range projectImports(t) {
+		forTests := strings.HasSuffix(i.file, "_test.go") || under(i.file, []string{"orchestrator/failpoint", "integration"})
+		if i.path != failpoint || forTests {
+			continue
+		}
+		if tag := buildTag(t, i.file); tag != "failpoints" {
+			t.Errorf("%s imports failpoints, and is built whenever %q holds", i.file, tag)
+		}
+		tagged++
+	}
+	if tagged == 0 {
+		t.Error("no program holds failpoints, whatever it is built for")
+	}
+}
+
+// buildTag is the condition under which a file is built; empty when it always is.
+func buildTag(t *testing.T, file string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(source)) {
+		if strings.HasPrefix(line, "package ") {
+			break
+		}
+		if tag, found := strings.CutPrefix(line, "//go:build "); found {
+			return strings.TrimSpace(tag)
+		}
+	}
+	return ""
+}
+
 // A guard that cannot fail guards nothing: each of these must be refused.
 func TestPlantedViolationsAreRefused(t *testing.T) {
 	rows := []importing{

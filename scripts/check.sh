@@ -15,3 +15,4 @@ if ! [ -x "$bin/golangci-lint" ]; then
 fi
 
 "$bin/golangci-lint" run "$@" ./...
+"$bin/golangci-lint" run "$@" --build-tags failpoints ./cmd/primacy

@@ -58,6 +58,7 @@ race=-race
 events() {
   check gofmt formatted
   check "go vet" go vet ./...
+  check "go vet, with failpoints" go vet -tags failpoints ./cmd/primacy
   if ! [ "$(go env CGO_ENABLED)" = 1 ] || ! command -v "$(go env CC)" >/dev/null; then
     race=
     event skip "race detector (needs a C compiler: apt-get install gcc)"

@@ -1,0 +1,77 @@
+package failpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/primacydb/primacy/reparent"
+)
+
+// Variable names the environment variable with the path of the file that is looked into.
+const Variable = "PRIMACY_FAILPOINT"
+
+// Trap waits for an elector to get to the point that is named in a file. As long as there is no file it lets everything
+// pass, so that a test can say of an elector that has been at work for a while where it is to die. Whoever is caught takes
+// the file away: an elector that wakes up again is not stopped a second time.
+type Trap struct {
+	file string
+	hit  func(Action)
+
+	mu      sync.Mutex
+	settled map[reparent.Kind]uint64 // the latest term of each kind that ended with an established primary
+}
+
+// Set makes a trap that looks into a file; into none when the name is empty.
+func Set(file string) *Trap {
+	return &Trap{file: file, hit: do, settled: map[reparent.Kind]uint64{}}
+}
+
+func do(a Action) {
+	signal := syscall.SIGKILL
+	if a == Stop {
+		signal = syscall.SIGSTOP
+	}
+	_ = syscall.Kill(os.Getpid(), signal)
+	if a == Kill {
+		select {} // the kernel is about to end this
+	}
+}
+
+// at is told that a point has been reached. An empty kind stands for any: some writes do not say of which change they are.
+func (t *Trap) at(kind reparent.Kind, moment Moment, step string) {
+	t.mu.Lock()
+	armed, ok := t.armed()
+	caught := ok && armed.Moment == moment && armed.Step == step && (kind == "" || kind == armed.Kind)
+	if caught {
+		must(os.Remove(t.file))
+	}
+	t.mu.Unlock()
+	if caught {
+		t.hit(armed.Action)
+	}
+}
+
+func (t *Trap) armed() (Point, bool) {
+	if t.file == "" {
+		return Point{}, false
+	}
+	text, err := os.ReadFile(t.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Point{}, false
+	}
+	must(err)
+	p, err := Parse(string(text))
+	must(err)
+	return p, true
+}
+
+// must ends the program: a test whose trap cannot work must not wait for it.
+func must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("failpoint: %v", err))
+	}
+}

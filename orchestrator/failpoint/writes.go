@@ -1,0 +1,140 @@
+package failpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+)
+
+// Store puts the trap between the loop and the writes that it makes under a lock.
+func (t *Trap) Store(s orchestrator.Store) orchestrator.Store { return &writes{s, t} }
+
+type writes struct {
+	orchestrator.Store
+	trap *Trap
+}
+
+// Acquire hands out locks whose writes are watched.
+func (w *writes) Acquire(ctx context.Context, cluster string) (orchestrator.Lease, error) {
+	lease, err := w.Store.Acquire(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	return &held{lease, w.trap}, nil
+}
+
+type held struct {
+	orchestrator.Lease
+	trap *Trap
+}
+
+// NextTerm draws a term; it does not say for which change.
+func (h *held) NextTerm(ctx context.Context, above uint64) (uint64, error) {
+	h.trap.at("", Before, Term)
+	term, err := h.Lease.NextTerm(ctx, above)
+	if err == nil {
+		h.trap.at("", After, Term)
+	}
+	return term, err
+}
+
+// brakeKey is where the fleet's brake is kept, the only document that several clusters share.
+const brakeKey = "fleet/antiflap"
+
+// Update edits the brake.
+func (h *held) Update(ctx context.Context, key string, edit func([]byte) ([]byte, error)) error {
+	if key != brakeKey {
+		return h.Lease.Update(ctx, key, edit)
+	}
+	h.trap.at("", Before, Brake)
+	err := h.Lease.Update(ctx, key, edit)
+	if err == nil {
+		h.trap.at("", After, Brake)
+	}
+	return err
+}
+
+// Put writes documents, among them how far a change has got.
+func (h *held) Put(ctx context.Context, docs ...orchestrator.Document) error {
+	steps := h.trap.stepsOf(docs)
+	for _, s := range steps {
+		h.trap.at(s.kind, Before, s.name)
+	}
+	err := h.Lease.Put(ctx, docs...)
+	if err == nil {
+		for _, s := range steps {
+			h.trap.at(s.kind, After, s.name)
+		}
+	}
+	return err
+}
+
+type step struct {
+	kind reparent.Kind
+	name string
+}
+
+// stepsOf are the points that a write of these documents is.
+func (t *Trap) stepsOf(docs []orchestrator.Document) (steps []step) {
+	for _, d := range docs {
+		switch {
+		case strings.HasPrefix(d.Key, "recoveries/"):
+			steps = append(steps, t.operation(d))
+		case strings.HasPrefix(d.Key, "clusters/") && strings.HasSuffix(d.Key, "/record"):
+			steps = append(steps, t.counting(d)...)
+		}
+	}
+	return steps
+}
+
+func (t *Trap) operation(d orchestrator.Document) step {
+	var stored struct {
+		Operation reparent.Operation `json:"operation"`
+	}
+	read(d, &stored)
+	op := stored.Operation
+	switch {
+	case !op.Running():
+		if !op.Established.IsZero() {
+			t.remember(op)
+		}
+		return step{op.Kind, Settled}
+	case !op.Established.IsZero():
+		return step{op.Kind, Established}
+	case op.Decision != nil:
+		return step{op.Kind, Decision}
+	}
+	return step{op.Kind, Intent}
+}
+
+func (t *Trap) remember(op reparent.Operation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.settled[op.Kind] = uint64(op.Term)
+}
+
+// counting tells whether a cluster's record counts a change that has ended; it is saved for other reasons as well.
+func (t *Trap) counting(d orchestrator.Document) (steps []step) {
+	var record struct {
+		Antiflap antiflap.Cluster `json:"antiflap"`
+	}
+	read(d, &record)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := record.Antiflap.Last
+	if last.Term > 0 && t.settled[reparent.Kind(last.Kind)] == last.Term {
+		steps = append(steps, step{reparent.Kind(last.Kind), Counted})
+	}
+	return steps
+}
+
+func read(d orchestrator.Document, into any) {
+	if err := json.Unmarshal(d.Value, into); err != nil {
+		must(fmt.Errorf("read document %s: %w", d.Key, err))
+	}
+}
