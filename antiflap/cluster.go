@@ -6,27 +6,27 @@ import "time"
 // never changed. It is a value: every method returns the next one, and a method that has nothing to change returns an
 // equal one (==), so a caller may save only what differs.
 type Cluster struct {
-	Last    Change    `json:"last,omitzero"`    // the latest change that reached establishment
-	Repeats int       `json:"repeats,omitzero"` // windows opened before the current one that are not forgotten yet
-	Opened  time.Time `json:"opened,omitzero"`  // when the latest window opened, as far as its time has been counted since
-	Until   time.Time `json:"until,omitzero"`   // when it ends by itself
-	Ended   time.Time `json:"ended,omitzero"`   // when it was ended early
-	EndedBy string    `json:"ended_by,omitzero"`
+	Last    Change    `json:"last,omitzero"`     // the latest change that reached establishment
+	Repeats int       `json:"repeats,omitempty"` // windows opened before the current one that are not forgotten yet
+	Opened  time.Time `json:"opened,omitzero"`   // when the latest window opened, as far as its time has been counted since
+	Until   time.Time `json:"until,omitzero"`    // when it ends by itself
+	Ended   time.Time `json:"ended,omitzero"`    // when it was ended early
+	EndedBy string    `json:"ended_by,omitempty"`
 	// OpenedWall is when the latest window opened by the clock of the elector that opened it. It is never moved, so it tells
 	// by the calendar how long ago that was, as well as two clocks agree.
 	OpenedWall time.Time `json:"opened_wall,omitzero"`
 
-	ProveForMS int64     `json:"prove_for_ms,omitzero"` // good service that proves the new primary, as set when the window opened
-	Proving    time.Time `json:"proving,omitzero"`      // since when the new primary has been serving well
-	ProvingTo  time.Time `json:"proving_to,omitzero"`   // until when that was seen
-	Proven     time.Time `json:"proven,omitzero"`       // when it had lasted long enough; it stays proven afterwards
+	ProveForMS int64     `json:"prove_for_ms,omitempty"` // good service that proves the new primary, as set when the window opened
+	Proving    time.Time `json:"proving,omitzero"`       // since when the new primary has been serving well
+	ProvingTo  time.Time `json:"proving_to,omitzero"`    // until when that was seen
+	Proven     time.Time `json:"proven,omitzero"`        // when it had lasted long enough; it stays proven afterwards
 
-	AcknowledgedBy     string    `json:"acknowledged_by,omitzero"`
-	AcknowledgedReason string    `json:"acknowledged_reason,omitzero"`
+	AcknowledgedBy     string    `json:"acknowledged_by,omitempty"`
+	AcknowledgedReason string    `json:"acknowledged_reason,omitempty"`
 	AcknowledgedAt     time.Time `json:"acknowledged_at,omitzero"`
 
-	Attempts int       `json:"attempts,omitzero"` // failed attempts in a row
-	RetryAt  time.Time `json:"retry_at,omitzero"` // no automatic attempt before
+	Attempts int       `json:"attempts,omitempty"` // failed attempts in a row
+	RetryAt  time.Time `json:"retry_at,omitzero"`  // no automatic attempt before
 }
 
 // Established takes note of a change that reached establishment. An emergency opens a window, longer with each repeat;

@@ -189,6 +189,7 @@ func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Ti
 		c.refuse(fmt.Sprintf("%s, but it cannot be replaced: %s", f.Message, forecast.Obstacle.Message), forecast.Obstacle, now)
 		return
 	}
+	intent.Foreseen = true
 	c.launch(ctx, request, intent, reparent.Emergency, now)
 }
 

@@ -185,18 +185,24 @@ func (c *cluster) probe(ctx context.Context) {
 	}
 }
 
-// urgentInterval is the pause between rounds of the elector that acts while it is open whether the primary is dead: its
-// ackers notice within some tens of milliseconds. The others could do nothing about it.
-const urgentInterval = 5 * time.Millisecond
+// urgentInterval is the pause between rounds of the elector that acts once it is open whether the primary is dead: its
+// ackers notice within some tens of milliseconds. The others could do nothing about it. The longer it stays open the
+// less another round is worth: it comes after a tenth of the time for which it has been open.
+const (
+	urgentInterval     = 5 * time.Millisecond
+	urgentIntervalMost = 50 * time.Millisecond
+	urgentPart         = 10
+)
 
 func (c *cluster) setPace() {
-	suspect := slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.PrimarySuspect })
 	wait := c.o.settings.ProbeInterval
+	suspect := slices.IndexFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.PrimarySuspect })
 	switch {
 	case c.lease == nil:
 		wait = watchInterval(wait)
-	case suspect:
-		wait = urgentInterval
+	case suspect >= 0:
+		open := c.now().Sub(c.findings[suspect].Since)
+		wait = min(wait, urgentIntervalMost, max(urgentInterval, open/urgentPart))
 	}
 	c.mu.Lock()
 	c.pace = wait

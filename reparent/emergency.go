@@ -3,6 +3,7 @@ package reparent
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 		op.Barred = withBar(op.Barred, op.From, "it is the primary that is to be replaced")
 	}
 	op.Phase = PhaseRevoking
+	if in.Foreseen {
+		return op
+	}
 	if obstacle := op.forecast(in); obstacle != nil {
 		return op.block(*obstacle, now)
 	}
@@ -44,30 +48,22 @@ func (op Operation) forecast(in Intent) *Obstacle {
 				Remedy: "certify only what is powered off; a server that answers is revoked without a certificate"}
 		}
 	}
-	obstacle := op.prospects(in)
+	hoped := op.hoped(in)
+	_, obstacle := hoped.settle()
 	if obstacle != nil {
-		if back := op.comebacks(in); len(back) > 0 {
+		if back := op.comebacks(in, hoped); len(back) > 0 {
 			obstacle.Needs = back
 		}
 	}
 	return obstacle
 }
 
-// prospects is what would come of a revocation in which every server that answered does as it is told.
-func (op Operation) prospects(in Intent) *Obstacle {
-	_, obstacle := op.hoped(in, topology.Servers()).settle()
-	return obstacle
-}
-
-// hoped is the change after such a revocation, in which those that came back show what they showed last.
-func (op Operation) hoped(in Intent, back topology.ServerSet) Operation {
+// hoped is the change after a revocation in which every server that answered does as it is told.
+func (op Operation) hoped(in Intent) Operation {
 	hoped := op.clone()
-	for _, m := range op.Ruleset.Members {
-		o := in.Snapshot.Server(m.Address)
-		if back.Has(m.Address) {
-			o = in.History.LastSeen.Of(m.Address)
-		}
-		hoped.Progress[m.Address] = op.hope(m.Address, o)
+	for i := range op.Ruleset.Members {
+		a := op.Ruleset.Members[i].Address
+		hoped.Progress[a] = op.hope(a, in.Snapshot.Server(a))
 	}
 	return hoped
 }
@@ -75,7 +71,7 @@ func (op Operation) hoped(in Intent, back topology.ServerSet) Operation {
 // comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
 // came back as they were last seen. Servers that were never seen are not counted on, nor are primaries that
 // were replaced: nobody knows what they hold by now.
-func (op Operation) comebacks(in Intent) []topology.ServerSet {
+func (op Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet {
 	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
 		seen := in.History.LastSeen.Of(a)
 		return !in.Snapshot.Server(a).OK() && seen.OK() && (!seen.Writable() || op.isLeader(a))
@@ -83,12 +79,24 @@ func (op Operation) comebacks(in Intent) []topology.ServerSet {
 	var found []topology.ServerSet
 	for size := 1; size <= missing.Len() && missing.Len() <= comebacksMax; size++ {
 		for _, back := range subsets(missing, size) {
-			if !slices.ContainsFunc(found, back.Contains) && op.hoped(in, back).revocationSuffices() {
+			if !slices.ContainsFunc(found, back.Contains) && op.sufficesWith(in, hoped, back) {
 				found = append(found, back)
 			}
 		}
 	}
 	return found
+}
+
+// sufficesWith tells whether the change could succeed if some came back and showed what they showed last. What it
+// changes in hoped for that it puts back.
+func (op Operation) sufficesWith(in Intent, hoped Operation, back topology.ServerSet) bool {
+	gone := map[topology.Address]Progress{}
+	for a := range back.All() {
+		gone[a] = hoped.Progress[a]
+		hoped.Progress[a] = op.hope(a, in.History.LastSeen.Of(a))
+	}
+	defer maps.Copy(hoped.Progress, gone)
+	return hoped.revocationSuffices()
 }
 
 // comebacksMax bounds the search for what would help: with more servers missing, the answer is too long

@@ -242,6 +242,8 @@ type Intent struct {
 	Drain      time.Duration
 	Timing     Timing
 	DetectedAt time.Time
+	// Foreseen is set by whoever had an emergency change forecast from these very facts, and not found blocked.
+	Foreseen bool
 }
 
 // begin fills in what all kinds share.

@@ -40,7 +40,8 @@ type errand struct {
 	results  []reparent.Result
 	begun    []bool
 	ended    []bool
-	left     bool // nobody waits any more
+	left     bool              // nobody waits any more
+	soFar    []reparent.Result // memory for suffices
 }
 
 func (f *fleet) begin(batch orchestrator.Batch) *errand {
@@ -115,7 +116,7 @@ func (b *errand) await(ctx context.Context, batch orchestrator.Batch) {
 			b.inner.end(context.Canceled)
 			ctx = context.Background()
 		}
-		if rang && grace < 0 && batch.Enough != nil && b.missing > 0 && batch.Enough(b.collect()) {
+		if rang && grace < 0 && b.missing > 0 && b.suffices(batch.Enough) {
 			grace = clock.now + batch.Grace
 		}
 	}
@@ -124,7 +125,7 @@ func (b *errand) await(ctx context.Context, batch orchestrator.Batch) {
 // abandon ends the wait: what has begun goes on alone, what has not is never begun.
 func (b *errand) abandon() []reparent.Result {
 	b.left = true
-	all := b.collect()
+	all := b.collect(nil)
 	for i := range all {
 		if !b.begun[i] && !b.ended[i] {
 			all[i] = reparent.Result{Outcome: reparent.Skipped, Detail: "the step had enough before its turn came"}
@@ -133,8 +134,18 @@ func (b *errand) abandon() []reparent.Result {
 	return all
 }
 
-func (b *errand) collect() []reparent.Result {
-	all := slices.Clone(b.results)
+// suffices asks whether the results that are there are enough.
+func (b *errand) suffices(enough func([]reparent.Result) bool) bool {
+	if enough == nil {
+		return false
+	}
+	b.soFar = b.collect(b.soFar)
+	return enough(b.soFar)
+}
+
+// collect puts what is known of all results into memory, for as long as that is not needed again.
+func (b *errand) collect(memory []reparent.Result) []reparent.Result {
+	all := append(memory[:0], b.results...)
 	for i := range all {
 		if !b.ended[i] {
 			all[i] = reparent.Result{Outcome: reparent.Unknown, Reason: reparent.ReasonAbandoned, Detail: "the step had enough and did not wait for it"}

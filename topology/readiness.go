@@ -2,6 +2,7 @@ package topology
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -105,16 +106,13 @@ func (q *inquiry) ackersOf(leader Address) ServerSet {
 
 // establishmentLacks says why none of the other servers could become primary; nothing when one could.
 func (q *inquiry) establishmentLacks() []string {
-	var lacks []string
-	for _, m := range q.s.Ruleset.Members {
-		if m.Address == q.leader || m.Promotion == PromotionNever {
-			continue
-		}
-		lack := q.establishmentLack(m.Address)
-		if lack == "" {
-			return nil
-		}
-		lacks = append(lacks, lack)
+	others := q.eligible()
+	if slices.ContainsFunc(others, q.establishable) {
+		return nil
+	}
+	lacks := make([]string, len(others))
+	for i, a := range others {
+		lacks[i] = q.establishmentLack(a)
 	}
 	if len(lacks) == 0 {
 		return []string{"no other server may be promoted"}
@@ -122,18 +120,37 @@ func (q *inquiry) establishmentLacks() []string {
 	return lacks
 }
 
+// eligible are the other members that the rules let lead.
+func (q *inquiry) eligible() []Address {
+	found := make([]Address, 0, len(q.s.Ruleset.Members))
+	for i := range q.s.Ruleset.Members {
+		if m := &q.s.Ruleset.Members[i]; m.Address != q.leader && m.Promotion != PromotionNever {
+			found = append(found, m.Address)
+		}
+	}
+	return found
+}
+
+func (q *inquiry) establishable(candidate Address) bool {
+	return q.fit(q.server(candidate)) && q.s.Ruleset.CanComplete(candidate, q.attachable(candidate))
+}
+
+// attachable are the ackers that a new primary would get.
+func (q *inquiry) attachable(candidate Address) ServerSet {
+	return q.s.Ruleset.Ackers(candidate).Where(func(a Address) bool { return a != q.leader && q.fit(q.server(a)) })
+}
+
 func (q *inquiry) establishmentLack(candidate Address) string {
 	if reason := q.unfit(q.server(candidate)); reason != "" {
 		return fmt.Sprintf("%s %s", candidate, reason)
 	}
 	r := q.s.Ruleset
-	attachable := r.Ackers(candidate).Where(func(a Address) bool { return a != q.leader && q.unfit(q.server(a)) == "" })
-	if r.CanComplete(candidate, attachable) {
-		return ""
-	}
 	return fmt.Sprintf("%s could not get %s: it would also need %s", candidate,
-		plural(r.AcksNeeded(candidate), "acknowledgement", "acknowledgements"), either(r.Establishable(candidate, attachable)))
+		plural(r.AcksNeeded(candidate), "acknowledgement", "acknowledgements"), either(r.Establishable(candidate, q.attachable(candidate))))
 }
+
+// fit tells whether a server could lead or follow a new primary right now.
+func (q *inquiry) fit(o *Observation) bool { return o.Reach.OK() && q.unfit(o) == "" }
 
 // unfit says why a server could neither lead nor follow a new primary right now; empty when it could.
 func (q *inquiry) unfit(o *Observation) string {
