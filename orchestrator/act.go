@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -305,8 +304,9 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 	return c.lease.Update(ctx, brakeKey, func(old []byte) ([]byte, error) {
 		var f antiflap.Fleet
 		if len(old) > 0 {
-			if err := json.Unmarshal(old, &f); err != nil {
-				return nil, fmt.Errorf("read stored document %s: %w", brakeKey, err)
+			var err error
+			if f, err = decodeBrake(Document{Key: brakeKey, Value: old}); err != nil {
+				return nil, err
 			}
 		}
 		edited, err := edit(f.Rebased(c.now()))
@@ -314,7 +314,8 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 			return nil, err
 		}
 		c.brake = edited
-		return json.Marshal(edited)
+		d, err := brakeDocument(edited)
+		return d.Value, err
 	})
 }
 

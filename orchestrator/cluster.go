@@ -48,6 +48,7 @@ type cluster struct {
 	settledAt    time.Time // when the last operation ended
 	readAt       time.Time // when a standby last read what is on record
 	read         [2][]byte // and what it read: record and lineage
+	reached      int64     // what is counted for this cluster: see reach
 
 	mu        sync.Mutex
 	published View
@@ -337,6 +338,9 @@ func (c *cluster) publish(at time.Time) {
 	for _, m := range c.record.Ruleset.Members {
 		v.Roles[m.Address] = topology.Role(c.snapshot.Server(m.Address), v.History, v.Findings)
 	}
+	before := c.reached
+	c.reached = reach(c.snapshot.Servers)
+	c.o.reached.Add(c.reached - before)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.published = v
@@ -366,18 +370,6 @@ func (c *cluster) view() View {
 		v.State = topology.StateReparenting
 	}
 	return v
-}
-
-func (c *cluster) reach() (lost, watched int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, o := range c.published.Snapshot.Servers {
-		watched++
-		if !o.OK() && o.Reach != topology.ReachDenied {
-			lost++
-		}
-	}
-	return lost, watched
 }
 
 func (c *cluster) automation() Switch {

@@ -16,7 +16,7 @@ import (
 // TestStoredDocumentsAreWrittenAndReadAsTheStandardLibraryDoes holds the library that is used for its speed to what the
 // one that everybody knows makes of the same documents: with nothing in them, and with something in each field.
 func TestStoredDocumentsAreWrittenAndReadAsTheStandardLibraryDoes(t *testing.T) {
-	for _, empty := range []any{stored{}, record{}, lineage{}} {
+	for _, empty := range []any{stored{}, record{}, lineage{}, storedBrake{}} {
 		full := reflect.New(reflect.TypeOf(empty))
 		filler{}.fill(t, full.Elem())
 		for _, document := range []any{empty, full.Elem().Interface()} {

@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -152,11 +151,7 @@ func (c *cluster) loadBrake(ctx context.Context) (antiflap.Fleet, error) {
 	if err != nil || !found {
 		return antiflap.Fleet{}, err
 	}
-	var brake antiflap.Fleet
-	if err := json.Unmarshal(d.Value, &brake); err != nil {
-		return brake, fmt.Errorf("read stored document %s: %w", brakeKey, err)
-	}
-	return brake, nil
+	return decodeBrake(d)
 }
 
 func (c *cluster) drawTerm(ctx context.Context, lease Lease, above uint32) (uint32, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
@@ -45,6 +46,7 @@ type Orchestrator struct {
 	events   *Stream
 	clusters map[string]*cluster
 	names    []string
+	reached  atomic.Int64 // over all clusters: see reach
 }
 
 // New wires an orchestrator; Run starts it.
@@ -187,11 +189,21 @@ func (o *Orchestrator) SetMaintenance(ctx context.Context, cluster string, serve
 	return c.setMaintenance(ctx, server, on, by, reason)
 }
 
-// isolation counts, over all clusters, the servers that are watched and those that are not reached.
+// isolation counts, over all clusters, the servers that are watched and those that are not reached. Each cluster keeps
+// its own part up to date: adding up anew in every round of every cluster would take the square of their number.
 func (o *Orchestrator) isolation() (lost, watched int) {
-	for _, c := range o.clusters {
-		l, w := c.reach()
-		lost, watched = lost+l, watched+w
+	all := o.reached.Load()
+	return int(all >> 32), int(all & 0xffffffff)
+}
+
+// reach is how many of its servers a cluster watches and does not reach, as the halves of one number, so that a reader
+// never finds the one without the other.
+func reach(servers []topology.Observation) int64 {
+	lost := 0
+	for i := range servers {
+		if o := &servers[i]; !o.OK() && o.Reach != topology.ReachDenied {
+			lost++
+		}
 	}
-	return lost, watched
+	return int64(lost)<<32 | int64(len(servers))
 }

@@ -125,6 +125,22 @@ func decodeOperation(d Document) (reparent.Operation, error) {
 	return s.Operation, err
 }
 
+// storedBrake is the fleet brake as it is kept. One without a version is older than all that have one.
+type storedBrake struct {
+	Version int `json:"version"`
+	antiflap.Fleet
+}
+
+func brakeDocument(f antiflap.Fleet) (Document, error) {
+	return encode(brakeKey, storedBrake{Version: recordVersion, Fleet: f})
+}
+
+func decodeBrake(d Document) (antiflap.Fleet, error) {
+	var s storedBrake
+	err := decode(d, &s, &s.Version)
+	return s.Fleet, err
+}
+
 // loadRecord reads a cluster's record; a cluster that was never seen starts with the configured ruleset.
 func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, error) {
 	d, _, err := s.Get(ctx, recordKey(cluster))
