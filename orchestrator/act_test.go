@@ -52,3 +52,33 @@ func TestWithinAWindowAPrimaryThatIsMerelyClosedIsNotReplaced(t *testing.T) {
 		t.Errorf("%v", d.sent)
 	}
 }
+
+// TestOnlyAChangeThatIsKnownToHaveBeenEstablishedOpensAWindow has an elector begin to lead that finds B's change under term 2
+// on record, or in journals, and uncounted.
+func TestOnlyAChangeThatIsKnownToHaveBeenEstablishedOpensAWindow(t *testing.T) {
+	alone := func(*topologytest.Builder) {}
+	third := func(b *topologytest.Builder) { b.Intent(3, "B", "A:1-10, t1, t2") }
+	for _, row := range []struct {
+		name      string
+		change    func(*topologytest.Builder)
+		recovered bool
+		counted   uint64
+	}{
+		{"the elector that established it died", alone, false, 2},
+		{"and another change was begun since", third, false, 2},
+		{"its primary shows that it leads", alone, true, 2},
+		{"a later decision honours its marker, and whether anybody acknowledged either is unknown", third, true, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("B").Term(2, "B", "A:1-10, t1")
+			row.change(b)
+			d := deskOf(t, b)
+			g := gain{lease: d.lease, record: d.record, lineage: d.lineage, term: 4}
+			g.lineage.History.Recovered, g.record.SavedAt = row.recovered, d.now
+			d.lead(t.Context(), g)
+			if got := d.record.Antiflap.Last.Term; got != row.counted || d.record.Antiflap.Window(d.now).Open != (row.counted > 0) {
+				t.Errorf("the change of term %d has opened a window: %s", got, d.record.Antiflap.Window(d.now).Reason)
+			}
+		})
+	}
+}

@@ -193,12 +193,19 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 // uncounted opens the window of a change that was established by an elector that died before it had counted it.
 func (c *cluster) uncounted(now time.Time) {
 	l, led := c.lineage.History.Current()
-	if !led || c.record.SavedAt.IsZero() || l.Kind == string(reparent.KindAdoption) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
+	if !led || assumed(c.lineage.History) || c.record.SavedAt.IsZero() || l.Kind == string(reparent.KindAdoption) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
 		return
 	}
 	change := antiflap.Change{Cluster: c.name, Term: uint64(l.Term), Kind: l.Kind, At: now, To: string(l.Primary)}
 	c.record.Antiflap = c.record.Antiflap.Established(change, c.o.settings.Antiflap)
 	c.saveRecord(c.lease.Context())
+}
+
+// assumed tells whether nobody knows that the established leadership ever was. Where journals leave open what became of the
+// latest decision, the one that it honours stands for all before it, whether or not that one's marker was acknowledged.
+func assumed(h topology.History) bool {
+	n := len(h.Leaderships)
+	return h.Recovered && n > 0 && !h.Leaderships[n-1].Established()
 }
 
 // reconfigure records the configured ruleset in place of the one on record, where that is safe as it is.
