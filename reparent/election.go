@@ -195,15 +195,24 @@ func (op Operation) onlyMarkersPend(a topology.Address) bool {
 
 // pendingMarkers are the markers of earlier decisions for this server whose outcome is unknown. They
 // may stand in its binary log without showing in its executed set (E1), so a new decision for the same
-// server honours them.
+// server honours them. The log of a server whose data was replaced is gone, and with it what waited there.
 func (op Operation) pendingMarkers(a topology.Address) gtid.Set {
 	var pending gtid.Set
+	answers := op.identity(a)
 	for _, l := range op.History.Leaderships {
-		if l.Primary == a && !l.Established() {
+		if l.Primary == a && l.PrimaryUUID == answers && !l.Established() {
 			pending = pending.Union(l.Marker().Set())
 		}
 	}
 	return pending
+}
+
+// identity is the server_uuid of who answers at an address.
+func (op Operation) identity(a topology.Address) gtid.UUID {
+	if reading := op.Progress[a].Reading; reading != nil {
+		return reading.UUID
+	}
+	return op.Known[a].UUID
 }
 
 func stuckApplier(o *topology.Observation) bool {

@@ -172,6 +172,26 @@ func TestAnEarlierChoiceIsPreferredToItsEquals(t *testing.T) {
 	}
 }
 
+func TestAMarkerThatWaitedWhereTheDataIsGoneIsNotHonoured(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Term(1, "A", "A:1-10").Intent(2, "D", "A:1-100, t1").Executed("A", "A:1-100, t1").Dead("A")
+	b.Positions("A:1-100, t1", "B", "C", "D", "E").Promotion(topology.PromotionPrefer, "D")
+	b.Edit("D", func(o *topology.Observation) { o.UUID = topologytest.UUID("X") })
+	in := intentOf(b)
+	op := revoking(in).silenced(in, "D", Demote).froze(in, "B", "C", "E")
+	found, obstacle := op.settle()
+	if obstacle != nil || found.candidate.address != "D" {
+		t.Fatalf("%s %+v", found.candidate.address, obstacle)
+	}
+	if op = op.elected(found, topologytest.Now); op.Decision.Base.Intersects(b.Set("t2")) {
+		t.Errorf("whoever still holds it has what D never will, and would count as clean: the decision honours %s", op.Decision.Base)
+	}
+	op = op.silenced(in, "D", Poison)
+	op.Progress["D"].Reading.SemiSync.Waiters = 1
+	if op.onlyMarkersPend("D") {
+		t.Error("what waits on the new server is taken for the marker of the old one")
+	}
+}
+
 func TestALeaderThatMayStillLeadIsNoCandidate(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Dead("A")
 	in := intentOf(b)

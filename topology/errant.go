@@ -17,6 +17,8 @@ import (
 // led, hence bear U: all of U is left out of the report. Any other transaction of H bears another UUID. P does not
 // gain such ones after its establishment, so each is in P's executed set or in the base at any time that P can be
 // asked. What remains after their subtraction is not in H.
+// Once P shows its marker it has executed all that stood before it, the whole base included: what of the base P lacks even
+// then, like the marker of an earlier decision that the base honours though it was never written, nobody will get from it.
 // The claim costs this: a transaction under U that P itself has lost (a crash with sync_binlog off) is not seen here.
 // Such a P has restarted and is judged as unverified.
 // When P replicates from a server outside the cluster it does gain foreign UUIDs; then only those of members count.
@@ -33,7 +35,7 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 			continue
 		}
 		errant := o.Executed.Subtract(seen.Executed).Union(o.Received.Subtract(seen.Executed)).Only(mayBeErrant)
-		if q.led && !errant.IsEmpty() {
+		if q.led && !errant.IsEmpty() && !seen.Executed.Has(q.lead.Marker().GTID()) {
 			errant = errant.Subtract(q.lead.Base).Subtract(q.lead.Marker().Set())
 		}
 		if !errant.IsEmpty() {

@@ -25,6 +25,7 @@ func TestErrantTransactions(t *testing.T) {
 		{"B has the marker before A shows it", cluster().Executed("A", "A:1-100"), ""},
 		{"B holds what the second term cancelled", secondTerm().Executed("B", "A:1-103,t1,C:1-100,t2"), "A:101-103"},
 		{"B holds the marker of a cancelled term", cluster().Primary("C").Term(1, "A", "").Term(3, "C", "A:1-100").Executed("B", "A:1-100,t1,t2"), "t2"},
+		{"B holds a marker that A's base honours and A never had", cluster().Primary("A").Term(1, "C", "").Term(3, "A", "C:1-50,t1,t2").Executed("A", "C:1-50,t1,t3,A:1-7").Executed("B", "C:1-50,t1,t2"), "t2"},
 		{"A is dead and was seen with E's old transactions", cluster().Positions("A:1-100,E:1-9,t1", "A", "B").Dead("A"), ""},
 		{"A is dead and B was written to", cluster().Executed("B", "A:1-100,t1,B:1").Dead("A"), "B:1"},
 		{"A is dead and was last seen before it led", cluster().Term(1, "C", "").Term(2, "A", "C:1-50").Executed("A", "C:1-40,t1").Dead("A").Executed("B", "C:1-50,t1,t2,A:1-7"), ""},
