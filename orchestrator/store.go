@@ -42,3 +42,30 @@ type Lease interface {
 	// Release gives the lock back.
 	Release(ctx context.Context) error
 }
+
+// Company is what a store offers whose electors are several: each tells the others something about itself, for as long as
+// it lives, and hears who lives and who holds which lock. What it says may be behind, and gives no right to anything: that
+// is the lock's. It answers from memory, but for Take. It is satisfied by package store.
+type Company interface {
+	// Announce replaces what this elector says about a subject. It returns at once.
+	Announce(subject string, text []byte)
+	// Heard says whom to tell when Present has changed. tell never blocks.
+	Heard(tell func())
+	// Present is what was heard last; a copy that the caller may keep.
+	Present() Present
+	// Peek is the record or the lineage of a cluster as last heard of, known when any was.
+	Peek(key string) (d Document, known bool)
+	// Take is Acquire without waiting: no lease and no error when the lock is not free.
+	Take(ctx context.Context, cluster string) (l Lease, free bool, err error)
+}
+
+// Present is who lives and who holds which lock. Electors go by the sessions that their locks are tied to: one that lost
+// its session comes back as another.
+type Present struct {
+	Me       string                       // this elector's session; empty while it has none
+	Electors map[string]map[string][]byte // by session: what each says, by subject
+	Owners   map[string]Owner             // by cluster
+}
+
+// Owner is who holds a lock: by session, which may have ended already, and by the name of its elector.
+type Owner struct{ Session, Elector string }

@@ -24,7 +24,7 @@ import (
 const roleVariable = "PRIMACY_STORE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func() error{"etcd": playEtcd, "elector": playElector, "member": playMember}
+	roles := map[string]func() error{"etcd": playEtcd, "elector": playElector, "member": playMember, "present": playPresent}
 	if play := roles[os.Getenv(roleVariable)]; play != nil {
 		if err := play(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -75,6 +75,27 @@ func playElector() error {
 	})
 	if err != nil {
 		return err
+	}
+	if _, err := s.Acquire(context.Background(), "shop"); err != nil {
+		return err
+	}
+	return ready()
+}
+
+// playPresent tells of itself and holds a lock until it is killed.
+func playPresent() error {
+	s, err := Open(context.Background(), Settings{
+		Endpoints: []string{os.Getenv("CLIENT")}, Elector: "elector-child", LeaseTTL: 2 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	c := s.Company()
+	c.Announce("about", []byte("child"))
+	for len(c.Present().Electors) < 2 {
+		if !pause(s.ctx, retryPause) {
+			return s.ctx.Err()
+		}
 	}
 	if _, err := s.Acquire(context.Background(), "shop"); err != nil {
 		return err

@@ -36,6 +36,41 @@ func (s seam) List(ctx context.Context, prefix string, limit int, newestFirst bo
 	return docs, err
 }
 
+// Seam is the company as the orchestrator wants it; nil when there can be none.
+func (c *Company) Seam() orchestrator.Company {
+	if c == nil {
+		return nil
+	}
+	return companySeam{c}
+}
+
+type companySeam struct{ *Company }
+
+// Present is who lives and who holds which lock, as last heard.
+func (c companySeam) Present() orchestrator.Present {
+	p := c.Company.Present()
+	owners := make(map[string]orchestrator.Owner, len(p.Owners))
+	for name, o := range p.Owners {
+		owners[name] = orchestrator.Owner(o)
+	}
+	return orchestrator.Present{Me: p.Me, Electors: p.Electors, Owners: owners}
+}
+
+// Peek is a document as last heard of.
+func (c companySeam) Peek(key string) (orchestrator.Document, bool) {
+	d, known := c.Company.Peek(key)
+	return orchestrator.Document{Key: d.Key, Value: d.Value}, known
+}
+
+// Take takes a lock that is free.
+func (c companySeam) Take(ctx context.Context, cluster string) (orchestrator.Lease, bool, error) {
+	lease, free, err := c.Company.Take(ctx, cluster)
+	if lease == nil {
+		return nil, free, err
+	}
+	return held{lease}, true, nil
+}
+
 type held struct{ *Lease }
 
 // Put writes documents while the lock is held, all or none.

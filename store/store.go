@@ -153,6 +153,9 @@ type Store struct {
 	current chan *session // holds the session in use, and serves as its lock
 	bells   bells
 	claims  claims
+
+	joining sync.Once
+	company *Company
 }
 
 // Open starts the embedded member, or dials the endpoints, and returns once etcd has answered a read that needs its
