@@ -63,7 +63,7 @@ func (op Operation) hoped(in Intent) Operation {
 	hoped := op.clone()
 	for i := range op.Ruleset.Members {
 		a := op.Ruleset.Members[i].Address
-		hoped.Progress[a] = op.hope(a, in.Snapshot.Server(a))
+		hoped.Progress[a] = op.hope(a, in.Snapshot.Find(a))
 	}
 	return hoped
 }
@@ -93,7 +93,7 @@ func (op Operation) sufficesWith(in Intent, hoped Operation, back topology.Serve
 	gone := map[topology.Address]Progress{}
 	for a := range back.All() {
 		gone[a] = hoped.Progress[a]
-		hoped.Progress[a] = op.hope(a, in.History.LastSeen.Of(a))
+		hoped.Progress[a] = op.hope(a, in.History.LastSeen[a])
 	}
 	defer maps.Copy(hoped.Progress, gone)
 	return hoped.revocationSuffices()
@@ -113,12 +113,12 @@ func (op Operation) unwanted(in Intent) string {
 	return op.Barred[op.Wanted]
 }
 
-func (op Operation) hope(a topology.Address, o topology.Observation) Progress {
-	if !o.OK() || op.Silent.Has(a) {
+func (op Operation) hope(a topology.Address, o *topology.Observation) Progress {
+	if o == nil || !o.OK() || op.Silent.Has(a) {
 		return Progress{Frozen: No, Silenced: No, Note: "it does not answer"}
 	}
-	p := Progress{Frozen: Yes, Reading: &o}
-	if verb := op.silencer(a, o); verb != "" && op.isLeader(a) {
+	p := Progress{Frozen: Yes, Reading: o}
+	if verb := op.silencer(a, *o); verb != "" && op.isLeader(a) {
 		p.Silenced, p.With = Yes, verb
 	}
 	return p

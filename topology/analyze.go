@@ -17,13 +17,16 @@ import (
 // that no longer answers is quoted and nothing more.
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
 	q := inquire(s, h, l, now)
-	var found []Finding
+	found := make([]Finding, 0, foundOften)
 	for _, ask := range questions {
 		found = append(found, ask(q)...)
 	}
 	found = append(found, q.readiness(found)...)
 	return q.settled(q.restrained(found), previous)
 }
+
+// foundOften is memory for what most rounds of probes that find anything find.
+const foundOften = 4
 
 // questions are asked of every cluster, each on its own.
 var questions = []func(*inquiry) []Finding{

@@ -116,6 +116,14 @@ func (s Snapshot) Server(a Address) Observation {
 	return Observation{Address: a}
 }
 
+// Find points to what was seen of a server, which must not be changed; nil when it was never probed.
+func (s *Snapshot) Find(a Address) *Observation {
+	if i := s.place(a); i >= 0 {
+		return &s.Servers[i]
+	}
+	return nil
+}
+
 // place is where an observation stands; negative when the address was never probed.
 func (s *Snapshot) place(a Address) int {
 	for i := range s.Servers {
