@@ -222,11 +222,36 @@ func (s Set) Union(t Set) Set {
 	if s.IsEmpty() {
 		return t
 	}
+	switch {
+	case len(t.streams) == 1:
+		return s.with(t.streams[0])
+	case len(s.streams) == 1:
+		return t.with(s.streams[0])
+	}
 	r := result{ours: s.streams, theirs: t.streams, room: max(len(s.streams), len(t.streams))}
 	for p := range pairs(s.streams, t.streams) {
 		r.add(stream{p.source, unite(p.ours, p.theirs)})
 	}
 	return r.set()
+}
+
+// with is the set with the numbers of one source, which is how most sets grow. One that is not empty already.
+func (s Set) with(more stream) Set {
+	i, found := slices.BinarySearchFunc(s.streams, more, func(a, b stream) int { return compareSources(a.source, b.source) })
+	if !found {
+		all := make([]stream, 0, len(s.streams)+1)
+		return Set{append(append(append(all, s.streams[:i]...), more), s.streams[i:]...)}
+	}
+	united := unite(s.streams[i].spans, more.spans)
+	switch {
+	case equal(united, s.streams[i].spans):
+		return s
+	case len(s.streams) == 1:
+		return Set{[]stream{{more.source, united}}}
+	}
+	all := slices.Clone(s.streams)
+	all[i].spans = united
+	return Set{all}
 }
 
 // Subtract returns the GTIDs of s that are not in t, as the server's

@@ -53,7 +53,7 @@ const (
 	parallelMost  = 1024
 	simulateSeeds = 1000
 	// simulateGarbage is by how many percent the memory may grow between two collections.
-	simulateGarbage = 1600
+	simulateGarbage = 3200
 )
 
 func simulateCommand(s simulator) *cobra.Command {
