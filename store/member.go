@@ -28,6 +28,10 @@ const (
 	alone        = "primacy"
 	aloneAddress = "127.0.0.1:2380"
 
+	// Among peers an election comes after 300 to 600 ms without a leader. It has to be over before the sessions of the
+	// electors that live run out, and is a part of the time in which nobody acts for a dead one's clusters.
+	tickMs, electionMs = 30, 300
+
 	quotaBytes   = 512 << 20
 	segmentBytes = 8 << 20
 )
@@ -193,6 +197,7 @@ func (s *Store) standAmongPeers(config *embed.Config) error {
 		return err
 	}
 	config.Name = s.settings.Name
+	config.TickMs, config.ElectionMs = tickMs, electionMs
 	config.AdvertisePeerUrls, config.ListenPeerUrls = []url.URL{*self}, []url.URL{*listen}
 	config.InitialCluster = joinPeers(peers)
 	if s.settings.JoinExisting {

@@ -52,8 +52,7 @@ func (s *Store) session(ctx context.Context) (*session, error) {
 
 func (s *Store) grant(ctx context.Context) (*session, error) {
 	sent := time.Now()
-	seconds := int64((s.settings.LeaseTTL + time.Second - 1) / time.Second)
-	granted, err := s.client.Grant(ctx, seconds)
+	granted, err := s.client.Grant(ctx, s.settings.sessionSeconds())
 	if err != nil {
 		return nil, err
 	}
@@ -118,23 +117,25 @@ func (s *session) until() time.Time {
 }
 
 // keep renews the session until it is lost, and then hands the lease back, so that the next holder need not wait for
-// it to run out. After each break of the connection all locks are read again: etcd may have been restored from an older
+// it to run out. It does so five times within a lease, and gives up early on an answer: when the member that leads etcd
+// dies, the sessions of the electors that live have to outlast an election. After each break of the connection all locks are read again: etcd may have been restored from an older
 // state, and a watch goes on as if nothing had happened, at a revision that is still to come.
 func (s *Store) keep(now *session) {
 	pulse := pulse{leases: s.leases, id: now.id}
 	defer pulse.end()
-	for wait := now.ttl / 3; pause(now.ctx, wait); {
+	patience := now.ttl / 8
+	for wait := now.ttl / 5; pause(now.ctx, wait); {
 		sent, fresh := time.Now(), pulse.stream == nil
-		ttl, err := pulse.beat(now.ctx, now.ttl/4)
+		ttl, err := pulse.beat(now.ctx, patience)
 		switch {
 		case err != nil:
 			s.log.Debug("keep-alive failed", "error", err)
-			wait = now.ttl / 20
+			wait, patience = now.ttl/20, min(patience+patience/2, now.ttl/4)
 		case ttl <= 0:
 			now.lose(errors.New("etcd has ended the lease"))
 		default:
 			now.renew(sent, ttl)
-			wait = max(0, now.ttl/3-time.Since(sent))
+			wait, patience = max(0, now.ttl/5-time.Since(sent)), now.ttl/8
 			if fresh {
 				s.bells.ringAll()
 			}

@@ -110,6 +110,17 @@ func (s Settings) withDefaults() (Settings, error) {
 	return s, nil
 }
 
+// sessionSeconds is the time to live that etcd is asked for. Among peers it is a second less than the lease: when the
+// elector that died also led etcd, a new leader is elected first, which gives every lease its whole time to live
+// again and the election timeout on top. That second pays for it.
+func (s Settings) sessionSeconds() int64 {
+	seconds := int64((s.LeaseTTL + time.Second - 1) / time.Second)
+	if s.InitialCluster == "" {
+		return seconds
+	}
+	return max(2, seconds-1)
+}
+
 func (s Settings) validate() error {
 	embedded, remote := s.Dir != "", len(s.Endpoints) > 0
 	members := s.Name != "" || s.PeerListen != "" || s.InitialCluster != ""
