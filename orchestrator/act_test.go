@@ -82,3 +82,39 @@ func TestOnlyAChangeThatIsKnownToHaveBeenEstablishedOpensAWindow(t *testing.T) {
 		})
 	}
 }
+
+// TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds has an elector that refused to replace a dead primary.
+func TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		then func(d *desk)
+		said bool
+	}{
+		{"nothing changes", func(d *desk) { d.round(t) }, true},
+		{"it loses the lock", func(d *desk) { d.lost(d.lease) }, false},
+		{"servers show a leadership that is not on record, and it is taken over", func(d *desk) {
+			b := ledBy(topologytest.Cluster("A", "B", "C"))
+			d.servers = b.Snapshot().Servers
+			for _, l := range b.History().Leaderships {
+				d.journals["B"] = append(d.journals["B"], l.Decision)
+			}
+			d.round(t)
+		}, false},
+		{"a change of unknown outcome shows that it was established", func(d *desk) {
+			b := ledBy(topologytest.Cluster("A", "B", "C"))
+			d.servers, d.lineage.History = b.Snapshot().Servers, b.History()
+			d.round(t)
+		}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Dead("A", "B"))
+			if d.round(t); d.view().Obstacle == nil {
+				t.Fatalf("refused %q", d.refusal)
+			}
+			row.then(d)
+			if v := d.view(); (v.Obstacle != nil) != row.said || (v.Refusal != "") != row.said {
+				t.Errorf("it says %q", v.Refusal)
+			}
+		})
+	}
+}

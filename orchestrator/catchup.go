@@ -52,6 +52,7 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 		return
 	}
 	last := history.Leaderships[len(history.Leaderships)-1]
+	c.refuse("", nil, now)
 	c.owner = max(c.owner, c.lineage.LeftOut)
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: last.Primary,
@@ -102,6 +103,7 @@ func (c *cluster) evident(ctx context.Context, now time.Time) bool {
 		c.lineage = before
 		return false
 	}
+	c.refuse("", nil, now)
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: l.Primary,
 		Text: fmt.Sprintf("%s leads under term %d: it completed the marker and takes writes, which was not on record", l.Primary, l.Term),

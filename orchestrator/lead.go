@@ -269,9 +269,11 @@ func (c *cluster) lost(l Lease) {
 }
 
 // follow stops acting. An operation under way notices by itself: each of its steps asks the lease.
+// What it would not do, and why, is no longer its to say.
 func (c *cluster) follow(why string) {
 	c.lease = nil
 	c.named("")
+	c.refusal, c.obstacle = "", nil
 	c.o.events.Tell(Event{Kind: EventNotLeading, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("this elector no longer acts for cluster %s: %s", c.name, why)})
 	c.publish(c.snapshot.At)
 }
