@@ -80,7 +80,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 	case orchestrator.EventProbed:
 		c.explained(e)
 		c.windowed(e)
-		c.missed(e)
+		c.missed(e.name, e.view())
 		c.healed(e)
 		c.shows(e)
 	}
@@ -185,11 +185,12 @@ func (c *conduct) explained(e *elector) {
 // uncertain are the faults after which a primary may have completed by itself what nobody acknowledged.
 var uncertain = []Kind{Fallback, Shutdown, Errant, OpenByHand}
 
-// missed claims that nobody is asked to accept a loss where nothing is lost: what the servers that are reached hold lacks a
-// write that was acknowledged, or the marker of a term.
-func (c *conduct) missed(e *elector) {
+// missed claims that nobody is asked to accept a loss where nothing is lost: what the servers hold that were reached when
+// that was found lacks a write that was acknowledged, or the marker of a term. Who answers by now is for the next round to
+// see, which may wait for seconds for one that is silent.
+func (c *conduct) missed(elector string, v orchestrator.View) {
 	w := c.world
-	o := e.view().Obstacle
+	o := v.Obstacle
 	if o == nil || o.Code != "below_floor" || w.clock.now-c.calm < calmFor {
 		return
 	}
@@ -197,9 +198,9 @@ func (c *conduct) missed(e *elector) {
 		return
 	}
 	var held gtid.Set
-	for _, s := range w.hosts.all {
-		if s.state == processUp && w.network.flows(e.place, s.place) && w.network.flows(s.place, e.place) {
-			held = held.Union(s.position())
+	for i := range v.Snapshot.Servers {
+		if seen := &v.Snapshot.Servers[i]; seen.Reach.OK() {
+			held = held.Union(seen.Position())
 		}
 	}
 	for _, done := range w.judge.completions {
@@ -208,7 +209,7 @@ func (c *conduct) missed(e *elector) {
 		}
 	}
 	if !slices.ContainsFunc(c.markers, func(m gtid.GTID) bool { return !held.Has(m) }) {
-		w.violated(Progress, "%s asks to accept a loss, and nothing that was acknowledged is lost: %s", e.name, o.Message)
+		w.violated(Progress, "%s asks to accept a loss, and nothing that was acknowledged is lost: %s", elector, o.Message)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
@@ -251,6 +252,36 @@ func TestEachRepeatMakesTheWindowLonger(t *testing.T) {
 			}
 			w.judge.window(w.judge.established[last], change{at: time.Second + row.after, term: last + 1})
 			if got := w.breaks(AntiflapObeyed); got != row.broken {
+				t.Errorf("broken: %t", got)
+			}
+		})
+	}
+}
+
+func TestNobodyIsAskedToAcceptALossOfWhatWasReached(t *testing.T) {
+	for name, row := range map[string]struct {
+		holder topology.Reach // what the only server that holds it was to the elector when it asked
+		holds  bool
+		breaks bool
+	}{
+		"who holds it was reached":                        {holder: topology.ReachOK, holds: true, breaks: true},
+		"who holds it was not reached, and answers since": {holder: topology.ReachRefused, holds: true},
+		"nobody holds it":                                 {holder: topology.ReachOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{})
+			s := w.hosts.all[1]
+			lacked := gtid.GTID{UUID: w.hosts.all[0].uuid, Number: 7}
+			w.judge.completions[writtenRow{7, 0}] = completedWrite{gtid: lacked, server: "A", uuid: lacked.UUID, acks: 9}
+			v := orchestrator.View{Obstacle: &reparent.Obstacle{Code: "below_floor"}}
+			v.Snapshot.Servers = []topology.Observation{{Address: s.address, Reach: row.holder}}
+			if row.holds {
+				s.done.add(lacked)
+				v.Snapshot.Servers[0].Executed = gtid.Of(lacked)
+			}
+			w.clock.now = time.Minute
+			w.judge.conduct.missed("elector-1", v)
+			if got := w.breaks(Progress); got != row.breaks {
 				t.Errorf("broken: %t", got)
 			}
 		})
