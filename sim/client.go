@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -399,17 +400,21 @@ func (s *server) idleApplier() bool {
 	return state == topology.ThreadOff
 }
 
-// richest is a running server with the latest term that holds all that was promised, and as little else as any. It is nil
-// when there is none.
+// richest is a running server with the latest term that holds all that was promised, most of what readers saw, though nobody
+// was told of it, and as little else as any. It is nil when there is none.
 func (w *world) richest() *server {
 	var best *server
 	var term uint32
-	extra := func(s *server) uint64 { return s.position().Subtract(w.judge.promised.all()).Count() }
+	var unseen, extra int
 	for _, s := range w.members() {
-		m, _ := topology.HighestMarker(s.position())
-		if s.state == processUp && s.position().Contains(w.judge.promised.all()) &&
-			(best == nil || m.Term > term || m.Term == term && extra(s) < extra(best)) {
-			best, term = s, m.Term
+		has := s.position()
+		if s.state != processUp || !has.Contains(w.judge.promised.all()) {
+			continue
+		}
+		m, _ := topology.HighestMarker(has)
+		lost, more := w.judge.readOutside(has), int(has.Subtract(w.judge.promised.all()).Count())
+		if best == nil || cmp.Or(cmp.Compare(term, m.Term), cmp.Compare(lost, unseen), cmp.Compare(more, extra)) < 0 {
+			best, term, unseen, extra = s, m.Term, lost, more
 		}
 	}
 	return best

@@ -195,6 +195,21 @@ func (j *judge) seen(on *server, row int64) {
 	j.read = append(j.read, row)
 }
 
+// readOutside counts the rows that readers saw and that a position does not hold.
+func (j *judge) readOutside(position gtid.Set) int {
+	n := 0
+	for _, row := range j.read {
+		t := j.world.hosts.rows[row]
+		for t != nil && !position.Has(t.gtid) {
+			t = t.twin
+		}
+		if t == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // unseen claims that an open server shows whatever was promised before: in its own term, or under an earlier one than that
 // it leads under.
 func (j *judge) unseen(s *server, row int64) {

@@ -3,6 +3,8 @@ package sim
 import (
 	"testing"
 	"time"
+
+	"github.com/primacydb/primacy/gtid"
 )
 
 // peace is a world whose primary was adopted, without faults.
@@ -62,5 +64,19 @@ func TestWhereNothingIsOnRecordAndNobodyIsWritableTheOperatorDecidesWhoLeads(t *
 	w.clock.runUntil(w.clock.now+90*time.Second, func() bool { return w.primary() != nil && w.electors[0].view().Primary != "" })
 	if p := w.primary(); p == nil || w.electors[0].view().Primary != p.address {
 		t.Errorf("after a minute and a half: %s", w.state())
+	}
+}
+
+func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.T) {
+	w := peace(t)
+	last := w.hosts.all[len(w.hosts.all)-1]
+	row := w.clients[0].base + 1000
+	saw := holding(last, row, gtid.GTID{UUID: w.primary().uuid, Number: 1000})
+	if donor := w.richest(); donor == nil || donor == last {
+		t.Errorf("nobody has seen it, and %v lends what it holds beside what was promised", donor)
+	}
+	w.judge.read = append(w.judge.read, row)
+	if donor := w.richest(); donor != last {
+		t.Errorf("readers saw %s, which %s lacks", saw.gtid, donor.address)
 	}
 }
