@@ -81,6 +81,7 @@ func (n names) facts(s *state, server string, o topology.Observation, restarted 
 	add("read_only", o.ReadOnly)
 	add("super_read_only", o.SuperReadOnly)
 	add("a SET super_read_only waits", o.Stall.ReadOnlyWait)
+	add("only the applier waits", o.Stall.ApplierWaits)
 	add("offline_mode", o.OfflineMode)
 	add("executed", n.set(o.Executed))
 	add("received and not executed", n.set(o.Unapplied()))

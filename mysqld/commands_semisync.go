@@ -167,9 +167,11 @@ func (a *act) enableSource(ctx context.Context) (topology.Observation, error) {
 	return topology.Observation{}, nil
 }
 
-// waiters guards against letting commits go that nobody acknowledged (E10).
+// waiters guards against letting commits go that nobody acknowledged (E10). Those of the applier may go where the server is
+// closed: nobody is told OK for them, and no client's commit can have joined them.
 var waiters = guard{
-	broken: "EXISTS (SELECT 1 FROM performance_schema.session_status WHERE variable_name = 'Rpl_semi_sync_source_wait_sessions' AND variable_value > 0)",
+	broken: "EXISTS (SELECT 1 FROM performance_schema.session_status WHERE variable_name = 'Rpl_semi_sync_source_wait_sessions' AND variable_value > 0)" +
+		" AND NOT (@@GLOBAL.read_only AND @@GLOBAL.super_read_only AND (SELECT " + onlyApplierWaits + " FROM " + waitingSessions + "))",
 	reason: reparent.ReasonWaiters,
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
 }
@@ -179,7 +181,10 @@ func (a *act) disableSource(ctx context.Context) (topology.Observation, error) {
 	if err != nil || !s.SourceEnabled {
 		return topology.Observation{}, err
 	}
-	return topology.Observation{}, a.changeUnless(ctx, []guard{waiters}, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+	if err := a.changeUnless(ctx, []guard{waiters}, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"); err != nil || s.Waiters == 0 {
+		return topology.Observation{}, err
+	}
+	return a.observe(ctx)
 }
 
 // awaitAckers polls: MySQL tells nobody when a replica connects. Ackers are counted also while the

@@ -177,7 +177,7 @@ func (f *facts) boot(s *topology.Settings, persisted string) {
 
 func (m *memory) stall(r reading) topology.Stall {
 	stall := m.waits.add(r.At, waitersOf(r.waiting))
-	stall.Committing, stall.ReadOnlyWait = r.Stall.Committing, r.Stall.ReadOnlyWait
+	stall.Committing, stall.ReadOnlyWait, stall.ApplierWaits = r.Stall.Committing, r.Stall.ReadOnlyWait, r.Stall.ApplierWaits
 	return stall
 }
 

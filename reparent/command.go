@@ -55,7 +55,8 @@ const (
 	PrepareSource Verb = "prepare_source"
 	// EnableSource does PrepareSource and switches the source side on. Only after catch-up (E20).
 	EnableSource Verb = "enable_source"
-	// DisableSource switches the source side off; refused (Waiters) while a commit waits (E10).
+	// DisableSource switches the source side off; refused (Waiters) while a commit waits (E10), unless the server is closed and
+	// only its own applier waits: what it commits then shows in the observation.
 	DisableSource Verb = "disable_source"
 	// Mark opens super_read_only while read_only stays on, and commits the decision under its marker
 	// GTID. Yes: the commit returned with semi-sync verified on: everything before it is durable under

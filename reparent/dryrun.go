@@ -58,7 +58,9 @@ func ideal(c Command, servers map[topology.Address]topology.Observation) Result 
 	case Follow:
 		o.ReadOnly, o.SuperReadOnly = true, true
 		o.Replication = &topology.Replication{Source: c.Source, Receiver: topology.ThreadOn, Applier: topology.ThreadOn, AutoPosition: true}
-	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, DisableSource, Detach, CreateJournal:
+	case DisableSource:
+		o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Waiters, o.Stall.ApplierWaits = false, false, 0, false
+	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, Detach, CreateJournal:
 	}
 	servers[c.Server] = o
 	return Result{Outcome: Yes, Observation: o}

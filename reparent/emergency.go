@@ -118,10 +118,20 @@ func (op Operation) hope(a topology.Address, o *topology.Observation) Progress {
 		return Progress{Frozen: No, Silenced: No, Note: "it does not answer"}
 	}
 	p := Progress{Frozen: Yes, Reading: o}
+	if o.OnlyApplierWaits() {
+		p.Reading = letThrough(*o)
+	}
 	if verb := op.silencer(a, *o); verb != "" && op.isLeader(a) {
 		p.Silenced, p.With = Yes, verb
 	}
 	return p
+}
+
+// letThrough is a server whose applier has been relieved of waiting for acknowledgements.
+func letThrough(o topology.Observation) *topology.Observation {
+	o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Waiters = false, false, 0
+	o.Stall.ApplierWaits = false
+	return &o
 }
 
 // silencer chooses how a leader itself is made unable to complete; empty when only its ackers can do it.
@@ -129,7 +139,7 @@ func (op Operation) silencer(a topology.Address, o topology.Observation) Verb {
 	switch {
 	case !o.OK() && op.Ruleset.AcksNeeded(a) > 0:
 		return Poison
-	case !o.OK():
+	case !o.OK(), o.OnlyApplierWaits():
 		return Demote
 	case o.ReadOnly && (o.SemiSync.Waiters > 0 || o.Stall.ReadOnlyWait) && o.SemiSync.Verified():
 		return Poison // stepping down would hang behind what waits, a marker as a rule
@@ -149,12 +159,24 @@ func (op Operation) revokeCommands() []Command {
 		if op.Silent.Has(m.Address) {
 			continue
 		}
-		if op.isLeader(m.Address) {
-			commands = append(commands, op.silence(m.Address)...)
-		}
-		commands = append(commands, op.command(Freeze, m.Address, op.Timing.Freeze))
+		commands = append(commands, op.revoke(m.Address)...)
 	}
 	return commands
+}
+
+// revoke freezes a server, and silences it first if it may be leading. One whose applier waits for acknowledgements that
+// nobody gives is frozen first; then its source side is switched off, or it would neither follow anybody nor catch up. It is
+// closed, so that no client waits there, and what is let through it had received.
+func (op Operation) revoke(a topology.Address) []Command {
+	var silence []Command
+	if op.isLeader(a) {
+		silence = op.silence(a)
+	}
+	freeze := op.command(Freeze, a, op.Timing.Freeze)
+	if op.Known[a].ApplierWaits {
+		return append([]Command{freeze, op.command(DisableSource, a, op.Timing.Follow)}, silence...)
+	}
+	return append(silence, freeze)
 }
 
 func (op Operation) silence(a topology.Address) []Command {

@@ -94,6 +94,69 @@ func TestHowALeaderIsSilenced(t *testing.T) {
 	}
 }
 
+// applierWaits lets a closed server wait for acknowledgements in its applier.
+func applierWaits(o *topology.Observation) {
+	o.ReadOnly, o.SuperReadOnly, o.Stall.ApplierWaits = true, true, true
+	o.SemiSync = topology.SemiSync{Installed: true, SourceEnabled: true, SourceActive: true, AfterSync: true, WaitNoReplica: true,
+		Timeout: topologytest.TimeoutMax, Acks: 1, Waiters: 1, ReplicaEnabled: true}
+}
+
+func TestAClosedServerOnWhichOnlyItsApplierWaitsIsLetThroughOnceItIsFrozenAndMayFollow(t *testing.T) {
+	rows := []struct {
+		name     string
+		change   func(*topology.Observation)
+		commands []string
+		may      bool
+	}{
+		{"only its applier waits", applierWaits, []string{"A: freeze", "A: disable_source", "A: demote", "B: freeze", "C: freeze"}, true},
+		{"somebody else waits there too", func(o *topology.Observation) { applierWaits(o); o.Stall.ApplierWaits = false },
+			[]string{"A: poison", "A: freeze", "B: freeze", "C: freeze"}, false},
+		{"it is not closed for everybody", func(o *topology.Observation) { applierWaits(o); o.SuperReadOnly = false },
+			[]string{"A: poison", "A: freeze", "B: freeze", "C: freeze"}, false},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			in := intentOf(topologytest.Cluster("A", "B", "C").Acks(2).Edit("A", row.change))
+			op := revoking(in)
+			var got []string
+			for _, c := range op.Next().Commands {
+				got = append(got, c.String())
+			}
+			if !slices.Equal(got, row.commands) {
+				t.Errorf("%q", got)
+			}
+			if obstacle := op.forecast(in); row.may != (obstacle == nil) {
+				t.Errorf("two have to follow: %+v", obstacle)
+			}
+		})
+	}
+}
+
+func TestAReplicaOnWhichOnlyItsApplierWaitsIsLetThroughTooAndWhatItReadsBackCounts(t *testing.T) {
+	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", applierWaits))
+	op := Emergency(clearance(true), in, topologytest.Now)
+	step := op.Next()
+	results := make([]Result, len(step.Commands))
+	for i, c := range step.Commands {
+		o := in.Snapshot.Server(c.Server)
+		results[i] = Result{Outcome: Yes, Observation: o}
+		switch {
+		case c.Server == "A":
+			results[i] = no(ReasonUnreachable)
+		case c.Verb == DisableSource:
+			o.SemiSync.SourceEnabled, o.SemiSync.Waiters = false, 0
+			results[i].Observation = o
+		}
+	}
+	if got := commandsOf(step, DisableSource); len(got) != 1 || got[0].Server != "B" {
+		t.Fatalf("%v", step.Commands)
+	}
+	op = op.Apply(results, topologytest.Now)
+	if op.To == "" || op.Progress["B"].Reading.SemiSync.Waiters != 0 || op.Progress["B"].Frozen != Yes {
+		t.Errorf("%s to %q: %+v", op.Phase, op.To, op.Obstacle)
+	}
+}
+
 func TestRevocationIsNotWaitedForOnceItIsProven(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Dead("A"))
 	op := Emergency(clearance(true), in, topologytest.Now)

@@ -106,6 +106,8 @@ type Known struct {
 	Acking bool `json:"acking,omitempty"`
 	// Sourcing is set when its source side of semi-sync was on.
 	Sourcing bool `json:"sourcing,omitempty"`
+	// ApplierWaits is set when it was closed and its own applier, and nobody else, waited for acknowledgements.
+	ApplierWaits bool `json:"applier_waits,omitempty"`
 	// Poisoned is set when an earlier change had poisoned it already.
 	Poisoned bool `json:"poisoned,omitempty"`
 	// Restarted and Replaced: the process, or the whole server, is not the one that was remembered.
@@ -284,7 +286,8 @@ func (op Operation) know(m topology.Member, in Intent) {
 			Open:      live.OK() && !live.ReadOnly,
 			Writable:  live.Writable(), Reached: live.OK(), Source: sourceOf(seen),
 			ReadOnly: live.ReadOnly, Silencer: op.silencer(m.Address, live),
-			Acking: seen.SemiSync.ReplicaEnabled, Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
+			ApplierWaits: live.OK() && live.OnlyApplierWaits(),
+			Acking:       seen.SemiSync.ReplicaEnabled, Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
 			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
 		}

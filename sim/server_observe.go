@@ -72,6 +72,7 @@ func (s *server) stall() topology.Stall {
 	stall := topology.Stall{ReadOnlyWait: len(s.closings) > 0}
 	if len(s.commits) > 0 {
 		head := s.commits[0]
+		stall.ApplierWaits = s.onlyApplierWaits()
 		stall.Committing = len(s.commits) - 1
 		if age := s.clock.now - head.since; age >= listedAfter {
 			stall.OldestAckWait = age
@@ -93,6 +94,12 @@ func (s *server) stall() topology.Stall {
 	}
 	stall.DiskFull = s.disk.full && stall.OldestCommit >= 2*listedAfter
 	return stall
+}
+
+// onlyApplierWaits tells whether what waits for acknowledgements is the applier's, and nobody else waits in a commit or to
+// close the server.
+func (s *server) onlyApplierWaits() bool {
+	return len(s.commits) > 0 && len(s.closings) == 0 && !slices.ContainsFunc(s.commits, func(c *commit) bool { return !c.applied })
 }
 
 func headID(c *commit) int64 {

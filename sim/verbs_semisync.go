@@ -153,9 +153,9 @@ func (a *act) enableSource(ctx *patience) (topology.Observation, error) {
 	return topology.Observation{}, nil
 }
 
-// releasing guards against letting commits go that nobody acknowledged.
+// releasing guards against letting commits go that nobody acknowledged. Those of the applier may go where the server is closed.
 var releasing = guard{
-	broken: func(s *server) bool { return s.semiSync().Waiters > 0 },
+	broken: func(s *server) bool { return len(s.commits) > 0 && !(switchesOf(s).closed() && s.onlyApplierWaits()) },
 	reason: reparent.ReasonWaiters,
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
 }
@@ -165,7 +165,10 @@ func (a *act) disableSource(ctx *patience) (topology.Observation, error) {
 	if err != nil || !now.SourceEnabled {
 		return topology.Observation{}, err
 	}
-	return topology.Observation{}, a.changeSlowly(ctx, []guard{releasing}, disablesSource)
+	if err := a.changeSlowly(ctx, []guard{releasing}, disablesSource); err != nil || now.Waiters == 0 {
+		return topology.Observation{}, err
+	}
+	return a.observe(ctx)
 }
 
 // awaitAckers polls: MySQL tells nobody when a replica connects. Ackers are counted also while the source side is off.

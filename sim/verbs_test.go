@@ -273,6 +273,43 @@ func TestAckersAreAwaited(t *testing.T) {
 	b.yes(results[1])
 }
 
+func TestOnlyTheApplierOfAClosedServerIsLetThroughWithoutAcknowledgements(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	off := reparent.Command{Verb: reparent.DisableSource, Server: "B"}
+	seen := func() topology.Observation {
+		return b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Read, Server: "B"})).Observation
+	}
+	b.at("B").enableSource()
+	b.at("B").setSuperReadOnlyOff()
+	b.write("A", 1)
+	if seen().OnlyApplierWaits() || !seen().Stall.ApplierWaits {
+		t.Errorf("it is not closed: %+v", seen())
+	}
+	b.no(b.one(f, 1, off), reparent.ReasonWaiters)
+	b.at("B").setReadOnlyOff()
+	client := b.write("B", 2)
+	b.at("B").readOnly, b.at("B").superReadOnly = true, true // which no server shows while a client's commit waits
+	if seen().OnlyApplierWaits() {
+		t.Errorf("a client waits behind the applier: %+v", seen().Stall)
+	}
+	b.no(b.one(f, 1, off), reparent.ReasonWaiters)
+	if client.kept {
+		t.Fatal("the client has heard already")
+	}
+
+	b = newBench(t, 3, 1)
+	f = b.elector("one")
+	b.at("B").enableSource()
+	b.write("A", 1)
+	if !seen().OnlyApplierWaits() {
+		t.Errorf("only the applier waits: %+v", seen())
+	}
+	if o := b.yes(b.one(f, 1, off)).Observation; o.SemiSync.SourceEnabled || o.SemiSync.Waiters > 0 || !o.Executed.Contains(b.at("A").executed()) {
+		t.Errorf("it read back %+v, executed %s", o.SemiSync, o.Executed)
+	}
+}
+
 func TestTheSourceSideIsEnabledOnlyAfterCatchingUp(t *testing.T) {
 	b := newBench(t, 3, 1)
 	f := b.elector("one")

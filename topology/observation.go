@@ -131,6 +131,9 @@ type Stall struct {
 	OldestAckWait time.Duration `json:"oldest_ack_wait,omitempty"`
 	// DiskFull is set when a session waits for disk space.
 	DiskFull bool `json:"disk_full,omitempty"`
+	// ApplierWaits is set when the replica's own applier waits for acknowledgements, and no session of anybody waits in a
+	// commit or in SET super_read_only.
+	ApplierWaits bool `json:"applier_waits,omitempty"`
 	// ReadOnlyWait is set when a session waits in SET super_read_only (global read lock).
 	ReadOnlyWait bool `json:"read_only_wait,omitempty"`
 	// OldestWaiter describes the oldest waiting commit: session, user, state; no statement text.
@@ -195,6 +198,14 @@ func (o Observation) Writable() bool { return o.Reach.OK() && !o.ReadOnly && !o.
 // Closed tells whether nobody can write, whatever their privileges. super_read_only alone closes nothing: MySQL looks at
 // it only where read_only is on, and lets it stand alone where read_only was switched off while a SET waited.
 func (o Observation) Closed() bool { return o.ReadOnly && o.SuperReadOnly }
+
+// OnlyApplierWaits tells whether what waits for acknowledgements is the server's own applier and nobody else, as where a
+// replica's option file has the source side of semi-sync on. Closing a server waits for commits that are under way, and none
+// begins afterwards but the applier's: so no client would hear an OK if the wait was ended, and what it would let through was
+// received from elsewhere and counts as held already.
+func (o Observation) OnlyApplierWaits() bool {
+	return o.Closed() && o.SemiSync.Waiters > 0 && o.Stall.ApplierWaits
+}
 
 // Unapplied is what was received and not executed yet.
 func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }
