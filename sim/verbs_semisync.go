@@ -155,7 +155,7 @@ func (a *act) enableSource(ctx *patience) (topology.Observation, error) {
 
 // releasing guards against letting commits go that nobody acknowledged. Those of the applier may go where the server is closed.
 var releasing = guard{
-	broken: func(s *server) bool { return len(s.commits) > 0 && !(switchesOf(s).closed() && s.onlyApplierWaits()) },
+	broken: func(s *server) bool { return len(s.commits) > 0 && (!switchesOf(s).closed() || !s.onlyApplierWaits()) },
 	reason: reparent.ReasonWaiters,
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
 }
