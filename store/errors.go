@@ -35,6 +35,14 @@ var (
 // first attempts are short, since the next one may go to another member of the etcd cluster, and the later ones longer,
 // since etcd may be slow and not dead.
 func (s *Store) persist(ctx context.Context, what string, try func(context.Context) error) error {
+	if err := s.unopened(); err != nil {
+		return s.explain(what, err)
+	}
+	return s.insist(ctx, what, try)
+}
+
+// insist is persist towards an etcd that has not answered yet.
+func (s *Store) insist(ctx context.Context, what string, try func(context.Context) error) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	for patience := firstPatience(ctx); ; patience += patience / 2 {
@@ -99,7 +107,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // unavailable says whether the same request may succeed when it is sent again.
 func unavailable(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, rpctypes.ErrTooManyRequests) {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) || errors.Is(err, rpctypes.ErrTooManyRequests) {
 		return true
 	}
 	return slices.Contains([]codes.Code{codes.Unavailable, codes.DeadlineExceeded, codes.Internal}, codeOf(err))
@@ -122,7 +130,7 @@ func (s *Store) explain(what string, err error) error {
 	switch {
 	case s.ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", what, ErrClosed)
-	case errors.Is(err, ErrLost), canceled(err):
+	case errors.Is(err, ErrLost), errors.Is(err, ErrUnavailable), canceled(err):
 		return fmt.Errorf("%s: %w", what, err)
 	case unavailable(err):
 		return fmt.Errorf("%s: %w (%s): %w", what, ErrUnavailable, s.place(), err)

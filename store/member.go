@@ -46,7 +46,7 @@ type member struct {
 // other way to say so than this variable of its own.
 var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = segmentBytes })
 
-func (s *Store) startMember(ctx context.Context) error {
+func (s *Store) startMember() error {
 	config, err := s.memberConfig()
 	if err != nil {
 		return err
@@ -61,9 +61,6 @@ func (s *Store) startMember(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open the store: start etcd in %s: %w", s.settings.Dir, err), dir.leave())
 	}
 	s.member = &member{etcd: etcd, dir: dir}
-	if err := s.joinMember(ctx); err != nil {
-		return errors.Join(err, s.member.close())
-	}
 	return nil
 }
 
@@ -94,7 +91,7 @@ func (s *Store) joinMember(ctx context.Context) error {
 	}
 	s.client = v3client.New(server)
 	s.leases = adapter.LeaseServerToLeaseClient(v3rpc.NewQuotaLeaseServer(server))
-	err := s.persist(ctx, "open the store", s.forgetOwnLocks)
+	err := s.insist(ctx, "open the store", s.forgetOwnLocks)
 	if err != nil {
 		return errors.Join(err, closeClient(s.client))
 	}

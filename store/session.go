@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,11 @@ type session struct {
 
 // session returns the one in use, or begins another.
 func (s *Store) session(ctx context.Context) (*session, error) {
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+		return nil, cmp.Or(s.unopened(), ctx.Err())
+	}
 	var now *session
 	select {
 	case now = <-s.current:
@@ -135,6 +141,7 @@ func (s *Store) keep(now *session) {
 			now.lose(errors.New("etcd has ended the lease"))
 		default:
 			now.renew(sent, ttl)
+			s.silence.heard(sent)
 			wait, patience = max(0, now.ttl/5-time.Since(sent)), now.ttl/8
 			if fresh {
 				s.bells.ringAll()

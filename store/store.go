@@ -82,8 +82,11 @@ type Settings struct {
 	// Log receives what happens to locks, and etcd's own log. By default nothing is logged.
 	Log *slog.Logger
 	// ReadyTimeout is how long Open waits for etcd to answer: 5 s by default for one member and for endpoints, and 60 s
-	// for an embedded member that must first find its peers.
+	// for an embedded member that must first find its peers, unless Later is set.
 	ReadyTimeout time.Duration
+	// Later has Open return a store when etcd did not answer within ReadyTimeout. It goes on trying, and until then calls
+	// fail with ErrUnavailable, and Acquire waits.
+	Later bool
 }
 
 // PeerTLS names the files with which embedded members prove themselves to each other. All three are set, or none.
@@ -103,7 +106,7 @@ func (s Settings) withDefaults() (Settings, error) {
 	}
 	s.LeaseTTL = cmp.Or(s.LeaseTTL, leaseTTLDefault)
 	ready := 5 * time.Second
-	if s.InitialCluster != "" {
+	if s.InitialCluster != "" && !s.Later {
 		ready = time.Minute
 	}
 	s.ReadyTimeout = cmp.Or(s.ReadyTimeout, ready)
@@ -161,6 +164,8 @@ type Store struct {
 	opening sync.Mutex     // no goroutine is added to owned once ctx has ended
 	owned   sync.WaitGroup // every goroutine that this store started
 
+	opened  chan struct{} // closed once client and leases are there
+	silence silence
 	current chan *session // holds the session in use, and serves as its lock
 	bells   bells
 	claims  claims
@@ -170,28 +175,77 @@ type Store struct {
 }
 
 // Open starts the embedded member, or dials the endpoints, and returns once etcd has answered a read that needs its
-// quorum. ctx bounds the opening only.
+// quorum, or later, if the settings say so. ctx bounds the opening only.
 func Open(ctx context.Context, settings Settings) (*Store, error) {
 	settings, err := settings.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, settings.ReadyTimeout)
-	defer cancel()
-	s := &Store{settings: settings, log: settings.Log, current: make(chan *session, 1)}
+	s := &Store{settings: settings, log: settings.Log, current: make(chan *session, 1), opened: make(chan struct{})}
 	s.current <- nil
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.silence.heard(time.Now())
 	if settings.Dir != "" {
-		err = s.startMember(ctx)
-	} else {
-		err = s.dial(ctx)
+		if err := s.startMember(); err != nil {
+			s.cancel(ErrClosed)
+			return nil, err
+		}
 	}
-	if err != nil {
-		s.cancel(ErrClosed)
-		return nil, err
+	err = s.connect(ctx)
+	switch {
+	case err == nil:
+		return s, nil
+	case settings.Later && errors.Is(err, ErrUnavailable) && ctx.Err() == nil:
+		s.own(func() { s.connectLater(err) })
+		return s, nil
 	}
+	return nil, errors.Join(err, s.Close())
+}
+
+// connect waits for etcd to answer, at most as long as Open does.
+func (s *Store) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.settings.ReadyTimeout)
+	defer cancel()
+	connect := s.dial
+	if s.member != nil {
+		connect = s.joinMember
+	}
+	if err := connect(ctx); err != nil {
+		return err
+	}
+	close(s.opened)
+	s.silence.heard(time.Now())
 	s.own(s.listen)
-	return s, nil
+	s.own(s.attendSilence)
+	return nil
+}
+
+// connectLater goes on trying, whatever the error: what a person mends meanwhile need not take a restart.
+func (s *Store) connectLater(err error) {
+	for said := ""; ; err = s.connect(s.ctx) {
+		if err == nil {
+			s.log.Info("the store answers")
+			return
+		}
+		s.silence.unheard(err)
+		if err.Error() != said && s.ctx.Err() == nil {
+			s.log.Warn("going on without the store, and trying again", "error", err)
+			said = err.Error()
+		}
+		if !pause(s.ctx, retryPause) {
+			return
+		}
+	}
+}
+
+// unopened is why there is nobody yet to send a request to; nil when there is.
+func (s *Store) unopened() error {
+	select {
+	case <-s.opened:
+		return nil
+	default:
+		return fmt.Errorf("%w: it has not answered since this process started", ErrUnavailable)
+	}
 }
 
 // Close gives back all locks, so that another elector need not wait for the lease to run out, and stops everything
@@ -201,9 +255,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.owned.Wait()
-	err := s.client.Close()
-	if errors.Is(err, context.Canceled) {
-		err = nil
+	var err error
+	if s.unopened() == nil {
+		err = closeClient(s.client)
 	}
 	if s.member != nil {
 		err = errors.Join(err, s.member.close())

@@ -105,6 +105,7 @@ func storeSettings(c config.Config, log *slog.Logger) (store.Settings, error) {
 		InitialCluster: strings.Join(c.Store.InitialCluster, ","), LeaseTTL: c.Store.Lease,
 		Peer: store.PeerTLS{CertFile: c.Store.PeerTLS.CertFile, KeyFile: c.Store.PeerTLS.KeyFile, CAFile: c.Store.PeerTLS.CAFile},
 		TLS:  secure, User: c.Store.User, Password: c.Store.Password.Reveal(), Elector: c.Node, Log: log,
+		Later: true, // what is known of the servers is worth telling without it
 	}, err
 }
 

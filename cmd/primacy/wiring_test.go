@@ -1,15 +1,18 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/config"
 	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/store"
 )
 
 func TestTheServersGetEveryOptionOfReplicationTLS(t *testing.T) {
@@ -47,5 +50,28 @@ func TestHooksCanAskForEveryKindOfEventButProbes(t *testing.T) {
 	kinds = slices.DeleteFunc(kinds, func(kind string) bool { return kind == "probed" })
 	if !slices.Equal(kinds, config.HookEvents()) {
 		t.Errorf("the loop tells\n%q\nand hooks can ask for\n%q", kinds, config.HookEvents())
+	}
+}
+
+// A restart while the store is away must not cost routers and people what the servers themselves show.
+func TestTheControlPlaneStartsWithoutItsStore(t *testing.T) {
+	c := config.Defaults()
+	c.Store = config.Store{Endpoints: []string{"http://127.0.0.1:1"}, Lease: 3 * time.Second}
+	c.Clusters = []config.Cluster{{
+		Name: "shop", Durability: config.Durability{Policy: "semi_sync", Acks: 1},
+		Servers: []config.Server{{Address: "127.0.0.1:2"}, {Address: "127.0.0.1:3"}, {Address: "127.0.0.1:4"}},
+	}}
+	plane, err := startControlPlane(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plane.orch.Ready(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("ready without a store: %v", err)
+	}
+	if views := plane.orch.Clusters(); len(views) != 1 || views[0].Name != "shop" {
+		t.Errorf("the API tells of %+v", views)
+	}
+	if err := plane.Close(); err != nil {
+		t.Error(err)
 	}
 }
