@@ -35,6 +35,11 @@ func (f Fleet) Ended(cluster string) Fleet {
 	return f
 }
 
+// UnderWay tells whether a cluster's automatic change was counted that is not known to have ended.
+func (f Fleet) UnderWay(cluster string) bool {
+	return slices.ContainsFunc(f.Begun, func(s Start) bool { return s.Cluster == cluster })
+}
+
 // Established takes note of a change and forgets those that are too old to count.
 func (f Fleet) Established(change Change, s Settings) Fleet {
 	s = s.filled()

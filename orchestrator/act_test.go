@@ -83,6 +83,31 @@ func TestOnlyAChangeThatIsKnownToHaveBeenEstablishedOpensAWindow(t *testing.T) {
 	}
 }
 
+// TestTheBrakeCountsAChangeWhoseElectorDiedBeforeItHadCountedIt has an elector begin to lead that finds B's change under term 2
+// on record and uncounted.
+func TestTheBrakeCountsAChangeWhoseElectorDiedBeforeItHadCountedIt(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		begun   string // whose automatic change the brake was told of
+		counted int
+	}{
+		{"Primacy made it by itself", "shop", 1},
+		{"somebody had asked for it", "another", 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("B").Term(2, "B", "A:1-10, t1"))
+			brake := antiflap.Fleet{Begun: []antiflap.Start{{Cluster: row.begun, At: d.now}}}
+			d.updateBrake(t.Context(), func(antiflap.Fleet) antiflap.Fleet { return brake })
+			g := gain{lease: d.lease, record: d.record, lineage: d.lineage, term: 4, brake: brake}
+			g.record.SavedAt = d.now
+			d.lead(t.Context(), g)
+			if got := len(d.brake.Changes); got != row.counted || d.brake.UnderWay("shop") {
+				t.Errorf("the brake counts %+v", d.brake)
+			}
+		})
+	}
+}
+
 // TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds has an elector that refused to replace a dead primary.
 func TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds(t *testing.T) {
 	for _, row := range []struct {

@@ -190,7 +190,8 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.publish(c.snapshot.At)
 }
 
-// uncounted opens the window of a change that was established by an elector that died before it had counted it.
+// uncounted opens the window of a change that was established by an elector that died before it had counted it, and tells
+// the fleet's brake that a change has ended which began by itself: of others the brake was not told.
 func (c *cluster) uncounted(now time.Time) {
 	l, led := c.lineage.History.Current()
 	if !led || assumed(c.lineage.History) || c.record.SavedAt.IsZero() || l.Kind == string(reparent.KindAdoption) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
@@ -198,6 +199,9 @@ func (c *cluster) uncounted(now time.Time) {
 	}
 	change := antiflap.Change{Cluster: c.name, Term: uint64(l.Term), Kind: l.Kind, At: now, To: string(l.Primary)}
 	c.record.Antiflap = c.record.Antiflap.Established(change, c.o.settings.Antiflap)
+	if c.brake.UnderWay(c.name) {
+		c.updateBrake(c.lease.Context(), func(f antiflap.Fleet) antiflap.Fleet { return f.Established(change, c.o.settings.Antiflap) })
+	}
 	c.saveRecord(c.lease.Context())
 }
 
