@@ -10,7 +10,7 @@ import (
 )
 
 // trapped puts a failpoint between the loop and everything that it acts on. Only programs for tests are built with it.
-func trapped(servers orchestrator.Fleet, memory orchestrator.Store) (orchestrator.Fleet, orchestrator.Store) {
+func trapped(settings orchestrator.Settings, servers orchestrator.Fleet, memory orchestrator.Store) (orchestrator.Settings, orchestrator.Fleet, orchestrator.Store) {
 	trap := failpoint.Set(os.Getenv(failpoint.Variable))
-	return trap.Fleet(servers), trap.Store(memory)
+	return settings, trap.Fleet(servers), trap.Store(memory)
 }

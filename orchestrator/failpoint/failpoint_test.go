@@ -160,6 +160,34 @@ func (l *lock) Update(_ context.Context, key string, _ func([]byte) ([]byte, err
 
 func (l *lock) NextTerm(context.Context, uint64) (uint64, error) { return 7, l.note("term 7") }
 
+// busy is a company whose locks are taken, unless one is free.
+type busy struct {
+	orchestrator.Company
+	free orchestrator.Lease
+}
+
+func (b busy) Take(context.Context, string) (orchestrator.Lease, bool, error) {
+	return b.free, b.free != nil, nil
+}
+
+func TestALockThatIsTakenWithoutWaitingIsWatchedToo(t *testing.T) {
+	c := setFor(t, "emergency before term: stop")
+	if l, free, err := c.trap.Company(busy{}).Take(t.Context(), "shop"); l != nil || free || err != nil {
+		t.Errorf("a lock that is not free was handed out: %v, %t, %v", l, free, err)
+	}
+	l, free, err := c.trap.Company(busy{free: &lock{c: c}}).Take(t.Context(), "shop")
+	if err != nil || !free {
+		t.Fatalf("the lock was not handed out: %v", err)
+	}
+	if _, err := l.NextTerm(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	c.wants(t, "stop", "term 7")
+	if c.trap.Company(nil) != nil {
+		t.Error("an elector without others has company")
+	}
+}
+
 func lease(t *testing.T, c *caught, fail error) orchestrator.Lease {
 	t.Helper()
 	l, err := c.trap.Store(writing{c: c, fail: fail}).Acquire(t.Context(), "shop")

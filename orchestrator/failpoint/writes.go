@@ -28,6 +28,28 @@ func (w *writes) Acquire(ctx context.Context, cluster string) (orchestrator.Leas
 	return &held{lease, w.trap}, nil
 }
 
+// Company puts the trap between the loop and the locks that it takes without waiting; nil stays nil.
+func (t *Trap) Company(c orchestrator.Company) orchestrator.Company {
+	if c == nil {
+		return nil
+	}
+	return &company{c, t}
+}
+
+type company struct {
+	orchestrator.Company
+	trap *Trap
+}
+
+// Take hands out locks whose writes are watched.
+func (c *company) Take(ctx context.Context, cluster string) (orchestrator.Lease, bool, error) {
+	lease, free, err := c.Company.Take(ctx, cluster)
+	if err != nil || lease == nil {
+		return nil, free, err
+	}
+	return &held{lease, c.trap}, free, nil
+}
+
 type held struct {
 	orchestrator.Lease
 	trap *Trap
