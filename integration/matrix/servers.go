@@ -80,9 +80,12 @@ func executed(ctx context.Context, server *local.Server) (gtid.Set, error) {
 	return gtid.Parse(lines[0])
 }
 
-// converged waits until all servers hold the same transactions.
+// converged waits until no client is at work any more and all servers hold the same transactions.
 func (s *stage) converged(ctx context.Context) error {
 	return await(ctx, "servers that hold the same transactions", func(ctx context.Context) bool {
+		if slices.ContainsFunc(s.fleet.Servers, func(server *local.Server) bool { return !s.left(ctx, server) }) {
+			return false
+		}
 		first, err := executed(ctx, s.fleet.Servers[0])
 		if err != nil {
 			return false
@@ -92,6 +95,13 @@ func (s *stage) converged(ctx context.Context) error {
 			return err != nil || !other.Equal(first)
 		})
 	})
+}
+
+// left tells whether no session of clients is on a server: one that went away may leave a statement behind which still
+// commits.
+func (s *stage) left(ctx context.Context, server *local.Server) bool {
+	sessions, err := table(ctx, server, "SELECT id FROM performance_schema.processlist WHERE user = '"+s.fleet.Users.App.Name+"'")
+	return err == nil && len(sessions) == 0
 }
 
 // lost says of each server what it lacks that clients were told is there, and what it has that they were told is not.
