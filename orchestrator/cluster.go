@@ -26,6 +26,7 @@ type cluster struct {
 	inbox  *inbox
 	alarms Bell // a kept connection broke: probe at once
 	paced  Bell // to the prober: its round was looked at
+	turned Bell // to the contender: the lock may be ours to take; nil when nothing is shared
 
 	record       record
 	lineage      lineage
@@ -46,6 +47,7 @@ type cluster struct {
 	children     Tasks     // prober and contender
 	workers      Tasks     // operations and repairs
 	settledAt    time.Time // when the last operation ended
+	ledSince     time.Time // when the lock was gained last
 	readAt       time.Time // when a standby last read what is on record
 	read         [2][]byte // and what it read: record and lineage
 	reached      int64     // what is counted for this cluster: see reach
@@ -79,6 +81,9 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
 		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{},
+	}
+	if o.sharing != nil {
+		c.turned = r.NewBell()
 	}
 	c.publish(time.Time{})
 	return c
@@ -149,6 +154,7 @@ func (c *cluster) round(ctx context.Context, r round) {
 	c.observe(r)
 	c.act(ctx, c.now())
 	c.publish(r.began)
+	c.yield(ctx)
 }
 
 // look probes once more, from within the loop: for what must not rest on the last round.
@@ -365,7 +371,9 @@ func (c *cluster) view() View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.published
-	v.Running, v.Elector = c.running, c.elector
+	if v.Running, v.Elector = c.running, c.elector; c.o.sharing != nil && !v.Leading {
+		v.Elector = c.o.sharing.owner(c.name)
+	}
 	if v.Running != nil {
 		v.State = topology.StateReparenting
 	}

@@ -89,6 +89,13 @@ func (b *inbox) ask(r *request) {
 	b.bell.Ring()
 }
 
+// quiet tells whether nobody has asked for anything.
+func (b *inbox) quiet() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.queue) == 0
+}
+
 // withdraw takes a request back; false when the loop has it already.
 func (b *inbox) withdraw(r *request) bool {
 	b.mu.Lock()

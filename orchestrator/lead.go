@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,13 +22,14 @@ const storeTimeout = 3 * time.Second
 func (c *cluster) contend(ctx context.Context) {
 	idle := c.runtime().NewBell()
 	for ctx.Err() == nil {
-		lease, err := c.o.store.Acquire(ctx, c.name)
+		lease, err := c.acquire(ctx)
 		if err != nil {
 			c.storeFailed(ctx, fmt.Errorf("acquire the lock of cluster %s: %w", c.name, err))
 			continue
 		}
 		g, err := c.takeStock(ctx, lease)
 		if err != nil {
+			c.excuse(err)
 			c.storeFailed(ctx, err)
 			c.giveBack(lease)
 			continue
@@ -37,6 +39,21 @@ func (c *cluster) contend(ctx context.Context) {
 		if c.inbox.lose(lease) {
 			c.giveBack(lease)
 		}
+	}
+}
+
+// acquire waits for the lock: in turn where the clusters are shared out, and else for whoever has it.
+func (c *cluster) acquire(ctx context.Context) (Lease, error) {
+	if c.o.sharing != nil {
+		return c.o.sharing.take(ctx, c)
+	}
+	return c.o.store.Acquire(ctx, c.name)
+}
+
+// excuse has others act for a cluster whose documents a later release has written.
+func (c *cluster) excuse(err error) {
+	if c.o.sharing != nil && errors.Is(err, errNewer) {
+		c.o.sharing.ask(c.name, err.Error())
 	}
 }
 
@@ -50,6 +67,10 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 		return
 	}
 	c.readAt = now
+	if company := c.o.settings.Company; company != nil {
+		c.peek(company)
+		return
+	}
 	ctx, cancel := c.runtime().Within(ctx, standByInterval/2)
 	defer cancel()
 	holder, err := c.o.store.Holder(ctx, c.name)
@@ -68,13 +89,26 @@ func (c *cluster) counting(r record) record {
 	return r
 }
 
-// reread takes over what is on record, as far as it has changed: the record does so often, the lineage rarely.
 func (c *cluster) reread(ctx context.Context) {
 	r, _, err := c.o.store.Get(ctx, recordKey(c.name))
 	l, _, err2 := c.o.store.Get(ctx, lineageKey(c.name))
-	if err != nil || err2 != nil {
-		return
+	if err == nil && err2 == nil {
+		c.takeIn(r, l)
 	}
+}
+
+// peek is reread where others tell of what they write: hundreds of clusters are watched without asking the store.
+func (c *cluster) peek(company Company) {
+	r, known := company.Peek(recordKey(c.name))
+	l, known2 := company.Peek(lineageKey(c.name))
+	if known && known2 {
+		c.takeIn(r, l)
+	}
+}
+
+// takeIn takes over what is on record, as far as it has changed: the record does so often, the lineage rarely.
+func (c *cluster) takeIn(r, l Document) {
+	var err, err2 error
 	record, lineage := c.record, c.lineage
 	recordSame, lineageSame := bytes.Equal(r.Value, c.read[0]), bytes.Equal(l.Value, c.read[1])
 	if !recordSame {
@@ -177,7 +211,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	g.record = c.counting(g.record)
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
-	c.read = [2][]byte{}
+	c.read, c.ledSince = [2][]byte{}, now
 	c.seed()
 	c.uncounted(now)
 	c.reconfigure(ctx)

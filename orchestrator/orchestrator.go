@@ -25,6 +25,11 @@ type Settings struct {
 	Timing        reparent.Timing
 	ProbeInterval time.Duration // default 250 ms
 	Automation    bool          // for clusters whose switch nobody touched
+	// Company is how this elector shares the clusters out with others; nil when it has the store for itself.
+	Company Company
+	// TenureMin is how long a cluster stays where it is before it may be handed over to even out the shares: 30 s by
+	// default.
+	TenureMin time.Duration
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger
@@ -47,6 +52,7 @@ type Orchestrator struct {
 	clusters map[string]*cluster
 	names    []string
 	reached  atomic.Int64 // over all clusters: see reach
+	sharing  *sharing     // nil when there is nobody to share with
 }
 
 // New wires an orchestrator; Run starts it.
@@ -60,7 +66,13 @@ func New(settings Settings, fleet Fleet, store Store, events *Stream) *Orchestra
 	if settings.Timing == (reparent.Timing{}) {
 		settings.Timing = reparent.DefaultTiming()
 	}
+	if settings.TenureMin <= 0 {
+		settings.TenureMin = tenureMin
+	}
 	o := &Orchestrator{settings: settings, fleet: fleet, store: store, events: events, clusters: map[string]*cluster{}}
+	if settings.Company != nil {
+		o.sharing = newSharing(o)
+	}
 	for _, c := range settings.Clusters {
 		o.clusters[c.Name] = newCluster(o, c)
 		o.names = append(o.names, c.Name)
@@ -77,6 +89,9 @@ func (o *Orchestrator) Run(ctx context.Context) {
 		c := o.clusters[name]
 		o.fleet.Watch(name, c.ruleset.Servers().List())
 		running.Go(func() { c.run(ctx) })
+	}
+	if o.sharing != nil {
+		running.Go(func() { o.sharing.run(ctx) })
 	}
 	running.Wait()
 }

@@ -106,7 +106,7 @@ func decode(d Document, value any, version *int) error {
 		}
 	}
 	if *version > recordVersion {
-		return fmt.Errorf("stored document %s has version %d, this program knows %d: run the newer release", d.Key, *version, recordVersion)
+		return fmt.Errorf("stored document %s has version %d, this program knows %d: %w", d.Key, *version, recordVersion, errNewer)
 	}
 	if err != nil {
 		return fmt.Errorf("read stored document %s: %w", d.Key, err)
@@ -256,6 +256,9 @@ func (o *Orchestrator) Recovery(ctx context.Context, id string) (reparent.Operat
 	}
 	return reparent.Operation{}, fmt.Errorf("%w: %q", ErrNoSuchRecovery, id)
 }
+
+// errNewer says that a document was written by a later release.
+var errNewer = errors.New("run the newer release")
 
 // errStopped is returned to callers when the loop ends under them.
 var errStopped = errors.New("the control plane is stopping")

@@ -55,8 +55,8 @@ type Company interface {
 	Present() Present
 	// Peek is the record or the lineage of a cluster as last heard of, known when any was.
 	Peek(key string) (d Document, known bool)
-	// Take is Acquire without waiting: no lease and no error when the lock is not free.
-	Take(ctx context.Context, cluster string) (l Lease, free bool, err error)
+	// Take is Acquire without waiting: no lease and no error when the lock is not free, or the store does not answer.
+	Take(ctx context.Context, cluster string) (Lease, error)
 }
 
 // Present is who lives and who holds which lock. Electors go by the sessions that their locks are tied to: one that lost

@@ -197,20 +197,21 @@ func (c *Company) put(now *session, subject string, text []byte) error {
 	return err
 }
 
-// Take is Acquire without waiting: where another holds the lock, it says so at once.
-func (c *Company) Take(ctx context.Context, name string) (_ *Lease, free bool, err error) {
+// Take is Acquire without waiting: it returns neither lease nor error when somebody holds the lock, or when etcd does not
+// answer.
+func (c *Company) Take(ctx context.Context, name string) (*Lease, error) {
 	caller, s := ctx, c.store
 	ctx, cancel := within(ctx, s.ctx)
 	defer cancel()
 	lease, err := s.tryOnce(ctx, name)
-	if err != nil {
-		return nil, true, s.explain("take the lock of "+name, err)
-	}
-	if lease == nil {
-		return nil, false, nil
+	switch {
+	case err != nil && !passing(err):
+		return nil, s.explain("take the lock of "+name, err)
+	case lease == nil:
+		return nil, nil
 	}
 	lease.work = under(lease.ctx, caller)
-	return lease, true, nil
+	return lease, nil
 }
 
 // tryOnce returns neither lease nor error where another was faster.

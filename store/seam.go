@@ -63,12 +63,12 @@ func (c companySeam) Peek(key string) (orchestrator.Document, bool) {
 }
 
 // Take takes a lock that is free.
-func (c companySeam) Take(ctx context.Context, cluster string) (orchestrator.Lease, bool, error) {
-	lease, free, err := c.Company.Take(ctx, cluster)
+func (c companySeam) Take(ctx context.Context, cluster string) (orchestrator.Lease, error) {
+	lease, err := c.Company.Take(ctx, cluster)
 	if lease == nil {
-		return nil, free, err
+		return nil, err
 	}
-	return held{lease}, true, nil
+	return held{lease}, nil
 }
 
 type held struct{ *Lease }

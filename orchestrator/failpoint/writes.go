@@ -42,12 +42,12 @@ type company struct {
 }
 
 // Take hands out locks whose writes are watched.
-func (c *company) Take(ctx context.Context, cluster string) (orchestrator.Lease, bool, error) {
-	lease, free, err := c.Company.Take(ctx, cluster)
+func (c *company) Take(ctx context.Context, cluster string) (orchestrator.Lease, error) {
+	lease, err := c.Company.Take(ctx, cluster)
 	if err != nil || lease == nil {
-		return nil, free, err
+		return nil, err
 	}
-	return &held{lease, c.trap}, free, nil
+	return &held{lease, c.trap}, nil
 }
 
 type held struct {

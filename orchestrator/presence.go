@@ -1,0 +1,354 @@
+package orchestrator
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/goccy/go-json"
+)
+
+// What electors say about themselves, each under a subject of its own.
+const (
+	aboutSubject = "about"
+	unfitSubject = "unfit"
+)
+
+// about is what an elector says once.
+type about struct {
+	Version  int      `json:"version"`
+	Node     string   `json:"node"`
+	Process  string   `json:"process"` // tells two processes of one name apart
+	Clusters []string `json:"clusters"`
+}
+
+// unfit are clusters that an elector asks others to act for, by why.
+type unfit struct {
+	Clusters map[string]string `json:"clusters"`
+}
+
+const (
+	// standInAfter is how long a lock is left to the elector that it is meant for before another takes it, and then the
+	// next: one that lives and does not take what is its own is broken in a way that nobody foresaw.
+	standInAfter = 3 * time.Second
+	// shunFor is how long such a one is not handed the same cluster again.
+	shunFor = 10 * time.Minute
+	// peersAfter is how long an elector that starts where nobody acts for anything waits for others. Those that are started
+	// together then begin with their shares, and move nothing.
+	peersAfter = time.Second
+	// sameNameAfter is how long another may go by our name: what an earlier life of ours left behind is gone by then.
+	sameNameAfter = 30 * time.Second
+	// reckonEvery is how often the division is looked at although nobody said anything.
+	reckonEvery = time.Second
+)
+
+// sharing is how the clusters are divided among the electors of one store, as this one has heard. It decides for which
+// locks to try and which to hand over. Who acts is decided by the locks alone: electors that have heard different things
+// may both try for one, and one of them fails.
+type sharing struct {
+	o       *Orchestrator
+	company Company
+	process string
+	changed Bell // something was heard
+
+	mu      sync.Mutex
+	turns   map[string]turn   // by cluster
+	unfit   map[string]string // clusters that we ask others to act for
+	nextOut time.Time         // when another cluster may be handed over
+	shunned map[string]shun   // by cluster
+
+	// What follows is the keeper's alone.
+	heard   map[string]*colleague // by session
+	begun   time.Time             // when we were first heard of
+	settled bool                  // others had the time to show up
+}
+
+// colleague is an elector that lives, with what it says. Each is read anew only when it changes.
+type colleague struct {
+	says   map[string][]byte
+	about  about
+	unfit  unfit
+	since  time.Time
+	warned bool
+}
+
+// shun is an elector that left a lock to others although it was meant for it, and until when we do not hand it over again.
+type shun struct {
+	session string
+	until   time.Time
+}
+
+// turn is what one cluster is to this elector.
+type turn struct {
+	ours  bool      // it is ours to act for
+	to    string    // the session that it is for, empty when nobody knows
+	node  string    // and the name of that elector
+	since time.Time // since when that is so
+	owner Owner     // who holds the lock
+	free  time.Time // since when nobody does
+	place int       // our place among those who stand in when the one that it is for does not take it; 0 for none
+}
+
+func newSharing(o *Orchestrator) *sharing {
+	return &sharing{
+		o: o, company: o.settings.Company, process: rand.Text(), changed: o.settings.Runtime.NewBell(),
+		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]shun{},
+	}
+}
+
+// run tells the others of this elector, and divides anew whenever something is heard.
+func (s *sharing) run(ctx context.Context) {
+	s.company.Heard(s.changed.Ring)
+	s.say(aboutSubject, about{Version: recordVersion, Node: s.o.settings.Elector, Process: s.process, Clusters: s.o.names})
+	for ctx.Err() == nil {
+		s.reckon(s.o.settings.Runtime.Now())
+		s.changed.Wait(ctx, s.patience())
+	}
+}
+
+func (s *sharing) patience() time.Duration {
+	if s.settled {
+		return reckonEvery
+	}
+	return peersAfter / 10
+}
+
+func (s *sharing) say(subject string, what any) {
+	text, err := json.Marshal(what)
+	if err != nil {
+		text = nil // names and reasons always encode
+	}
+	s.company.Announce(subject, text)
+}
+
+// reckon divides the clusters by what was heard last, and wakes those whose turn has changed.
+func (s *sharing) reckon(now time.Time) {
+	p := s.company.Present()
+	s.listen(p, now)
+	s.warn(p.Me, now)
+	electors := s.sharers()
+	owners := make(map[string]string, len(p.Owners))
+	for name, o := range p.Owners {
+		owners[name] = o.Session
+	}
+	given := map[string]string{}
+	if s.settle(p, now) {
+		given = shares(s.allNames(), electors, owners)
+	}
+	for _, name := range s.o.names {
+		s.set(name, s.turn(name, given[name], p, electors), now)
+	}
+}
+
+// listen keeps what each elector says, read.
+func (s *sharing) listen(p Present, now time.Time) {
+	maps.DeleteFunc(s.heard, func(session string, _ *colleague) bool { return p.Electors[session] == nil })
+	for session, says := range p.Electors {
+		c := s.heard[session]
+		if c == nil {
+			c = &colleague{since: now}
+			s.heard[session] = c
+		}
+		c.hear(says)
+	}
+}
+
+// hear reads what has changed. What cannot be read is taken for silence: it comes from a release that says it otherwise.
+func (c *colleague) hear(says map[string][]byte) {
+	if !sameText(c.says[aboutSubject], says[aboutSubject]) {
+		c.about = about{}
+		_ = json.Unmarshal(says[aboutSubject], &c.about)
+	}
+	if !sameText(c.says[unfitSubject], says[unfitSubject]) {
+		c.unfit = unfit{}
+		_ = json.Unmarshal(says[unfitSubject], &c.unfit)
+	}
+	c.says = says
+}
+
+func sameText(a, b []byte) bool { return string(a) == string(b) }
+
+// lists tells whether the elector is configured for a cluster.
+func (c *colleague) lists(cluster string) bool {
+	_, found := slices.BinarySearch(c.about.Clusters, cluster)
+	return found
+}
+
+// sharers are the electors that clusters can be given to. A cluster for which nobody is fit is for anybody: an elector
+// that sees little of it is better than none.
+func (s *sharing) sharers() []sharer {
+	var all []sharer
+	for session, c := range s.heard {
+		if c.about.Node == "" || s.replaced(session, c) {
+			continue
+		}
+		all = append(all, sharer{id: session, node: c.about.Node, acts: func(cluster string) bool {
+			_, isUnfit := c.unfit.Clusters[cluster]
+			return c.lists(cluster) && (!isUnfit || !s.someFit(cluster))
+		}})
+	}
+	slices.SortFunc(all, func(a, b sharer) int { return cmp.Compare(a.id, b.id) })
+	return all
+}
+
+// replaced tells whether the process of a session has begun another since, as it does when it has lost one.
+func (s *sharing) replaced(session string, c *colleague) bool {
+	for other, o := range s.heard {
+		if other != session && o.about.Process == c.about.Process && (o.since.After(c.since) || o.since.Equal(c.since) && other > session) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *sharing) someFit(cluster string) bool {
+	for _, c := range s.heard {
+		if _, isUnfit := c.unfit.Clusters[cluster]; !isUnfit && c.lists(cluster) {
+			return true
+		}
+	}
+	return false
+}
+
+// allNames are the clusters that any elector is configured for: all have to divide the same.
+func (s *sharing) allNames() []string {
+	all := map[string]bool{}
+	for _, c := range s.heard {
+		for _, name := range c.about.Clusters {
+			all[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// settle tells whether to divide yet: not before the others hear of us, nor, while nobody has anything, before others had
+// the time to show up.
+func (s *sharing) settle(p Present, now time.Time) bool {
+	c := s.heard[p.Me]
+	if c == nil || c.about.Node == "" {
+		return false
+	}
+	if s.begun.IsZero() {
+		s.begun = now
+	}
+	s.settled = s.settled || len(p.Owners) > 0 || now.Sub(s.begun) >= peersAfter
+	return s.settled
+}
+
+func (s *sharing) turn(name, to string, p Present, electors []sharer) turn {
+	t := turn{ours: to != "" && to == p.Me, to: to, owner: p.Owners[name]}
+	if c := s.heard[to]; c != nil {
+		t.node = c.about.Node
+	}
+	if to == "" || t.ours || t.owner != (Owner{}) {
+		return t
+	}
+	others := slices.DeleteFunc(ranked(name, electors), func(e sharer) bool { return e.id == to })
+	t.place = 1 + slices.IndexFunc(others, func(e sharer) bool { return e.id == p.Me })
+	return t
+}
+
+// set keeps a turn, with since when it is so.
+func (s *sharing) set(name string, t turn, now time.Time) {
+	s.mu.Lock()
+	before, known := s.turns[name]
+	if t.since = before.since; !known || before.to != t.to {
+		t.since = now
+	}
+	if t.owner == (Owner{}) {
+		if t.free = before.free; t.free.IsZero() {
+			t.free = now
+		}
+	}
+	s.turns[name] = t
+	s.mu.Unlock()
+	if before != t {
+		s.o.clusters[name].turned.Ring()
+	}
+}
+
+// warn tells of another process that goes by our name, once.
+func (s *sharing) warn(me string, now time.Time) {
+	for session, c := range s.heard {
+		if session == me || c.warned || c.about.Node != s.o.settings.Elector || c.about.Process == s.process || now.Sub(c.since) < sameNameAfter {
+			continue
+		}
+		c.warned = true
+		s.o.events.Tell(Event{Kind: EventStore, At: now, Text: fmt.Sprintf(
+			"another elector that shares this store is called %s too; give each a node name of its own", s.o.settings.Elector)})
+	}
+}
+
+// wait is how long to wait before trying for a lock: 0 for not at all, and forever when it is not for us.
+func (s *sharing) wait(cluster string, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.turns[cluster]
+	isFree := t.owner == (Owner{})
+	switch {
+	case t.ours && (isFree || t.owner.Session == t.to): // our own lock here is one that nobody in this process has
+		return 0
+	case isFree && t.place > 0:
+		return max(0, t.free.Add(time.Duration(t.place)*standInAfter).Sub(now))
+	}
+	return forever
+}
+
+// owner is the elector that acts for a cluster, as last heard.
+func (s *sharing) owner(cluster string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.turns[cluster].owner.Elector
+}
+
+// ask has others act for a cluster that we cannot act for, or says that we can again when why is empty.
+func (s *sharing) ask(cluster, why string) {
+	s.mu.Lock()
+	before, asked := s.unfit[cluster]
+	if asked == (why != "") && before == why {
+		s.mu.Unlock()
+		return
+	}
+	if s.unfit[cluster] = why; why == "" {
+		delete(s.unfit, cluster)
+	}
+	said := unfit{Clusters: maps.Clone(s.unfit)}
+	s.mu.Unlock()
+	s.say(unfitSubject, said)
+}
+
+// take waits until a lock is ours to take, and takes it.
+func (s *sharing) take(ctx context.Context, c *cluster) (Lease, error) {
+	for ctx.Err() == nil {
+		if wait := s.wait(c.name, c.now()); wait != 0 {
+			c.turned.Wait(ctx, wait)
+			continue
+		}
+		lease, err := s.company.Take(ctx, c.name)
+		if lease != nil {
+			s.took(c.name, c.now())
+		}
+		if lease != nil || err != nil {
+			return lease, err
+		}
+		c.turned.Wait(ctx, takeAgain)
+	}
+	return nil, ctx.Err()
+}
+
+// took notes for whom a lock was taken that was meant for somebody else.
+func (s *sharing) took(cluster string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.turns[cluster]; t.place > 0 {
+		s.shunned[cluster] = shun{t.to, now.Add(shunFor)}
+	}
+}
+
+// takeAgain is the pause after a lock could not be taken although it was heard to be free: the news is on its way.
+const takeAgain = 250 * time.Millisecond

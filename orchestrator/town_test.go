@@ -1,0 +1,304 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// town is a store in memory that several electors share, and a fleet whose servers are all well.
+type town struct {
+	names   []string
+	servers []topology.Observation
+	ruleset topology.Ruleset
+
+	mu        sync.Mutex
+	documents map[string][]byte
+	terms     map[string]uint64
+	locks     map[string]*townLease
+	present   map[string]*townsman // by session
+	sessions  int
+	gained    map[string]int // how often each lock was taken
+	writes    int
+}
+
+// townsman is one elector's connection to the town.
+type townsman struct {
+	*town
+	node    string
+	session string
+	says    map[string][]byte
+	tell    func()
+	refuses bool // it lives, and takes nothing
+}
+
+type townLease struct {
+	man     *townsman
+	session string
+	cluster string
+	ctx     context.Context
+	end     context.CancelFunc
+}
+
+// townOf has clusters that are on record as led by A under term 1.
+func townOf(t *testing.T, clusters int) *town {
+	t.Helper()
+	b := topologytest.Cluster("A", "B", "C").Acks(1)
+	w := &town{
+		names: namesOf(clusters), servers: b.Snapshot().Servers, ruleset: b.Ruleset(), documents: map[string][]byte{},
+		terms: map[string]uint64{}, locks: map[string]*townLease{}, present: map[string]*townsman{}, gained: map[string]int{},
+	}
+	for _, name := range w.names {
+		h := b.History()
+		l, err := lineage{Cluster: name, History: topology.History{Leaderships: h.Leaderships, Leaders: h.Leaders}}.document()
+		r, err2 := record{Cluster: name, Ruleset: b.Ruleset()}.document()
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		w.documents[l.Key], w.documents[r.Key] = l.Value, r.Value
+	}
+	return w
+}
+
+// elector runs in the town until it is stopped, which also gives its locks back.
+type elector struct {
+	*Orchestrator
+	man  *townsman
+	stop func()
+}
+
+func (w *town) join(node string, change ...func(*Settings)) elector {
+	man := &townsman{town: w, node: node, says: map[string][]byte{}, tell: func() {}}
+	w.begin(man)
+	settings := Settings{Elector: node, Limits: topologytest.Limits, Antiflap: antiflap.Defaults(), Automation: true, Company: man}
+	for _, name := range w.names {
+		settings.Clusters = append(settings.Clusters, ClusterSettings{Name: name, Ruleset: w.ruleset})
+	}
+	for _, edit := range change {
+		edit(&settings)
+	}
+	o := New(settings, townFleet{w}, man, NewStream(nil))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { o.Run(ctx); close(done) }()
+	return elector{o, man, func() { cancel(); <-done; w.end(man.session) }}
+}
+
+// begin gives an elector a session.
+func (w *town) begin(man *townsman) {
+	w.change(func() {
+		w.sessions++
+		man.session = fmt.Sprintf("%02d", w.sessions)
+		w.present[man.session] = man
+	})
+}
+
+// end takes a session away, with its locks.
+func (w *town) end(session string) {
+	w.change(func() {
+		delete(w.present, session)
+		for name, l := range w.locks {
+			if l.session == session {
+				l.end()
+				delete(w.locks, name)
+			}
+		}
+	})
+}
+
+// change does something to what everybody hears of.
+func (w *town) change(what func()) {
+	w.mu.Lock()
+	what()
+	var all []func()
+	for _, man := range w.present {
+		all = append(all, man.tell)
+	}
+	w.mu.Unlock()
+	for _, tell := range all {
+		tell()
+	}
+}
+
+// spread is how many locks each elector holds, by name.
+func (w *town) spread() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count := map[string]int{}
+	for _, l := range w.locks {
+		count[l.man.node]++
+	}
+	return count
+}
+
+func (w *town) owners() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := map[string]string{}
+	for name, l := range w.locks {
+		all[name] = l.session
+	}
+	return all
+}
+
+func (w *town) taken() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, g := range w.gained {
+		n += g
+	}
+	return n
+}
+
+func (m *townsman) Announce(subject string, text []byte) {
+	m.change(func() {
+		m.says = maps.Clone(m.says)
+		m.says[subject] = text
+	})
+}
+
+func (m *townsman) Heard(tell func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell = tell
+}
+
+func (m *townsman) Present() Present {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := Present{Me: m.session, Electors: map[string]map[string][]byte{}, Owners: map[string]Owner{}}
+	for session, man := range m.present {
+		p.Electors[session] = man.says
+	}
+	for name, l := range m.locks {
+		p.Owners[name] = Owner{Session: l.session, Elector: l.man.node}
+	}
+	return p
+}
+
+func (m *townsman) Peek(key string) (Document, bool) {
+	d, _, _ := m.Get(context.Background(), key)
+	return d, true
+}
+
+func (m *townsman) Take(ctx context.Context, cluster string) (lease Lease, err error) {
+	if m.refuses {
+		return nil, nil
+	}
+	m.change(func() {
+		if m.locks[cluster] != nil || m.present[m.session] != m {
+			return
+		}
+		l := &townLease{man: m, session: m.session, cluster: cluster}
+		l.ctx, l.end = context.WithCancel(ctx)
+		m.locks[cluster], lease = l, l
+		m.gained[cluster]++
+	})
+	return lease, nil
+}
+
+func (m *townsman) Acquire(context.Context, string) (Lease, error) {
+	return nil, errors.New("nobody waits for a lock that is shared out")
+}
+
+func (m *townsman) Holder(context.Context, string) (string, error) {
+	return "", errors.New("nobody asks who holds a lock that is shared out")
+}
+
+func (m *townsman) Get(_ context.Context, key string) (Document, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	value, found := m.documents[key]
+	return Document{Key: key, Value: value}, found, nil
+}
+
+func (m *townsman) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
+
+func (m *townsman) Ready(context.Context) error { return nil }
+
+func (l *townLease) Held(time.Time) bool { return l.ctx.Err() == nil }
+
+func (l *townLease) Context() context.Context { return l.ctx }
+
+func (l *townLease) Put(_ context.Context, docs ...Document) error {
+	return l.write(func() {
+		for _, d := range docs {
+			l.man.documents[d.Key] = d.Value
+		}
+	})
+}
+
+func (l *townLease) write(what func()) error {
+	l.man.mu.Lock()
+	defer l.man.mu.Unlock()
+	if l.man.locks[l.cluster] != l {
+		return ErrNotLeading
+	}
+	l.man.writes++
+	what()
+	return nil
+}
+
+func (l *townLease) Update(_ context.Context, key string, edit func([]byte) ([]byte, error)) (err error) {
+	lost := l.write(func() {
+		var value []byte
+		if value, err = edit(l.man.documents[key]); err == nil {
+			l.man.documents[key] = value
+		}
+	})
+	return errors.Join(lost, err)
+}
+
+func (l *townLease) NextTerm(_ context.Context, above uint64) (term uint64, err error) {
+	err = l.write(func() {
+		term = max(l.man.terms[l.cluster], above) + 1
+		l.man.terms[l.cluster] = term
+	})
+	return term, err
+}
+
+func (l *townLease) Release(context.Context) error {
+	l.man.change(func() {
+		l.end()
+		if l.man.locks[l.cluster] == l {
+			delete(l.man.locks, l.cluster)
+		}
+	})
+	return nil
+}
+
+type townFleet struct{ *town }
+
+func (townFleet) Watch(string, []topology.Address) {}
+
+func (f townFleet) Observe(context.Context, string) []topology.Observation {
+	all := slices.Clone(f.servers)
+	for i := range all {
+		all[i].At = time.Now()
+	}
+	return all
+}
+
+func (townFleet) Signals(func(Signal)) {}
+
+func (townFleet) Do(_ context.Context, batch Batch) []reparent.Result {
+	return make([]reparent.Result, len(batch.Commands))
+}
+
+func (townFleet) Journal(context.Context, topology.Address) ([]topology.Decision, error) {
+	return nil, nil
+}
+
+func (townFleet) Probe(context.Context, topology.Address) topology.Observation {
+	return topology.Observation{}
+}
