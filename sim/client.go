@@ -318,7 +318,8 @@ func (p *person) rescue(v orchestrator.View) {
 			p.rescued[s]++
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
-			p.process.spawn(func() { p.overwrite(s, donor); p.rebuilding-- })
+			all := func() bool { return true } // that is promised, the donor holds
+			p.process.spawn(func() { p.overwrite(s, donor, all); p.rebuilding-- })
 			return
 		}
 	}
@@ -433,7 +434,7 @@ func (p *person) clone(e *elector, s, donor *server) {
 		return
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
-	p.overwrite(s, donor)
+	p.overwrite(s, donor, func() bool { return w.mayOverwrite(s, donor) })
 	if e.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
 		w.byHand(s, s.attach(donor.address))
 	}
@@ -441,13 +442,20 @@ func (p *person) clone(e *elector, s, donor *server) {
 }
 
 // overwrite clones a server and waits for it. It is looked at once more before its data goes: a store that was restored
-// has forgotten that it is under maintenance, and it may have been chosen meanwhile.
-func (p *person) overwrite(s, donor *server) {
+// has forgotten that it is under maintenance, and it may have been chosen meanwhile, or acknowledge for another primary.
+func (p *person) overwrite(s, donor *server, spared func() bool) {
 	done := newPromise[error](p.world.clock)
 	before := p.world.leads(s)
-	s.clone(donor.address, func() bool { return before || !p.world.leads(s) }, done.keep)
+	s.clone(donor.address, func() bool { return (before || !p.world.leads(s)) && spared() }, done.keep)
 	err, _ := done.await(context.Background(), 20*time.Second)
 	p.world.tell("operator", "%s is cloned: %v", s.address, err)
+}
+
+// mayOverwrite tells whether a server's data may go: its donor holds what was promised of it, and all that readers saw, or
+// fewer copies are lost than the policy promises to survive.
+func (w *world) mayOverwrite(s, donor *server) bool {
+	has := donor.executed()
+	return has.Contains(w.judge.promised.all().Intersect(s.position())) && w.judge.readOutside(has) == 0 || w.mayLose(s)
 }
 
 // leads tells whether an elector counts on a server as the primary, now or in a moment.

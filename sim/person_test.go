@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/topology"
 )
 
 // peace is a world whose primary was adopted, without faults.
@@ -25,7 +26,7 @@ func TestAServerThatBeganToLeadWhileItWasAboutToBeRebuiltKeepsItsData(t *testing
 	e := w.electors[0]
 	view := e.view()
 	chosen.readOnly = true // as it was when the operator made up his mind
-	w.person.process.spawn(func() { w.person.overwrite(chosen, other) })
+	w.person.process.spawn(func() { w.person.overwrite(chosen, other, always) })
 	w.clock.runUntil(w.clock.now+time.Millisecond, nil)
 	chosen.readOnly = false
 	w.clock.runUntil(w.clock.now+10*time.Second, nil)
@@ -78,5 +79,52 @@ func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.
 	w.judge.read = append(w.judge.read, row)
 	if donor := w.richest(); donor != last {
 		t.Errorf("readers saw %s, which %s lacks", saw.gtid, donor.address)
+	}
+}
+
+// TestTheLastCopyOfWhatIsPromisedIsNotOverwritten has C acknowledge what another primary completed while C is being rebuilt from
+// one that was replaced meanwhile.
+func TestTheLastCopyOfWhatIsPromisedIsNotOverwritten(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		lost     bool // the other copy
+		held     bool // by the donor as well
+		read     bool // another one, that nobody was told of
+		replaced bool
+	}{
+		"another server holds it":                           {replaced: true},
+		"the other copy is lost":                            {lost: true},
+		"the other copy is lost, and the donor has one":     {lost: true, held: true, replaced: true},
+		"the donor has one, and not of what a reader saw":   {lost: true, held: true, read: true},
+		"another server holds all of it, the donor nothing": {read: true, replaced: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}, Electors: 1})
+			t.Cleanup(w.bury)
+			w.clock.runUntil(10*time.Second, nil)
+			donor, other, s := w.hosts.all[0], w.hosts.all[1], w.hosts.all[2]
+			promised := gtid.GTID{UUID: other.uuid, Number: 7}
+			w.judge.promised.add(promised)
+			holding(s, spareRows, promised)
+			if row.held {
+				holding(donor, spareRows, promised)
+			}
+			if row.read {
+				seen := holding(s, 7, gtid.GTID{UUID: other.uuid, Number: 8})
+				w.judge.read = append(w.judge.read, seen.row)
+			}
+			if row.lost {
+				w.damaged = []damage{{other, gtid.Of(promised)}}
+			}
+			before := s.uuid
+			w.person.process.spawn(func() { w.person.clone(w.electors[0], s, donor) })
+			w.clock.runUntil(w.clock.now+10*time.Second, nil)
+			if s.uuid == before == row.replaced {
+				t.Errorf("replaced: %t", s.uuid != before)
+			}
+		})
 	}
 }

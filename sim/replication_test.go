@@ -212,7 +212,7 @@ func TestAServerIsNotReplacedByACloneWhenWhoBeganItHasSecondThoughts(t *testing.
 	var why error
 	f.b.clone("A", func() bool { return false }, func(err error) { why = err })
 	f.eventually("given up", func() bool { return why != nil })
-	f.check("as it was", f.b.uuid == before && f.b.state == processUp && errors.Is(why, errLeads))
+	f.check("as it was", f.b.uuid == before && f.b.state == processUp && errors.Is(why, errKept))
 }
 
 func TestNoTwoLivesOfAServerHaveTheSameIdentity(t *testing.T) {

@@ -225,20 +225,26 @@ func (s *server) wipe() {
 
 var (
 	errNoDonor = errors.New("the donor of a clone does not answer")
-	errLeads   = errors.New("it has begun to lead")
+	errKept    = errors.New("it has begun to lead, or holds what its donor lacks")
 )
 
 // clone makes the server a copy of another one under a new identity, unless somebody has second thoughts before its data
-// goes. It takes seconds and ends with a restart; done is told then.
+// goes. It takes seconds and ends with a restart; done is told then. A donor that dies meanwhile takes the copying with it,
+// though it may have started again.
 func (s *server) clone(donor topology.Address, sure func() bool, done func(error)) {
 	d := s.hosts.at(donor)
+	if s.state != processUp || !s.reaches(d) {
+		done(errNoDonor)
+		return
+	}
+	life, of := s.life, d.life
 	copying := func() {
 		switch {
-		case !s.reaches(d):
+		case !s.reaches(d) || d.life != of:
 			done(errNoDonor)
 			return
 		case !sure():
-			done(errLeads)
+			done(errKept)
 			return
 		}
 		s.copyOf(d)
@@ -246,11 +252,6 @@ func (s *server) clone(donor topology.Address, sure func() bool, done func(error
 		s.boot()
 		s.later(2*time.Second, func() { done(nil) })
 	}
-	if s.state != processUp || !s.reaches(d) {
-		done(errNoDonor)
-		return
-	}
-	life := s.life
 	read := func() { s.inTurnOnDisk(life, copying) }
 	s.later(s.clock.between(2*time.Second, 5*time.Second), func() { d.onceWritten(read) })
 }

@@ -131,6 +131,17 @@ func TestACloneWaitsForBothDisks(t *testing.T) {
 	}
 }
 
+func TestACloneFailsWithItsDonor(t *testing.T) {
+	f := newTrio(t)
+	before := f.b.uuid
+	var why error
+	f.b.clone(f.a.address, always, func(err error) { why = err })
+	f.a.kill()
+	f.a.boot()
+	f.eventually("given up", func() bool { return why != nil })
+	f.check("as it was", f.a.state == processUp && f.b.uuid == before && errors.Is(why, errNoDonor))
+}
+
 func TestWhatIsFrozenOrStartsCanDieAndWhatIsDeadCannot(t *testing.T) {
 	w := newWorld(1, Options{})
 	s := w.hosts.all[2]
