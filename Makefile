@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build mysql demo test check bench planted clean
+.PHONY: help build mysql demo test check bench planted matrix clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -32,6 +32,9 @@ bench: build mysql ## benchmarks, and the write gaps of five failovers and five 
 
 planted: ## plants bugs in the real code, hunts each with the simulator, and writes the table
 	@go run ./sim/planted -record -docs docs/simulation.md
+
+matrix: mysql ## kills and stops electors at every step of a change, on real servers, and writes the table
+	@go run ./integration/matrix -docs docs/electors.md
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache

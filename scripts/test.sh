@@ -43,7 +43,7 @@ formatted() {
 # are known by what their tests import; store starts etcd.
 with_servers() {
   { grep -rl --include='*_test.go' -e '"github.com/primacydb/primacy/mysqld/local"' . || true
-    ls store/*_test.go mysqld/local/*_test.go integration/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
+    ls store/*_test.go mysqld/local/*_test.go integration/*_test.go integration/*/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
   } | sed 's,^\./,,' | xargs -n1 dirname | sort -u | sed 's,^,./,'
 }
 

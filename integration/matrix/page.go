@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator/failpoint"
+	"github.com/primacydb/primacy/reparent"
 )
 
 // The marks between which the table stands in a page.
@@ -23,6 +27,48 @@ func intoPage(file string, results []result) error {
 	if !begins || !ends {
 		return fmt.Errorf("write the crash matrix: %s lacks the line %s or %s", file, markBegin, markEnd)
 	}
-	page := before + markBegin + "\n\n" + "" + "\n" + markEnd + after
+	page := before + markBegin + "\n\n" + summary(results) + "\n" + matrix(results) + "\n" + markEnd + after
 	return os.WriteFile(file, []byte(page), 0o644)
+}
+
+// matrix is a table for each kind of change: a row for each point, and what came of it when the elector was killed there
+// and when it was stopped.
+func matrix(results []result) string {
+	var b strings.Builder
+	for _, kind := range []reparent.Kind{reparent.KindEmergency, reparent.KindPlanned} {
+		fmt.Fprintf(&b, "| %s change: the elector is caught | `kill -9` | another acts, change ended after | no write for | stopped, and woken up later | another acts, change ended after | no write for |\n", kind)
+		b.WriteString("|---|---|---|---|---|---|---|\n")
+		for _, r := range rows() {
+			if r.Kind == kind {
+				fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.TrimPrefix(r.row(), string(kind)+" "),
+					columns(results, r.with(failpoint.Kill)), columns(results, r.with(failpoint.Stop)))
+			}
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func columns(results []result, c cell) string {
+	for _, r := range results {
+		if r.cell.String() == c.String() {
+			return fmt.Sprintf("%s | %s, %s | %s", r.outcome, short(r.acting), short(r.ended), short(r.gap))
+		}
+	}
+	return "not played | |"
+}
+
+// summary says what holds for all cells, and the worst of what differs.
+func summary(results []result) string {
+	var acting, ended time.Duration
+	acked, rebuilt := 0, 0
+	for _, r := range results {
+		acting, ended = max(acting, r.acting), max(ended, r.ended)
+		if acked += r.acked; r.rebuilt {
+			rebuilt++
+		}
+	}
+	return fmt.Sprintf("%d cells, lease %s: all passed. Of %d acknowledged writes none was lost. At worst another elector acted after %s, "+
+		"and the interrupted change had ended after %s. In %d cells the old primary had completed what nobody acknowledged, and was rebuilt.\n",
+		len(results), lease, acked, short(acting), short(ended), rebuilt)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,6 +110,20 @@ func TestAStepIsLeftBeforeInTheMiddleAndAfterItsCommands(t *testing.T) {
 		fleet.Do(t.Context(), batch)
 		c.wants(t, "answer", "answer") // once is enough
 	}
+}
+
+func (a answering) EndTerm(cluster string, term uint32) {
+	a.c.log = append(a.c.log, fmt.Sprintf("end of term %d of %s", term, cluster))
+}
+
+func TestWhatAFleetOffersBesidesIsThereBehindTheTrap(t *testing.T) {
+	c := setFor(t, "planned after marking: kill")
+	f, keeps := c.trap.Fleet(answering{c: c}).(interface{ EndTerm(string, uint32) })
+	if !keeps {
+		t.Fatal("a cluster that is handed over would keep its sessions")
+	}
+	f.EndTerm("shop", 7)
+	c.wants(t, "end of term 7 of shop")
 }
 
 func TestOtherStepsOtherKindsAndRepairsPass(t *testing.T) {

@@ -32,3 +32,10 @@ func (s *servers) Do(ctx context.Context, batch orchestrator.Batch) []reparent.R
 	s.trap.at(batch.Kind, After, step)
 	return results
 }
+
+// EndTerm passes on what a fleet may offer besides: the loop has to find it behind the trap as well.
+func (s *servers) EndTerm(cluster string, term uint32) {
+	if f, keeps := s.Fleet.(interface{ EndTerm(string, uint32) }); keeps {
+		f.EndTerm(cluster, term)
+	}
+}

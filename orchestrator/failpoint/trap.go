@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"sync"
 	"syscall"
 
@@ -30,15 +31,18 @@ func Set(file string) *Trap {
 	return &Trap{file: file, hit: do, settled: map[reparent.Kind]uint64{}}
 }
 
+// do lets nothing more happen at this point: a signal to all threads reaches each in its own time, and the one that sent it
+// would go on for a moment.
 func do(a Action) {
-	signal := syscall.SIGKILL
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
+	send := syscall.SIGKILL
 	if a == Stop {
-		signal = syscall.SIGSTOP
+		send = syscall.SIGSTOP
 	}
-	_ = syscall.Kill(os.Getpid(), signal)
-	if a == Kill {
-		select {} // the kernel is about to end this
-	}
+	must(syscall.Kill(os.Getpid(), send))
+	<-woken // of a killed one the kernel ends the wait
 }
 
 // at is told that a point has been reached. An empty kind stands for any: some writes do not say of which change they are.

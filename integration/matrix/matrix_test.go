@@ -1,0 +1,115 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/primacydb/primacy/orchestrator/failpoint"
+	"github.com/primacydb/primacy/reparent"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Some cells of the matrix, of each way in which a change can be left; `make matrix` plays all.
+func TestWhatAnElectorLeavesAnotherOneFinishesOrUndoes(t *testing.T) {
+	var chosen []cell
+	for _, name := range quickCells() {
+		chosen = append(chosen, one(t, name))
+	}
+	results, err := playAll(t.Context(), chosen, t.TempDir(), "info", t.Output())
+	if err != nil {
+		t.Error(err)
+	}
+	if len(results) != len(chosen) {
+		t.Errorf("%d of %d cells were played", len(results), len(chosen))
+	}
+}
+
+func one(t *testing.T, name string) cell {
+	t.Helper()
+	i := slices.IndexFunc(cells(), func(c cell) bool { return c.String() == name })
+	if i < 0 {
+		t.Fatalf("no cell is called %q", name)
+	}
+	return cells()[i]
+}
+
+// A step that is in nobody's list would be a hole in the matrix that nobody sees.
+func TestEveryStepOfEachChangeIsInTheMatrix(t *testing.T) {
+	played := map[string]bool{}
+	for _, c := range cells() {
+		for _, p := range append([]failpoint.Point{c.Point}, others(c)...) {
+			if read, err := failpoint.Parse(p.String()); err != nil || read != p {
+				t.Errorf("%s is no point: %v", p, err)
+			}
+			played[string(p.Kind)+" "+p.Step+": "+string(p.Action)] = true
+		}
+	}
+	never := map[reparent.Kind][]string{
+		reparent.KindEmergency: {"measuring", "gating", "preparing", "demoting", "catching_up"},
+		reparent.KindPlanned:   {failpoint.Brake, "revoking", "fetching", "propagating"},
+	}
+	for kind, without := range never {
+		for _, step := range append(failpoint.Writes(), failpoint.Phases()...) {
+			for _, action := range []failpoint.Action{failpoint.Kill, failpoint.Stop} {
+				if name := string(kind) + " " + step + ": " + string(action); played[name] == slices.Contains(without, step) {
+					t.Errorf("%s is played: %t", name, played[name])
+				}
+			}
+		}
+	}
+}
+
+func others(c cell) []failpoint.Point {
+	if c.next == nil {
+		return nil
+	}
+	return []failpoint.Point{*c.next}
+}
+
+func TestCellsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range cells() {
+		if seen[c.String()] {
+			t.Errorf("two cells are called %s", c)
+		}
+		seen[c.String()] = true
+	}
+	if chosen, err := named("emergency after marking"); err != nil || len(chosen) != 2 {
+		t.Errorf("%v, %v", chosen, err)
+	}
+	if _, err := named("after midnight"); err == nil || !strings.Contains(err.Error(), "emergency after brake: kill") {
+		t.Errorf("a cell that does not exist was found: %v", err)
+	}
+}
+
+func TestThePageHasARowForEveryPointWithWhatCameOfIt(t *testing.T) {
+	var results []result
+	for i, c := range cells() {
+		results = append(results, result{cell: c, outcome: "finished", acting: time.Duration(i) * time.Second, acked: 1})
+	}
+	file := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(file, []byte("before\n"+markBegin+"\nstale\n"+markEnd+"\nafter\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := intoPage(file, results); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(text)
+	if !strings.HasPrefix(got, "before\n") || !strings.HasSuffix(got, "\nafter\n") || strings.Contains(got, "stale") || strings.Contains(got, "not played") {
+		t.Errorf("the page is\n%s", got)
+	}
+	if n := strings.Count(got, "| finished |"); n != len(results) {
+		t.Errorf("%d of %d cells are on the page", n, len(results))
+	}
+}
