@@ -18,10 +18,10 @@ import (
 func TestControlPlaneKilledAtAnyStepOfAnEmergencyIsTakenOverFrom(t *testing.T) {
 	c := mortals(t)
 	for _, d := range []death{
-		{"before", "revoke"}, {"during", "revoke"}, {"after", "revoke"},
-		{"during", "propagate"},
-		{"before", "mark"}, {"during", "mark"}, {"after", "mark"},
-		{"after", "open"}, {"during", "reconcile"},
+		{"before", "revoking"}, {"during", "revoking"}, {"after", "revoking"},
+		{"during", "propagating"},
+		{"before", "marking"}, {"during", "marking"}, {"after", "marking"},
+		{"after", "opening"}, {"during", "reconciling"},
 	} {
 		t.Run(d.String(), func(t *testing.T) {
 			c := c.in(t)
@@ -47,10 +47,10 @@ func TestControlPlaneKilledAtAnyStepOfAnEmergencyIsTakenOverFrom(t *testing.T) {
 func TestControlPlaneKilledAtAnyStepOfAPlannedChangeIsTakenOverFrom(t *testing.T) {
 	c := mortals(t)
 	for _, d := range []death{
-		{"before", "prepare"}, {"during", "prepare"}, {"after", "prepare"}, {"after", "measure"}, {"after", "gate"},
-		{"before", "demote"}, {"after", "demote"}, {"after", "catch up"},
-		{"before", "mark"}, {"during", "mark"}, {"after", "mark"},
-		{"after", "open"}, {"during", "reconcile"}, {"after", "reconcile"},
+		{"before", "preparing"}, {"during", "preparing"}, {"after", "preparing"}, {"after", "measuring"}, {"after", "gating"},
+		{"before", "demoting"}, {"after", "demoting"}, {"after", "catching_up"},
+		{"before", "marking"}, {"during", "marking"}, {"after", "marking"},
+		{"after", "opening"}, {"during", "reconciling"}, {"after", "reconciling"},
 	} {
 		t.Run(d.String(), func(t *testing.T) {
 			c := c.in(t)
@@ -76,10 +76,10 @@ func TestControlPlaneKilledAtAnyStepOfAPlannedChangeIsTakenOverFrom(t *testing.T
 // Undoing is a procedure too, and the one that undoes may be killed in the middle of it.
 func TestControlPlaneKilledWhileItUndoesAChangeIsTakenOverFrom(t *testing.T) {
 	c := mortals(t)
-	for _, d := range []death{{"before", "release"}, {"during", "release"}, {"after", "release"}} {
+	for _, d := range []death{{"before", "releasing"}, {"during", "releasing"}, {"after", "releasing"}} {
 		t.Run(d.String(), func(t *testing.T) {
 			c := c.in(t)
-			c.startProcess(death{"after", "demote"})
+			c.startProcess(death{"after", "demoting"})
 			c.awaitCalm()
 			client := c.write(2)
 			c.awaitAcks(client, 20)

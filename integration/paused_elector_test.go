@@ -39,8 +39,8 @@ func TestElectorThatWakesUpAfterItsSuccessorActedChangesNothing(t *testing.T) {
 		step string
 		kind reparent.Kind
 	}{
-		{"revoke", reparent.KindEmergency}, {"mark", reparent.KindEmergency}, {"open", reparent.KindEmergency},
-		{"demote", reparent.KindPlanned}, {"mark", reparent.KindPlanned},
+		{"revoking", reparent.KindEmergency}, {"marking", reparent.KindEmergency}, {"opening", reparent.KindEmergency},
+		{"demoting", reparent.KindPlanned}, {"marking", reparent.KindPlanned},
 	} {
 		t.Run(fmt.Sprintf("%s change, before %s", row.kind, row.step), func(t *testing.T) {
 			c := c.in(t)

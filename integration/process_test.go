@@ -217,7 +217,7 @@ func (p *plane) answer(q question) (r reply) {
 // the step when it is woken up.
 type death struct {
 	When string // before, during, after, paused before; empty: never
-	Step string // as stepOf names it
+	Step string // the phase of a change
 }
 
 func (d death) String() string { return d.When + " " + d.Step }
@@ -225,17 +225,14 @@ func (d death) String() string { return d.When + " " + d.Step }
 // mortal is the seam to the servers of a control plane that is to die.
 type mortal struct {
 	orchestrator.Fleet
-	death   death
-	paused  atomic.Bool // once is enough
-	mu      sync.Mutex
-	demoted bool
+	death  death
+	paused atomic.Bool // once is enough
 }
 
 const pausedBefore = "paused before"
 
 func (m *mortal) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Result {
-	step := m.stepOf(batch)
-	if step == "" || step != m.death.Step {
+	if batch.Phase == "" || batch.Kind == reparent.KindAdoption || string(batch.Phase) != m.death.Step {
 		return m.Fleet.Do(ctx, batch)
 	}
 	m.at("before")
@@ -257,46 +254,6 @@ func (m *mortal) at(when string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the kernel is about to end this
 	}
-}
-
-// stepOf names a step by what it tells the servers; empty for repairs and for the adoption, where no
-// test wants a death.
-func (m *mortal) stepOf(batch orchestrator.Batch) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	has := map[reparent.Verb]bool{}
-	for _, c := range batch.Commands {
-		has[c.Verb] = true
-	}
-	if batch.Enough == nil || has[reparent.CreateJournal] {
-		return ""
-	}
-	m.demoted = m.demoted || has[reparent.Demote] && !has[reparent.Freeze]
-	switch {
-	case has[reparent.Mark]:
-		return "mark"
-	case has[reparent.Freeze]:
-		return "revoke"
-	case has[reparent.Reopen], has[reparent.Antidote], has[reparent.Resume]:
-		return "release"
-	case has[reparent.Open]:
-		return "open"
-	case has[reparent.Detach]:
-		return "reconcile"
-	case has[reparent.PrepareSource] && has[reparent.AwaitApplied]:
-		return "propagate"
-	case has[reparent.PrepareSource]:
-		return "prepare"
-	case has[reparent.Demote]:
-		return "demote"
-	case has[reparent.AwaitApplied] && m.demoted:
-		return "catch up"
-	case has[reparent.AwaitApplied]:
-		return "gate"
-	case has[reparent.Read]:
-		return "measure"
-	}
-	return "other"
 }
 
 func TestAControlPlaneAsAProcessAnswersAsOneInThisProcess(t *testing.T) {

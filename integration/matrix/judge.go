@@ -154,6 +154,9 @@ func (p *scene) interrupted(fresh []reparent.Operation) {
 		p.result.outcome = map[reparent.State]string{
 			reparent.StateSucceeded: "finished", reparent.StateUndone: "undone", reparent.StateFailed: "given up", reparent.StateBlocked: "blocked",
 		}[op.State]
+		if made := established(append(fresh, op)); op.Kind == reparent.KindPlanned && op.Decision == nil && len(made) > 0 {
+			p.wrong("nothing was decided in %s, and yet the primary was changed by %s", op.ID, made[0].ID)
+		}
 		if p.result.ended = op.FinishedAt.Sub(p.caughtAt); p.result.ended <= 0 {
 			p.result.outcome, p.result.ended = "had ended", 0
 		}
