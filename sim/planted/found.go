@@ -71,10 +71,6 @@ var foundBugs = []bug{
 		what:   "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
 		edits:  []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
 		breaks: []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
-		options: scripted(hasty, 1,
-			on(1, sim.WishPlanned, 5*time.Second, 0),
-			// B waits for acknowledgements already, and nobody can take that back.
-			sim.Fault{Kind: sim.Blind, At: 5 * time.Second, Step: 37, Target: sim.OnServer, Server: 1, For: 14 * time.Second}),
 	},
 	{
 		name:   "forgotten-operations-are-waited-for",
