@@ -94,9 +94,15 @@ func (c *cluster) retake(ctx context.Context, now time.Time) {
 // takeOver goes on with what was left unfinished, unless the servers know more than the record that it stands in: that
 // has to be caught up with first.
 func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.Time) {
-	if sight := c.firstSight(ctx); !c.storeBehind() {
-		c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now))
+	sight := c.firstSight(ctx)
+	if c.storeBehind() {
+		return
 	}
+	if why := c.outlived(sight); why != "" {
+		c.refuse(fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why), nil, now)
+		return
+	}
+	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now))
 }
 
 // forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the

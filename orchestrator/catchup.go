@@ -17,6 +17,33 @@ func (c *cluster) storeBehind() bool {
 	return slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Code == topology.StoreBehind })
 }
 
+// outlived says why what is on record may be older than what became of it, although no server that answers says so: before,
+// a server showed a later leadership that no record names, and those that do not answer now suffice to carry it on. To undo
+// a change that came to its end behind the record's back would open whom it replaced. Empty when nothing is remembered, or
+// when those that answer disprove it.
+func (c *cluster) outlived(s topology.Snapshot) string {
+	rules, unread := c.record.Ruleset, c.record.Ruleset.Servers().Minus(s.Reached())
+	for a := range unread.All() {
+		later, is := c.unrecorded(c.lastSeen.Of(a))
+		if is && slices.ContainsFunc(unread.List(), func(l topology.Address) bool { return rules.CanComplete(l, unread) }) {
+			return fmt.Sprintf("the store may have forgotten how it ended: %s showed %s before, which is not on record; not asked yet: %s", a, later, unread)
+		}
+	}
+	return ""
+}
+
+// unrecorded finds the marker of a leadership after the current one, or beside it, that no record names.
+func (c *cluster) unrecorded(o topology.Observation) (topology.Marker, bool) {
+	current, led := c.lineage.History.Current()
+	for _, m := range topology.Markers(o.Position()) {
+		known := slices.ContainsFunc(c.lineage.History.Leaderships, func(l topology.Leadership) bool { return l.Marker() == m })
+		if !known && (!led || m.Term >= current.Term) {
+			return m, true
+		}
+	}
+	return topology.Marker{}, false
+}
+
 // journalTimeout bounds the reading of all journals.
 const journalTimeout = 5 * time.Second
 

@@ -1,11 +1,13 @@
 package orchestrator
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
@@ -99,6 +101,49 @@ func stillOpen(b *topologytest.Builder) *topologytest.Builder {
 	return b.Writable("A").Edit("A", func(o *topology.Observation) {
 		o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Clients = true, true, 0
 	})
+}
+
+// TestAChangeThatMayHaveEndedBehindTheRecordsBackIsNotUndone: the store was restored to a time at which the change to C was
+// under way, and C has led since.
+func TestAChangeThatMayHaveEndedBehindTheRecordsBackIsNotUndone(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		dead   []topology.Address
+		undone bool
+	}{
+		{"nobody answers", []topology.Address{"A", "B", "C"}, false},
+		{"C does not answer, nor does an acker of it", []topology.Address{"B", "C"}, false},
+		{"C does not answer, and nobody shows what it could not have completed alone", []topology.Address{"C"}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Term(1, "A", "A:1-10")
+			d := deskOf(t, b)
+			d.look(t)
+			later := d.snapshot.Server("C")
+			later.Executed = later.Executed.Union(decided(2, "C", 3).Marker().Set())
+			d.lastSeen = maps.Clone(d.lastSeen)
+			d.lastSeen["C"] = &later
+			op := d.underway()
+			d.servers = b.ReadOnly("A").Dead(row.dead...).Snapshot().Servers
+			d.lineage.Running = op.ID
+			d.takeOver(t.Context(), op, d.now)
+			d.workers.Wait()
+			if undone := slices.ContainsFunc(d.sent, func(c reparent.Command) bool { return c.Verb == reparent.Reopen }); undone != row.undone {
+				t.Errorf("A was opened again: %t; refused: %s", undone, d.refusal)
+			}
+			if !row.undone && !strings.Contains(d.refusal, "term 2") {
+				t.Errorf("what it waits for is not said: %q", d.refusal)
+			}
+		})
+	}
+}
+
+// underway is a planned change away from A, as it is on record before anything was decided.
+func (d *desk) underway() reparent.Operation {
+	clearance, _, _ := d.o.settings.Antiflap.Clear(antiflap.Request{Cluster: "shop", Operator: "ann", Now: d.now}, d.record.Antiflap, d.brake)
+	in := d.intent(topology.Finding{}, d.now)
+	in.ID, in.Term = "shop-0000000002", 2
+	return reparent.Planned(clearance, in, d.now)
 }
 
 func TestARecordIsTakenOverFromJournalsOnlyAsFarAsTheyProve(t *testing.T) {

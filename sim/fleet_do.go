@@ -145,7 +145,8 @@ func (b *errand) suffices(enough func([]reparent.Result) bool) bool {
 
 // collect puts what is known of all results into memory, for as long as that is not needed again.
 func (b *errand) collect(memory []reparent.Result) []reparent.Result {
-	all := append(memory[:0], b.results...)
+	all := memory[:0]
+	all = append(all, b.results...)
 	for i := range all {
 		if !b.ended[i] {
 			all[i] = reparent.Result{Outcome: reparent.Unknown, Reason: reparent.ReasonAbandoned, Detail: "the step had enough and did not wait for it"}
