@@ -36,7 +36,7 @@ const (
 	// standInAfter is how long a lock is left to the elector that it is meant for before another takes it, and then the
 	// next: one that lives and does not take what is its own is broken in a way that nobody foresaw.
 	standInAfter = 3 * time.Second
-	// shunFor is how long such a one is not handed the same cluster again.
+	// shunFor is how long nothing is handed over to such a one.
 	shunFor = 10 * time.Minute
 	// peersAfter is how long an elector that starts where nobody acts for anything waits for others. Those that are started
 	// together then begin with their shares, and move nothing.
@@ -60,7 +60,9 @@ type sharing struct {
 	turns   map[string]turn   // by cluster
 	unfit   map[string]string // clusters that we ask others to act for
 	nextOut time.Time         // when another cluster may be handed over
-	shunned map[string]shun   // by cluster
+	// shunned are electors that left a lock to us although it was meant for them, by session, and until when nothing is
+	// handed over to them.
+	shunned map[string]time.Time
 
 	// What follows is the keeper's alone.
 	heard   map[string]*colleague // by session
@@ -77,12 +79,6 @@ type colleague struct {
 	warned bool
 }
 
-// shun is an elector that left a lock to others although it was meant for it, and until when we do not hand it over again.
-type shun struct {
-	session string
-	until   time.Time
-}
-
 // turn is what one cluster is to this elector.
 type turn struct {
 	ours  bool      // it is ours to act for
@@ -97,7 +93,7 @@ type turn struct {
 func newSharing(o *Orchestrator) *sharing {
 	return &sharing{
 		o: o, company: o.settings.Company, process: rand.Text(), changed: o.settings.Runtime.NewBell(),
-		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]shun{},
+		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]time.Time{},
 	}
 }
 
@@ -329,9 +325,10 @@ func (s *sharing) take(ctx context.Context, c *cluster) (Lease, error) {
 			c.turned.Wait(ctx, wait)
 			continue
 		}
+		meantFor := s.meantForAnother(c.name)
 		lease, err := s.company.Take(ctx, c.name)
-		if lease != nil {
-			s.took(c.name, c.now())
+		if lease != nil && meantFor != "" {
+			s.shun(meantFor, c.now().Add(shunFor))
 		}
 		if lease != nil || err != nil {
 			return lease, err
@@ -341,13 +338,20 @@ func (s *sharing) take(ctx context.Context, c *cluster) (Lease, error) {
 	return nil, ctx.Err()
 }
 
-// took notes for whom a lock was taken that was meant for somebody else.
-func (s *sharing) took(cluster string, now time.Time) {
+// meantForAnother is the session that has left a lock to us, empty when it is our own.
+func (s *sharing) meantForAnother(cluster string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.turns[cluster]; t.place > 0 {
-		s.shunned[cluster] = shun{t.to, now.Add(shunFor)}
+	if t := s.turns[cluster]; !t.ours {
+		return t.to
 	}
+	return ""
+}
+
+func (s *sharing) shun(session string, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shunned[session] = until
 }
 
 // takeAgain is the pause after a lock could not be taken although it was heard to be free: the news is on its way.

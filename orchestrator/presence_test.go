@@ -102,17 +102,50 @@ func TestWhoLeavesIsReplacedAtOnceAndNothingElseMoves(t *testing.T) {
 	})
 }
 
+// TestOneWhoJoinsWhereOthersActTakesWhatIsFreeAtOnce has one leave in the moment in which another comes.
+func TestOneWhoJoinsWhereOthersActTakesWhatIsFreeAtOnce(t *testing.T) {
+	inTown(t, 20, func(t *testing.T, w *town) {
+		one, two := w.join("one"), w.join("two")
+		pass(10 * time.Second)
+		three := w.join("three")
+		pass(50 * time.Millisecond)
+		two.stop()
+		pass(50 * time.Millisecond)
+		if got := w.spread(); got["one"] != 10 || got["three"] != 10 {
+			t.Errorf("the clusters are spread as %v", got)
+		}
+		one.stop()
+		three.stop()
+	})
+}
+
+// texts is all that an elector has told.
+func texts(e elector) string {
+	events, cancel := e.Events().Listen(1)
+	defer cancel()
+	var all strings.Builder
+	for len(events) > 0 {
+		one := <-events
+		all.WriteString(one.Text + "\n")
+	}
+	return all.String()
+}
+
 // TestOneThatLosesItsSessionComesBackToWhatItHad since nobody else had room for it yet.
 func TestOneThatLosesItsSessionComesBackAsOneElectorAndNotAsTwo(t *testing.T) {
 	inTown(t, 30, func(t *testing.T, w *town) {
 		one, two := w.join("one"), w.join("two")
 		pass(10 * time.Second)
+		pass(tenureMin)
 		before, old := w.owners(), *two.man
 		w.change(func() { w.present[old.session] = &old }) // its old session lingers
 		w.begin(two.man)
-		pass(10 * time.Second)
+		pass(2 * sameNameAfter)
 		if !maps.Equal(w.owners(), before) {
 			t.Error("clusters were moved while its old session was not over")
+		}
+		if said := texts(two); strings.Contains(said, "is called two too") {
+			t.Error("it takes itself for another")
 		}
 		w.end(old.session)
 		pass(time.Second)
@@ -139,6 +172,9 @@ func TestAnotherStandsInForOneThatLivesAndDoesNotTakeWhatIsItsOwn(t *testing.T) 
 				t.Errorf("after a while: %v", got)
 			}
 			pass(tenureMin + 10*time.Second)
+		}
+		if n := w.taken(); n != 10 {
+			t.Errorf("10 locks were taken %d times: clusters are handed to and fro", n)
 		}
 		one.stop()
 		two.stop()
@@ -173,15 +209,7 @@ func TestTwoElectorsOfOneNameAreToldOf(t *testing.T) {
 			inTown(t, 4, func(t *testing.T, w *town) {
 				one, two := w.join("one"), w.join(row.second)
 				pass(2 * sameNameAfter)
-				events, cancel := one.Events().Listen(1)
-				told := 0
-				for len(events) > 0 {
-					if e := <-events; strings.Contains(e.Text, "is called one too") {
-						told++
-					}
-				}
-				cancel()
-				if told != boolean(row.told) {
+				if told := strings.Count(texts(one), "is called one too"); told != boolean(row.told) {
 					t.Errorf("it was told of %d times", told)
 				}
 				if got := w.owners(); len(got) != 4 {

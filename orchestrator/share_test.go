@@ -202,6 +202,12 @@ func TestAClusterThatItsOwnerMayNoLongerActForGoesToAnother(t *testing.T) {
 	}
 }
 
+func TestWeightsTellNamesApart(t *testing.T) {
+	if weight("elector-1", "1") == weight("elector-", "11") {
+		t.Error("where one name ends and the other begins makes no difference")
+	}
+}
+
 func BenchmarkShares(b *testing.B) {
 	names, electors := namesOf(500), electorsOf("a", "b", "c")
 	for name, owners := range map[string]map[string]string{"calm": shares(names, electors, nil), "start": nil} {

@@ -59,12 +59,12 @@ func (c *cluster) calm() bool {
 func (s *sharing) out(cluster string, since, now time.Time) (to string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, shunned := s.turns[cluster], s.shunned[cluster]
+	t := s.turns[cluster]
 	_, asked := s.unfit[cluster]
 	switch {
 	case t.ours || t.to == "" || t.owner.Session == t.to || now.Sub(t.since) < yieldAfter:
 		return "", false
-	case t.to == shunned.session && now.Before(shunned.until):
+	case now.Before(s.shunned[t.to]):
 		return "", false
 	case now.Sub(since) < s.o.settings.TenureMin && !asked:
 		return "", false
