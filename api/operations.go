@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,7 +70,9 @@ type ReparentRequest struct {
 	CertifyDown Servers `json:"certify_down,omitempty" doc:"Servers that the caller vouches to be powered off; needs a reason."`
 	AcceptLoss  bool    `json:"accept_loss,omitempty" doc:"Go on although acknowledged transactions may be lost; needs a reason."`
 	KeepErrant  bool    `json:"keep_errant,omitempty" doc:"Keep what servers hold although no recorded leader wrote it, or it was cancelled; needs a reason."`
-	Reason      string  `json:"reason,omitempty" maxLength:"1000" doc:"For the record."`
+	// WithoutStore is for when nobody can say who else may be acting.
+	WithoutStore bool   `json:"without_store,omitempty" doc:"Change it although the store does not answer: no lock keeps other electors from acting, and every server has to be reached or certified down. Refused while the store answers; needs a reason."`
+	Reason       string `json:"reason,omitempty" maxLength:"1000" doc:"For the record."`
 }
 
 // Servers is a list of addresses; a single one may be given as plain text.
@@ -165,7 +168,7 @@ func wishOf(ctx context.Context, in *reparentInput) orchestrator.Wish {
 	b := in.Body
 	w := orchestrator.Wish{
 		Cluster: in.Cluster, Kind: reparent.Kind(b.Kind), To: topology.Address(b.To), DryRun: b.DryRun,
-		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, KeepErrant: b.KeepErrant, Reason: b.Reason, By: callerOf(ctx).name,
+		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, KeepErrant: b.KeepErrant, WithoutStore: b.WithoutStore, Reason: b.Reason, By: callerOf(ctx).name,
 	}
 	for _, s := range b.CertifyDown {
 		w.CertifyDown = append(w.CertifyDown, topology.Address(s))
@@ -202,6 +205,7 @@ func duration(location, text string, most time.Duration) (time.Duration, error) 
 // RecoveryList is changes of primaries, newest first.
 type RecoveryList struct {
 	Recoveries []Recovery `json:"recoveries" nullable:"false"`
+	FromMemory bool       `json:"from_memory,omitempty" doc:"The store does not answer: these are the latest few that this elector remembers."`
 }
 
 type recoveriesInput struct {
@@ -214,12 +218,14 @@ func (f *front) recoveries(ctx context.Context, in *recoveriesInput) (*body[Reco
 	if err != nil {
 		return nil, f.problemOf(err)
 	}
-	list := RecoveryList{Recoveries: []Recovery{}}
+	list := RecoveryList{Recoveries: []Recovery{}, FromMemory: slices.ContainsFunc(f.settings.Plane.Clusters(), withoutStore)}
 	for _, op := range found {
 		list.Recoveries = append(list.Recoveries, recoveryOf(op))
 	}
 	return &body[RecoveryList]{list}, nil
 }
+
+func withoutStore(v orchestrator.View) bool { return !v.Snapshot.StoreSilent.IsZero() }
 
 func (f *front) recovery(ctx context.Context, in *struct {
 	ID string `path:"id" example:"shop-0000000003" maxLength:"100"`

@@ -15,9 +15,10 @@ import (
 
 // The codes of problems; they are stable.
 const (
-	CodeBlocked          = "blocked"     // the change would not be safe or could not succeed; nothing was changed
-	CodeBusy             = "busy"        // another change of the cluster is under way
-	CodeNotLeading       = "not_leading" // another elector acts for the cluster, or none does yet
+	CodeBlocked          = "blocked"           // the change would not be safe or could not succeed; nothing was changed
+	CodeBusy             = "busy"              // another change of the cluster is under way
+	CodeNotLeading       = "not_leading"       // another elector acts for the cluster, or none does yet
+	CodeStoreUnavailable = "store_unavailable" // the store does not answer this elector
 	CodeNoSuchCluster    = "no_such_cluster"
 	CodeNoSuchServer     = "no_such_server"
 	CodeNoSuchRecovery   = "no_such_recovery"
@@ -101,6 +102,8 @@ func (f *front) problemOf(err error) *Problem {
 		return newProblem(http.StatusConflict, CodeBusy, err.Error()+"; follow it with /api/v1/events or wait for its end")
 	case errors.Is(err, orchestrator.ErrNotLeading):
 		return newProblem(http.StatusServiceUnavailable, CodeNotLeading, err.Error()+"; ask the elector that does, or try again in a few seconds")
+	case errors.Is(err, orchestrator.ErrStoreSilent):
+		return newProblem(http.StatusServiceUnavailable, CodeStoreUnavailable, err.Error())
 	case errors.Is(err, orchestrator.ErrNoSuchCluster):
 		return newProblem(http.StatusNotFound, CodeNoSuchCluster, f.unknownCluster(err))
 	case errors.Is(err, orchestrator.ErrNoSuchServer):

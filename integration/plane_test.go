@@ -23,11 +23,13 @@ type blueprint struct {
 	StoreDir string   // an etcd of its own, or
 	Etcd     []string // one that several control planes share
 	Elector  string
-	Ruleset  topology.Ruleset
-	Users    local.Users
-	Limits   topology.Limits
-	Antiflap antiflap.Settings
-	Timing   reparent.Timing
+	// StoreWait is how long a start waits for the store before it goes on without; 0 takes the store's own.
+	StoreWait time.Duration
+	Ruleset   topology.Ruleset
+	Users     local.Users
+	Limits    topology.Limits
+	Antiflap  antiflap.Settings
+	Timing    reparent.Timing
 }
 
 func (c *cluster) blueprint() blueprint {
@@ -76,6 +78,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	var err error
 	p.store, err = store.Open(ctx, store.Settings{
 		Dir: b.StoreDir, Endpoints: b.Etcd, LeaseTTL: 2 * time.Second, Elector: b.Elector, Log: slog.New(slog.DiscardHandler),
+		Later: true, ReadyTimeout: b.StoreWait,
 	})
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	p.stream = orchestrator.NewStream(log)
 	p.orch = orchestrator.New(orchestrator.Settings{
 		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
-		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}},
+		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}}, Silence: p.store.Silence,
 	}, servers, p.store.Seam(), p.stream)
 	run, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel

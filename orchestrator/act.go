@@ -14,7 +14,7 @@ import (
 // act does what the findings call for, one thing at a time: take over what was left, replace the primary,
 // record the first term, set replication right.
 func (c *cluster) act(ctx context.Context, now time.Time) {
-	if c.lease == nil || c.busy {
+	if c.recollect(ctx, now); c.lease == nil || c.busy {
 		return
 	}
 	if !c.lease.Held(now) {
@@ -25,6 +25,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		return
 	}
 	c.keepRecord(ctx, now)
+	c.repay(ctx)
 	if c.storeBehind() {
 		c.catchUp(ctx, now)
 		return
@@ -102,7 +103,7 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 		c.refuse(fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why), nil, now)
 		return
 	}
-	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now))
+	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now), c.lease)
 }
 
 // forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the
@@ -249,7 +250,7 @@ func (c *cluster) launch(ctx context.Context, request antiflap.Request, in repar
 		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
 		return
 	}
-	op, err := c.operation(ctx, clearance, in, make)
+	op, err := c.operation(ctx, c.lease, clearance, in, make)
 	if err != nil {
 		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
 		return
@@ -259,14 +260,14 @@ func (c *cluster) launch(ctx context.Context, request antiflap.Request, in repar
 		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
 		return
 	}
-	c.begin(op)
+	c.begin(op, c.lease)
 }
 
 // operation draws the term and makes the operation that acts under it.
-func (c *cluster) operation(ctx context.Context, clearance antiflap.Clearance, in reparent.Intent, make maker) (reparent.Operation, error) {
+func (c *cluster) operation(ctx context.Context, lease Lease, clearance antiflap.Clearance, in reparent.Intent, make maker) (reparent.Operation, error) {
 	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
-	term, err := c.drawTerm(ctx, c.lease, max(c.sessionTerm, c.lineage.highestTerm()))
+	term, err := c.drawTerm(ctx, lease, max(c.sessionTerm, c.lineage.highestTerm()))
 	if err != nil {
 		return reparent.Operation{}, err
 	}

@@ -55,30 +55,25 @@ const (
 	lostTermsSpread = 1_000_000
 )
 
+// leftOut is that many, by what the clock shows.
+func leftOut(now time.Time) uint32 { return lostTerms + uint32(now.UnixMilli()%lostTermsSpread) }
+
 // catchUp takes the record over from the servers' journals, which are the authority. It only ever adds
 // what is proven by a decision whose hash is intact and whose marker a server shows.
 func (c *cluster) catchUp(ctx context.Context, now time.Time) {
-	reading, cancel := c.runtime().Within(ctx, journalTimeout)
-	defer cancel()
-	decisions, err := c.journals(reading)
-	if err != nil {
-		c.refuse(fmt.Sprintf("the servers know of a leadership that is not on record, and their journals could not be read: %v", err), nil, now)
-		return
-	}
-	history, why := recovered(c.lineage.History, decisions, c.snapshot)
+	found, why := c.journaled(ctx, now)
 	if why != "" {
-		c.refuse("the servers know of a leadership that is not on record, and it cannot be taken over from their journals: "+why, nil, now)
+		c.refuse("the servers know of a leadership that is not on record, and "+why, nil, now)
 		return
 	}
 	before := c.lineage
-	c.lineage.History, c.lineage.Running = history, "" // an operation on an outdated record is long over
-	c.lineage.LeftOut = c.lineage.highestTerm() + lostTerms + uint32(now.UnixMilli()%lostTermsSpread)
+	c.lineage = found
 	if err := c.saveLineage(ctx); err != nil {
 		c.lineage = before
 		c.refuse(fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err), nil, now)
 		return
 	}
-	last := history.Leaderships[len(history.Leaderships)-1]
+	last := found.History.Leaderships[len(found.History.Leaderships)-1]
 	c.refuse("", nil, now)
 	c.owner = max(c.owner, c.lineage.LeftOut)
 	c.o.events.Tell(Event{
@@ -86,6 +81,24 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 		Text: fmt.Sprintf("the record of cluster %s was behind its servers; term %d of %s was taken over from their journals", c.name, last.Term, last.Primary),
 	})
 	c.diagnose(now)
+}
+
+// journaled is the lineage with what the servers' journals say; the text says why that could not be found out.
+func (c *cluster) journaled(ctx context.Context, now time.Time) (l lineage, why string) {
+	reading, cancel := c.runtime().Within(ctx, journalTimeout)
+	defer cancel()
+	decisions, err := c.journals(reading)
+	if err != nil {
+		return l, fmt.Sprintf("their journals could not be read: %v", err)
+	}
+	history, why := recovered(c.lineage.History, decisions, c.snapshot)
+	if why != "" {
+		return l, "it cannot be taken over from their journals: " + why
+	}
+	l = c.lineage
+	l.History, l.Running = history, "" // an operation on an outdated record is long over
+	l.LeftOut = l.highestTerm() + leftOut(now)
+	return l, ""
 }
 
 func (c *cluster) journals(ctx context.Context) ([]topology.Decision, error) {

@@ -44,17 +44,20 @@ type cluster struct {
 	repairs      map[topology.Address]attempts
 	repairing    bool
 	busy         bool
-	children     Tasks     // prober and contender
-	workers      Tasks     // operations and repairs
-	settledAt    time.Time // when the last operation ended
-	ledSince     time.Time // when the lock was gained last
-	readAt       time.Time // when a standby last read what is on record
-	read         [2][]byte // and what it read: record and lineage
-	reached      int64     // what is counted for this cluster: see reach
+	children     Tasks               // prober and contender
+	workers      Tasks               // operations and repairs
+	settledAt    time.Time           // when the last operation ended
+	ledSince     time.Time           // when the lock was gained last
+	readAt       time.Time           // when a standby last read what is on record
+	read         [2][]byte           // and what it read: record and lineage
+	recollected  time.Time           // when the journals were last read for want of a store
+	owed         map[string]Document // what was written while the store did not answer
+	reached      int64               // what is counted for this cluster: see reach
 
 	mu        sync.Mutex
 	published View
 	running   *reparent.Operation
+	past      past
 	elector   string
 	pace      time.Duration // the pause before the next round of probes
 }
@@ -248,6 +251,7 @@ func (c *cluster) observe(r round) {
 		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused,
 		Maintenance: c.underMaintenance(), OthersLost: lost, OthersWatched: watched,
 	}
+	c.snapshot.StoreSilent, c.snapshot.StoreError = c.o.storeSilence()
 	c.o.events.Tell(Event{Kind: EventProbed, At: now, Cluster: c.name, Probes: r.servers})
 	c.diagnose(now)
 }

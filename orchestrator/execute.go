@@ -17,7 +17,8 @@ import (
 type settled struct {
 	op      reparent.Operation
 	lineage lineage
-	owner   uint32 // the highest term that kept it from acting
+	owner   uint32    // the highest term that kept it from acting
+	without *detached // nil unless it acted without the store
 }
 
 // execution drives one operation: next, do, apply, save, until it ends or the lease does.
@@ -30,15 +31,16 @@ type execution struct {
 }
 
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
-func (c *cluster) begin(op reparent.Operation) {
+func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.busy, c.snapshot.Reparenting = true, true
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)
 	c.tellBegun(op)
-	x := execution{c: c, lease: c.lease, lineage: c.lineage}
+	x := execution{c: c, lease: lease, lineage: c.lineage}
+	without, _ := lease.(*detached)
 	c.workers.Go(func() {
 		final := x.drive(op)
-		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner})
+		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner, without: without})
 	})
 }
 
@@ -272,6 +274,8 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	now := c.now()
 	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
 	c.lineage, c.owner = s.lineage, max(c.owner, s.owner)
+	c.owe(s.without)
+	c.bygone(s.op)
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)

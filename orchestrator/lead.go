@@ -63,10 +63,17 @@ const standByInterval = time.Second
 
 // standBy reads the record of a cluster that another elector acts for. What cannot be read stays as it was.
 func (c *cluster) standBy(ctx context.Context, now time.Time) {
-	if c.lease != nil || c.busy || now.Sub(c.readAt) < standByInterval {
+	if c.lease != nil || c.busy || now.Sub(c.readAt) < standByInterval || c.o.storeSilent() {
 		return
 	}
 	c.readAt = now
+	before := c.read[1]
+	if c.listen(ctx); !bytes.Equal(before, c.read[1]) {
+		c.recall(ctx)
+	}
+}
+
+func (c *cluster) listen(ctx context.Context) {
 	if company := c.o.settings.Company; company != nil {
 		c.peek(company)
 		return
@@ -213,6 +220,10 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.read, c.ledSince = [2][]byte{}, now
 	c.seed()
+	if c.repay(c.lease.Context()) {
+		g.unfinished = nil
+	}
+	c.recall(c.lease.Context())
 	c.uncounted(now)
 	c.reconfigure(ctx)
 	c.o.fleet.Watch(c.name, c.record.Ruleset.Servers().List())

@@ -30,6 +30,9 @@ type Settings struct {
 	// TenureMin is how long a cluster stays where it is before it may be handed over to even out the shares: 30 s by
 	// default.
 	TenureMin time.Duration
+	// Silence tells, from memory, since when the store has not answered and what the last attempt met; a zero time while it
+	// does answer. nil: nobody listens for it, and what takes a silent store is not done.
+	Silence func(now time.Time) (since time.Time, why error)
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger

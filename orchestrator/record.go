@@ -219,17 +219,11 @@ func (o *Orchestrator) Recoveries(ctx context.Context, cluster string, limit int
 	}
 	var all []reparent.Operation
 	for _, name := range names {
-		docs, err := o.store.List(ctx, "recoveries/"+name+"/", limit, true)
+		some, err := o.clusters[name].listed(ctx, limit)
 		if err != nil {
-			return nil, fmt.Errorf("list recoveries of cluster %s: %w", name, err)
+			return nil, err
 		}
-		for _, d := range docs {
-			op, err := decodeOperation(d)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, op)
-		}
+		all = append(all, some...)
 	}
 	slices.SortStableFunc(all, func(a, b reparent.Operation) int { return b.StartedAt.Compare(a.StartedAt) })
 	if limit > 0 && len(all) > limit {
@@ -246,13 +240,12 @@ func (o *Orchestrator) Recovery(ctx context.Context, id string) (reparent.Operat
 		}
 	}
 	for _, name := range o.names {
-		d, found, err := o.store.Get(ctx, operationKey(name, id))
-		if err != nil {
-			return reparent.Operation{}, fmt.Errorf("load recovery %s: %w", id, err)
+		if op, found, err := o.clusters[name].told(ctx, id); found || err != nil {
+			return op, err
 		}
-		if found {
-			return decodeOperation(d)
-		}
+	}
+	if o.storeSilent() {
+		return reparent.Operation{}, fmt.Errorf("recovery %q is not among the latest that this elector remembers: %w", id, ErrStoreSilent)
 	}
 	return reparent.Operation{}, fmt.Errorf("%w: %q", ErrNoSuchRecovery, id)
 }

@@ -63,8 +63,10 @@ type Wish struct {
 	CertifyDown []topology.Address
 	AcceptLoss  bool
 	KeepErrant  bool
-	Reason      string
-	By          string
+	// WithoutStore asks for it knowingly while the store does not answer.
+	WithoutStore bool
+	Reason       string
+	By           string
 }
 
 // Answer is what came of a wish: the operation, running or (dry run, blocked) finished, and for a dry run

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,8 @@ func (c *cluster) sane(w Wish) error {
 		return fmt.Errorf("%w: certify_down, accept_loss and keep_errant belong to an emergency change", ErrBadWish)
 	case w.answeredFor() && w.Reason == "":
 		return fmt.Errorf("%w: certify_down, accept_loss and keep_errant need a reason, for it goes on record", ErrBadWish)
+	case w.WithoutStore && w.Reason == "":
+		return fmt.Errorf("%w: without_store needs a reason, for it goes on record", ErrBadWish)
 	case w.Drain < 0:
 		return fmt.Errorf("%w: drain cannot be negative", ErrBadWish)
 	}
@@ -51,13 +54,29 @@ func (c *cluster) sane(w Wish) error {
 
 // grant runs in the loop.
 func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, error) {
+	if w.WithoutStore {
+		return c.withoutStore(ctx, w, now)
+	}
 	if c.lease == nil || !c.lease.Held(now) {
-		return Answer{}, ErrNotLeading
+		return Answer{}, c.notLeading()
 	}
 	if c.busy {
 		return Answer{}, ErrBusy
 	}
 	c.look(ctx)
+	return c.granted(ctx, w, c.lease, now)
+}
+
+// notLeading says why this elector does not act, as far as the store is the reason.
+func (c *cluster) notLeading() error {
+	if c.o.storeSilent() {
+		return fmt.Errorf("%w, and who may act is decided there; a change of the primary can be made knowingly without it: --without-store --reason …", ErrStoreSilent)
+	}
+	return ErrNotLeading
+}
+
+// granted plays a wish through as the snapshot shows the servers, and begins it under a lease.
+func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Time) (Answer, error) {
 	request := antiflap.Request{Cluster: c.name, Operator: person(w.By), Now: now}
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	in, make := c.wished(w), makerOf(w.Kind)
@@ -69,14 +88,14 @@ func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, err
 		steps, end := reparent.DryRun(op, c.snapshot, now)
 		return Answer{Operation: end, Steps: steps}, nil
 	}
-	op, err := c.operation(ctx, clearance, in, make)
+	op, err := c.operation(ctx, lease, clearance, in, make)
 	if err != nil {
 		return Answer{}, err
 	}
 	if !op.Running() {
 		return Answer{Operation: op}, &BlockedError{Obstacle: *op.Obstacle}
 	}
-	c.begin(op)
+	c.begin(op, lease)
 	return Answer{Operation: op}, nil
 }
 
@@ -99,11 +118,16 @@ func (w Wish) answeredFor() bool { return len(w.CertifyDown) > 0 || w.AcceptLoss
 
 func (c *cluster) wished(w Wish) reparent.Intent {
 	cause := fmt.Sprintf("%s change asked for by %s", w.Kind, person(w.By))
+	if w.WithoutStore {
+		cause += ", without the store"
+	}
 	if w.Reason != "" {
 		cause += ": " + w.Reason
 	}
+	history := c.history()
+	history.Recovered = history.Recovered || w.WithoutStore // who else may lead is not known: all are revoked
 	return reparent.Intent{
-		ID: "dry-run", Elector: c.o.settings.Elector, Term: c.sessionTerm + 1, Snapshot: c.snapshot, History: c.history(),
+		ID: "dry-run", Elector: c.o.settings.Elector, Term: c.sessionTerm + 1, Snapshot: c.snapshot, History: history,
 		Cause: cause, By: person(w.By), Reason: w.Reason, Wanted: w.To, CertifiedDown: topology.Servers(w.CertifyDown...),
 		AcceptLoss: w.AcceptLoss, KeepErrant: w.KeepErrant, Drain: w.Drain, Timing: c.o.settings.Timing,
 	}
@@ -155,6 +179,9 @@ func (c *cluster) change(ctx context.Context, text, by string, edit func(now tim
 		edit(now)
 		if failed = c.save(loop); failed != nil {
 			c.record = before
+			if errors.Is(failed, ErrNotLeading) {
+				failed = c.notLeading()
+			}
 			return
 		}
 		c.o.events.Tell(Event{Kind: EventOperator, At: now, Cluster: c.name, By: person(by), Text: text})

@@ -33,6 +33,7 @@ var questions = []func(*inquiry) []Finding{
 	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
 	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
 	(*inquiry).errants, (*inquiry).rules, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
+	(*inquiry).silentStore,
 }
 
 // inquiry is everything that one analysis looks at. What several questions need is worked out once, for most rounds of
@@ -214,7 +215,7 @@ func (s Severity) rank() int {
 
 // codes lists all findings in the order in which an operator wants to read those of one severity.
 var codes = []Code{
-	ElectorIsolated, StoreBehind, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
+	ElectorIsolated, StoreUnavailable, StoreBehind, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
 	PrimaryReadOnly, LeadershipUnsettled, NoPrimary, WouldBlock, SemiSyncBlocked, PrimarySuspect, PrimaryUnreachableByUs,
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
 	UnknownAcker, SemiSyncSettings, AckerDisabled, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,

@@ -74,6 +74,8 @@ func (q *inquiry) restrained(found []Finding) []Finding {
 		case isolated && f.Remedy == RemedyEmergency:
 			lost, watched := q.lost()
 			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
+		case !q.s.StoreSilent.IsZero():
+			f = f.without("the store does not answer this elector: see " + string(StoreUnavailable))
 		}
 		kept = append(kept, q.maintained(f.explained()))
 	}

@@ -103,6 +103,10 @@ type Snapshot struct {
 	Reparenting bool
 	// RulesRefused says why the configured ruleset is not in force; empty when it is.
 	RulesRefused string
+	// StoreSilent is since when the store has not answered this elector, StoreError what the last attempt met; zero while
+	// it does answer.
+	StoreSilent time.Time
+	StoreError  string
 	// OthersLost and OthersWatched count the servers of *all* clusters that this elector cannot reach
 	// or watches: whether we are the broken part.
 	OthersLost, OthersWatched int

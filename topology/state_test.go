@@ -89,6 +89,8 @@ func TestRemediesAreWithdrawnWithAReason(t *testing.T) {
 		{"read-only in maintenance", cluster().ReadOnly("A").Maintenance("A"), topology.PrimaryReadOnly, "A", "A is in maintenance"},
 		{"dead while a change runs", cluster().Dead("A").Reparenting(), topology.PrimaryDead, "A", "a leadership change is running"},
 		{"dead while the store is behind", cluster().Dead("A").Executed("B", "t7"), topology.PrimaryDead, "A", "the record is older than what the servers know: see store_behind"},
+		{"dead while the store is away", cluster().Dead("A").StoreSilent(time.Minute), topology.PrimaryDead, "A", "the store does not answer this elector: see store_unavailable"},
+		{"writable replica while the store is away", cluster().Writable("B").StoreSilent(time.Minute), topology.WritableReplica, "B", "the store does not answer this elector: see store_unavailable"},
 		{"writable replica", cluster().Writable("B"), topology.WritableReplica, "B", ""},
 		{"writable replica of a fleet half lost", cluster().Writable("B").Lost(50, 100), topology.WritableReplica, "B", ""},
 		{"writable replica under an unfinished term", cluster().Term(1, "A", "").Intent(2, "C", "A:1-100").Writable("B"), topology.WritableReplica, "B", "a later term has to be settled first: see leadership_unsettled"},

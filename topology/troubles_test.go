@@ -182,6 +182,7 @@ var troubles = []trouble{
 		"not adopted yet": cluster().Unadopted().Edit("A", func(o *observation) { o.Settings.JournalPresent = false })}},
 	{topology.RulesetDiffers, "", "the configured rules are not in force", cluster().RulesRefused("B would no longer acknowledge for A"), "B would no longer acknowledge for A", clusters{
 		"they are": cluster()}},
+	{topology.StoreUnavailable, "", "etcd is away", cluster().StoreSilent(time.Minute), "it changes nothing by itself", clusters{"it answers": cluster()}},
 	{topology.ElectorIsolated, "", "half of a fleet lost", cluster().Silent("A").Lost(50, 100), "50 of the 100", clusters{
 		"fewer are lost":                     cluster().Silent("A").Lost(49, 100),
 		"a real failure of a single cluster": topologytest.Cluster("A", "B", "C").Silent("A", "B"),

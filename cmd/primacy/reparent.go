@@ -21,6 +21,9 @@ func reparentCommand() *cobra.Command {
 			if drain < 0 || drain > 10*time.Minute {
 				return usagef("--drain: %s is not between 0s and 10m", drain)
 			}
+			if request.WithoutStore && request.Reason == "" {
+				return usagef("--without-store needs --reason, for it goes on record")
+			}
 			request.DrainMS = drain.Milliseconds()
 			return change(c, args[0], request)
 		},
@@ -40,8 +43,8 @@ reach, the answer is what would be needed. Somebody who knows that a server is p
 can say so with --certify-down; that goes on record.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: completing(clusterNames),
 		RunE: func(c *cobra.Command, args []string) error {
-			if (len(request.CertifyDown) > 0 || request.AcceptLoss || request.KeepErrant) && request.Reason == "" {
-				return usagef("--certify-down, --accept-loss and --keep-errant need --reason, for it goes on record")
+			if (len(request.CertifyDown) > 0 || request.AcceptLoss || request.KeepErrant || request.WithoutStore) && request.Reason == "" {
+				return usagef("--certify-down, --accept-loss, --keep-errant and --without-store need --reason, for it goes on record")
 			}
 			return change(c, args[0], request)
 		},
@@ -59,6 +62,7 @@ func addChangeFlags(c *cobra.Command, request *api.ReparentRequest) {
 	f := c.Flags()
 	f.StringVar(&request.To, "to", "", "the server to promote (default: the best one)")
 	f.BoolVar(&request.DryRun, "dry-run", false, "say which steps would be taken, and take none")
+	f.BoolVar(&request.WithoutStore, "without-store", false, "change it although the store does not answer and no lock can be held")
 	f.StringVar(&request.Reason, "reason", "", "why, for the record")
 	_ = c.RegisterFlagCompletionFunc("to", completing(membersOf))
 }

@@ -54,7 +54,7 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 	if err != nil {
 		return nil, errors.Join(err, p.fleet.Close(), p.store.Close())
 	}
-	settings.Company = p.store.Company().Seam()
+	settings.Company, settings.Silence = p.store.Company().Seam(), p.store.Silence
 	settings, fleet, record := trapped(settings, p.fleet, p.store.Seam())
 	p.orch = orchestrator.New(settings, fleet, record, p.events)
 	p.metrics.Watch(p.orch.Clusters)

@@ -34,6 +34,7 @@ type Builder struct {
 	maintenance  topology.ServerSet
 	reparenting  bool
 	rulesRefused string
+	storeSilent  time.Duration
 	words        []topology.Word
 	lostServers  int
 	watchedCount int
@@ -127,6 +128,9 @@ func (b *Builder) Reparenting() *Builder { b.reparenting = true; return b }
 // RulesRefused keeps the configured ruleset out of force for a reason.
 func (b *Builder) RulesRefused(reason string) *Builder { b.rulesRefused = reason; return b }
 
+// StoreSilent has the store answer nothing for so long.
+func (b *Builder) StoreSilent(ago time.Duration) *Builder { b.storeSilent = ago; return b }
+
 // Word adds what another elector said about a server some time ago.
 func (b *Builder) Word(elector string, about topology.Address, reach topology.Reach, ago time.Duration) *Builder {
 	b.words = append(b.words, topology.Word{Elector: elector, Server: about, Reach: reach, At: Now.Add(-ago)})
@@ -153,6 +157,9 @@ func (b *Builder) Snapshot() topology.Snapshot {
 	s := topology.Snapshot{
 		Cluster: "shop", At: Now, Ruleset: b.Ruleset(), Servers: c.servers, Words: slices.Clone(b.words),
 		Maintenance: b.maintenance, Reparenting: b.reparenting, RulesRefused: b.rulesRefused,
+	}
+	if b.storeSilent > 0 {
+		s.StoreSilent, s.StoreError = Now.Add(-b.storeSilent), "etcd does not answer"
 	}
 	s.OthersWatched = len(c.servers)
 	s.OthersLost = s.OthersWatched - s.Reached().Len()
