@@ -14,7 +14,7 @@ import (
 // act does what the findings call for, one thing at a time: take over what was left, replace the primary,
 // record the first term, set replication right.
 func (c *cluster) act(ctx context.Context, now time.Time) {
-	if c.recollect(ctx, now); c.lease == nil || c.busy {
+	if c.lease == nil || c.busy {
 		return
 	}
 	if !c.lease.Held(now) {

@@ -155,6 +155,7 @@ func (c *cluster) round(ctx context.Context, r round) {
 	}
 	c.standBy(ctx, r.began)
 	c.observe(r)
+	c.recollect(ctx, c.now())
 	c.act(ctx, c.now())
 	c.publish(r.began)
 	c.yield(ctx)
