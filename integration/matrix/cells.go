@@ -76,7 +76,7 @@ func turnsOf(k reparent.Kind) []turn {
 func quickCells() []string {
 	return []string{
 		"emergency after revoking: kill", "emergency during marking: kill", "emergency after established: kill", "emergency before marking: stop",
-		"planned during preparing: kill", "planned after demoting: kill", "planned after marking: stop",
+		"planned during preparing: kill", "planned after demoting: kill", "planned after marking: stop", "planned before demoting: sleepwalk",
 	}
 }
 
@@ -107,10 +107,14 @@ func undone() []cell {
 	return all
 }
 
+func actions() []failpoint.Action {
+	return []failpoint.Action{failpoint.Kill, failpoint.Stop, failpoint.Sleepwalk}
+}
+
 // cells is the whole matrix.
 func cells() []cell {
 	var all []cell
-	for _, a := range []failpoint.Action{failpoint.Kill, failpoint.Stop} {
+	for _, a := range actions() {
 		for _, r := range rows() {
 			all = append(all, r.with(a))
 		}

@@ -130,7 +130,7 @@ func (e *elector) caught(ctx context.Context, p failpoint.Point, refused <-chan 
 		return at, fmt.Errorf("the change was refused: %w", <-refused)
 	case err != nil:
 		return at, err
-	case p.Action == failpoint.Stop:
+	case p.Action != failpoint.Kill:
 		return at, await(ctx, e.name+" to stop", func(context.Context) bool { return e.stopped() })
 	}
 	return at, e.died(ctx)

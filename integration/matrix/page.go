@@ -31,17 +31,26 @@ func intoPage(file string, results []result) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
-// matrix is a table for each kind of change: a row for each point, and what came of it when the elector was killed there
-// and when it was stopped.
+// matrix is a table for each kind of change: a row for each point, and a column for each thing that happened to the elector.
 func matrix(results []result) string {
+	found := map[string]result{}
+	for _, r := range results {
+		found[r.cell.String()] = r
+	}
 	var b strings.Builder
 	for _, kind := range []reparent.Kind{reparent.KindEmergency, reparent.KindPlanned} {
-		fmt.Fprintf(&b, "| %s change: the elector is caught | `kill -9` | another acts, change ended after | no write for | stopped, and woken up later | another acts, change ended after | no write for |\n", kind)
-		b.WriteString("|---|---|---|---|---|---|---|\n")
+		fmt.Fprintf(&b, "| %s change: the elector is caught |", kind)
+		for _, a := range actions() {
+			fmt.Fprintf(&b, " %s |", headings[a])
+		}
+		b.WriteString("\n|---|---|---|---|\n")
 		for _, r := range rows() {
 			if r.Kind == kind {
-				fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.TrimPrefix(r.row(), string(kind)+" "),
-					columns(results, r.with(failpoint.Kill)), columns(results, r.with(failpoint.Stop)))
+				fmt.Fprintf(&b, "| %s |", strings.TrimPrefix(r.row(), string(kind)+" "))
+				for _, a := range actions() {
+					fmt.Fprintf(&b, " %s |", told(found[r.with(a).String()]))
+				}
+				b.WriteString("\n")
 			}
 		}
 		b.WriteString("\n")
@@ -49,13 +58,17 @@ func matrix(results []result) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-func columns(results []result, c cell) string {
-	for _, r := range results {
-		if r.cell.String() == c.String() {
-			return fmt.Sprintf("%s | %s, %s | %s", r.outcome, short(r.acting), short(r.ended), short(r.gap))
-		}
+var headings = map[failpoint.Action]string{
+	failpoint.Kill: "killed", failpoint.Stop: "stopped and woken up", failpoint.Sleepwalk: "sleepwalking",
+}
+
+// told is what came of a cell: in words, and when another elector acted, when the change had ended, and for how long no write
+// was acknowledged.
+func told(r result) string {
+	if r.outcome == "" {
+		return "not played"
 	}
-	return "not played | |"
+	return fmt.Sprintf("%s: %s, %s, %s", r.outcome, short(r.acting), short(r.ended), short(r.gap))
 }
 
 // summary says what holds for all cells, and the worst of what differs.

@@ -182,7 +182,7 @@ func (p *scene) catch(ctx context.Context) error {
 // gone takes an elector that was caught from those that act.
 func (p *scene) gone(e *elector) {
 	delete(p.electors, e.name)
-	if p.cell.Action == failpoint.Stop {
+	if p.cell.Action != failpoint.Kill {
 		p.sleepers = append(p.sleepers, e)
 		p.asleep = p.sleepers
 	}

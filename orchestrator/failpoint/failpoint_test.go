@@ -22,7 +22,7 @@ func TestEveryPointIsReadAsItIsWritten(t *testing.T) {
 	for _, kind := range []reparent.Kind{reparent.KindPlanned, reparent.KindEmergency} {
 		for _, step := range append(Writes(), Phases()...) {
 			for _, moment := range []Moment{Before, After} {
-				for _, action := range []Action{Kill, Stop} {
+				for _, action := range []Action{Kill, Stop, Sleepwalk} {
 					p := Point{kind, moment, step, action}
 					if read, err := Parse(p.String() + "\n"); err != nil || read != p {
 						t.Errorf("%s is read as %s, %v", p, read, err)
@@ -146,17 +146,23 @@ type writing struct {
 	orchestrator.Store
 	c    *caught
 	fail error
+	ctx  context.Context // as long as its locks are held
 }
 
 func (w writing) Acquire(context.Context, string) (orchestrator.Lease, error) {
-	return &lock{c: w.c, fail: w.fail}, nil
+	return &lock{c: w.c, fail: w.fail, ctx: w.ctx}, nil
 }
 
 type lock struct {
 	orchestrator.Lease
 	c    *caught
 	fail error
+	ctx  context.Context
 }
+
+func (l *lock) Held(time.Time) bool { return l.ctx.Err() == nil }
+
+func (l *lock) Context() context.Context { return l.ctx }
 
 func (l *lock) note(what string) error {
 	if l.fail == nil {
@@ -262,6 +268,34 @@ func TestEachWriteThatASuccessorDependsOnIsAPoint(t *testing.T) {
 				}
 				c.log = nil
 			}
+		}
+	}
+}
+
+// TestASleepwalkerDoesNotFindOutThatItsLockIsGone has an elector caught whose lock then goes to somebody else.
+func TestASleepwalkerDoesNotFindOutThatItsLockIsGone(t *testing.T) {
+	for action, believes := range map[Action]bool{Sleepwalk: true, Stop: false} {
+		c := setFor(t, Point{reparent.KindEmergency, Before, Term, action}.String())
+		ctx, lose := context.WithCancel(t.Context())
+		store := c.trap.Store(writing{c: c, ctx: ctx})
+		l, err := store.Acquire(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.arm(t, Point{reparent.KindEmergency, Before, Term, action}.String()) // a lock that is gained wakes it up
+		under := l.Context()
+		if _, err := l.NextTerm(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		lose()
+		if l.Held(time.Now()) != believes || (under.Err() == nil) != believes {
+			t.Errorf("%s: it believes that it holds the lock: %t, and goes on: %v", action, l.Held(time.Now()), under.Err())
+		}
+		if _, err := c.trap.Company(busy{free: &lock{c: c}}).Take(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+		if l.Held(time.Now()) {
+			t.Errorf("%s: with another lock it still believes in the first one", action)
 		}
 	}
 }

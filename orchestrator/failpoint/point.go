@@ -25,10 +25,13 @@ const (
 // Action is what happens to the elector.
 type Action string
 
-// The actions: SIGKILL, and SIGSTOP, from which SIGCONT wakes it up to go on with what it was about to do.
+// The actions: SIGKILL; SIGSTOP, from which SIGCONT wakes it up to go on with what it was about to do; and SIGSTOP of one
+// that afterwards goes through with its change without finding out that its lock is gone: only the store and the servers can
+// still refuse what it wants.
 const (
-	Kill Action = "kill"
-	Stop Action = "stop"
+	Kill      Action = "kill"
+	Stop      Action = "stop"
+	Sleepwalk Action = "sleepwalk"
 )
 
 // What an elector writes to the store in the course of a change. The other steps are the phases of an operation.
@@ -90,8 +93,8 @@ func (p Point) check() error {
 		return fmt.Errorf("failpoint %q: the step %q is not known; use one of %s", p, p.Step, strings.Join(append(Writes(), Phases()...), ", "))
 	case written && p.Moment == During:
 		return fmt.Errorf("failpoint %q: a write to the store has no middle; use before or after", p)
-	case p.Action != Kill && p.Action != Stop:
-		return fmt.Errorf("failpoint %q: the action %q is not known; use kill or stop", p, p.Action)
+	case p.Action != Kill && p.Action != Stop && p.Action != Sleepwalk:
+		return fmt.Errorf("failpoint %q: the action %q is not known; use kill, stop or sleepwalk", p, p.Action)
 	}
 	return nil
 }

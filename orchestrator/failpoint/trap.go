@@ -23,6 +23,7 @@ type Trap struct {
 	hit  func(Action)
 
 	mu      sync.Mutex
+	asleep  bool                     // it was caught, and is to go on as if it held its lock
 	settled map[reparent.Kind]uint64 // the latest term of each kind that ended with an established primary
 }
 
@@ -37,9 +38,9 @@ func do(a Action) {
 	woken := make(chan os.Signal, 1)
 	signal.Notify(woken, syscall.SIGCONT)
 	defer signal.Stop(woken)
-	send := syscall.SIGKILL
-	if a == Stop {
-		send = syscall.SIGSTOP
+	send := syscall.SIGSTOP
+	if a == Kill {
+		send = syscall.SIGKILL
 	}
 	must(syscall.Kill(os.Getpid(), send))
 	<-woken // of a killed one the kernel ends the wait
@@ -51,12 +52,21 @@ func (t *Trap) at(kind reparent.Kind, moment Moment, step string) {
 	armed, ok := t.armed()
 	caught := ok && armed.Moment == moment && armed.Step == step && (kind == "" || kind == armed.Kind)
 	if caught {
+		t.asleep = armed.Action == Sleepwalk
 		must(os.Remove(t.file))
 	}
 	t.mu.Unlock()
 	if caught {
 		t.hit(armed.Action)
 	}
+}
+
+// sleepwalks tells whether the elector is not to find out that it loses its lock.
+func (t *Trap) sleepwalks() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, ok := t.armed()
+	return t.asleep || ok && p.Action == Sleepwalk
 }
 
 func (t *Trap) armed() (Point, bool) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/orchestrator"
@@ -25,7 +26,7 @@ func (w *writes) Acquire(ctx context.Context, cluster string) (orchestrator.Leas
 	if err != nil {
 		return nil, err
 	}
-	return &held{lease, w.trap}, nil
+	return w.trap.watched(lease), nil
 }
 
 // Company puts the trap between the loop and the locks that it takes without waiting; nil stays nil.
@@ -47,12 +48,31 @@ func (c *company) Take(ctx context.Context, cluster string) (orchestrator.Lease,
 	if err != nil || lease == nil {
 		return nil, err
 	}
-	return &held{lease, c.trap}, nil
+	return c.trap.watched(lease), nil
+}
+
+// watched is a lock that was just gained: whoever holds one again is awake.
+func (t *Trap) watched(l orchestrator.Lease) orchestrator.Lease {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asleep = false
+	return &held{l, t}
 }
 
 type held struct {
 	orchestrator.Lease
 	trap *Trap
+}
+
+// Held is what a sleepwalker believes.
+func (h *held) Held(now time.Time) bool { return h.trap.sleepwalks() || h.Lease.Held(now) }
+
+// Context does not end for a sleepwalker.
+func (h *held) Context() context.Context {
+	if h.trap.sleepwalks() {
+		return context.WithoutCancel(h.Lease.Context())
+	}
+	return h.Lease.Context()
 }
 
 // NextTerm draws a term; it does not say for which change.
