@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,6 +69,7 @@ type manifest struct {
 
 type manifestEntry struct {
 	Name string `json:"name"`
+	Host string `json:"host,omitempty"` // empty, as written by an earlier release: loopback
 	Port int    `json:"port"`
 }
 
@@ -129,12 +131,15 @@ func readManifest(dir string) (manifest, bool, error) {
 
 // suits tells whether a directory holds the fleet that is asked for.
 func (m manifest) suits(spec Spec) error {
-	var names []string
+	var names, hosts []string
 	for _, entry := range m.Servers {
-		names = append(names, entry.Name)
+		names, hosts = append(names, entry.Name), append(hosts, cmp.Or(entry.Host, loopback))
 	}
 	if !slices.Equal(names, spec.Names) {
 		return fmt.Errorf("the directory holds the servers %s", strings.Join(names, ", "))
+	}
+	if !slices.Equal(hosts, spec.Hosts) {
+		return fmt.Errorf("the servers listen on %s", strings.Join(hosts, ", "))
 	}
 	if spec.BasePort != 0 && spec.BasePort != m.Servers[0].Port {
 		return fmt.Errorf("the first server's port is %d", m.Servers[0].Port)

@@ -72,9 +72,9 @@ func TestADirectoryIsNotResumedAsAnotherFleet(t *testing.T) {
 }
 
 func TestPortsThatFollowTheBaseAreUsed(t *testing.T) {
-	claims := must(claimPorts(0, 1))(t)
+	claims := must(claimPorts(0, []string{loopback}))(t)
 	base := claims[0].port
-	_, err := claimPorts(base, 1)
+	_, err := claimPorts(base, []string{loopback})
 	if err == nil {
 		t.Errorf("port %d was given away twice", base)
 	}

@@ -29,6 +29,8 @@ type Spec struct {
 	// BasePort is the first server's port, the others follow. 0: free ports.
 	BasePort int
 	Names    []string // default server-1, server-2, …; also the names of the directories
+	// Hosts are the addresses of this machine on which the servers listen, one for each. Default: 127.0.0.1.
+	Hosts []string
 	// Options are further lines for every server's my.cnf, PerServer's for the
 	// server with index i. They win over the settings that a fleet has anyway.
 	Options   map[string]string
@@ -40,6 +42,9 @@ type Spec struct {
 	Restart bool
 	Log     io.Writer // one line for each event; nil: none
 }
+
+// loopback is where a fleet listens that is not told otherwise: nobody else can connect.
+const loopback = "127.0.0.1"
 
 // Users are the accounts that every server of a fleet has.
 type Users struct {
@@ -104,6 +109,12 @@ func (spec Spec) complete() (Spec, error) {
 	}
 	if err := checkNames(spec); err != nil {
 		return spec, err
+	}
+	if len(spec.Hosts) == 0 {
+		spec.Hosts = slices.Repeat([]string{loopback}, spec.Servers)
+	}
+	if len(spec.Hosts) != spec.Servers {
+		return spec, fmt.Errorf("%d hosts for %d servers", len(spec.Hosts), spec.Servers)
 	}
 	if spec.Log == nil {
 		spec.Log = io.Discard
@@ -187,7 +198,7 @@ func (f *Fleet) create(ctx context.Context, spec Spec) error {
 	if err := f.endStale(ctx, spec.Names); err != nil {
 		return err
 	}
-	ports, err := claimPorts(spec.BasePort, spec.Servers)
+	ports, err := claimPorts(spec.BasePort, spec.Hosts)
 	if err != nil {
 		return err
 	}
@@ -217,8 +228,8 @@ func (f *Fleet) resume(ctx context.Context, spec Spec, kept manifest) error {
 	if err := f.endStale(ctx, spec.Names); err != nil {
 		return err
 	}
-	for _, entry := range kept.Servers {
-		port, err := claimPort(entry.Port)
+	for i, entry := range kept.Servers {
+		port, err := claimPort(spec.Hosts[i], entry.Port)
 		if err != nil {
 			return err
 		}
@@ -233,7 +244,7 @@ func (f *Fleet) place(spec Spec, ports []portClaim) {
 	f.ports = ports
 	for i, name := range spec.Names {
 		f.Servers = append(f.Servers, &Server{
-			Name: name, Port: ports[i].port, Dir: filepath.Join(f.Dir, name),
+			Name: name, Host: spec.Hosts[i], Port: ports[i].port, Dir: filepath.Join(f.Dir, name),
 			fleet: f, turn: make(chan struct{}, 1),
 		})
 	}
@@ -289,7 +300,7 @@ func (f *Fleet) all(do func(i int, s *Server) error) error {
 func (f *Fleet) manifest() manifest {
 	m := manifest{Version: f.binary.Version}
 	for _, s := range f.Servers {
-		m.Servers = append(m.Servers, manifestEntry{s.Name, s.Port})
+		m.Servers = append(m.Servers, manifestEntry{s.Name, s.Host, s.Port})
 	}
 	return m
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Free ports are looked for below the range from which the kernel serves
@@ -26,11 +27,12 @@ type portClaim struct {
 
 var errPortBusy = errors.New("in use")
 
-// claimPorts reserves count ports: from base on, or free ones when base is 0.
-func claimPorts(base, count int) ([]portClaim, error) {
+// claimPorts reserves a port on each host: from base on, or free ones when base is 0. No two are the same, though the
+// hosts may differ.
+func claimPorts(base int, hosts []string) ([]portClaim, error) {
 	var claims []portClaim
-	for len(claims) < count {
-		claim, err := nextPort(base, len(claims))
+	for i, host := range hosts {
+		claim, err := nextPort(host, base, i)
 		if err != nil {
 			releasePorts(claims)
 			return nil, err
@@ -40,12 +42,12 @@ func claimPorts(base, count int) ([]portClaim, error) {
 	return claims, nil
 }
 
-func nextPort(base, i int) (portClaim, error) {
+func nextPort(host string, base, i int) (portClaim, error) {
 	if base != 0 {
-		return claimPort(base + i)
+		return claimPort(host, base+i)
 	}
 	for range 200 {
-		claim, err := claimPort(portFirst + rand.IntN(portLast-portFirst+1))
+		claim, err := claimPort(host, portFirst+rand.IntN(portLast-portFirst+1))
 		if !errors.Is(err, errPortBusy) {
 			return claim, err
 		}
@@ -53,7 +55,7 @@ func nextPort(base, i int) (portClaim, error) {
 	return portClaim{}, fmt.Errorf("no free port between %d and %d", portFirst, portLast)
 }
 
-func claimPort(port int) (portClaim, error) {
+func claimPort(host string, port int) (portClaim, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return portClaim{}, err
@@ -65,7 +67,11 @@ func claimPort(port int) (portClaim, error) {
 	if err != nil {
 		return portClaim{}, err
 	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		lock.Close()
+		return portClaim{}, fmt.Errorf("%s is no address of this machine: %w", host, err)
+	}
 	if err != nil {
 		lock.Close()
 		return portClaim{}, fmt.Errorf("port %d is %w; choose another base port", port, errPortBusy)

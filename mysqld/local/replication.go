@@ -27,9 +27,9 @@ func (s *Server) setPasswords(ctx context.Context, users Users) error {
 // password is sent enciphered, costs less than TLS for every packet of a
 // connection that never leaves this machine.
 func (s *Server) follow(ctx context.Context, source *Server, account Account) error {
-	change := `CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = ?, SOURCE_USER = ?, SOURCE_PASSWORD = ?,
+	change := `CHANGE REPLICATION SOURCE TO SOURCE_HOST = ?, SOURCE_PORT = ?, SOURCE_USER = ?, SOURCE_PASSWORD = ?,
 		SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1, SOURCE_HEARTBEAT_PERIOD = 0.5, SOURCE_CONNECT_RETRY = 1, SOURCE_RETRY_COUNT = 86400`
-	return s.execute(ctx, statement{change, []any{source.Port, account.Name, account.Password}}, plain("START REPLICA"))
+	return s.execute(ctx, statement{change, []any{source.Host, source.Port, account.Name, account.Password}}, plain("START REPLICA"))
 }
 
 // lead opens the server for writes once its ackers are attached. The order is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,7 @@ const (
 // time; changes to one server take their turn.
 type Server struct {
 	Name string
+	Host string // the address on which it listens
 	Port int
 	Dir  string // holds my.cnf, error.log, data/ and tmp/
 
@@ -70,7 +72,7 @@ func (s *Server) configure(i int, spec Spec) error {
 	if spec.PerServer != nil {
 		own = spec.PerServer(i)
 	}
-	return writeSettings(s.configPath(), placeSettings(s.Dir, s.Port, i+1+s.lives*livesApart), runAs(),
+	return writeSettings(s.configPath(), placeSettings(s.Dir, s.Host, s.Port, i+1+s.lives*livesApart), runAs(),
 		safetySettings(), smallSettings(), extraSettings(spec.Options), extraSettings(own))
 }
 
@@ -96,7 +98,7 @@ func (s *Server) finish() error {
 }
 
 // Address is host and port as clients and replicas use it.
-func (s *Server) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+func (s *Server) Address() string { return net.JoinHostPort(s.Host, fmt.Sprint(s.Port)) }
 
 // Pid is the number of the server's process, 0 when it is stopped.
 func (s *Server) Pid() int {

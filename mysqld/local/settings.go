@@ -138,13 +138,13 @@ func smallSettings() []setting {
 // placeSettings tie a server to its own directory and its own address. The
 // socket's path is relative to the data directory, which keeps it below the
 // kernel's limit of 107 bytes however deep the directory lies.
-func placeSettings(dir string, port, id int) []setting {
+func placeSettings(dir, host string, port, id int) []setting {
 	number := fmt.Sprint(port)
 	return []setting{
 		{"server_id", fmt.Sprint(id)},
 		{"port", number},
-		{"bind_address", "127.0.0.1"},
-		{"report_host", "127.0.0.1"},
+		{"bind_address", host},
+		{"report_host", host},
 		{"report_port", number},
 		{"skip_name_resolve", "ON"},
 		{"loose_mysqlx", "OFF"},
