@@ -99,6 +99,12 @@ func (c *Client) Reparent(ctx context.Context, cluster string, request ReparentR
 
 // Recoveries lists changes, newest first; of all clusters when the name is empty.
 func (c *Client) Recoveries(ctx context.Context, cluster string, limit int) ([]Recovery, error) {
+	list, err := c.RecoveryList(ctx, cluster, limit)
+	return list.Recoveries, err
+}
+
+// RecoveryList is Recoveries, and tells whether they come from an elector's memory.
+func (c *Client) RecoveryList(ctx context.Context, cluster string, limit int) (RecoveryList, error) {
 	query := url.Values{}
 	if cluster != "" {
 		query.Set("cluster", cluster)
@@ -108,7 +114,7 @@ func (c *Client) Recoveries(ctx context.Context, cluster string, limit int) ([]R
 	}
 	var list RecoveryList
 	err := c.get(ctx, prefix+"/recoveries", query, &list)
-	return list.Recoveries, err
+	return list, err
 }
 
 // Recovery tells everything about one change.

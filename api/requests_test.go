@@ -78,14 +78,14 @@ func TestAWindowShowsItsTimeAndHowToLiftIt(t *testing.T) {
 func TestAChangeIsAcceptedAndCarriesWhoAskedForWhat(t *testing.T) {
 	p := shop()
 	s := serveWith(t, p, nil)
-	body := `{"kind":"emergency","to":"db2:3306","drain_ms":1500,"certify_down":["db1:3306","db3:3306"],"accept_loss":true,"keep_errant":true,"reason":"rack 3 is dark"}`
+	body := `{"kind":"emergency","to":"db2:3306","drain_ms":1500,"certify_down":["db1:3306","db3:3306"],"accept_loss":true,"keep_errant":true,"without_store":true,"reason":"rack 3 is dark"}`
 	r := s.ask("POST", "/api/v1/clusters/shop/reparent", body, userHeader, "ada")
 	if r.status != http.StatusAccepted || r.tree(t)["recovery"].(map[string]any)["id"] != "shop-0000000004" {
 		t.Fatalf("%d %s", r.status, r.text)
 	}
 	want := orchestrator.Wish{
 		Cluster: "shop", Kind: reparent.KindEmergency, To: db2, Drain: 1500 * time.Millisecond,
-		CertifyDown: []topology.Address{db1, db3}, AcceptLoss: true, KeepErrant: true, Reason: "rack 3 is dark", By: "ada (not authenticated)",
+		CertifyDown: []topology.Address{db1, db3}, AcceptLoss: true, KeepErrant: true, WithoutStore: true, Reason: "rack 3 is dark", By: "ada (not authenticated)",
 	}
 	if got := fmt.Sprint(p.wishes); got != fmt.Sprint([]orchestrator.Wish{want}) {
 		t.Errorf("wished %s", got)
@@ -149,6 +149,7 @@ func TestErrorsOfTheControlPlaneHaveCodesOfTheirOwn(t *testing.T) {
 		code   string
 	}{
 		"another change is under way":   {orchestrator.ErrBusy, http.StatusConflict, CodeBusy},
+		"the store is silent":           {orchestrator.ErrStoreSilent, http.StatusServiceUnavailable, CodeStoreUnavailable},
 		"another elector leads":         {orchestrator.ErrNotLeading, http.StatusServiceUnavailable, CodeNotLeading},
 		"the named server is unknown":   {fmt.Errorf("%w: db9", orchestrator.ErrNoSuchServer), http.StatusUnprocessableEntity, CodeNoSuchServer},
 		"the wish makes no sense":       {fmt.Errorf("%w: needs a reason", orchestrator.ErrBadWish), http.StatusUnprocessableEntity, CodeInvalid},
@@ -285,6 +286,18 @@ func TestRecoveriesCarryStagesAndCertificate(t *testing.T) {
 	if witness["frozen"] != "yes" || witness["gtid_executed"] != seen.Executed.String() ||
 		fmt.Sprint(c["decision"].(map[string]any)["reached"]) != "[db2:3306 db3:3306]" || len(c["leaders"].([]any)) != 1 {
 		t.Errorf("certificate %v", c)
+	}
+}
+
+func TestChangesThatAreReadFromMemorySaySo(t *testing.T) {
+	p := shop()
+	s := serveWith(t, p, nil)
+	if text := s.ask("GET", "/api/v1/recoveries", "").text; strings.Contains(text, "from_memory") {
+		t.Errorf("the store answers: %s", text)
+	}
+	p.view.Snapshot.StoreSilent = time.Now()
+	if text := s.ask("GET", "/api/v1/recoveries", "").text; !strings.Contains(text, `"from_memory":true`) {
+		t.Errorf("the store is silent: %s", text)
 	}
 }
 

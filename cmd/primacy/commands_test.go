@@ -157,6 +157,8 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"a certificate without a reason":      {"emergency", "shop", "--certify-down", "db1:3306"},
 		"a loss that is accepted silently":    {"emergency", "shop", "--accept-loss"},
 		"errant rows that are kept silently":  {"emergency", "shop", "--keep-errant"},
+		"going without the store silently":    {"reparent", "shop", "--without-store"},
+		"the same when the primary is dead":   {"emergency", "shop", "--without-store"},
 		"a negative drain":                    {"reparent", "shop", "--drain", "-1s"},
 		"a token file that does not exist":    {"clusters", "--token-file", "/nonexistent"},
 		"an authority that does not exist":    {"clusters", "--ca-file", "/nonexistent"},

@@ -32,11 +32,18 @@ func recoveriesCommand() *cobra.Command {
 }
 
 func (a *ask) history(ctx context.Context, cluster string, limit int) error {
-	found, err := a.Recoveries(ctx, cluster, limit)
+	found, err := a.RecoveryList(ctx, cluster, limit)
 	if err != nil {
 		return err
 	}
-	return a.tell(api.RecoveryList{Recoveries: found}, func() { a.recoveries(found, time.Now()) })
+	return a.tell(found, func() {
+		if found.FromMemory {
+			a.wrapped("", fmt.Sprintf("The store does not answer. Of the latest changes this elector remembers %d.", len(found.Recoveries)), yellow)
+		}
+		if !found.FromMemory || len(found.Recoveries) > 0 {
+			a.recoveries(found.Recoveries, time.Now())
+		}
+	})
 }
 
 func (t *terminal) recoveries(all []api.Recovery, now time.Time) {
