@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/reparent"
@@ -164,11 +163,11 @@ func (p *scene) interrupted(fresh []reparent.Operation) {
 	if len(fresh) > 0 {
 		p.result.outcome += fmt.Sprintf(", then %s change", fresh[0].Kind)
 	}
-	if p.result.acting > lease+time.Second {
-		p.wrong("another elector acted after %s, and the lease is %s", p.result.acting, lease)
+	if p.result.acting > p.limits.acting {
+		p.wrong("another elector acted after %s, and %s is the limit", p.result.acting, p.limits.acting)
 	}
-	if p.result.ended > lease+detection {
-		p.wrong("the change ended after %s; the lease is %s and detection takes %s", p.result.ended, lease, detection)
+	if p.result.ended > p.limits.ended {
+		p.wrong("the change ended after %s, and %s is the limit", p.result.ended, p.limits.ended)
 	}
 }
 

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *verbose {
 		level = "debug"
 	}
-	results, err := playAll(ctx, chosen, dir, level, out)
+	results, err := playAll(ctx, chosen, promised(), dir, level, out)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // playAll plays one cell after the other. A cell that failed leaves servers and electors behind of which nobody knows how
 // they are, so the next one gets new ones.
-func playAll(ctx context.Context, chosen []cell, dir, level string, out io.Writer) (results []result, err error) {
+func playAll(ctx context.Context, chosen []cell, within limits, dir, level string, out io.Writer) (results []result, err error) {
 	program, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func playAll(ctx context.Context, chosen []cell, dir, level string, out io.Write
 	failed := 0
 	for i, c := range chosen {
 		if s == nil {
-			if s, err = newStage(ctx, filepath.Join(dir, strconv.Itoa(i)), program, level); err != nil {
+			if s, err = newStage(ctx, filepath.Join(dir, strconv.Itoa(i)), program, level, within); err != nil {
 				return results, err
 			}
 		}

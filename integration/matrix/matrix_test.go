@@ -22,7 +22,8 @@ func TestWhatAnElectorLeavesAnotherOneFinishesOrUndoes(t *testing.T) {
 	for _, name := range quickCells() {
 		chosen = append(chosen, one(t, name))
 	}
-	results, err := playAll(t.Context(), chosen, t.TempDir(), "info", t.Output())
+	// How long it takes is the machine's affair as well, and it may be busy with other tests.
+	results, err := playAll(t.Context(), chosen, limits{acting: patience, ended: patience}, t.TempDir(), "info", t.Output())
 	if err != nil {
 		t.Error(err)
 	}
@@ -58,7 +59,8 @@ func TestEveryStepOfEachChangeIsInTheMatrix(t *testing.T) {
 	for kind, without := range never {
 		for _, step := range append(failpoint.Writes(), failpoint.Phases()...) {
 			for _, action := range actions() {
-				if name := string(kind) + " " + step + ": " + string(action); played[name] == slices.Contains(without, step) {
+				wanted := !slices.Contains(without, step) && (step != "releasing" || action != failpoint.Sleepwalk)
+				if name := string(kind) + " " + step + ": " + string(action); played[name] != wanted {
 					t.Errorf("%s is played: %t", name, played[name])
 				}
 			}

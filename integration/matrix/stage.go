@@ -21,11 +21,21 @@ const (
 	patience = 30 * time.Second
 )
 
+// limits are the longest that a cell may take.
+type limits struct {
+	acting time.Duration // until another elector acts
+	ended  time.Duration // until the interrupted change has ended
+}
+
+// promised is what the page says. It holds on a machine that has little else to do.
+func promised() limits { return limits{acting: lease + time.Second, ended: lease + detection} }
+
 // stage is three servers, a store and the electors that share it.
 type stage struct {
 	dir      string
 	program  string
 	logLevel string
+	limits   limits
 	leash    *leash
 	memory   *memory
 	fleet    *local.Fleet
@@ -46,8 +56,8 @@ func build(ctx context.Context, dir string) (string, error) {
 
 // newStage starts everything, and returns when one elector acts for a healthy cluster and another one stands by. What it
 // returns has to be closed in any case.
-func newStage(ctx context.Context, dir, program, logLevel string) (*stage, error) {
-	s := &stage{dir: dir, program: program, logLevel: logLevel, leash: newLeash(), electors: map[string]*elector{}}
+func newStage(ctx context.Context, dir, program, logLevel string, within limits) (*stage, error) {
+	s := &stage{dir: dir, program: program, logLevel: logLevel, limits: within, leash: newLeash(), electors: map[string]*elector{}}
 	binary, err := local.Find("")
 	if err != nil {
 		return s, err
