@@ -13,6 +13,9 @@ const (
 	yieldAfter = 2 * time.Second
 	// yieldEvery paces hand-overs of one elector: each costs its successor some writes and a round of probes.
 	yieldEvery = 100 * time.Millisecond
+	// yieldSaved is how much of that pace may be made up for at once: the rounds of many clusters begin in the same moment,
+	// and would else each time find that another was handed over just before.
+	yieldSaved = time.Second
 	// tenureMin is how long a cluster stays where it is: electors that come and go do not have it passed to and fro.
 	tenureMin = 30 * time.Second
 )
@@ -71,6 +74,9 @@ func (s *sharing) out(cluster string, since, now time.Time) (to string, ok bool)
 	case now.Before(s.nextOut):
 		return "", false
 	}
-	s.nextOut = now.Add(yieldEvery)
+	if saved := now.Add(-yieldSaved); s.nextOut.Before(saved) {
+		s.nextOut = saved
+	}
+	s.nextOut = s.nextOut.Add(yieldEvery)
 	return t.node, true
 }

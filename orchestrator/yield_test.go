@@ -69,6 +69,25 @@ func TestAClusterIsHandedOverOnlyWhileNothingIsGoingOn(t *testing.T) {
 	}
 }
 
+// TestHandOversKeepTheirPaceAlsoWhereAllClustersAreLookedAtTogether looks at a hundred clusters once a second.
+func TestHandOversKeepTheirPaceAlsoWhereAllClustersAreLookedAtTogether(t *testing.T) {
+	d := wantedElsewhere(t, topologytest.Cluster("A", "B", "C").Acks(1))
+	d.o.settings.TenureMin = tenureMin
+	wanted := d.o.sharing.turns["shop"]
+	for i := range 5 {
+		handed := 0
+		for _, name := range namesOf(100) {
+			d.o.sharing.turns[name] = wanted
+			if _, ok := d.o.sharing.out(name, d.ledSince, d.now.Add(time.Duration(i)*time.Second)); ok {
+				handed++
+			}
+		}
+		if most := int(yieldSaved / yieldEvery); handed < most || handed > most+1 {
+			t.Errorf("in second %d, %d were handed over", i, handed)
+		}
+	}
+}
+
 func (d *desk) turnIs(change func(*turn)) {
 	t := d.o.sharing.turns["shop"]
 	change(&t)
