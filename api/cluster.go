@@ -18,6 +18,7 @@ type Summary struct {
 	Term     uint32    `json:"term" doc:"Number of the leadership; 0 when none is recorded."`
 	State    string    `json:"state" enum:"healthy,degraded,primary_failed,reparenting,blocked,unknown"`
 	Servers  int       `json:"servers" doc:"How many members the cluster has."`
+	Elector  string    `json:"elector" doc:"The elector that acts for the cluster, as far as this one knows."`
 	Findings []Finding `json:"findings" nullable:"false"`
 }
 
@@ -140,7 +141,7 @@ type Note struct {
 func summaryOf(v orchestrator.View) Summary {
 	return Summary{
 		Name: v.Name, Primary: string(v.Primary), Term: v.Term, State: string(v.State),
-		Servers: len(v.Ruleset.Members), Findings: findingsOf(v.Findings),
+		Servers: len(v.Ruleset.Members), Elector: v.Elector, Findings: findingsOf(v.Findings),
 	}
 }
 

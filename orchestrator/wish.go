@@ -72,6 +72,9 @@ func (c *cluster) notLeading() error {
 	if c.o.storeSilent() {
 		return fmt.Errorf("%w, and who may act is decided there; a change of the primary can be made knowingly without it: --without-store --reason …", ErrStoreSilent)
 	}
+	if acts := c.view().Elector; acts != "" && acts != c.o.settings.Elector {
+		return fmt.Errorf("%w: %s does", ErrNotLeading, acts)
+	}
 	return ErrNotLeading
 }
 

@@ -33,11 +33,11 @@ func (t *terminal) clusters(all []api.Summary) {
 	}
 	rows := make([][]string, len(all))
 	for i, c := range all {
-		rows[i] = []string{c.Name, c.State, orDash(c.Primary), strconv.FormatUint(uint64(c.Term), 10), strconv.Itoa(c.Servers), strconv.Itoa(len(c.Findings))}
+		rows[i] = []string{c.Name, c.State, orDash(c.Primary), strconv.FormatUint(uint64(c.Term), 10), strconv.Itoa(c.Servers), strconv.Itoa(len(c.Findings)), orDash(c.Elector)}
 	}
 	t.table([]column{
 		{title: "CLUSTER"}, {title: "STATE", style: styleOfState}, {title: "PRIMARY", least: 15},
-		{title: "TERM", right: true}, {title: "SERVERS", right: true}, {title: "FINDINGS", right: true},
+		{title: "TERM", right: true}, {title: "SERVERS", right: true}, {title: "FINDINGS", right: true}, {title: "ELECTOR"},
 	}, rows)
 }
 

@@ -120,7 +120,7 @@ func TestRecoveriesInATable(t *testing.T) {
 
 func TestClustersInATable(t *testing.T) {
 	all := []api.Summary{
-		{Name: "shop", State: "healthy", Primary: "db1:3306", Term: 7, Servers: 3},
+		{Name: "shop", State: "healthy", Primary: "db1:3306", Term: 7, Servers: 3, Elector: "elector-2"},
 		{Name: "stock", State: "primary_failed", Servers: 5, Findings: make([]api.Finding, 2)},
 	}
 	wantGolden(t, "clusters", drawn(func(s *terminal) { s.clusters(all) }))
@@ -145,7 +145,7 @@ func TestWhatAServerSaysCannotMoveTheCursor(t *testing.T) {
 		s.tree(c, noon)
 		s.explain(r)
 		s.recoveries([]api.Recovery{r}, noon)
-		s.clusters([]api.Summary{{Name: evil, Primary: evil, State: evil}})
+		s.clusters([]api.Summary{{Name: evil, Primary: evil, State: evil, Elector: evil}})
 	})
 	if strings.ContainsAny(text, "\x1b\x07\r\u202e") || strings.Contains(text, "\nforged") {
 		t.Errorf("got %q", text)
