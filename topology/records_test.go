@@ -105,6 +105,7 @@ func TestTheFloorRisesOnlyWithWhatWasSurelyAcknowledged(t *testing.T) {
 		{"a finite timeout", semi(func(s *topology.SemiSync) { s.Timeout = 10 * time.Second }), "A", before},
 		{"fewer acks than the policy needs", semi(func(s *topology.SemiSync) { s.Acks = 1 }), "A", before},
 		{"no acks at all", unpromising(), "A", before},
+		{"it follows the one chosen next, whose marker waits", cluster().Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100,t1").Executed("A", "A:1-100,t1,t2"), "A", before},
 	} {
 		l, _ := row.b.History().Current()
 		if got := topology.Floor(before, row.b.Snapshot().Server(row.at), l, row.b.Ruleset()); !got.Equal(row.want) {
