@@ -36,12 +36,12 @@ func TestPartitions(t *testing.T) {
 	var s *stage
 	defer func() { closed(t, s) }()
 	for _, story := range stories {
-		done := t.Run(story.claim, func(t *testing.T) {
-			if s == nil {
-				if s, err = newStage(t.Context(), t.TempDir(), program); err != nil {
-					t.Fatal(err)
-				}
+		if s == nil {
+			if s, err = newStage(t.Context(), t.TempDir(), program); err != nil {
+				t.Fatal(err)
 			}
+		}
+		done := t.Run(story.claim, func(t *testing.T) {
 			p := s.begin(t)
 			defer p.leave()
 			story.tell(p)
