@@ -98,9 +98,10 @@ func (s *stage) close() error {
 	if s.memory != nil {
 		s.memory.close()
 	}
+	if s.servers != nil {
+		err = errors.Join(err, s.servers.ip("link del eth0")) // the tests' own host outlives its thread
+	}
 	if s.network != nil {
-		// The tests' own host outlives its thread, so what hangs on it has to be taken down.
-		err = errors.Join(err, s.servers.ip("link del eth0"))
 		s.network.close()
 	}
 	return err
