@@ -94,6 +94,27 @@ func TestATermDrawnWithoutTheStoreIsFarAboveEveryOtherThatIsKnown(t *testing.T) 
 	}
 }
 
+func TestAStoreThatStaysSilentIsNoNewsWithEachAttempt(t *testing.T) {
+	d := silentDesk(t, three())
+	told := func() (n int) {
+		for _, e := range d.o.events.Recent() {
+			if e.Kind == EventStore {
+				n++
+			}
+		}
+		return n
+	}
+	before := told()
+	d.storeFailed(t.Context(), errors.New("acquire the lock of cluster shop: etcd is away"))
+	if told() > before {
+		t.Error("the finding says it already")
+	}
+	d.o.settings.Silence = nil
+	if d.storeFailed(t.Context(), errors.New("etcd refuses")); told() == before {
+		t.Error("nobody hears of a store that refuses")
+	}
+}
+
 func TestWhileTheStoreAnswersNothingIsDoneWithoutIt(t *testing.T) {
 	d := deskOf(t, three())
 	d.look(t)

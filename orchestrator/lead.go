@@ -137,7 +137,9 @@ func (c *cluster) storeFailed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: err.Error()})
+	if !c.o.storeSilent() { // which is a finding, and not news each second
+		c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: err.Error()})
+	}
 	c.runtime().NewBell().Wait(ctx, time.Second)
 }
 

@@ -49,7 +49,6 @@ func (c *cluster) fromJournals(ctx context.Context, now time.Time) (why string) 
 		return why
 	}
 	c.lineage = found
-	c.owner = max(c.owner, found.LeftOut)
 	c.diagnose(now)
 	return ""
 }
