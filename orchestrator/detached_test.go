@@ -115,6 +115,28 @@ func TestAStoreThatStaysSilentIsNoNewsWithEachAttempt(t *testing.T) {
 	}
 }
 
+// An elector that is cut from the store sees what another one does, each time, and terms are 32 bits.
+func TestWhatIsRecollectedWhileTheStoreIsSilentUsesUpNoTerms(t *testing.T) {
+	d := deskOf(t, ledBy(three()))
+	record, lease := d.lineage, d.lease
+	for _, l := range record.History.Leaderships {
+		d.journals["B"] = append(d.journals["B"], l.Decision)
+	}
+	d.lineage.History, d.lease = topology.History{}, nil
+	d.o.settings.Silence = func(now time.Time) (time.Time, error) { return now.Add(-time.Minute), errors.New("etcd is away") }
+	d.look(t)
+	d.recollect(t.Context(), d.now)
+	if current, led := d.lineage.History.Current(); !led || current.Primary != "B" {
+		t.Fatalf("the journals were not asked: %+v", d.lineage.History)
+	}
+	d.o.settings.Silence = nil
+	d.lead(t.Context(), gain{lease: lease, record: d.record, lineage: record, term: 3})
+	d.round(t)
+	if d.sessionTerm != 3 {
+		t.Errorf("when the store answers, and all that happened is on record, it acts under term %d instead of 3", d.sessionTerm)
+	}
+}
+
 func TestWhileTheStoreAnswersNothingIsDoneWithoutIt(t *testing.T) {
 	d := deskOf(t, three())
 	d.look(t)

@@ -288,6 +288,9 @@ func (p *story) record(want int, by, acting *elector, c api.Cluster) {
 			continue
 		}
 		p.t.Logf("%s: %s by %s, to %s, %s", r.ID, r.Kind, r.Elector, r.To, r.State)
+		if r.Term > p.term+100 {
+			p.t.Errorf("%s left out %d terms, and the store has lost nothing", r.ID, r.Term-p.term)
+		}
 		if r.State == "running" {
 			p.t.Errorf("%s is still under way", r.ID)
 		}
