@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,7 @@ type vaultDocument struct {
 type vaultCell struct {
 	cluster      string
 	holder       *storeClaim // nil when the lock is free
-	fence        int64       // revision of the last guarded write, of the last taking or withdrawal of the lock
-	mark         storeMark   // which write moved the fence
+	fence        storeFence  // what the last guarded write, taking or withdrawal of the lock left
 	term         uint64
 	termRevision int64
 }
@@ -59,11 +59,24 @@ type storeClaim struct {
 	live    bool  // it is under way or has become a lease, as far as its elector knows
 }
 
-// storeMark names one attempt at a write.
+// storeFence is what a fence was when it was read or written. Its revision alone would not tell: a vault that is restored
+// counts from its backup on, and gives revisions that were seen before to other writes.
+type storeFence struct {
+	revision int64
+	mark     storeMark
+}
+
+// storeMark names one attempt at a write, or what became of a claim.
 type storeMark struct {
 	claim  *storeClaim
-	number int64
+	number int64 // of the attempt, from 1 on
 }
+
+// What a claim leaves in the fence instead of an attempt's number.
+const (
+	markTaken     = 0
+	markWithdrawn = -1
+)
 
 // vaultSession is a session as the vault knows it.
 type vaultSession struct {
@@ -162,7 +175,7 @@ func (v *vault) free(c *vaultCell) {
 
 // take gives a free lock to a claim, if nothing has happened since its fence was read. It is false when the session is
 // gone, which is another thing than being late.
-func (v *vault) take(cluster string, claim *storeClaim, fence int64) (taken, known bool) {
+func (v *vault) take(cluster string, claim *storeClaim, fence storeFence) (taken, known bool) {
 	c := v.cell(cluster)
 	switch {
 	case claim.session.ended:
@@ -172,7 +185,7 @@ func (v *vault) take(cluster string, claim *storeClaim, fence int64) (taken, kno
 	}
 	v.revision++
 	claim.token = v.revision
-	c.holder, c.fence, c.mark = claim, v.revision, storeMark{}
+	c.holder, c.fence = claim, storeFence{v.revision, storeMark{claim, markTaken}}
 	v.record(vaultEntry{kind: lockTaken, cluster: cluster, claim: claim})
 	return true, true
 }
@@ -187,16 +200,17 @@ func (v *vault) withdraw(cluster string, claim *storeClaim) {
 		v.free(c)
 	}
 	v.revision++
-	c.fence, c.mark = v.revision, storeMark{}
+	c.fence = storeFence{v.revision, storeMark{claim, markWithdrawn}}
 	v.record(vaultEntry{kind: fenceMoved, cluster: cluster, claim: claim})
 }
 
-// storeChange is what a write is to do: documents, on condition of one's revision or of none, or the next term.
+// storeChange is what a write is to do: documents, on condition of one that is as it was or of none, or the next term.
 type storeChange struct {
 	puts     []orchestrator.Document
-	when     string // a document that must still have the revision; empty for none
-	revision int64
+	when     string // a document that must be as it was; empty for none
+	was      vaultDocument
 	term     uint64 // 0 when none is drawn; its revision must still be the given one
+	revision int64
 }
 
 // written is what became of a write.
@@ -207,14 +221,14 @@ type written struct {
 
 // write carries a change out if the claim holds the lock, the fence stands where the writer saw it, and the change's own
 // condition holds.
-func (v *vault) write(cluster string, mark storeMark, fence int64, change storeChange) written {
+func (v *vault) write(cluster string, mark storeMark, fence storeFence, change storeChange) written {
 	c := v.cell(cluster)
 	owned := c.holder == mark.claim
 	if !owned || c.fence != fence || !v.meets(c, change) {
 		return written{owned: owned}
 	}
 	v.revision++
-	c.fence, c.mark = v.revision, mark
+	c.fence = storeFence{v.revision, mark}
 	if change.term != 0 {
 		c.term, c.termRevision = change.term, v.revision
 		v.record(vaultEntry{kind: termDrawn, cluster: cluster, claim: mark.claim, number: mark.number, term: change.term})
@@ -231,7 +245,8 @@ func (v *vault) meets(c *vaultCell, change storeChange) bool {
 	case change.term != 0:
 		return c.termRevision == change.revision
 	case change.when != "":
-		return v.documents[change.when].revision == change.revision
+		now := v.documents[change.when]
+		return now.revision == change.was.revision && bytes.Equal(now.value, change.was.value)
 	}
 	return true
 }
@@ -346,16 +361,16 @@ func (v *vault) replay(e vaultEntry) {
 	v.revision = e.revision
 	switch e.kind {
 	case lockTaken:
-		c.holder, c.fence, c.mark = e.claim, e.revision, storeMark{}
+		c.holder, c.fence = e.claim, storeFence{e.revision, storeMark{e.claim, markTaken}}
 	case lockFreed:
 		c.holder = nil
 	case fenceMoved:
-		c.fence, c.mark = e.revision, storeMark{}
+		c.fence = storeFence{e.revision, storeMark{e.claim, markWithdrawn}}
 	case termDrawn:
-		c.fence, c.mark = e.revision, storeMark{e.claim, e.number}
+		c.fence = storeFence{e.revision, storeMark{e.claim, e.number}}
 		c.term, c.termRevision = e.term, e.revision
 	case documentPut:
-		c.fence, c.mark = e.revision, storeMark{e.claim, e.number}
+		c.fence = storeFence{e.revision, storeMark{e.claim, e.number}}
 		v.put(e.key, e.value)
 	}
 }

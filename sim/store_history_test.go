@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
 )
 
 // ghost is a lease whose holder believes in it, whatever happened: its clock stands still.
@@ -11,7 +13,7 @@ func (d *depot) ghost(l *storeLease) *storeLease {
 	s := &storeSession{client: l.client, known: l.session.known, deadline: 1 << 62}
 	g := &storeLease{
 		client: l.client, session: s, cluster: l.cluster, claim: l.claim, work: d.clock.newLife(context.Background()),
-		fence: unread, termRev: unread,
+		fence: storeFence{revision: unread}, termRev: unread,
 	}
 	g.bell = l.client.hang(l.cluster, func() {})
 	return g
@@ -95,6 +97,64 @@ func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
 	}
 	d.must(d.put(third, "d", "newest"))
 	d.sound() // in another era
+}
+
+// otherPast lets writes be under way while the store is restored, and arrive when revisions are again what they name.
+func otherPast(t *testing.T, try func(ctx context.Context, l *storeLease) error) {
+	t.Helper()
+	arrived := 0
+	for seed := range uint64(40) {
+		d := newDepot(t, seed)
+		c := d.elector("elector-1")
+		l := d.acquire(c, "shop")
+		d.must(d.put(l, "d", "old"))
+		d.pass(time.Millisecond)
+		backup := d.clock.now
+		d.must(d.put(l, "d", "of another past"))
+		d.must(d.put(l, "d", "of another past"))
+		revision := d.vault.revision
+		d.vault.cut(c.process, true)
+		d.do(c, func() {
+			ctx, cancel := c.process.Within(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			d.mustFail(try(ctx, l), context.DeadlineExceeded)
+		})
+		arrived += len(c.stuck)
+		d.vault.restore(d.clock.now - backup)
+		d.vault.cut(c.process, false)
+		for d.vault.revision < revision {
+			d.must(d.put(l, "d", "new"))
+		}
+		d.pass(time.Second)
+		if d.value("d") != "new" || d.vault.cell("shop").term != 0 {
+			t.Errorf("seed %d: the document says %q, term %d was drawn", seed, d.value("d"), d.vault.cell("shop").term)
+		}
+		d.must(d.put(l, "d", "newest"))
+		d.sound()
+	}
+	if arrived < 10 {
+		t.Errorf("only %d requests arrived late", arrived)
+	}
+}
+
+func TestAStoreWriteFromAnotherPastComesToNothingThoughRevisionsRepeat(t *testing.T) {
+	otherPast(t, func(ctx context.Context, l *storeLease) error { return l.Put(ctx, text("d", "late")) })
+	otherPast(t, func(ctx context.Context, l *storeLease) error { _, err := l.NextTerm(ctx, 0); return err })
+}
+
+func TestAStoredDocumentThatSaysSomethingElseAtTheSameRevisionIsNotReplaced(t *testing.T) {
+	d := newDepot(t, 1)
+	l := d.acquire(d.elector("elector-1"), "shop")
+	d.must(d.put(l, "fleet/brake", "5"))
+	cell, now := d.vault.cell("shop"), d.vault.documents["fleet/brake"]
+	edit := storeChange{when: "fleet/brake", was: vaultDocument{[]byte("1"), now.revision}, puts: []orchestrator.Document{text("fleet/brake", "2")}}
+	if w := d.vault.write("shop", storeMark{l.claim, 100}, cell.fence, edit); w.revision != 0 || d.value("fleet/brake") != "5" {
+		t.Errorf("what was made of 1 replaced 5 by %q", d.value("fleet/brake"))
+	}
+	edit.was = now
+	if w := d.vault.write("shop", storeMark{l.claim, 101}, cell.fence, edit); w.revision == 0 {
+		t.Error("a document as it was read is not replaced")
+	}
 }
 
 func TestAnEmptiedStoreKnowsNothingAndHandsOutTermsAboveThoseOfTheServers(t *testing.T) {

@@ -32,8 +32,8 @@ type storeLease struct {
 	own  []*life
 
 	writing turn
-	fence   int64 // revision of the fence, or unread
-	marks   int64 // how many attempts at a write there were
+	fence   storeFence // what the fence was last, or of unread revision
+	marks   int64      // how many attempts at a write there were
 	term    uint64
 	termRev int64 // revision of the term, or unread
 }
@@ -43,7 +43,7 @@ var _ orchestrator.Lease = (*storeLease)(nil)
 func (s *storeSession) newLease(seen vaultCell, claim *storeClaim) *storeLease {
 	l := &storeLease{
 		client: s.client, session: s, cluster: seen.cluster, claim: claim,
-		fence: claim.token, term: seen.term, termRev: seen.termRevision,
+		fence: storeFence{claim.token, storeMark{claim, markTaken}}, term: seen.term, termRev: seen.termRevision,
 	}
 	s.leases = append(s.leases, l)
 	l.bell = s.client.hang(l.cluster, l.check)
@@ -132,7 +132,7 @@ func (l *storeLease) Update(ctx context.Context, key string, edit func(old []byt
 		if value, refused = edit(old.text()); refused != nil || value == nil {
 			return nil
 		}
-		w.planned = storeChange{when: key, revision: old.revision, puts: []orchestrator.Document{{Key: key, Value: kept(value)}}}
+		w.planned = storeChange{when: key, was: old, puts: []orchestrator.Document{{Key: key, Value: kept(value)}}}
 		return nil
 	}
 	err := l.change(ctx, "update", key, &w)
@@ -169,7 +169,7 @@ func (l *storeLease) NextTerm(ctx context.Context, above uint64) (uint64, error)
 	}
 	var by storeMark
 	w.done = func(made storeChange, mark storeMark) {
-		drawn, by, l.term, l.termRev = made.term, mark, made.term, l.fence
+		drawn, by, l.term, l.termRev = made.term, mark, made.term, l.fence.revision
 	}
 	if err := l.change(ctx, "draw a term for", l.cluster, &w); err != nil {
 		return 0, err
@@ -263,7 +263,7 @@ type triedWrite struct {
 
 func (w *storeWrite) try(ctx context.Context, patience time.Duration) error {
 	l := w.lease
-	if l.fence == unread {
+	if l.fence.revision == unread {
 		if made, err := w.readFence(ctx, patience); made || err != nil {
 			return err
 		}
@@ -286,7 +286,7 @@ func (w *storeWrite) readFence(ctx context.Context, patience time.Duration) (boo
 	}
 	l.fence = seen.fence
 	for _, t := range w.tried {
-		if seen.mark == t.mark {
+		if seen.fence.mark == t.mark {
 			w.made(t.change, t.mark)
 			return true, nil
 		}
@@ -307,7 +307,7 @@ func (w *storeWrite) commit(ctx context.Context, patience time.Duration) error {
 	c, fence, change := l.client, l.fence, w.planned
 	l.marks++
 	mark := storeMark{l.claim, l.marks}
-	l.fence = unread
+	l.fence = storeFence{revision: unread}
 	got, err := ask(ctx, c, patience, func() written { return c.vault.write(l.cluster, mark, fence, change) })
 	switch {
 	case err != nil:
@@ -319,7 +319,7 @@ func (w *storeWrite) commit(ctx context.Context, patience time.Duration) error {
 		l.end(errDisowned)
 		return errLockLost
 	}
-	l.fence = got.revision
+	l.fence = storeFence{got.revision, mark}
 	w.made(change, mark)
 	return nil
 }

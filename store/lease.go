@@ -28,14 +28,14 @@ type Lease struct {
 	work context.Context // what Context returns; Acquire sets it
 
 	writing chan struct{} // held during a write; guards what follows
-	fence   int64         // revision of the fence, or unknown
+	fence   seen          // what the fence was last, or of unknown revision
 	marks   int64         // how many attempts at a write there were
 	term    uint64        // the highest term drawn so far
 	termRev int64         // revision of the term's key, or unknown
 }
 
 func (s *Store) newLease(c claim, revision int64, state lockState) *Lease {
-	l := &Lease{store: s, claim: c, token: revision, fence: revision, writing: make(chan struct{}, 1)}
+	l := &Lease{store: s, claim: c, token: revision, fence: seen{revision, c.value}, writing: make(chan struct{}, 1)}
 	l.ctx, l.end = context.WithCancelCause(c.session.ctx)
 	if l.readTerm(state.term) != nil {
 		l.termRev = unknown // NextTerm reads it again, and reports what is wrong with it
@@ -124,7 +124,7 @@ func (l *Lease) Update(ctx context.Context, key string, edit func(old []byte) ([
 			return change{}, nil
 		}
 		return change{
-			when: []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(documents+key), "=", modRevision(old))},
+			when: seenIn(old).still(documents + key),
 			then: []clientv3.Op{clientv3.OpPut(documents+key, string(value))},
 		}, nil
 	})
@@ -208,6 +208,24 @@ func (l *Lease) Release(ctx context.Context) error {
 	return err
 }
 
+// seen is what a key was when it was read or written; of revision 0, if there was none.
+type seen struct {
+	revision int64
+	value    string
+}
+
+func seenIn(kv *mvccpb.KeyValue) seen { return seen{modRevision(kv), string(kv.GetValue())} }
+
+// still says that a key is as it was seen. Its revision alone would not tell: an etcd that is restored from an older state
+// counts from there, and gives the revisions that were seen before to other writes.
+func (s seen) still(key string) []clientv3.Cmp {
+	same := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", s.revision)}
+	if s.revision != 0 {
+		same = append(same, clientv3.Compare(clientv3.Value(key), "=", s.value))
+	}
+	return same
+}
+
 // change is one guarded write: what must still be so, what to write, and whom to tell the revision.
 type change struct {
 	when []clientv3.Cmp
@@ -253,13 +271,12 @@ type write struct {
 
 func (w *write) try(ctx context.Context) error {
 	l := w.lease
-	if l.fence == unknown {
-		mark, err := l.readFence(ctx)
-		if err != nil {
+	if l.fence.revision == unknown {
+		if err := l.readFence(ctx); err != nil {
 			return err
 		}
-		if made, ok := w.tried[mark]; ok {
-			made.tell(l.fence)
+		if made, ok := w.tried[l.fence.value]; ok {
+			made.tell(l.fence.revision)
 			return nil
 		}
 	}
@@ -284,11 +301,8 @@ func (w *write) commit(ctx context.Context, c change) error {
 	mark := fmt.Sprintf("%s %d", l.claim.value, l.marks)
 	w.tried[mark] = c
 	lock, fence := locks+l.claim.name, fences+l.claim.name
-	guards := []clientv3.Cmp{
-		clientv3.Compare(clientv3.Value(lock), "=", l.claim.value),
-		clientv3.Compare(clientv3.ModRevision(fence), "=", l.fence),
-	}
-	l.fence = unknown
+	guards := append(l.fence.still(fence), clientv3.Compare(clientv3.Value(lock), "=", l.claim.value))
+	l.fence = seen{revision: unknown}
 	reply, err := l.store.client.Txn(ctx).
 		If(append(guards, c.when...)...).
 		Then(append([]clientv3.Op{clientv3.OpPut(fence, mark)}, c.then...)...).
@@ -300,20 +314,19 @@ func (w *write) commit(ctx context.Context, c change) error {
 	if !reply.Succeeded {
 		return l.refused(found(reply, 0))
 	}
-	l.fence = reply.Header.Revision
-	c.tell(l.fence)
+	l.fence = seen{reply.Header.Revision, mark}
+	c.tell(l.fence.revision)
 	return nil
 }
 
-// readFence returns the mark of the last write.
-func (l *Lease) readFence(ctx context.Context) (mark string, err error) {
+// readFence learns the mark of the last write.
+func (l *Lease) readFence(ctx context.Context) error {
 	reply, err := l.store.client.Get(ctx, fences+l.claim.name)
 	if err != nil {
-		return "", err
+		return err
 	}
-	kv := first(reply)
-	l.fence = modRevision(kv)
-	return string(kv.GetValue()), nil
+	l.fence = seenIn(first(reply))
+	return nil
 }
 
 // refused tells a lost lock from a write that must be planned anew.

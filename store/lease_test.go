@@ -119,7 +119,7 @@ func ghost(t *testing.T, l *Lease) *Lease {
 	session := newSession(context.Background(), l.claim.session.id, time.Now(), time.Hour)
 	t.Cleanup(func() { session.lose(nil) })
 	g := &Lease{store: l.store, claim: claim{l.claim.name, l.claim.value, session}, token: l.token,
-		fence: unknown, termRev: unknown, writing: make(chan struct{}, 1)}
+		fence: seen{revision: unknown}, termRev: unknown, writing: make(chan struct{}, 1)}
 	g.ctx, g.end = context.WithCancelCause(session.ctx)
 	return g
 }

@@ -182,11 +182,8 @@ func (s *Store) tryTake(ctx context.Context, c claim, state lockState) (revision
 	defer cancel()
 	lock, fence := locks+c.name, fences+c.name
 	reply, err := s.client.Txn(ctx).
-		If(
-			clientv3.Compare(clientv3.CreateRevision(lock), "=", 0),
-			clientv3.Compare(clientv3.ModRevision(fence), "=", state.fence),
-		).
-		Then(clientv3.OpPut(lock, c.value, clientv3.WithLease(c.session.id)), clientv3.OpPut(fence, "")).
+		If(append(state.fence.still(fence), clientv3.Compare(clientv3.CreateRevision(lock), "=", 0))...).
+		Then(clientv3.OpPut(lock, c.value, clientv3.WithLease(c.session.id)), clientv3.OpPut(fence, c.value)).
 		Commit()
 	if err != nil || !reply.Succeeded {
 		return 0, err
@@ -197,7 +194,7 @@ func (s *Store) tryTake(ctx context.Context, c claim, state lockState) (revision
 // lockState is what stands in etcd at one moment about one cluster.
 type lockState struct {
 	lock  *mvccpb.KeyValue // nil if the lock is free
-	fence int64            // the revision that last moved the fence, 0 if there is none
+	fence seen             // what last moved the fence, and when
 	term  *mvccpb.KeyValue // nil if no term was ever drawn
 }
 
@@ -210,7 +207,7 @@ func (s *Store) lockState(ctx context.Context, name string) (lockState, error) {
 	if err != nil {
 		return lockState{}, err
 	}
-	return lockState{lock: found(reply, 0), fence: modRevision(found(reply, 1)), term: found(reply, 2)}, nil
+	return lockState{lock: found(reply, 0), fence: seenIn(found(reply, 1)), term: found(reply, 2)}, nil
 }
 
 func found(reply *clientv3.TxnResponse, i int) *mvccpb.KeyValue {
@@ -241,7 +238,7 @@ func (s *Store) tryWithdraw(ctx context.Context, c claim) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	lock, fence := locks+c.name, fences+c.name
-	moved := clientv3.OpPut(fence, "")
+	moved := clientv3.OpPut(fence, c.value+" withdrawn")
 	free := clientv3.Compare(clientv3.CreateRevision(lock), "=", 0)
 	_, err := s.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.Value(lock), "=", c.value)).

@@ -2,8 +2,7 @@ package store
 
 import (
 	"context"
-	"os"
-	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -90,19 +89,13 @@ func TestAnEtcdThatGoesBackToAnOlderStateKeepsNoLockOfTheOtherPast(t *testing.T)
 	first := acquire(t, a, "shop")
 	acquire(t, b, "other") // so that the backup knows both sessions
 	must(t, first.Put(t.Context(), doc("d", "old")))
-	backup := filepath.Join(t.TempDir(), "backup")
-	etcd.kill()
-	must(t, os.CopyFS(backup, os.DirFS(etcd.dir)))
-	etcd.start()
+	backup := etcd.backUp()
 	must(t, first.Put(t.Context(), doc("d", "new")))
 	must(t, first.Release(t.Context()))
 	second := acquire(t, b, "shop")
 	must(t, second.Put(t.Context(), doc("d", "newer")))
 
-	etcd.kill()
-	must(t, os.RemoveAll(etcd.dir))
-	must(t, os.CopyFS(etcd.dir, os.DirFS(backup)))
-	etcd.start()
+	etcd.restore(backup)
 	awaitDone(t, second, 10*time.Second)
 	mustFail(t, context.Cause(second.Context()), errDisowned)
 	third := acquire(t, a, "shop") // although the lock of the backup is there, kept alive by its session
@@ -110,6 +103,55 @@ func TestAnEtcdThatGoesBackToAnOlderStateKeepsNoLockOfTheOtherPast(t *testing.T)
 	if got := value(t, a, "d"); got != "old" {
 		t.Errorf("document says %q, the backup has the old one", got)
 	}
+}
+
+func TestAWriteFromAnotherPastComesToNothingThoughRevisionsRepeat(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: 30 * time.Second})
+	u := &unreliable{KV: s.client.KV}
+	s.client.KV = u
+	shop, drawer, brake, other := acquire(t, s, "shop"), acquire(t, s, "drawer"), acquire(t, s, "brake"), acquire(t, s, "other")
+	keys := []string{fences + "shop", fences + "drawer", documents + "fleet/brake"}
+	write := func(text string) (revisions []int64) {
+		for range 3 {
+			must(t, shop.Put(t.Context(), doc("d", text)))
+			must(t, drawer.Put(t.Context(), doc("e", text)))
+			must(t, other.Put(t.Context(), doc("fleet/brake", text)))
+		}
+		for _, key := range keys {
+			reply, err := u.KV.Get(t.Context(), key)
+			must(t, err)
+			revisions = append(revisions, modRevision(first(reply)))
+		}
+		return revisions
+	}
+	backup := etcd.backUp()
+	before := write("1")
+	u.hold = every(1)
+	held := func(write func(context.Context) error) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		mustFail(t, write(ctx), ErrUnavailable)
+	}
+	held(func(ctx context.Context) error { return shop.Put(ctx, doc("d", "from another past")) })
+	held(func(ctx context.Context) error { _, err := drawer.NextTerm(ctx, 0); return err })
+	held(func(ctx context.Context) error { return brake.Update(ctx, "fleet/brake", increment) })
+	u.hold = nil
+
+	etcd.restore(backup)
+	if after := write("5"); !slices.Equal(after, before) {
+		t.Fatalf("revisions are %d, and not %d as before", after, before)
+	}
+	if n := u.deliver(t); n != 0 {
+		t.Errorf("%d writes from another past took effect", n)
+	}
+	if d, count := value(t, s, "d"), value(t, s, "fleet/brake"); d != "5" || count != "5" {
+		t.Errorf("documents say %q and %q", d, count)
+	}
+	must(t, shop.Put(t.Context(), doc("d", "6")))
+	must(t, brake.Update(t.Context(), "fleet/brake", increment))
 }
 
 func TestTheNextElectorHasTheLockSoonAfterItsHolderWasKilled(t *testing.T) {

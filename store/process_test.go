@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -233,6 +234,25 @@ func startEtcdAt(t testing.TB, client string, env ...string) etcdProcess {
 	peer, dir := freeURL(t), t.TempDir()
 	env = append(env, "NAME=default", "DIR="+dir, "CLIENT="+client, "PEER="+peer, "CLUSTER=default="+peer)
 	return etcdProcess{startProcess(t, "etcd", env...), client, dir}
+}
+
+// backUp copies all that etcd has, and says where to.
+func (p etcdProcess) backUp() string {
+	p.t.Helper()
+	backup := filepath.Join(p.t.TempDir(), "backup")
+	p.kill()
+	must(p.t, os.CopyFS(backup, os.DirFS(p.dir)))
+	p.start()
+	return backup
+}
+
+// restore takes etcd back to what a backup says, its count of revisions too.
+func (p etcdProcess) restore(backup string) {
+	p.t.Helper()
+	p.kill()
+	must(p.t, os.RemoveAll(p.dir))
+	must(p.t, os.CopyFS(p.dir, os.DirFS(backup)))
+	p.start()
 }
 
 func startThreeEtcds(t testing.TB) []etcdProcess {

@@ -18,7 +18,8 @@
 // a key that every guarded write compares and replaces. An attempt in doubt and its repetition name the same version of
 // the fence, so at most one of them can take effect, and none can take effect after a later write has; the fence's
 // value tells which one did. This is what makes it safe to try again, and what keeps an old document from overwriting
-// a newer one.
+// a newer one. It holds across a restore from an older state, after which revisions repeat: a version of the fence is
+// named by its value too, which no other attempt leaves there.
 package store
 
 import (
