@@ -28,6 +28,8 @@ func TestPartitions(t *testing.T) {
 		{"An elector cut from both is replaced, and knows nothing of it", cutFromBoth},
 		{"Servers that do not hear the elector, or are not heard by it, serve", oneWayToTheServers},
 		{"A change whose answers are lost ends when they come again", answersLost},
+		{"A planned change whose elector loses the store is ended by the other one", cutFromTheStoreMidway},
+		{"An emergency change whose elector loses everything is ended by the other one", cutFromBothMidway},
 		{"An elector that hears nothing from the store, or is not heard by it, is replaced", oneWayToTheStore},
 		{"Without a majority of the store servers serve and nothing is changed", withoutMajority},
 		{"An elector that sees the other half of the servers than the primary is in leaves it alone", otherHalf},
@@ -135,13 +137,43 @@ func oneWayToTheServers(p *story) {
 
 // The statements reach the servers, which do as they are told; only the elector does not hear of it.
 func answersLost(p *story) {
-	asked := make(chan error, 1)
-	go func() { asked <- p.acting.reparent(p.t.Context()) }()
-	p.sees(p.acting, "the change", func(c api.Cluster) bool { return c.Recovery != nil || c.Primary != p.primary })
-	p.lose(cut{p.servers.subnet, p.acting.host.subnet})
-	p.must(<-asked)
+	p.ask(cut{p.servers.subnet, p.acting.host.subnet})
 	p.finds(p.acting, topology.ElectorIsolated, "")
 	p.heal()
+	p.ended()
+}
+
+// The servers go on doing what it says until its lease runs out, and nothing of that gets on record.
+func cutFromTheStoreMidway(p *story) {
+	p.ask(between(p.acting.host.subnet, p.memory.all()...)...)
+	p.acts(p.other)
+	p.writes(50)
+	p.heal()
+	p.standsBy(p.acting, p.other)
+	p.ended()
+}
+
+// ask has the elector that acts make a planned change, and cuts something while it does.
+func (p *story) ask(cuts ...cut) {
+	p.t.Helper()
+	asked := make(chan error, 1)
+	go func() { asked <- p.acting.reparent(p.t.Context()) }()
+	p.changing(cuts...)
+	p.must(<-asked)
+}
+
+func (p *story) changing(cuts ...cut) {
+	p.t.Helper()
+	c := p.sees(p.acting, "the change", func(c api.Cluster) bool { return c.Recovery != nil || c.Primary != p.primary })
+	p.lose(cuts...)
+	if c.Recovery != nil {
+		p.t.Logf("%s was cut while it was %s", p.acting.name, c.Recovery.Phase)
+	}
+}
+
+// ended waits until what came of a planned change is settled, whichever way.
+func (p *story) ended() {
+	p.t.Helper()
 	p.await("a calm cluster", p.isCalm)
 	p.writes(20)
 	moved := 0
@@ -149,6 +181,16 @@ func answersLost(p *story) {
 		moved = 1
 	}
 	p.end(moved, nil)
+}
+
+func cutFromBothMidway(p *story) {
+	p.kill()
+	p.changing(between(p.acting.host.subnet, append(p.memory.all(), p.servers.subnet)...)...)
+	p.acts(p.other)
+	p.replaced(p.other)
+	p.heal()
+	p.standsBy(p.acting, p.other)
+	p.end(1, nil)
 }
 
 func oneWayToTheStore(p *story) {
