@@ -34,7 +34,7 @@ planted: ## plants bugs in the real code, hunts each with the simulator, and wri
 	@go run ./sim/planted -record -docs docs/simulation.md
 
 matrix: mysql ## kills and stops electors at every step of a change, on real servers, and writes the table
-	@go run ./integration/matrix -docs docs/electors.md
+	@go run ./integration/matrix -record -docs docs/electors.md
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache

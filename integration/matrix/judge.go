@@ -50,6 +50,10 @@ func (p *scene) wrong(format string, args ...any) {
 	p.result.wrong = append(p.result.wrong, fmt.Sprintf(format, args...))
 }
 
+func (p *scene) late(format string, args ...any) {
+	p.result.late = append(p.result.late, fmt.Sprintf(format, args...))
+}
+
 // history asks whether the record says of every change how it ended, and who leads since which.
 func (p *scene) history(now books, fresh []reparent.Operation, term uint32, primary string) {
 	seen := map[uint32]string{}
@@ -164,10 +168,10 @@ func (p *scene) interrupted(fresh []reparent.Operation) {
 		p.result.outcome += fmt.Sprintf(", then %s change", fresh[0].Kind)
 	}
 	if p.result.acting > p.limits.acting {
-		p.wrong("another elector acted after %s, and %s is the limit", p.result.acting, p.limits.acting)
+		p.late("another elector acted after %s, and %s is the limit", p.result.acting, p.limits.acting)
 	}
 	if p.result.ended > p.limits.ended {
-		p.wrong("the change ended after %s, and %s is the limit", p.result.ended, p.limits.ended)
+		p.late("the change ended after %s, and %s is the limit", p.result.ended, p.limits.ended)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -30,7 +29,8 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("matrix", flag.ContinueOnError)
 	only := flags.String("only", "", "parts of names of cells with commas between them, as \"emergency after marking\"; all when empty")
-	docs := flags.String("docs", "", "page into which the table is written, between its two marks; needs all cells")
+	docs := flags.String("docs", "", "page into which the table is written, between its two marks")
+	record := flags.Bool("record", false, "write what came of the cells to "+recordedFile)
 	list := flags.Bool("list", false, "name the cells and play none")
 	verbose := flags.Bool("v", false, "let electors log what they tell the servers")
 	keep := flags.Bool("keep", false, "keep the logs of the electors")
@@ -60,60 +60,105 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *verbose {
 		level = "debug"
 	}
-	results, err := playAll(ctx, chosen, promised(), dir, level, out)
-	if err != nil {
-		return err
+	results, failed := playAll(ctx, chosen, promised(), dir, level, out)
+	all := merged(results)
+	if *record {
+		failed = errors.Join(failed, saveRecorded(recordedFile, all))
 	}
-	if *docs != "" && *only == "" {
-		return intoPage(*docs, results)
+	if *docs != "" {
+		failed = errors.Join(failed, intoPage(*docs, all))
 	}
-	return nil
+	return failed
 }
 
-// playAll plays one cell after the other. A cell that failed leaves servers and electors behind of which nobody knows how
-// they are, so the next one gets new ones.
-func playAll(ctx context.Context, chosen []cell, within limits, dir, level string, out io.Writer) (results []result, err error) {
+// playAll plays one cell after the other, and once more those that were only late: on a busy machine each may be.
+func playAll(ctx context.Context, chosen []cell, within limits, dir, level string, out io.Writer) ([]result, error) {
 	program, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	var s *stage
-	defer func() {
-		if s != nil {
-			err = errors.Join(err, s.close())
+	t := &theatre{dir: dir, program: program, logLevel: level, limits: within, out: out}
+	defer t.close()
+	for _, c := range chosen {
+		if err := t.play(ctx, c); err != nil {
+			return t.results, err
 		}
-	}()
-	failed := 0
-	for i, c := range chosen {
-		if s == nil {
-			if s, err = newStage(ctx, filepath.Join(dir, strconv.Itoa(i)), program, level, within); err != nil {
-				return results, err
+	}
+	for i, r := range t.results {
+		if len(r.late) > 0 && len(r.wrong) == 0 {
+			if err := t.play(ctx, r.cell); err != nil {
+				return t.results, err
 			}
+			t.results[i] = t.results[len(t.results)-1]
+			t.results = t.results[:len(t.results)-1]
 		}
-		began := time.Now()
-		r, err := s.play(ctx, c)
-		if ctx.Err() != nil {
-			return results, ctx.Err()
-		}
+	}
+	return t.results, t.verdict()
+}
+
+// theatre has a stage for as long as cells pass.
+type theatre struct {
+	dir      string
+	program  string
+	logLevel string
+	limits   limits
+	out      io.Writer
+
+	stage   *stage
+	stages  int
+	results []result
+}
+
+// play plays a cell. One that failed leaves servers and electors behind of which nobody knows how they are, so the next one
+// gets new ones.
+func (t *theatre) play(ctx context.Context, c cell) error {
+	if t.stage == nil {
+		var err error
+		t.stages++
+		t.stage, err = newStage(ctx, filepath.Join(t.dir, strconv.Itoa(t.stages)), t.program, t.logLevel, t.limits)
 		if err != nil {
-			r.wrong = append(r.wrong, err.Error())
+			return err
 		}
-		fmt.Fprintf(out, "%3d/%d %s (%s)\n", i+1, len(chosen), r, time.Since(began).Round(100*time.Millisecond))
-		results = append(results, r)
-		if len(r.wrong) > 0 {
+	}
+	began := time.Now()
+	r, err := t.stage.play(ctx, c)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.wrong = append(r.wrong, err.Error())
+	}
+	t.results = append(t.results, r)
+	fmt.Fprintf(t.out, "%3d %s (%s)\n", len(t.results), r, time.Since(began).Round(100*time.Millisecond))
+	if len(r.wrong) > 0 {
+		return t.close()
+	}
+	return nil
+}
+
+func (t *theatre) close() error {
+	if t.stage == nil {
+		return nil
+	}
+	err := t.stage.close()
+	t.stage = nil
+	return err
+}
+
+func (t *theatre) verdict() error {
+	failed := 0
+	for _, r := range t.results {
+		if !r.passed() {
 			failed++
-			last := s
-			s = nil
-			if err := last.close(); err != nil {
-				return results, err
-			}
 		}
 	}
 	if failed > 0 {
-		return results, fmt.Errorf("%d of %d cells failed", failed, len(chosen))
+		return fmt.Errorf("%d of %d cells failed", failed, len(t.results))
 	}
-	return results, nil
+	return t.close()
 }
+
+func (r result) passed() bool { return len(r.wrong) == 0 && len(r.late) == 0 }
 
 // String tells what came of a cell in a line, and what is wrong in further ones.
 func (r result) String() string {
@@ -121,8 +166,11 @@ func (r result) String() string {
 	if r.rebuilt {
 		text += ", old primary rebuilt"
 	}
-	if len(r.wrong) > 0 {
-		text += "\n    FAILED: " + strings.Join(r.wrong, "\n    FAILED: ")
+	for _, w := range r.wrong {
+		text += "\n    FAILED: " + w
+	}
+	for _, w := range r.late {
+		text += "\n    LATE: " + w
 	}
 	return text
 }

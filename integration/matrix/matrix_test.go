@@ -92,9 +92,9 @@ func TestCellsHaveNamesOfTheirOwn(t *testing.T) {
 }
 
 func TestThePageHasARowForEveryPointWithWhatCameOfIt(t *testing.T) {
-	var results []result
+	results := map[string]result{}
 	for i, c := range cells() {
-		results = append(results, result{cell: c, outcome: "finished", acting: time.Duration(i) * time.Second, acked: 1})
+		results[c.String()] = result{cell: c, outcome: "finished", acting: time.Duration(i) * time.Second}
 	}
 	file := filepath.Join(t.TempDir(), "page.md")
 	if err := os.WriteFile(file, []byte("before\n"+markBegin+"\nstale\n"+markEnd+"\nafter\n"), 0o600); err != nil {
@@ -113,5 +113,30 @@ func TestThePageHasARowForEveryPointWithWhatCameOfIt(t *testing.T) {
 	}
 	if n := strings.Count(got, "| finished: "); n != len(results) {
 		t.Errorf("%d of %d cells are on the page", n, len(results))
+	}
+}
+
+func TestWhatWasPlayedIsReadBackAndFailuresAreNot(t *testing.T) {
+	all := cells()
+	file := filepath.Join(t.TempDir(), "played.txt")
+	kept := result{cell: all[0], outcome: "undone, then emergency change", acting: 1980 * time.Millisecond, gap: 2 * time.Second, rebuilt: true}
+	failed := result{cell: all[1], outcome: "finished", wrong: []string{"two servers take writes"}}
+	late := result{cell: all[2], outcome: "finished", late: []string{"another elector acted after 4 s"}}
+	played := merged([]result{kept, failed, late})
+	for _, r := range []result{failed, late} {
+		if _, passed := played[r.cell.String()]; passed {
+			t.Errorf("%s is on record as passed", r.cell)
+		}
+	}
+	if err := saveRecorded(file, played); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := recorded(string(text))
+	if got := read[kept.cell.String()]; got.String() != kept.String() || len(read) != len(played) {
+		t.Errorf("%d of %d were read back, among them\n%s\nwhich was\n%s", len(read), len(played), got, kept)
 	}
 }

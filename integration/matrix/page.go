@@ -17,7 +17,7 @@ const (
 )
 
 // intoPage writes the table into a page, in place of the one that is there.
-func intoPage(file string, results []result) error {
+func intoPage(file string, all map[string]result) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("write the crash matrix: %w", err)
@@ -27,16 +27,12 @@ func intoPage(file string, results []result) error {
 	if !begins || !ends {
 		return fmt.Errorf("write the crash matrix: %s lacks the line %s or %s", file, markBegin, markEnd)
 	}
-	page := before + markBegin + "\n\n" + summary(results) + "\n" + matrix(results) + "\n" + markEnd + after
+	page := before + markBegin + "\n\n" + summary(all) + "\n" + matrix(all) + "\n" + markEnd + after
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
 // matrix is a table for each kind of change: a row for each point, and a column for each thing that happened to the elector.
-func matrix(results []result) string {
-	found := map[string]result{}
-	for _, r := range results {
-		found[r.cell.String()] = r
-	}
+func matrix(all map[string]result) string {
 	var b strings.Builder
 	for _, kind := range []reparent.Kind{reparent.KindEmergency, reparent.KindPlanned} {
 		fmt.Fprintf(&b, "| %s change: the elector is caught |", kind)
@@ -48,7 +44,7 @@ func matrix(results []result) string {
 			if r.Kind == kind {
 				fmt.Fprintf(&b, "| %s |", strings.TrimPrefix(r.row(), string(kind)+" "))
 				for _, a := range actions() {
-					fmt.Fprintf(&b, " %s |", told(found[r.with(a).String()]))
+					fmt.Fprintf(&b, " %s |", told(all[r.with(a).String()]))
 				}
 				b.WriteString("\n")
 			}
@@ -72,16 +68,16 @@ func told(r result) string {
 }
 
 // summary says what holds for all cells, and the worst of what differs.
-func summary(results []result) string {
+func summary(all map[string]result) string {
 	var acting, ended time.Duration
-	acked, rebuilt := 0, 0
-	for _, r := range results {
+	rebuilt := 0
+	for _, r := range all {
 		acting, ended = max(acting, r.acting), max(ended, r.ended)
-		if acked += r.acked; r.rebuilt {
+		if r.rebuilt {
 			rebuilt++
 		}
 	}
-	return fmt.Sprintf("%d cells, lease %s: all passed. Of %d acknowledged writes none was lost. At worst another elector acted after %s, "+
-		"and the interrupted change had ended after %s. In %d cells the old primary had completed what nobody acknowledged, and was rebuilt.\n",
-		len(results), lease, acked, short(acting), short(ended), rebuilt)
+	return fmt.Sprintf("%d of %d cells passed, with a lease of %s. At worst another elector acted after %s, and the interrupted change "+
+		"had ended after %s. In %d cells the old primary had completed what nobody acknowledged, and was rebuilt.\n",
+		len(all), len(cells()), lease, short(acting), short(ended), rebuilt)
 }

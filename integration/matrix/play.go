@@ -20,9 +20,9 @@ type result struct {
 	acting  time.Duration // from the death, or the stop, to another elector that acts
 	ended   time.Duration // and to the end of the interrupted change; 0 when it had ended or not begun
 	gap     time.Duration // the longest time without an acknowledged write
-	acked   int           // writes that were acknowledged, all of which are there
 	rebuilt bool          // the old primary held what nobody acknowledged
 	wrong   []string
+	late    []string // what took longer than it may, and is right otherwise
 }
 
 // scene is one cell being played.

@@ -113,7 +113,7 @@ func (p *scene) lost(ctx context.Context) (wrong []string, err error) {
 			return nil, err
 		}
 		verdict := workload.Judge(p.client.Writes(), rows)
-		if p.result.acked = verdict.Acknowledged; !verdict.Good() {
+		if !verdict.Good() || verdict.Acknowledged == 0 {
 			wrong = append(wrong, fmt.Sprintf("on %s: %s (lost %v, ghosts %v)", server.Address(), verdict, verdict.Lost, verdict.Ghosts))
 		}
 		if i == 0 {
