@@ -78,7 +78,7 @@ func playAll(ctx context.Context, chosen []cell, within limits, dir, level strin
 		return nil, err
 	}
 	t := &theatre{dir: dir, program: program, logLevel: level, limits: within, out: out}
-	defer t.close()
+	defer func() { _ = t.close() }() // after a failure, which says more
 	for _, c := range chosen {
 		if err := t.play(ctx, c); err != nil {
 			return t.results, err
@@ -106,6 +106,7 @@ type theatre struct {
 
 	stage   *stage
 	stages  int
+	played  int // on this stage
 	results []result
 }
 
@@ -130,18 +131,21 @@ func (t *theatre) play(ctx context.Context, c cell) error {
 	}
 	t.results = append(t.results, r)
 	fmt.Fprintf(t.out, "%3d %s (%s)\n", len(t.results), r, time.Since(began).Round(100*time.Millisecond))
-	if len(r.wrong) > 0 {
+	if t.played++; len(r.wrong) > 0 || t.played == stageCells {
 		return t.close()
 	}
 	return nil
 }
+
+// stageCells is for how many cells a stage is used: a server that is rebuilt applies everything that was written since it began.
+const stageCells = 20
 
 func (t *theatre) close() error {
 	if t.stage == nil {
 		return nil
 	}
 	err := t.stage.close()
-	t.stage = nil
+	t.stage, t.played = nil, 0
 	return err
 }
 

@@ -83,7 +83,7 @@ func (p *scene) open(ctx context.Context) error {
 	}
 	app := p.fleet.Users.App
 	p.client, err = workload.Start(ctx, workload.Settings{
-		Addresses: p.addresses(), User: app.Name, Password: app.Password, Writers: 2, Timeout: time.Second, Pause: 5 * time.Millisecond,
+		Addresses: p.addresses(), User: app.Name, Password: app.Password, Writers: 2, Timeout: time.Second, Pause: 15 * time.Millisecond,
 	})
 	if err != nil {
 		return err
