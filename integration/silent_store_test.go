@@ -169,3 +169,37 @@ func TestWhatWasDoneWithoutTheStoreIsTakenOverFromTheServersByAnElectorThatWasNo
 	}
 	c.nothingLost(client)
 }
+
+// Only the elector that is asked has lost the store. The other one holds the lock all the while, and outbids it as soon as
+// it is refused by a server: before the change has ended, as a rule.
+func TestAnElectorThatActsSettlesWhatIsDoneBehindItsBack(t *testing.T) {
+	c, etcd := onOutsideStore(t, 3, 1)
+	client := c.write(2)
+	acting := c.plane
+	way := newPath(t, strings.TrimPrefix(etcd.endpoints()[0], "http://"))
+	b := c.blueprint()
+	b.Elector, b.Etcd = "cut off", []string{"http://" + string(way.address())}
+	other, err := b.start(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.watchOver(other)
+	before := c.await("the leader on record", func(v orchestrator.View) bool { return v.Primary != "" && v.Elector == "test" })
+	way.swallow()
+	c.awaitFinding(topology.StoreUnavailable, "")
+	op := c.reparented(orchestrator.Wish{Kind: reparent.KindPlanned, By: "ada", Reason: "its host goes away", WithoutStore: true})
+	t.Logf("%s %s", op.ID, op.State)
+	c.stopPlane()
+	c.watchOver(acting)
+	c.plane = acting
+	v := c.await("a leader again", func(v orchestrator.View) bool { return serves(v) && v.Term >= before.Term })
+	if !v.Leading {
+		t.Error("the lock changed hands")
+	}
+	v = c.awaitHealthy()
+	if op.State == reparent.StateSucceeded && (v.Primary != op.To || v.Term <= op.Term) {
+		t.Errorf("%s leads under term %d after %s was established under %d", v.Primary, v.Term, op.To, op.Term)
+	}
+	c.awaitAcks(client, 50)
+	c.nothingLost(client)
+}

@@ -297,7 +297,7 @@ func (c *cluster) clear(ctx context.Context, request antiflap.Request) (antiflap
 
 func (c *cluster) updateBrake(ctx context.Context, edit func(antiflap.Fleet) antiflap.Fleet) {
 	err := c.editBrake(ctx, func(f antiflap.Fleet) (antiflap.Fleet, error) { return edit(f), nil })
-	if err != nil {
+	if err != nil && !c.o.storeSilent() {
 		c.o.events.Tell(Event{Kind: EventStore, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("save the fleet brake: %v", err)})
 	}
 }
