@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build mysql demo test check bench planted matrix clean
+.PHONY: help build mysql demo test check bench planted matrix crowd clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -35,6 +35,9 @@ planted: ## plants bugs in the real code, hunts each with the simulator, and wri
 
 matrix: mysql ## kills and stops electors at every step of a change, on real servers, and writes the table
 	@go run ./integration/matrix -record -docs docs/electors.md
+
+crowd: ## three electors share 500 clusters over a real etcd, die and come back; writes the table
+	@go run ./integration/crowd -docs docs/electors.md
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache
