@@ -28,6 +28,9 @@ func (c *cluster) contend(ctx context.Context) {
 			continue
 		}
 		g, err := c.takeStock(ctx, lease)
+		if c.o.sharing != nil {
+			c.o.sharing.taken()
+		}
 		if err != nil {
 			c.excuse(err)
 			c.storeFailed(ctx, err)

@@ -33,8 +33,9 @@ type unfit struct {
 }
 
 const (
-	// standInAfter is how long a lock is left to the elector that it is meant for before another takes it, and then the
-	// next: one that lives and does not take what is its own is broken in a way that nobody foresaw.
+	// standInAfter is how long a lock is left to the elector that it is meant for, and that takes no other one meanwhile,
+	// before another takes it, and then the next: one that lives and does not take what is its own is broken in a way that
+	// nobody foresaw.
 	standInAfter = 3 * time.Second
 	// shunFor is how long nothing is handed over to such a one.
 	shunFor = 10 * time.Minute
@@ -60,9 +61,13 @@ type sharing struct {
 	turns   map[string]turn   // by cluster
 	unfit   map[string]string // clusters that we ask others to act for
 	nextOut time.Time         // when another cluster may be handed over
+	taking  int               // how many clusters are being taken
+	queue   []*cluster        // those that wait to be
 	// shunned are electors that left a lock to us although it was meant for them, by session, and until when nothing is
 	// handed over to them.
 	shunned map[string]time.Time
+	// gained is when each session was last heard to have gained a lock: one that takes one after the other is not broken.
+	gained map[string]time.Time
 
 	// What follows is the keeper's alone.
 	heard   map[string]*colleague // by session
@@ -93,7 +98,7 @@ type turn struct {
 func newSharing(o *Orchestrator) *sharing {
 	return &sharing{
 		o: o, company: o.settings.Company, process: rand.Text(), changed: o.settings.Runtime.NewBell(),
-		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]time.Time{},
+		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]time.Time{}, gained: map[string]time.Time{},
 	}
 }
 
@@ -256,6 +261,9 @@ func (s *sharing) set(name string, t turn, now time.Time) {
 	if t.since = before.since; !known || before.to != t.to {
 		t.since = now
 	}
+	if t.owner.Session != before.owner.Session {
+		s.gained[t.owner.Session] = now
+	}
 	if t.owner == (Owner{}) {
 		if t.free = before.free; t.free.IsZero() {
 			t.free = now
@@ -290,7 +298,11 @@ func (s *sharing) wait(cluster string, now time.Time) time.Duration {
 	case t.ours && (isFree || t.owner.Session == t.to): // our own lock here is one that nobody in this process has
 		return 0
 	case isFree && t.place > 0:
-		return max(0, t.free.Add(time.Duration(t.place)*standInAfter).Sub(now))
+		since := t.free
+		if last := s.gained[t.to]; last.After(since) {
+			since = last
+		}
+		return max(0, since.Add(time.Duration(t.place)*standInAfter).Sub(now))
 	}
 	return forever
 }
@@ -325,17 +337,53 @@ func (s *sharing) take(ctx context.Context, c *cluster) (Lease, error) {
 			c.turned.Wait(ctx, wait)
 			continue
 		}
+		if !s.admit(c) {
+			c.turned.Wait(ctx, takeAgain)
+			continue
+		}
 		meantFor := s.meantForAnother(c.name)
 		lease, err := s.company.Take(ctx, c.name)
 		if lease != nil && meantFor != "" {
 			s.shun(meantFor, c.now().Add(shunFor))
 		}
-		if lease != nil || err != nil {
-			return lease, err
+		if lease != nil {
+			return lease, nil
+		}
+		if s.taken(); err != nil {
+			return nil, err
 		}
 		c.turned.Wait(ctx, takeAgain)
 	}
 	return nil, ctx.Err()
+}
+
+// takingMax is how many clusters an elector takes at a time, each with some reading and writing. When an elector with
+// hundreds dies, all at once would have a slow store answer none of them in time, nor the keep-alive that all depend on.
+const takingMax = 32
+
+// admit lets a cluster be taken, until taken is called, unless so many are that it has to wait.
+func (s *sharing) admit(c *cluster) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taking < takingMax {
+		s.taking++
+		return true
+	}
+	if !slices.Contains(s.queue, c) {
+		s.queue = append(s.queue, c)
+	}
+	return false
+}
+
+// taken lets the next one try. One that does not want to any more is no loss: the others try now and then.
+func (s *sharing) taken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking--
+	if len(s.queue) > 0 {
+		s.queue[0].turned.Ring()
+		s.queue = s.queue[1:]
+	}
 }
 
 // meantForAnother is the session that has left a lock to us, empty when it is our own.

@@ -181,6 +181,28 @@ func TestAnotherStandsInForOneThatLivesAndDoesNotTakeWhatIsItsOwn(t *testing.T) 
 	})
 }
 
+// TestOneThatTakesItsClustersSlowlyIsLeftToIt needs twice as long for all of its clusters as a lock is left
+// alone, and takes no more at a time than a slow store may bear.
+func TestOneThatTakesItsClustersSlowlyIsLeftToIt(t *testing.T) {
+	inTown(t, 8*takingMax, func(t *testing.T, w *town) {
+		one := w.join("one")
+		two := w.join("two")
+		w.change(func() { two.man.slow = standInAfter / 2 })
+		pass(peersAfter + 3*standInAfter)
+		if got := w.spread(); got["one"] != got["two"] || got["two"] != 4*takingMax {
+			t.Errorf("%v", got)
+		}
+		if n := w.taken(); n != 8*takingMax {
+			t.Errorf("%d locks were taken for %d clusters", n, 8*takingMax)
+		}
+		if two.man.most != takingMax {
+			t.Errorf("%d locks were taken at a time", two.man.most)
+		}
+		one.stop()
+		two.stop()
+	})
+}
+
 // TestAnElectorThatCannotReadARecordLeavesItToOneThatCan has a record that a later release has written.
 func TestAnElectorAsksOthersToActForClustersWhoseRecordItCannotRead(t *testing.T) {
 	inTown(t, 2, func(t *testing.T, w *town) {

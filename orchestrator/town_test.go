@@ -39,7 +39,10 @@ type townsman struct {
 	session string
 	says    map[string][]byte
 	tell    func()
-	refuses bool // it lives, and takes nothing
+	refuses bool          // it lives, and takes nothing
+	slow    time.Duration // to take a lock
+	taking  int           // locks at this moment
+	most    int           // locks that it took at once
 }
 
 type townLease struct {
@@ -195,6 +198,7 @@ func (m *townsman) Take(ctx context.Context, cluster string) (lease Lease, err e
 	if m.refuses {
 		return nil, nil
 	}
+	m.dawdle(ctx)
 	m.change(func() {
 		if m.locks[cluster] != nil || m.present[m.session] != m {
 			return
@@ -205,6 +209,22 @@ func (m *townsman) Take(ctx context.Context, cluster string) (lease Lease, err e
 		m.gained[cluster]++
 	})
 	return lease, nil
+}
+
+// dawdle takes as long as it takes to take a lock.
+func (m *townsman) dawdle(ctx context.Context) {
+	m.count(1)
+	defer m.count(-1)
+	if m.slow > 0 {
+		Process{}.NewBell().Wait(ctx, m.slow)
+	}
+}
+
+func (m *townsman) count(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taking += n
+	m.most = max(m.most, m.taking)
 }
 
 func (m *townsman) Acquire(context.Context, string) (Lease, error) {

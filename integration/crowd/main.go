@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -58,8 +57,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer os.RemoveAll(dir)
 	}
 	r, err := plan.carryOut(ctx, dir, out)
+	if err != nil {
+		return err
+	}
 	fmt.Fprint(out, "\n", r.table())
-	if err = errors.Join(err, r.verdict()); err != nil || *docs == "" {
+	if err := r.verdict(); err != nil || *docs == "" {
 		return err
 	}
 	return intoPage(*docs, r, time.Now())

@@ -108,8 +108,11 @@ func (c *crowd) enter(ctx context.Context, out io.Writer, names ...string) (move
 		return movement{}, err
 	}
 	m, _, err := c.settle(ctx, before)
+	if err != nil {
+		return m, err
+	}
 	fmt.Fprintf(out, "%s joined: %s\n", strings.Join(names, " and "), m)
-	return m, err
+	return m, nil
 }
 
 // settle waits until the clusters are shared evenly and everybody knows, and says what that took.
