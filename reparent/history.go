@@ -275,11 +275,26 @@ func (op Operation) belowFloor(history gtid.Set) *Obstacle {
 	if missing.IsEmpty() {
 		return nil
 	}
+	if holders := op.showing(missing); !holders.IsEmpty() {
+		return &Obstacle{
+			Code:    "only_on_leader",
+			Message: fmt.Sprintf("the best history that was found lacks transactions that are committed on %s, which is reached and does not count: %s", holders, missing),
+			Remedy:  fmt.Sprintf("mend what keeps %[1]s from completing writes; or attach a replica to it, or rebuild one from it; or stop the server that was chosen since, if nobody acknowledged its marker", holders),
+		}
+	}
 	return &Obstacle{
 		Code:    "below_floor",
 		Message: fmt.Sprintf("the best history that was found lacks transactions that were seen as committed on %s: %s", op.From, missing),
 		Remedy:  fmt.Sprintf("bring back a server that holds them, or accept their loss knowingly: primacy emergency %s --accept-loss --reason …", op.Cluster),
 	}
+}
+
+// showing are the servers that answer and show all of some transactions as committed: with them nothing is lost.
+func (op Operation) showing(wanted gtid.Set) topology.ServerSet {
+	return op.Ruleset.Servers().Where(func(a topology.Address) bool {
+		reading := op.Progress[a].Reading
+		return reading != nil && reading.Executed.Contains(wanted)
+	})
 }
 
 // floor is what the chosen history must not go below: what the established leadership began with, what

@@ -158,7 +158,7 @@ func TestWhatAReopenedPrimaryAnsweredIsNotGivenUpByFinishingTheChange(t *testing
 	}
 	w.broken = nil // that two servers could complete writes was somebody's doing
 	w.concluded(e.takeOver(op))
-	if end := w.emergency(); end.State != StateBlocked || code(end.Obstacle) != "below_floor" {
+	if end := w.emergency(); end.State != StateBlocked || code(end.Obstacle) != "only_on_leader" {
 		t.Errorf("%s %+v", end.State, end.Obstacle)
 	}
 }

@@ -329,7 +329,7 @@ func (p *person) rescue(v orchestrator.View) {
 	}
 	wish := orchestrator.Wish{Cluster: clusterName, Kind: reparent.KindEmergency, Reason: "nobody else will come back", By: "operator"}
 	switch v.Obstacle.Code {
-	case "not_discovered", "below_floor": // what cannot be read is gone
+	case "not_discovered", "below_floor", "only_on_leader": // what cannot be read is gone, and what was lent helped nobody
 		wish.AcceptLoss = true
 	case "no_candidate": // nobody is without what should not be there
 		wish.KeepErrant = true
