@@ -210,6 +210,7 @@ func (w *world) harm(f Fault, s *server) bool {
 		if s.readOnly {
 			return false
 		}
+		w.applying += f.For / 4
 		w.runs(s, accountApp, func(on *guest, done func(error)) { s.writeHuge(on, w.row(), f.For/4, done) })
 	case Fallback:
 		s.setTimeout(500 * time.Millisecond)

@@ -49,6 +49,7 @@ type world struct {
 	mended   bool      // the time of faults is over
 	mendAt   time.Duration
 	lasting  time.Duration // until when an elector stands still, whatever is mended
+	applying time.Duration // how long a replica takes at most to apply the huge transactions
 	damaged  []damage      // servers that lost what they held
 	spareRow int64
 	stray    *server // on which somebody wrote
@@ -291,7 +292,7 @@ func (w *world) live() {
 		w.clock.runUntil(w.lasting, w.broken)
 		w.mendAt = w.clock.now
 	}
-	end := w.clock.now + graceMax
+	end := w.clock.now + graceMax + w.applying
 	if w.judge.conduct.startOpen() { // a person tries one thing after the other
 		end += graceMax
 	}
@@ -320,7 +321,7 @@ func (w *world) rest() {
 	}
 	w.person.process.kill()
 	w.clock.runUntil(w.clock.now+restAtLeast, w.broken)
-	w.clock.runUntil(w.clock.now+restAtMost, func() bool { return w.broken() || w.even() })
+	w.clock.runUntil(w.clock.now+restAtMost+w.applying, func() bool { return w.broken() || w.even() })
 	if !w.broken() {
 		w.judge.atTheEnd()
 	}
