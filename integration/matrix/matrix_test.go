@@ -140,3 +140,19 @@ func TestWhatWasPlayedIsReadBackAndFailuresAreNot(t *testing.T) {
 		t.Errorf("%d of %d were read back, among them\n%s\nwhich was\n%s", len(read), len(played), got, kept)
 	}
 }
+
+func TestThePageInDocsHoldsWhatIsOnRecord(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "electors.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := recorded(recordedText)
+	if !strings.Contains(string(text), summary(all)+"\n"+matrix(all)) {
+		t.Error("docs/electors.md is not what `make matrix` writes from its record")
+	}
+	for _, c := range cells() {
+		if _, played := all[c.String()]; !played {
+			t.Errorf("%s has never passed", c)
+		}
+	}
+}

@@ -71,7 +71,8 @@ func newStage(ctx context.Context, dir, program, logLevel string, within limits)
 	if s.fleet, err = local.Start(ctx, binary, local.Spec{Servers: 3}); err != nil {
 		return s, err
 	}
-	return s, s.man(ctx, "elector-1", "elector-2")
+	err = s.man(ctx, "elector-1", "elector-2")
+	return s, err
 }
 
 // man sees to it that these electors run.
