@@ -89,10 +89,11 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 // shownFor is how long a primary shows what it is before whoever acts has certainly seen it.
 const shownFor = 2 * time.Second
 
-// evident claims that no change is begun to find out how an earlier one ended while its primary shows that.
+// evident claims that no change is begun to find out how an earlier one ended while its primary shows that. One that is
+// taken over was begun before.
 func (c *conduct) evident(op reparent.Operation) {
 	n := len(op.History.Leaderships)
-	if n == 0 || op.History.Leaderships[n-1].Established() || !op.Automatic || op.Kind != reparent.KindEmergency {
+	if n == 0 || op.SessionTerm != 0 || op.History.Leaderships[n-1].Established() || !op.Automatic || op.Kind != reparent.KindEmergency {
 		return
 	}
 	if last := op.History.Leaderships[n-1]; c.shown > 0 && c.world.clock.now-c.shown > shownFor && !c.unstored() {
