@@ -60,15 +60,22 @@ func (s *stage) begin(t *testing.T) *story {
 	return p
 }
 
-// leave ends what the story itself has running, however it ended.
+// leave ends what the story itself has running, however it ended. Of one that failed it tells what clients saw.
 func (p *story) leave() {
 	if p.client != nil {
 		p.client.Stop()
 	}
+	var pairs [][2]string
 	if p.watch != nil {
-		p.watch.stop()
+		pairs = p.watch.stop()
+	}
+	if p.t.Failed() && p.client != nil {
+		p.t.Logf("writes were completed by %v, one after the other; took writes at the same time: %v", summary(reigns(p.client.Writes())), summary(pairs))
 	}
 }
+
+// summary keeps a list short that may have thousands of entries.
+func summary[T any](all []T) []T { return all[:min(len(all), 10)] }
 
 func (p *story) must(err error) {
 	p.t.Helper()
@@ -247,12 +254,12 @@ func (p *story) lost() {
 // leaders checks that no two servers took writes at the same time, and that none completed one after another one had.
 func (p *story) leaders(want int, primary string, pairs [][2]string) {
 	p.t.Helper()
-	for _, pair := range pairs {
-		p.t.Errorf("%s and %s took writes at the same time", pair[0], pair[1])
+	if len(pairs) > 0 {
+		p.t.Errorf("took writes at the same time: %v", summary(pairs))
 	}
 	reigns := reigns(p.client.Writes())
 	if len(reigns) != want+1 || reigns[0] != p.primary || reigns[len(reigns)-1] != primary {
-		p.t.Errorf("writes were completed by %v, one after the other; %s led at first, %s in the end, with %d changes", reigns, p.primary, primary, want)
+		p.t.Errorf("writes were completed by %v, one after the other; %s led at first, %s in the end, with %d changes", summary(reigns), p.primary, primary, want)
 	}
 	if open := p.fleet.Server(primary); open == nil || p.read(open, "SELECT @@GLOBAL.read_only") != "0" {
 		p.t.Errorf("%s leads and takes no writes", primary)
