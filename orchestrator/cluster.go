@@ -44,10 +44,11 @@ type cluster struct {
 	repairs      map[topology.Address]attempts
 	repairing    bool
 	busy         bool
-	children     Tasks               // prober and contender
-	workers      Tasks               // operations and repairs
-	settledAt    time.Time           // when the last operation ended
-	ledSince     time.Time           // when the lock was gained last
+	children     Tasks     // prober and contender
+	workers      Tasks     // operations and repairs
+	settledAt    time.Time // when the last operation ended
+	ledSince     time.Time // when the lock was gained last
+	sight        sight
 	readAt       time.Time           // when a standby last read what is on record
 	read         [2][]byte           // and what it read: record and lineage
 	recollected  time.Time           // when the journals were last read for want of a store
@@ -158,6 +159,8 @@ func (c *cluster) round(ctx context.Context, r round) {
 	c.recollect(ctx, c.now())
 	c.act(ctx, c.now())
 	c.publish(r.began)
+	c.confer(r)
+	c.compare(c.now())
 	c.yield(ctx)
 }
 
@@ -251,6 +254,9 @@ func (c *cluster) observe(r round) {
 	c.snapshot = topology.Snapshot{
 		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused,
 		Maintenance: c.underMaintenance(), OthersLost: lost, OthersWatched: watched,
+	}
+	if c.o.sharing != nil && c.lease != nil {
+		c.snapshot.Words = c.o.sharing.words(c.name)
 	}
 	c.snapshot.StoreSilent, c.snapshot.StoreError = c.o.storeSilence()
 	c.o.events.Tell(Event{Kind: EventProbed, At: now, Cluster: c.name, Probes: r.servers})

@@ -69,6 +69,8 @@ type sharing struct {
 	// gained is when each session was last heard to have gained a lock: one that takes one after the other is not broken.
 	gained map[string]time.Time
 
+	talk conference
+
 	// What follows is the keeper's alone.
 	heard   map[string]*colleague // by session
 	begun   time.Time             // when we were first heard of
@@ -77,11 +79,13 @@ type sharing struct {
 
 // colleague is an elector that lives, with what it says. Each is read anew only when it changes.
 type colleague struct {
-	says   map[string][]byte
-	about  about
-	unfit  unfit
-	since  time.Time
-	warned bool
+	says    map[string][]byte
+	about   about
+	unfit   unfit
+	asks    asks
+	answers answers
+	since   time.Time
+	warned  bool
 }
 
 // turn is what one cluster is to this elector.
@@ -99,6 +103,7 @@ func newSharing(o *Orchestrator) *sharing {
 	return &sharing{
 		o: o, company: o.settings.Company, process: rand.Text(), changed: o.settings.Runtime.NewBell(),
 		turns: map[string]turn{}, unfit: map[string]string{}, heard: map[string]*colleague{}, shunned: map[string]time.Time{}, gained: map[string]time.Time{},
+		talk: newConference(),
 	}
 }
 
@@ -113,7 +118,10 @@ func (s *sharing) run(ctx context.Context) {
 }
 
 func (s *sharing) patience() time.Duration {
-	if s.settled {
+	switch {
+	case s.untold():
+		return tellEvery
+	case s.settled:
 		return reckonEvery
 	}
 	return peersAfter / 10
@@ -131,6 +139,8 @@ func (s *sharing) say(subject string, what any) {
 func (s *sharing) reckon(now time.Time) {
 	p := s.company.Present()
 	s.listen(p, now)
+	s.converse(p.Me, now)
+	s.tellTalk(now)
 	s.warn(p.Me, now)
 	electors := s.sharers()
 	owners := make(map[string]string, len(p.Owners))
@@ -168,6 +178,14 @@ func (c *colleague) hear(says map[string][]byte) {
 	if !sameText(c.says[unfitSubject], says[unfitSubject]) {
 		c.unfit = unfit{}
 		_ = json.Unmarshal(says[unfitSubject], &c.unfit)
+	}
+	if !sameText(c.says[asksSubject], says[asksSubject]) {
+		c.asks = asks{}
+		_ = json.Unmarshal(says[asksSubject], &c.asks)
+	}
+	if !sameText(c.says[answersSubject], says[answersSubject]) {
+		c.answers = answers{}
+		_ = json.Unmarshal(says[answersSubject], &c.answers)
 	}
 	c.says = says
 }

@@ -30,6 +30,8 @@ type town struct {
 	sessions  int
 	gained    map[string]int // how often each lock was taken
 	writes    int
+	said      int                      // how often something was announced
+	changes   map[string]reparent.Kind // begun, by cluster
 }
 
 // townsman is one elector's connection to the town.
@@ -39,10 +41,11 @@ type townsman struct {
 	session string
 	says    map[string][]byte
 	tell    func()
-	refuses bool          // it lives, and takes nothing
-	slow    time.Duration // to take a lock
-	taking  int           // locks at this moment
-	most    int           // locks that it took at once
+	refuses bool                           // it lives, and takes nothing
+	slow    time.Duration                  // to take a lock
+	taking  int                            // locks at this moment
+	most    int                            // locks that it took at once
+	misses  map[topology.Address]time.Time // servers that it does not reach, and since when
 }
 
 type townLease struct {
@@ -59,10 +62,11 @@ func townOf(t *testing.T, clusters int) *town {
 	b := topologytest.Cluster("A", "B", "C").Acks(1)
 	w := &town{
 		names: namesOf(clusters), servers: b.Snapshot().Servers, ruleset: b.Ruleset(), documents: map[string][]byte{},
-		terms: map[string]uint64{}, locks: map[string]*townLease{}, present: map[string]*townsman{}, gained: map[string]int{},
+		terms: map[string]uint64{}, locks: map[string]*townLease{}, present: map[string]*townsman{}, gained: map[string]int{}, changes: map[string]reparent.Kind{},
 	}
 	for _, name := range w.names {
 		h := b.History()
+		h.Leaderships[0].Kind = string(reparent.KindAdoption) // which opens no window
 		l, err := lineage{Cluster: name, History: topology.History{Leaderships: h.Leaderships, Leaders: h.Leaders}}.document()
 		r, err2 := record{Cluster: name, Ruleset: b.Ruleset()}.document()
 		if err := errors.Join(err, err2); err != nil {
@@ -90,7 +94,7 @@ func (w *town) join(node string, change ...func(*Settings)) elector {
 	for _, edit := range change {
 		edit(&settings)
 	}
-	o := New(settings, townFleet{w}, man, NewStream(nil))
+	o := New(settings, townFleet{man}, man, NewStream(nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { o.Run(ctx); close(done) }()
@@ -154,6 +158,13 @@ func (w *town) owners() map[string]string {
 	return all
 }
 
+// announced is how often an elector has said something about itself.
+func (w *town) announced() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said
+}
+
 func (w *town) taken() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,6 +176,7 @@ func (w *town) taken() (n int) {
 
 func (m *townsman) Announce(subject string, text []byte) {
 	m.change(func() {
+		m.said++
 		m.says = maps.Clone(m.says)
 		m.says[subject] = text
 	})
@@ -297,21 +309,41 @@ func (l *townLease) Release(context.Context) error {
 	return nil
 }
 
-type townFleet struct{ *town }
+// misses has an elector reach some servers no longer, and all others.
+func (w *town) misses(e elector, servers ...topology.Address) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e.man.misses = map[topology.Address]time.Time{}
+	for _, a := range servers {
+		e.man.misses[a] = time.Now()
+	}
+}
+
+type townFleet struct{ *townsman }
 
 func (townFleet) Watch(string, []topology.Address) {}
 
 func (f townFleet) Observe(context.Context, string) []topology.Observation {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	all := slices.Clone(f.servers)
 	for i := range all {
 		all[i].At = time.Now()
+		if since, missed := f.townsman.misses[all[i].Address]; missed {
+			all[i] = topology.Observation{Address: all[i].Address, At: time.Now(), Reach: topology.ReachSilent, FailingSince: since}
+		}
 	}
 	return all
 }
 
 func (townFleet) Signals(func(Signal)) {}
 
-func (townFleet) Do(_ context.Context, batch Batch) []reparent.Result {
+func (f townFleet) Do(_ context.Context, batch Batch) []reparent.Result {
+	if batch.Kind != "" && len(batch.Commands) > 0 {
+		f.mu.Lock()
+		f.changes[batch.Commands[0].Cluster] = batch.Kind
+		f.mu.Unlock()
+	}
 	return make([]reparent.Result, len(batch.Commands))
 }
 

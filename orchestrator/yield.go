@@ -45,6 +45,9 @@ func (c *cluster) calm() bool {
 	if c.busy || c.repairing || c.lineage.Running != "" || !c.inbox.quiet() {
 		return false
 	}
+	if c.sight.blind { // what is open is for one to judge that sees it
+		return true
+	}
 	for i := range c.findings {
 		f := &c.findings[i]
 		switch f.Code {

@@ -14,7 +14,7 @@ import (
 func wantedElsewhere(t *testing.T, b *topologytest.Builder) *desk {
 	t.Helper()
 	d := deskOf(t, b)
-	d.o.settings.Company = &townsman{town: townOf(t, 0)}
+	d.o.settings.Company = &townsman{town: townOf(t, 0), says: map[string][]byte{}}
 	d.o.sharing = newSharing(d.o)
 	d.turned, d.ledSince = d.runtime().NewBell(), d.now.Add(-tenureMin)
 	d.o.sharing.turns["shop"] = turn{to: "01", node: "elector-1", since: d.now.Add(-yieldAfter), owner: Owner{"02", "elector-2"}}
@@ -55,6 +55,10 @@ func TestAClusterIsHandedOverOnlyWhileNothingIsGoingOn(t *testing.T) {
 		{"the other left a lock to us before", healthy(), func(d *desk) {
 			d.o.sharing.shunned["01"] = d.now.Add(time.Second)
 		}, false},
+		{"we are blind, and the primary seems to be dead", healthy().Dead("A").Replication("B", lostSource).Replication("C", lostSource), func(d *desk) {
+			d.sight.blind = true
+		}, true},
+		{"we are blind, and a change is under way", healthy(), func(d *desk) { d.sight.blind, d.busy = true, true }, false},
 		{"it has been ours for a moment, and we cannot act for it", healthy(), func(d *desk) {
 			d.ledSince, d.o.sharing.unfit["shop"] = d.now, "no server is reached"
 		}, true},

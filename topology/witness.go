@@ -104,8 +104,9 @@ func (q *inquiry) failingFor() time.Duration {
 	return max(q.p.At.Add(q.p.Latency).Sub(q.failingSince()), 0)
 }
 
-// reachedByOthers are fresh words of other electors that the primary answers them. A word's time is by another clock:
-// one from the future is as worthless as an old one, for it would stay fresh as long as that clock is wrong.
+// reachedByOthers are fresh words of other electors that the primary answers them. A word's time is by our own clock: when
+// it was asked for, and they looked later than that. One from the future is as worthless as an old one all the same: it
+// would stay fresh for as long as that is ahead.
 func (q *inquiry) reachedByOthers() []Evidence {
 	var all []Evidence
 	for _, w := range q.s.Words {
