@@ -476,6 +476,7 @@ func (c *conduct) deciding(s *server, d *topology.Decision) {
 	case !known || before.Hash == d.Hash:
 	case c.isGone(before, d):
 		delete(c.terms, d.Term)
+		c.world.judge.anew(d.Term)
 	default:
 		c.world.violated(LeaseObeyed, "%s writes a second decision of term %d", s.address, d.Term)
 	}

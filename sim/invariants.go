@@ -183,6 +183,14 @@ func (j *judge) one(done completedWrite) {
 	j.latest = max(j.latest, done.term)
 }
 
+// anew has a term begin that was used before, and of whose first leadership nobody can know any more: who completed writes
+// under it then, and when it was established, says nothing about who leads under it now.
+func (j *judge) anew(term uint32) {
+	delete(j.completers, term)
+	delete(j.established, term)
+	delete(j.finished, term)
+}
+
 // seen takes in what a reader of an open server saw. What the server itself completed without the acknowledgements that
 // are wanted is nobody's promise, nor is what is seen where somebody opened a server by hand, or under a policy that may
 // lose it.

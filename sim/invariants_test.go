@@ -111,6 +111,80 @@ func TestWithoutAcknowledgementsAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t 
 	}
 }
 
+// TestATermOfWhichNobodyCanKnowBeginsAnew has A complete writes under a term of which no other server has anything, and the
+// store forget it: it is given out again.
+func TestATermOfWhichNobodyCanKnowBeginsAnew(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicyNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leads := func(w *world, s *server, elector string) {
+		d := topology.Decision{Cluster: clusterName, Term: 7, Kind: string(reparent.KindPlanned), Primary: s.address, PrimaryUUID: s.uuid, Elector: elector}.Sealed()
+		w.judge.conduct.deciding(s, &d)
+		marker := &transaction{decision: &d, gtid: d.Marker().GTID()}
+		s.done.add(marker.gtid)
+		s.done.term = d.Term
+		w.judge.completed(s, marker, 0)
+	}
+	writes := func(w *world, s *server, row int64) {
+		w.judge.completed(s, &transaction{row: row, gtid: gtid.GTID{UUID: s.uuid, Number: row}}, 0)
+		w.judge.told(&client{world: w, name: "client", server: s.address}, row)
+	}
+	for _, row := range []struct {
+		name   string
+		then   func(w *world, a, b *server)
+		broken Invariant
+	}{
+		{"A lost its data and leads again", func(w *world, a, _ *server) {
+			a.wipe()
+			a.boot()
+			w.clock.runUntil(time.Minute, nil)
+			leads(w, a, "two")
+			writes(w, a, 8)
+		}, ""},
+		{"A lost its data and B leads", func(w *world, a, b *server) {
+			a.wipe()
+			leads(w, b, "two")
+			writes(w, b, 8)
+		}, ""},
+		{"A lost its data, B leads, and another server writes too", func(w *world, a, b *server) {
+			a.wipe()
+			leads(w, b, "two")
+			writes(w, b, 8)
+			b.wipe()
+			b.boot()
+			w.clock.runUntil(time.Minute, nil)
+			b.done.term = 7
+			writes(w, b, 9)
+		}, OneCompleter},
+		{"A lost its data and nobody decides again", func(w *world, a, _ *server) {
+			a.wipe()
+			a.boot()
+			w.clock.runUntil(time.Minute, nil)
+			a.done.term = 7
+			writes(w, a, 8)
+		}, OneCompleter},
+		{"A shows what was decided, and B leads", func(w *world, _, b *server) {
+			leads(w, b, "two")
+		}, LeaseObeyed},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}})
+			t.Cleanup(w.bury)
+			a, b := w.hosts.all[0], w.hosts.all[1]
+			leads(w, a, "one")
+			writes(w, a, 7)
+			w.report.Faults = append(w.report.Faults, Fault{Kind: OldStore})
+			if row.then(w, a, b); w.broken() != (row.broken != "") || w.broken() && !w.breaks(row.broken) {
+				t.Errorf("%v; expected %q", w.report.Violations, row.broken)
+			}
+			if leads := w.judge.established[7]; row.broken == "" && leads.life != leads.to.life {
+				t.Errorf("whoever established term 7 before the data was lost is said to lead")
+			}
+		})
+	}
+}
+
 func TestAServerIsNotOpenedWithoutWhatWasPromised(t *testing.T) {
 	for name, row := range map[string]struct {
 		held   bool
