@@ -1,0 +1,49 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly asks for more acknowledgements than those in force,
+// which may not be had by itself.
+// An elector that leads keeps its lock when the store is restored to a moment at which it had it already, and saves nothing
+// as long as nothing changes: the one that starts with the new policy would find nothing to refuse it by.
+func TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.ProbeInterval = 2 * time.Second
+	twoAcks := Fault{Kind: Reconfigure, Server: 1, For: time.Second}
+	for _, row := range []struct {
+		name   string
+		befall func(*world)
+		asked  bool
+	}{
+		{"nothing has happened to the store", func(*world) {}, true},
+		{"it was restored to what it held just now", func(w *world) { w.forget(Fault{Kind: OldStore, For: time.Millisecond}) }, true},
+		{"it was restored to the time before anything was on record", func(w *world) { w.forget(Fault{Kind: OldStore, For: w.clock.now - time.Second}) }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}, Electors: 1})
+			t.Cleanup(w.bury)
+			w.adopt()
+			row.befall(w)
+			w.clock.runUntil(w.clock.now+time.Minute, w.broken)
+			rules := w.accepted
+			if w.another(&rules, twoAcks); w.accepted.Succeeds(rules) == "" {
+				t.Fatalf("%s may take its place", rules.Policy.Kind)
+			}
+			if got := w.reconfigure(twoAcks); got != row.asked || w.broken() {
+				t.Fatalf("asked: %t; %v", got, w.report.Violations)
+			}
+			w.clock.runUntil(w.clock.now+30*time.Second, w.broken)
+			if got := w.rules().Policy; got != cluster.Ruleset.Policy {
+				t.Errorf("%v is in force", got)
+			}
+		})
+	}
+}
