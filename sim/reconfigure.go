@@ -41,9 +41,14 @@ func (w *world) reconfigure(f Fault) bool {
 	return true
 }
 
-// onRecord tells whether the store says which rules are in force. It may not for as long as an elector leads that held its
-// lock when a backup was made, and has it still after that was restored: it saves what changes, and asks for nothing.
-func (w *world) onRecord() bool { return w.store.document("clusters/"+clusterName+"/record") != nil }
+// onRecord tells whether the store says which rules are in force, and has had what it once lost for a while. It may not say so
+// for as long as an elector leads that held its lock when a backup was made, and has it still after that was restored: it
+// saves what changes, and asks for nothing.
+func (w *world) onRecord() bool {
+	e := w.actor()
+	return e != nil && e.view().Primary != "" && (w.judge.forgotten < 0 || w.clock.now-w.judge.forgotten > 2*savedWithin) &&
+		w.store.document("clusters/"+clusterName+"/record") != nil
+}
 
 // mayForce notes a ruleset that some elector will be configured with: if it may follow any that is in force, it may get so.
 func (w *world) mayForce(rules topology.Ruleset) {
