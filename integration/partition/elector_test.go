@@ -34,27 +34,51 @@ type elector struct {
 	client *http.Client
 }
 
-func (s *stage) startElector(ctx context.Context, name string) (*elector, error) {
+func (s *stage) startElector(name string) (*elector, error) {
 	h, err := s.network.attach(name, 1, false)
 	if err != nil {
 		return nil, err
 	}
 	e := &elector{name: name, host: h, log: filepath.Join(s.dir, name+".log"), client: &http.Client{Transport: &http.Transport{DialContext: h.dial}}}
-	config := filepath.Join(s.dir, name+".yaml")
-	if err := os.WriteFile(config, []byte(s.config(name)), 0o600); err != nil {
-		return nil, err
+	return e, s.launch(e)
+}
+
+func (s *stage) launch(e *elector) error {
+	config := filepath.Join(s.dir, e.name+".yaml")
+	if err := os.WriteFile(config, []byte(s.config(e.name)), 0o600); err != nil {
+		return err
 	}
-	log, err := os.Create(e.log)
+	log, err := os.OpenFile(e.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
-	e.cmd = exec.Command(s.program, "serve", "--config", config)
-	e.cmd.Stdout, e.cmd.Stderr = log, log
-	if err := h.start(e.cmd); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+	cmd := exec.Command(s.program, "serve", "--config", config)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := e.host.start(cmd); err != nil {
+		return fmt.Errorf("start %s: %w", e.name, err)
 	}
-	return e, nil
+	e.cmd = cmd
+	return nil
+}
+
+// renew starts both electors anew, as one that did not see well leaves clusters to others for a while.
+func (s *stage) renew() error {
+	for _, e := range s.electors {
+		if err := e.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	for _, e := range s.electors {
+		if err := e.cmd.Wait(); err != nil {
+			return fmt.Errorf("%s did not end in order: %w", e.name, err)
+		}
+		e.client.CloseIdleConnections()
+		if err := s.launch(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // config is that of an elector which shares the store with others.
@@ -79,8 +103,10 @@ clusters:
 }
 
 func (e *elector) close() {
-	_ = e.cmd.Process.Signal(syscall.SIGKILL)
-	_ = e.cmd.Wait() // it was killed
+	if e.cmd != nil {
+		_ = e.cmd.Process.Kill()
+		_ = e.cmd.Wait() // it was killed
+	}
 	e.client.CloseIdleConnections()
 }
 

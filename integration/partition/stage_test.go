@@ -65,11 +65,13 @@ func newStage(ctx context.Context, dir, program string) (*stage, error) {
 		return s, err
 	}
 	for _, name := range []string{"elector-1", "elector-2"} {
-		e, err := s.startElector(ctx, name)
+		e, err := s.startElector(name)
+		if e != nil {
+			s.electors = append(s.electors, e)
+		}
 		if err != nil {
 			return s, err
 		}
-		s.electors = append(s.electors, e)
 	}
 	return s, nil
 }

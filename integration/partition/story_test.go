@@ -202,6 +202,7 @@ func (p *story) end(want int, by *elector) {
 	p.leaders(want, c.Primary, pairs)
 	p.record(want, by, acting, c)
 	p.must(acting.acknowledge(p.t.Context()))
+	p.must(p.renew())
 	p.execute(p.fleet.Server(c.Primary), "TRUNCATE TABLE app.writes")
 }
 
