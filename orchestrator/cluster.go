@@ -105,12 +105,12 @@ func (c *cluster) alarm() { c.alarms.Ring() }
 func (c *cluster) run(ctx context.Context) {
 	c.children.Go(func() { c.probe(ctx) })
 	c.children.Go(func() { c.contend(ctx) })
-	defer c.stop()
 	for ctx.Err() == nil {
 		if !c.next(ctx) {
 			c.inbox.bell.Wait(ctx, forever)
 		}
 	}
+	c.stop() // and not when the loop panics: it would wait for who goes on, and what lives on would keep the lock
 }
 
 // next does one thing that has come in; false when there was none.
