@@ -65,6 +65,8 @@ var (
 	five1 = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
 	// tentative faults make primaries on which clients write what nobody acknowledges, and that come back.
 	tentative = []sim.Kind{sim.Isolate, sim.Isolate, sim.Isolate, sim.Split, sim.Split, sim.Crash, sim.Crash}
+	// twoOfFour need two acknowledgements.
+	twoOfFour = even(4, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
 	five      = even(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
 	// seldom is three whose electors probe so seldom that what they saw last says little.
 	seldom = altered(three, func(c *sim.Cluster) { c.ProbeInterval = 5 * time.Second })

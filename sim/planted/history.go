@@ -72,6 +72,31 @@ var historyBugs = []bug{
 		},
 		breaks: []sim.Invariant{sim.NothingLost},
 	},
+	{
+		name: "purged-may-follow",
+		what: "nobody asks whether a candidate has purged what its followers lack, and one whose receiver stops at once for that counts as attached",
+		edits: []edit{
+			{"reparent/election.go", "return follower.Position().Contains(source.Purged) && !older", "return !older"},
+			{"sim/verbs_replica.go", "case o.Replication.Receiver == topology.ThreadOff:\n\t\treturn o, refuse(reparent.ReasonError, \"the receiver", "case o.Replication.Receiver == topology.ThreadOff && o.Replication.ReceiverErrno == 0:\n\t\treturn o, refuse(reparent.ReasonError, \"the receiver"},
+		},
+		breaks: []sim.Invariant{sim.Progress},
+		options: scripted(twoOfFour, 1,
+			between(0, 2, sim.CutPair, 5*time.Second, 0), // C lacks what D purges
+			on(3, sim.Purge, 7*time.Second, 0),
+			on(0, sim.Wipe, 8*time.Second, 3*time.Second)), // and so does A, when it is back
+	},
+	{
+		name: "nobody-read-not-asked",
+		what: "the control plane crashes where a history is to be chosen and no server's position counts, as the one that is reached is a primary on which commits wait",
+		edits: []edit{
+			{"reparent/history.go", "if len(all) == 0 {\n\t\treturn choice{}, &Obstacle{Code: \"nothing_read\"", "if len(all) < 0 {\n\t\treturn choice{}, &Obstacle{Code: \"nothing_read\""},
+		},
+		breaks: []sim.Invariant{sim.NoCrash},
+		options: scripted(three, 1,
+			on(1, sim.HostDown, 5*time.Second, 10*time.Second),
+			on(2, sim.HostDown, 5*time.Second, 10*time.Second),
+			sim.Fault{Kind: sim.WishEmergency, At: 9 * time.Second, Other: 1}), // for whoever is chosen
+	},
 }
 
 // isolatedAndBusy is a primary on which much is written that nobody acknowledges. When it is back, its successor dies.

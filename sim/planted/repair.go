@@ -1,6 +1,10 @@
 package main
 
-import "github.com/primacydb/primacy/sim"
+import (
+	"time"
+
+	"github.com/primacydb/primacy/sim"
+)
 
 // repairBugs set replication right where it should be left alone, or not where it should.
 var repairBugs = []bug{
@@ -26,4 +30,62 @@ var repairBugs = []bug{
 		breaks:  []sim.Invariant{sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
 		options: within(four, tentative...),
 	},
+	{
+		name: "repair-towards-anybody",
+		what: "the repair of replicas starts them towards whatever source they have, and not towards the primary on record",
+		edits: []edit{
+			{"reparent/repair.go", "Verb: Follow, Source: primary.Address, Acker:", "Verb: Follow, Source: " + itsSource + ", Acker:"},
+		},
+		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.EverywhereOrGone, sim.Progress},
+		options: within(four, sim.StopReceiver, sim.Crash, sim.Isolate, sim.WishPlanned),
+	},
+	{
+		name: "unsettled-not-asked",
+		what: "replicas are attached to the primary on record although a later leadership's outcome is unknown, which is no sign that the one on record does not serve either",
+		edits: []edit{
+			{"topology/restraint.go", "case (len(q.ahead) > 0 || q.unsettled() != nil) && f.Remedy == RemedyReconcile:", "case len(q.ahead) < 0 && f.Remedy == RemedyReconcile:"},
+			{"topology/restraint.go", "serves := q.leads() && !primaryFailed(found)", "serves := q.leads()"},
+		},
+		breaks: []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
+		options: scripted(four, 1,
+			sim.Fault{Kind: sim.Isolate, At: 5 * time.Second, Target: sim.OnServer, Server: 0, Other: 1, For: 5 * time.Second},
+			between(1, 3, sim.CutPair, 5*time.Second, 0), // B hears nothing of D, which is elected
+			sim.Fault{Kind: sim.KillElector, At: 5 * time.Second, Step: 52, Target: sim.OnActor, For: 100 * time.Millisecond}, // D is open, and that is not on record
+			between(3, 0, sim.Blind, 5*time.Second, 52)),
+	},
+	{
+		name: "restarted-and-opened",
+		what: "the established primary is opened again after a restart although no reached server can acknowledge, so nobody else need hold what its restart has completed",
+		edits: []edit{
+			{"reparent/repair.go", "if !primary.Writable() {\n\t\treturn nil\n\t}", opensAgain},
+		},
+		breaks: []sim.Invariant{sim.NoVanishingRead},
+		options: scripted(three, 1,
+			between(0, 1, sim.CutPair, 5*time.Second, 0),
+			between(0, 2, sim.CutPair, 5*time.Second, 0), // clients write what nobody acknowledges
+			on(1, sim.Blind, 5*time.Second, 11*time.Second),
+			on(2, sim.Blind, 5*time.Second, 11*time.Second),
+			on(0, sim.Crash, 7*time.Second, 50*time.Millisecond),
+			on(0, sim.HostDown, 16*time.Second, 60*time.Second)), // and the others go on without it
+	},
 }
+
+// itsSource is the source that a replica has, if it has one.
+const itsSource = `func() topology.Address {
+		if has := sourceOf(s.Server(a)); has != "" {
+			return has
+		}
+		return primary.Address
+	}()`
+
+// opensAgain switches the source side on and opens the primary in the next round.
+const opensAgain = `if primary.OK() && !primary.Writable() && primary.Incarnation != current.Incarnation {
+		c := Command{Verb: EnableSource, Server: primary.Address, Acks: s.Ruleset.AcksNeeded(primary.Address), Cluster: s.Cluster, Term: term, Deadline: repairDeadline}
+		if primary.SemiSync.Verified() {
+			c.Verb = Open
+		}
+		return []Command{c}
+	}
+	if !primary.Writable() {
+		return nil
+	}`

@@ -88,6 +88,13 @@ var revocationBugs = []bug{
 		options: within(four, sim.WishEmergency, sim.Split, sim.Isolate, sim.Blind),
 	},
 	{
+		name:    "rules-say-who-acks",
+		what:    "only those count as able to acknowledge whom the ruleset names, though MySQL counts whoever has the replica side on",
+		edits:   []edit{{"reparent/revocation.go", "return op.Ruleset.Ackers(leader).Union(acking).Without(leader)", "return op.Ruleset.Ackers(leader).Union(acking.Minus(acking)).Without(leader)"}},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: scripted(crossZone, 1, acksUninvited()...),
+	},
+	{
 		name: "process-not-compared",
 		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
 		edits: []edit{
@@ -122,4 +129,21 @@ func robbed() []sim.Fault {
 		on(0, sim.HostDown, 6500*time.Millisecond, 20*time.Second),
 		on(1, sim.Wipe, 7*time.Second, time.Second),
 	}
+}
+
+// acksUninvited is a server of the primary's own zone that restarts, and acknowledges if its option file says so. As soon as
+// that is seen, and before it is mended, the two are cut off from all others.
+func acksUninvited() []sim.Fault {
+	const at = 3 * time.Second
+	faults := []sim.Fault{
+		on(3, sim.Crash, at, 100*time.Millisecond),
+		between(3, 0, sim.Blind, at, 1),
+		between(0, 0, sim.Blind, at, 1),
+	}
+	for _, here := range []int{0, 3} {
+		for _, there := range []int{1, 2, 4, 5} {
+			faults = append(faults, between(here, there, sim.CutPair, at, 1))
+		}
+	}
+	return faults
 }

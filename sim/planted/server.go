@@ -93,6 +93,16 @@ var serverBugs = []bug{
 		breaks:  []sim.Invariant{sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost},
 		options: scripted(three, 2, overtaken()...),
 	},
+	{
+		name:   "waiting-commits-are-history",
+		what:   "what waits for acknowledgements in a primary's binary log is read as executed, as the log's own end says",
+		edits:  []edit{{"sim/server_observe.go", "if s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n\treturn o", "shown := history{set: o.Executed}\n\tfor _, c := range s.commits {\n\t\tshown.add(c.gtid)\n\t}\n\to.Executed = shown.all()\n\tif s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n\treturn o"}},
+		breaks: []sim.Invariant{sim.Progress, sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
+		options: scripted(three, 1,
+			between(0, 1, sim.CutPair, 5*time.Second, 0),
+			between(0, 2, sim.CutPair, 5*time.Second, 0),
+			on(0, sim.HostDown, 7*time.Second, 60*time.Second)),
+	},
 }
 
 // overtaken is a change whose elector loses its lock to another one and cannot be told. What it has to say to the new
