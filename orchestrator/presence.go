@@ -44,8 +44,10 @@ const (
 	peersAfter = time.Second
 	// sameNameAfter is how long another may go by our name: what an earlier life of ours left behind is gone by then.
 	sameNameAfter = 30 * time.Second
-	// reckonEvery is how often the division is looked at although nobody said anything.
+	// reckonEvery is how often the division is looked at although nobody said anything, and reckonRest how long it is let be
+	// in any case: hundreds of locks that change hands are as many pieces of news, and each would divide everything anew.
 	reckonEvery = time.Second
+	reckonRest  = 50 * time.Millisecond
 )
 
 // sharing is how the clusters are divided among the electors of one store, as this one has heard. It decides for which
@@ -111,8 +113,10 @@ func newSharing(o *Orchestrator) *sharing {
 func (s *sharing) run(ctx context.Context) {
 	s.company.Heard(s.changed.Ring)
 	s.say(aboutSubject, about{Version: recordVersion, Node: s.o.settings.Elector, Process: s.process, Clusters: s.o.names})
+	rest := s.o.settings.Runtime.NewBell() // which nobody rings
 	for ctx.Err() == nil {
 		s.reckon(s.o.settings.Runtime.Now())
+		rest.Wait(ctx, reckonRest)
 		s.changed.Wait(ctx, s.patience())
 	}
 }

@@ -181,6 +181,24 @@ func TestAnotherStandsInForOneThatLivesAndDoesNotTakeWhatIsItsOwn(t *testing.T) 
 	})
 }
 
+// TestHundredsOfLocksThatChangeHandsAreDividedAFewTimes counts how often the survivor looks at who has what.
+func TestHundredsOfLocksThatChangeHandsAreDividedAFewTimes(t *testing.T) {
+	inTown(t, 200, func(t *testing.T, w *town) {
+		one, two := w.join("one"), w.join("two")
+		pass(10 * time.Second)
+		before := two.man.asked
+		one.stop()
+		pass(time.Second)
+		if n := two.man.asked - before; n > int(time.Second/reckonRest)+2 {
+			t.Errorf("the clusters were divided %d times in a second", n)
+		}
+		if got := w.spread(); got["two"] != 200 {
+			t.Errorf("%v", got)
+		}
+		two.stop()
+	})
+}
+
 // TestOneThatTakesItsClustersSlowlyIsLeftToIt needs twice as long for all of its clusters as a lock is left
 // alone, and takes no more at a time than a slow store may bear.
 func TestOneThatTakesItsClustersSlowlyIsLeftToIt(t *testing.T) {

@@ -45,6 +45,7 @@ type townsman struct {
 	slow    time.Duration                  // to take a lock
 	taking  int                            // locks at this moment
 	most    int                            // locks that it took at once
+	asked   int                            // how often it asked who is present
 	misses  map[topology.Address]time.Time // servers that it does not reach, and since when
 }
 
@@ -191,6 +192,7 @@ func (m *townsman) Heard(tell func()) {
 func (m *townsman) Present() Present {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked++
 	p := Present{Me: m.session, Electors: map[string]map[string][]byte{}, Owners: map[string]Owner{}}
 	for session, man := range m.present {
 		p.Electors[session] = man.says
