@@ -256,3 +256,19 @@ func (c *crowd) written(ctx context.Context, after, until int64) (keys []string,
 	}
 	return keys, ctx.Err()
 }
+
+// kinds counts what was written by the kind of key, which is the key without the cluster.
+func (c *crowd) kinds(ctx context.Context, after, until int64) (map[string]int, error) {
+	keys, err := c.written(ctx, after, until)
+	count := map[string]int{}
+	for _, key := range keys {
+		var kind []string
+		for part := range strings.SplitSeq(strings.TrimPrefix(key, "/primacy/v1/"), "/") {
+			if !strings.HasPrefix(part, clusterPrefix) {
+				kind = append(kind, part)
+			}
+		}
+		count[strings.Join(kind, "/")]++
+	}
+	return count, err
+}

@@ -46,7 +46,7 @@ func asItHasToBe() result {
 		return movement{took: time.Second, moves: moves, spread: spread, load: "0.10 on 2 processors"}
 	}
 	death := departure{movement: at(3, 4, 5), name: "elector-1", clusters: 3, revisions: 10, waits: []time.Duration{1e9, 2e9, 4e9}}
-	leave := departure{movement: at(3, 4, 5), name: "elector-2", clusters: 3, revisions: 10, waits: []time.Duration{1, 2, 3}}
+	leave := departure{movement: at(3, 4, 5), name: "elector-2", inOrder: true, clusters: 3, revisions: 13, waits: []time.Duration{1, 2, 3}}
 	return result{
 		plan: plan{clusters: 9, lease: 3 * time.Second, slack: time.Second}, first: at(9, 4, 5), joined: at(3, 3, 3, 3),
 		quiet: quiet{lasted: 30 * time.Second, cpu: []float64{0.1, 0.2, 0.3}}, deaths: []departure{death}, leave: leave,
@@ -64,6 +64,7 @@ func TestTheVerdictNamesEachThingThatIsNotAsItHasToBe(t *testing.T) {
 		"4 clusters moved when elector-1 left 3":                      func(r *result) { r.deaths[0].moves = 4 },
 		"11 writes for 3 clusters of elector-1":                       func(r *result) { r.deaths[0].revisions = 11 },
 		"a cluster of elector-1 was led elsewhere only after 4.10 s":  func(r *result) { r.deaths[0].waits[2] = 4100 * time.Millisecond },
+		"14 writes for 3 clusters of elector-2":                       func(r *result) { r.leave.revisions = 14 },
 		"a cluster of elector-2 was led elsewhere before it was left": func(r *result) { r.leave.waits[0] = -1 },
 		"servers that were well were told 7 commands":                 func(r *result) { r.deaths[0].told = 7 },
 		"a cluster of elector-2 was led elsewhere only after 5.00 s":  func(r *result) { r.leave.waits[2] = 5 * time.Second },

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	plan := plan{slack: time.Second}
 	flags := flag.NewFlagSet("crowd", flag.ContinueOnError)
 	flags.IntVar(&plan.clusters, "clusters", 500, "how many clusters are shared")
-	flags.IntVar(&plan.kills, "kills", 3, "how many times an elector is killed")
+	flags.IntVar(&plan.kills, "kills", 2, "how many times an elector is killed")
 	flags.DurationVar(&plan.lease, "lease", 3*time.Second, "store.lease of all electors")
 	flags.DurationVar(&plan.calm, "calm", 30*time.Second, "for how long nothing may be written")
 	flags.DurationVar(&plan.probe, "probe", time.Second, "pause between two rounds of probes of a cluster")

@@ -83,7 +83,9 @@ func adopted(ctx context.Context, etcd *clientv3.Client, clusters int) error {
 	return nil
 }
 
-func nameOf(i int) string { return fmt.Sprintf("shop-%03d", i+1) }
+const clusterPrefix = "shop-"
+
+func nameOf(i int) string { return fmt.Sprintf("%s%03d", clusterPrefix, i+1) }
 
 // documents are the record and the lineage of a cluster, as electors write them.
 func (h household) documents() (ops []clientv3.Op, err error) {

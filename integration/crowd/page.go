@@ -36,7 +36,7 @@ func (r result) table() string {
 	}
 	b.WriteString("| what happens | measured | has to be | load of the machine |\n|---|---|---|---|\n")
 	row("two electors start", "even", r.first.load, "%s after %s", numbers(r.first.spread), seconds(r.first.took))
-	row("a third one joins", fmt.Sprintf("even, %d or %d moves", r.clusters/3, r.clusters/3+1), r.joined.load,
+	row(fmt.Sprintf("a third one joins; a cluster stays where it is for %s", r.tenure), fmt.Sprintf("even, %d or %d moves", r.clusters/3, r.clusters/3+1), r.joined.load,
 		"%s with %d moves, the last after %s", numbers(r.joined.spread), r.joined.moves, seconds(r.joined.took))
 	row("nothing, for "+seconds(r.quiet.lasted), "no move, no write", r.quiet.load, "%d moves, %d writes, %d log entries of etcd that renew leases; each elector uses %s processors",
 		r.quiet.moves, r.quiet.revisions, r.quiet.raft, shares(r.quiet.cpu))
@@ -50,7 +50,7 @@ func (r result) table() string {
 }
 
 func (r result) departed(row func(what, wanted, load, measured string, values ...any), what string, d departure) {
-	row(fmt.Sprintf("%s that acts for %d", what, d.clusters), fmt.Sprintf("at most %s, %d writes each", seconds(r.lease+r.slack), writesMax), d.load,
+	row(fmt.Sprintf("%s that acts for %d", what, d.clusters), fmt.Sprintf("at most %s, %d writes each", seconds(r.lease+r.slack), d.writes()), d.load,
 		"another acts for each after %s to %s (median %s); shared as %s with %d moves; %.2f writes for each",
 		seconds(d.waits[0]), seconds(d.worst()), seconds(d.median()), numbers(d.spread), d.moves, float64(d.revisions)/float64(max(1, d.clusters)))
 }

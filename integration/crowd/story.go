@@ -56,9 +56,11 @@ type quiet struct {
 type departure struct {
 	movement
 	name      string
+	inOrder   bool
 	clusters  int
 	waits     []time.Duration // in order
 	revisions int64
+	written   map[string]int // how often to which kind of key
 }
 
 func (d departure) worst() time.Duration { return d.waits[len(d.waits)-1] }
@@ -177,8 +179,11 @@ func (c *crowd) depart(ctx context.Context, out io.Writer, name string, signal o
 	if err != nil {
 		return departure{}, err
 	}
-	d := departure{name: name, clusters: len(had)}
+	d := departure{name: name, inOrder: signal != syscall.SIGKILL, clusters: len(had)}
 	if d.movement, d.revisions, err = c.settle(ctx, before); err != nil {
+		return d, err
+	}
+	if d.written, err = c.kinds(ctx, before.revision, before.revision+d.revisions); err != nil {
 		return d, err
 	}
 	c.mu.Lock()
@@ -192,9 +197,17 @@ func (c *crowd) depart(ctx context.Context, out io.Writer, name string, signal o
 	return d, nil
 }
 
-// writesMax is how many writes to the store it may cost that a cluster gets another elector. One more is that a session
-// ends.
+// writesMax is how many writes to the store it may cost to take over a cluster. That the session of the one before ends
+// is one for all of them.
 const writesMax = 3
+
+// writes is how many it may cost that a cluster gets another elector: whoever leaves in order also gives the lock back.
+func (d departure) writes() int {
+	if d.inOrder {
+		return writesMax + 1
+	}
+	return writesMax
+}
 
 // verdict is everything that is not as it has to be.
 func (r result) verdict() error {
@@ -210,7 +223,7 @@ func (r result) verdict() error {
 	claim(r.quiet.revisions == 0, "the store was written to %d times while nothing happened: %q", r.quiet.revisions, r.quiet.written)
 	for _, d := range append(slices.Clone(r.deaths), r.leave) {
 		claim(d.moves == d.clusters, "%d clusters moved when %s left %d", d.moves, d.name, d.clusters)
-		claim(d.revisions <= int64(writesMax*d.clusters+1), "%d writes for %d clusters of %s", d.revisions, d.clusters, d.name)
+		claim(d.revisions <= int64(d.writes()*d.clusters+1), "%d writes for %d clusters of %s: %v", d.revisions, d.clusters, d.name, d.written)
 		claim(d.waits[0] >= 0, "a cluster of %s was led elsewhere before it was left", d.name)
 		claim(d.worst() <= r.lease+r.slack, "a cluster of %s was led elsewhere only after %s", d.name, seconds(d.worst()))
 	}
