@@ -127,9 +127,9 @@ func cutFromBoth(p *story) {
 	p.finds(p.acting, topology.ElectorIsolated, "")
 	p.finds(p.acting, topology.StoreUnavailable, "")
 	p.writes(50)
-	p.kill()
+	p.must(p.other.reparent(p.t.Context()))
 	p.replaced(p.other)
-	if c := p.looks(p.acting, p.killed); c.Leading || c.Recovery != nil || c.Primary != p.primary {
+	if c := p.looks(p.acting, p.cutAt); c.Leading || c.Recovery != nil || c.Primary != p.primary {
 		p.t.Errorf("%s, which is cut from everything, leads: %t, believes in %s, changes %v", p.acting.name, c.Leading, c.Primary, c.Recovery)
 	}
 	p.heal()

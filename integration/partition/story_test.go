@@ -162,7 +162,7 @@ func (p *story) replaced(by *elector) {
 	p.t.Helper()
 	p.sees(by, "a new primary", func(c api.Cluster) bool { return c.Leading && c.Primary != p.primary && serves(c) && c.Recovery == nil })
 	p.writes(20)
-	p.t.Logf("writes go on %.1f s after the primary died", workload.LongestGap(p.client.Writes(), p.killed).Length().Seconds())
+	p.t.Logf("no write was acknowledged for %.1f s", workload.LongestGap(p.client.Writes(), p.cutAt).Length().Seconds())
 }
 
 // unchanged checks that an elector knows of no change, and why it makes none.
