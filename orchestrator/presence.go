@@ -119,6 +119,7 @@ func (s *sharing) run(ctx context.Context) {
 		rest.Wait(ctx, reckonRest)
 		s.changed.Wait(ctx, s.patience())
 	}
+	s.say(aboutSubject, about{Version: recordVersion, Node: s.o.settings.Elector, Process: s.process}) // what we give back is not for us
 }
 
 func (s *sharing) patience() time.Duration {
@@ -207,7 +208,7 @@ func (c *colleague) lists(cluster string) bool {
 func (s *sharing) sharers() []sharer {
 	var all []sharer
 	for session, c := range s.heard {
-		if c.about.Node == "" || s.replaced(session, c) {
+		if len(c.about.Clusters) == 0 || s.replaced(session, c) {
 			continue
 		}
 		all = append(all, sharer{id: session, node: c.about.Node, acts: func(cluster string) bool {

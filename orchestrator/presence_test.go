@@ -102,6 +102,22 @@ func TestWhoLeavesIsReplacedAtOnceAndNothingElseMoves(t *testing.T) {
 	})
 }
 
+// TestWhatOneThatStopsGivesBackIsTakenWhileItStillLives since it may take a while until it has closed everything.
+func TestWhatOneThatStopsGivesBackIsTakenWhileItStillLives(t *testing.T) {
+	inTown(t, 30, func(t *testing.T, w *town) {
+		one, two, three := w.join("one"), w.join("two"), w.join("three")
+		pass(10 * time.Second)
+		three.leave()
+		pass(time.Second / 10)
+		if got := w.spread(); got["one"] != 15 || got["two"] != 15 {
+			t.Errorf("a moment after the third gave its locks back: %v", got)
+		}
+		for _, e := range []elector{one, two, three} {
+			e.stop()
+		}
+	})
+}
+
 // TestOneWhoJoinsWhereOthersActTakesWhatIsFreeAtOnce has one leave in the moment in which another comes.
 func TestOneWhoJoinsWhereOthersActTakesWhatIsFreeAtOnce(t *testing.T) {
 	inTown(t, 20, func(t *testing.T, w *town) {

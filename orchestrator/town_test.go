@@ -81,8 +81,9 @@ func townOf(t *testing.T, clusters int) *town {
 // elector runs in the town until it is stopped, which also gives its locks back.
 type elector struct {
 	*Orchestrator
-	man  *townsman
-	stop func()
+	man   *townsman
+	stop  func()
+	leave func() // stops the loop, and leaves the session
 }
 
 func (w *town) join(node string, change ...func(*Settings)) elector {
@@ -99,7 +100,8 @@ func (w *town) join(node string, change ...func(*Settings)) elector {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { o.Run(ctx); close(done) }()
-	return elector{o, man, func() { cancel(); <-done; w.end(man.session) }}
+	leave := func() { cancel(); <-done }
+	return elector{o, man, func() { leave(); w.end(man.session) }, leave}
 }
 
 // begin gives an elector a session.
