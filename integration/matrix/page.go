@@ -78,6 +78,6 @@ func summary(all map[string]result) string {
 		}
 	}
 	return fmt.Sprintf("%d of %d cells passed, with a lease of %s. At worst another elector acted after %s, and the interrupted change "+
-		"had ended after %s. In %d cells the old primary had completed what nobody acknowledged, and was rebuilt.\n",
+		"had ended after %s. Cells in which the old primary had completed what nobody acknowledged, and was rebuilt: %d.\n",
 		len(all), len(cells()), lease, short(acting), short(ended), rebuilt)
 }
