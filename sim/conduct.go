@@ -186,13 +186,14 @@ func (c *conduct) explained(e *elector) {
 // uncertain are the faults after which a primary may have completed by itself what nobody acknowledged.
 var uncertain = []Kind{Fallback, Shutdown, Errant, OpenByHand}
 
-// missed claims that nobody is asked to accept a loss where nothing is lost: what the servers hold that were reached when
-// that was found lacks a write that was acknowledged, or the marker of a term. Who answers by now is for the next round to
-// see, which may wait for seconds for one that is silent.
+// missed claims that nobody is asked to accept a loss where nothing is lost, and that no change waits for what nobody was
+// promised: what the servers hold that were reached when that was found, besides the primary where it is said to be the only
+// one, lacks a write that was acknowledged, or the marker of a term. Who answers by now is for the next round to see, which
+// may wait for seconds for one that is silent.
 func (c *conduct) missed(elector string, v orchestrator.View) {
 	w := c.world
 	o := v.Obstacle
-	if o == nil || o.Code != "below_floor" || w.clock.now-c.calm < calmFor {
+	if o == nil || o.Code != "below_floor" && o.Code != "only_on_leader" || w.clock.now-c.calm < calmFor {
 		return
 	}
 	if slices.ContainsFunc(w.report.Faults, func(f Fault) bool { return slices.Contains(uncertain, f.Kind) }) {
@@ -200,18 +201,26 @@ func (c *conduct) missed(elector string, v orchestrator.View) {
 	}
 	var held gtid.Set
 	for i := range v.Snapshot.Servers {
-		if seen := &v.Snapshot.Servers[i]; seen.Reach.OK() {
+		if seen := &v.Snapshot.Servers[i]; seen.Reach.OK() && (o.Code == "below_floor" || seen.Address != v.Primary) {
 			held = held.Union(seen.Position())
 		}
+	}
+	if o.Code != "below_floor" && held.Contains(v.Snapshot.Server(v.Primary).Executed) {
+		return // histories contradict each other: another server was chosen, and nobody acknowledged its marker
 	}
 	for _, done := range w.judge.completions {
 		if done.acks >= w.judge.fewest && !held.Has(done.gtid) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(c.markers, func(m gtid.GTID) bool { return !held.Has(m) }) {
-		w.violated(Progress, "%s asks to accept a loss, and nothing that was acknowledged is lost: %s", elector, o.Message)
+	if slices.ContainsFunc(c.markers, func(m gtid.GTID) bool { return !held.Has(m) }) {
+		return
 	}
+	asks := "asks to accept a loss"
+	if o.Code != "below_floor" {
+		asks = "waits for its primary"
+	}
+	w.violated(Progress, "%s %s, and nothing that was acknowledged is lost without it: %s", elector, asks, o.Message)
 }
 
 // closedByHand tells whether somebody made a primary read-only: an attempt may not have seen it yet.
