@@ -458,3 +458,14 @@ func TestAReplicaThatSomebodyOpenedGoesBackToItsSourceWhenAChangeIsUndone(t *tes
 		}
 	}
 }
+
+func TestWhatWouldHelpIsWorkedOutForEachSetOfServersByItself(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(1).Dead("A", "B", "C")
+	op := Emergency(clearance(true), intentOf(b), topologytest.Now)
+	if op.Running() || op.Obstacle == nil {
+		t.Fatalf("B or C could acknowledge for A: %+v", op)
+	}
+	if needs := op.Obstacle.Needs; len(needs) != 2 || alternatives(needs) != "{A} or {B, C}" {
+		t.Errorf("needs %s", alternatives(needs))
+	}
+}

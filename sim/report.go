@@ -17,7 +17,7 @@ type Options struct {
 	Cluster *Cluster
 	// Electors is how many there are; 0 draws it.
 	Electors int
-	// Length is how long clients write and things go wrong; default 54 s. Then all faults are mended, and the world has
+	// Length is how long clients write and things go wrong; default 50 s. Then all faults are mended, and the world has
 	// to become whole.
 	Length time.Duration
 	// Kinds are the faults that may be drawn; nil is all of them.
