@@ -357,6 +357,7 @@ func (p *person) makeWritable(s *server) {
 	p.world.tell("operator", "makes %s writable: nothing is on record, and it holds the most", s.address)
 	p.world.judge.opened = append(p.world.judge.opened, s.address)
 	s.setReadOnlyOff()
+	s.setOffline(false)
 }
 
 // tableless tells whether all data is gone, and the journal with it: no marker can be written anywhere. Primacy does not begin

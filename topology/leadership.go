@@ -206,14 +206,14 @@ func (q *inquiry) unadopted() Finding {
 func (q *inquiry) noPrimary() Finding {
 	f := Finding{
 		Code: NoPrimary, Severity: SeverityCritical, Message: "no leadership is on record and no server is writable",
-		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable and the cluster is adopted, or let `primacy emergency` choose by what the servers hold",
+		WhyNot: "a primary cannot be chosen without a record of who led: make the right server writable (read_only and offline_mode off) and the cluster is adopted, or let `primacy emergency` choose by what the servers hold",
 	}
 	if q.s.Reached().Len() < len(q.s.Ruleset.Members) {
 		f.WhyNot = "the primary may be among the servers that are not reached: make nothing writable before they are"
 	}
 	for _, o := range q.members {
 		if o.Reach.OK() {
-			f.Evidence = append(f.Evidence, q.saw(o, "is read-only%s", offlineText(o)))
+			f.Evidence = append(f.Evidence, q.noted(o, closedText(o)))
 		} else {
 			f.Evidence = append(f.Evidence, q.noted(o, reachText(o)))
 		}
@@ -221,11 +221,15 @@ func (q *inquiry) noPrimary() Finding {
 	return f
 }
 
-func offlineText(o *Observation) string {
-	if o.OfflineMode {
-		return " and in offline mode"
+// closedText says what keeps clients from writing on a server, all of it: who opens it by hand has to switch off both.
+func closedText(o *Observation) string {
+	switch {
+	case !o.OfflineMode:
+		return "is read-only"
+	case !o.ReadOnly:
+		return "is in offline mode"
 	}
-	return ""
+	return "is read-only and in offline mode"
 }
 
 func (q *inquiry) writableEvidence(writable ServerSet) []Evidence {

@@ -269,3 +269,16 @@ func TestOnlyWhatIsWrongWithThePrimarySpeaksAgainstItsService(t *testing.T) {
 		})
 	}
 }
+
+func TestWithoutAPrimaryTheEvidenceNamesAllThatHasToBeSwitchedOff(t *testing.T) {
+	for want, edit := range map[string]func(*observation){
+		"is read-only":                     func(o *observation) { o.ReadOnly = true },
+		"is in offline mode":               func(o *observation) { o.OfflineMode = true },
+		"is read-only and in offline mode": func(o *observation) { o.ReadOnly, o.OfflineMode = true, true },
+	} {
+		f := mustFind(t, analyze(cluster().Unadopted().Edit("A", edit)), topology.NoPrimary, "")
+		if got := f.Evidence[0].Fact; !strings.HasPrefix(got, want+",") {
+			t.Errorf("A %s: %q", want, got)
+		}
+	}
+}
