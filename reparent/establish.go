@@ -75,18 +75,27 @@ func (op Operation) latecomers() topology.ServerSet {
 
 // hurried are the latecomers that attach while the marker waits: none at first where the attached ackers
 // suffice, for the gap is no time for what can wait. The old primary is among them only when the marker
-// cannot do without it: until then it is kept as it is, for it may have to be opened again.
+// cannot do without it: until then it is kept as it is, for it may have to be opened again. And even then only once it is
+// the last that lacks: servers that still follow it would get the marker from it, and never acknowledge it.
 func (op Operation) hurried() topology.ServerSet {
 	late := op.latecomers()
 	switch {
-	case op.Kind == KindAdoption || op.Tries > 0:
+	case op.Kind == KindAdoption:
 		return late
-	case op.Ruleset.CanComplete(op.To, op.attached()):
+	case op.Tries == 0 && op.Ruleset.CanComplete(op.To, op.attached()):
 		return topology.ServerSet{}
-	case op.Kind == KindPlanned && op.Ruleset.CanComplete(op.To, op.Followers.Union(op.attached()).Without(op.From)):
+	case op.Kind == KindPlanned && !op.lacksOldPrimary(late.Without(op.From)):
 		return late.Without(op.From)
 	}
 	return late
+}
+
+// lacksOldPrimary tells whether the old primary's acknowledgement is what the marker lacks: not as long as others may do
+// without it, who are asked first, and not before those that are needed beside it are attached or frozen.
+func (op Operation) lacksOldPrimary(others topology.ServerSet) bool {
+	left := op.attached().Union(op.frozen())
+	asked := others.And(op.Ruleset.Ackers(op.To)).Minus(left)
+	return (asked.IsEmpty() || op.Tries > 1) && op.Ruleset.CanComplete(op.To, left.With(op.From))
 }
 
 func (op Operation) applyMarking(commands []Command, results []Result, now time.Time) Operation {

@@ -330,17 +330,46 @@ func (op Operation) applyDemoting(_ []Command, results []Result, now time.Time) 
 	return op.sealed(op.Chosen.Union(op.pendingMarkers(op.To)), topology.Servers(op.From, op.To).Union(op.Prepared))
 }
 
-func (op Operation) catchUpCommands() []Command { return op.gateCommands() }
+func (op Operation) catchUpCommands() []Command {
+	commands := op.gateCommands()
+	for _, a := range op.leavers().List() {
+		commands = append(commands, op.command(Freeze, a, op.Timing.CatchUp))
+	}
+	return commands
+}
+
+// leavers are the ackers that stop receiving from the old primary before it follows the new one, where the marker needs its
+// acknowledgement beside theirs. It hands on what it has applied: who got the marker from it would connect to the new primary
+// with the marker in hand, and only what comes over that connection is acknowledged. Following begins with that stop anyway.
+func (op Operation) leavers() topology.ServerSet {
+	if op.Ruleset.CanComplete(op.To, op.Followers) {
+		return topology.ServerSet{}
+	}
+	return op.Followers.And(op.Ruleset.Ackers(op.To)).Minus(op.Prepared)
+}
 
 func (op Operation) applyCatchingUp(commands []Command, results []Result, now time.Time) Operation {
-	if results[0].Done() {
-		p := op.Progress[op.To]
-		p.Applied = Yes
-		op.Progress[op.To] = p
-		return op.move(PhaseMarking, "propagate", fmt.Sprintf("%s has applied everything", op.To), now)
+	op = op.foldRevoking(commands, results)
+	left := op.leavers()
+	switch caughtUp := results[0].Done(); {
+	case !caughtUp:
+		return op.giveUp(StateUndone, "propagate", Obstacle{
+			Code:    "not_caught_up",
+			Message: fmt.Sprintf("%s did not reach the final position within %s: %s", op.To, op.Timing.CatchUp, failures(commands, results)),
+		}, now)
+	case !op.frozen().Contains(left):
+		return op.giveUp(StateUndone, "propagate", Obstacle{
+			Code:    "acker_lost",
+			Message: fmt.Sprintf("the marker needs acknowledgements of %s, and not all of them left %s within %s: %s", left, op.From, op.Timing.CatchUp, failures(commands, results)),
+			Remedy:  "see why that server does not answer",
+		}, now)
 	}
-	return op.giveUp(StateUndone, "propagate", Obstacle{
-		Code:    "not_caught_up",
-		Message: fmt.Sprintf("%s did not reach the final position within %s: %s", op.To, op.Timing.CatchUp, failures(commands, results)),
-	}, now)
+	p := op.Progress[op.To]
+	p.Applied = Yes
+	op.Progress[op.To] = p
+	detail := fmt.Sprintf("%s has applied everything", op.To)
+	if !left.IsEmpty() {
+		detail += fmt.Sprintf("; %s left %s", left, op.From)
+	}
+	return op.move(PhaseMarking, "propagate", detail, now)
 }

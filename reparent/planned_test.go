@@ -346,3 +346,81 @@ func TestAnAckerWithAStrayWriteIsNotAttachedBeforehand(t *testing.T) {
 		t.Errorf("%s %+v", op.State, op.Obstacle)
 	}
 }
+
+func TestWhoIsNeededBesideTheOldPrimaryLeavesItBeforeItFollows(t *testing.T) {
+	rows := []struct {
+		name    string
+		servers []topology.Address
+		acks    int
+		leave   string
+	}{
+		{"the old primary is the only other", []topology.Address{"A", "B"}, 1, "no server"},
+		{"the old primary is not needed", []topology.Address{"A", "B", "C"}, 1, "no server"},
+		{"both are needed", []topology.Address{"A", "B", "C"}, 2, "C"},
+		{"all three are needed", []topology.Address{"A", "B", "C", "D"}, 3, "C, D"},
+		{"one can be done without", []topology.Address{"A", "B", "C", "D"}, 2, "no server"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(row.acks, row.servers...)
+			var left topology.ServerSet
+			e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+				if s := w.servers[c.Server]; c.Verb == Freeze && s.receiver && s.source == "A" && w.servers["A"].readOnly && w.servers["A"].source == "" {
+					left = left.With(c.Server)
+				}
+				return fateNone
+			}}
+			op, _ := e.run(w.planned("B"))
+			if left.String() != row.leave || op.State != StateSucceeded || !w.completes(w.servers["B"]) {
+				t.Errorf("%s left; %s %+v", left, op.State, op.Obstacle)
+			}
+		})
+	}
+}
+
+func TestAnAckerThatDoesNotLeaveTheOldPrimaryUndoesBeforeAnythingIsPromised(t *testing.T) {
+	for name, f := range map[string]fate{"refused": fateRefused, "dropped": fateDropped, "lost": fateLost} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(2, "A", "B", "C")
+			before := w.states()
+			e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+				if c.Verb == Freeze {
+					return f
+				}
+				return fateNone
+			}}
+			op, _ := e.run(w.planned("B"))
+			if op.State != StateUndone || code(op.Obstacle) != "acker_lost" || op.MarkSent || !sameStates(before, w.states()) {
+				t.Errorf("%s %+v\n%+v\n%+v", op.State, op.Obstacle, before, w.states())
+			}
+			w.whole(t, e.trace)
+		})
+	}
+}
+
+func TestWhoLeftTheOldPrimaryIsGivenBackWhenTheElectorDies(t *testing.T) {
+	w := newWorld(2, "A", "B", "C")
+	before := w.states()
+	e := &elector{world: w, name: "elector-1", dies: func(_ int, phase Phase, point string) bool {
+		return phase == PhaseCatchingUp && point == "apply"
+	}}
+	if _, died := e.run(w.planned("B")); !died || w.servers["C"].receiver {
+		t.Fatal("C is not frozen")
+	}
+	op := w.must(t, e.takeOver(e.saved))
+	if op.State != StateUndone || !sameStates(before, w.states()) {
+		t.Errorf("%s\n%+v\n%+v", op.State, before, w.states())
+	}
+}
+
+func TestOthersAreAskedForTheirAckBeforeTheOldPrimaryIs(t *testing.T) {
+	w := newWorld(2, "A", "B", "C", "D", "E")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhaseMarking)
+	w.servers["C"].crash()
+	w.servers["D"].crash()
+	op = w.must(t, op) // had A and E been told at once, A could have handed the marker on to E, which then never acknowledges it
+	if op.State != StateSucceeded || w.servers["A"].source != "B" || w.servers["E"].source != "B" {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}

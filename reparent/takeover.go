@@ -57,6 +57,9 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 			p.Moved = p.Moved || !op.stayed(m.Address, snapshot.Server(m.Address))
 		case KindPlanned:
 			p.Moved = p.Moved || op.Prepared.Has(m.Address)
+			if op.leavers().Has(m.Address) {
+				p.Frozen = atLeastUnknown(p.Frozen)
+			}
 		case KindAdoption:
 		}
 		if with := op.silencedWith(m.Address); with != "" {
