@@ -312,7 +312,7 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 		var f antiflap.Fleet
 		if len(old) > 0 {
 			var err error
-			if f, err = decodeBrake(Document{Key: brakeKey, Value: old}); err != nil {
+			if f, err = decodeBrake(DocumentOf(brakeKey, old)); err != nil {
 				return nil, err
 			}
 		}
@@ -321,8 +321,7 @@ func (c *cluster) editBrake(ctx context.Context, edit func(antiflap.Fleet) (anti
 			return nil, err
 		}
 		c.brake = edited
-		d, err := brakeDocument(edited)
-		return d.Value, err
+		return brakeDocument(edited).Text()
 	})
 }
 

@@ -119,13 +119,9 @@ func (c *cluster) saveLineage(ctx context.Context) error {
 	if c.lease == nil {
 		return ErrNotLeading
 	}
-	d, err := c.lineage.document()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
-	return c.lease.Put(ctx, d)
+	return c.lease.Put(ctx, c.lineage.document())
 }
 
 // evident puts on record that a leadership of unknown outcome was established, when its primary shows it: the very

@@ -50,7 +50,7 @@ type cluster struct {
 	ledSince     time.Time // when the lock was gained last
 	sight        sight
 	readAt       time.Time           // when a standby last read what is on record
-	read         [2][]byte           // and what it read: record and lineage
+	read         [2]Document         // and what it read: record and lineage
 	recollected  time.Time           // when the journals were last read for want of a store
 	owed         map[string]Document // what was written while the store did not answer
 	reached      int64               // what is counted for this cluster: see reach

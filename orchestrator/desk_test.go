@@ -106,7 +106,7 @@ func (deskStore) Holder(context.Context, string) (string, error) { return "elect
 
 func (s deskStore) Get(_ context.Context, key string) (Document, bool, error) {
 	value, found := s.documents[key]
-	return Document{Key: key, Value: value}, found, nil
+	return DocumentOf(key, value), found, nil
 }
 
 func (deskStore) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
@@ -121,7 +121,11 @@ func (deskLease) Context() context.Context { return context.Background() }
 
 func (l deskLease) Put(_ context.Context, docs ...Document) error {
 	for _, d := range docs {
-		l.documents[d.Key] = d.Value
+		text, err := d.Text()
+		if err != nil {
+			return err
+		}
+		l.documents[d.Key] = text
 	}
 	return nil
 }

@@ -191,12 +191,7 @@ func (c *cluster) repay(ctx context.Context) (ours bool) {
 	if ours {
 		mine.LeftOut = max(mine.LeftOut, c.lineage.LeftOut)
 		c.lineage = mine
-		d, err := mine.document()
-		if err != nil {
-			c.lineage = before
-			return false
-		}
-		docs = append(docs, d)
+		docs = append(docs, mine.document())
 	}
 	if err := c.save(ctx, docs...); err != nil {
 		c.lineage = before

@@ -162,12 +162,8 @@ func TestWhatWasDoneWithoutTheStoreIsPutOnRecordAndNoLaterRecordIsOverwritten(t 
 			d := silentDesk(t, three())
 			without := d.detach(t.Context(), d.now)
 			ours := lineage{Cluster: "shop", History: topology.History{Leaderships: []topology.Leadership{{Decision: decided(9, "B", 2), EstablishedAt: d.now}}}}
-			doc, err := ours.document()
-			if err != nil {
-				t.Fatal(err)
-			}
-			story := Document{Key: operationKey("shop", "shop-9"), Value: []byte("{}")}
-			if err := without.Put(t.Context(), doc, story); err != nil {
+			story := DocumentOf(operationKey("shop", "shop-9"), []byte("{}"))
+			if err := without.Put(t.Context(), ours.document(), story); err != nil {
 				t.Fatal(err)
 			}
 			d.owe(without)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,18 @@ func TestStoredDocumentsAreWrittenAndReadAsTheStandardLibraryDoes(t *testing.T) 
 		for _, document := range []any{empty, full.Elem().Interface()} {
 			compareLibraries(t, document)
 		}
+	}
+}
+
+func TestAValueThatHasNoTextIsRefusedByTheNameOfItsDocument(t *testing.T) {
+	d := written("clusters/shop/record", func() {})
+	for range 2 {
+		if text, err := d.Text(); text != nil || err == nil || !strings.Contains(err.Error(), d.Key) {
+			t.Errorf("%q %v", text, err)
+		}
+	}
+	if d.Same(written("", nil)) {
+		t.Error("it says the same as another")
 	}
 }
 

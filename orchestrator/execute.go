@@ -199,12 +199,7 @@ func (j *journal) note(op reparent.Operation, err error) {
 func (j *journal) save(op reparent.Operation) error {
 	ctx, cancel := j.x.c.runtime().Within(context.Background(), storeTimeout)
 	defer cancel()
-	first, err := operationDocument(op)
-	second, err2 := j.x.lineage.with(op).document()
-	if err := errors.Join(err, err2); err != nil {
-		return err
-	}
-	return j.x.lease.Put(ctx, first, second)
+	return j.x.lease.Put(ctx, operationDocument(op), j.x.lineage.with(op).document())
 }
 
 // followEvery is how old what is on record of an operation may get: it tells readers, and a successor finds out for

@@ -1,7 +1,6 @@
 package orchestrator
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +70,7 @@ func (c *cluster) standBy(ctx context.Context, now time.Time) {
 	}
 	c.readAt = now
 	before := c.read[1]
-	if c.listen(ctx); !bytes.Equal(before, c.read[1]) {
+	if c.listen(ctx); !before.Same(c.read[1]) {
 		c.recall(ctx)
 	}
 }
@@ -120,7 +119,7 @@ func (c *cluster) peek(company Company) {
 func (c *cluster) takeIn(r, l Document) {
 	var err, err2 error
 	record, lineage := c.record, c.lineage
-	recordSame, lineageSame := bytes.Equal(r.Value, c.read[0]), bytes.Equal(l.Value, c.read[1])
+	recordSame, lineageSame := r.Same(c.read[0]), l.Same(c.read[1])
 	if !recordSame {
 		record, err = recordOf(r, c.name, c.ruleset)
 		record = c.counting(record.from(c.now()))
@@ -131,7 +130,7 @@ func (c *cluster) takeIn(r, l Document) {
 	if err != nil || err2 != nil || recordSame && lineageSame {
 		return
 	}
-	c.record, c.lineage, c.read = record, lineage, [2][]byte{r.Value, l.Value}
+	c.record, c.lineage, c.read = record, lineage, [2]Document{r, l}
 	c.seed()
 }
 
@@ -223,7 +222,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	g.record = c.counting(g.record)
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
-	c.read, c.ledSince = [2][]byte{}, now
+	c.read, c.ledSince = [2]Document{}, now
 	c.seed()
 	if c.repay(c.lease.Context()) {
 		g.unfinished = nil
@@ -338,11 +337,7 @@ func (c *cluster) save(ctx context.Context, more ...Document) error {
 		return ErrNotLeading
 	}
 	c.record.SavedAt = c.now()
-	d, err := c.record.document()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
-	return c.lease.Put(ctx, append(more, d)...)
+	return c.lease.Put(ctx, append(more, c.record.document())...)
 }

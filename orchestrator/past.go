@@ -42,8 +42,8 @@ func (c *cluster) recall(ctx context.Context) {
 
 // bygone keeps a change that this elector made.
 func (c *cluster) bygone(op reparent.Operation) {
-	if d, err := operationDocument(op); err == nil && c.o.settings.Silence != nil {
-		c.remembered(d)
+	if c.o.settings.Silence != nil {
+		c.remembered(operationDocument(op))
 	}
 }
 

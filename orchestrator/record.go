@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-json"
-
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
@@ -72,46 +70,18 @@ const brakeKey = "fleet/antiflap"
 // operationID orders by term, so that newest first is descending order of keys.
 func operationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%010d", cluster, term) }
 
-func (r record) document() (Document, error) {
+func (r record) document() Document {
 	r.Version = recordVersion
-	return encode(recordKey(r.Cluster), r)
+	return written(recordKey(r.Cluster), &r)
 }
 
-func (l lineage) document() (Document, error) {
+func (l lineage) document() Document {
 	l.Version = recordVersion
-	return encode(lineageKey(l.Cluster), l)
+	return written(lineageKey(l.Cluster), &l)
 }
 
-func operationDocument(op reparent.Operation) (Document, error) {
-	return encode(operationKey(op.Cluster, op.ID), stored{Version: recordVersion, Operation: op})
-}
-
-func encode(key string, value any) (Document, error) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return Document{}, fmt.Errorf("encode stored document %s: %w", key, err)
-	}
-	return Document{Key: key, Value: text}, nil
-}
-
-// decode reads a stored document into value, of which version is a part.
-func decode(d Document, value any, version *int) error {
-	err := json.Unmarshal(d.Value, value)
-	if err != nil { // a newer document may not even fit: then its version is the better answer
-		var head struct {
-			Version int `json:"version"`
-		}
-		if json.Unmarshal(d.Value, &head) == nil {
-			*version = head.Version
-		}
-	}
-	if *version > recordVersion {
-		return fmt.Errorf("stored document %s has version %d, this program knows %d: %w", d.Key, *version, recordVersion, errNewer)
-	}
-	if err != nil {
-		return fmt.Errorf("read stored document %s: %w", d.Key, err)
-	}
-	return nil
+func operationDocument(op reparent.Operation) Document {
+	return written(operationKey(op.Cluster, op.ID), &stored{Version: recordVersion, Operation: op})
 }
 
 type stored struct {
@@ -131,8 +101,8 @@ type storedBrake struct {
 	antiflap.Fleet
 }
 
-func brakeDocument(f antiflap.Fleet) (Document, error) {
-	return encode(brakeKey, storedBrake{Version: recordVersion, Fleet: f})
+func brakeDocument(f antiflap.Fleet) Document {
+	return written(brakeKey, &storedBrake{Version: recordVersion, Fleet: f})
 }
 
 func decodeBrake(d Document) (antiflap.Fleet, error) {
@@ -151,7 +121,7 @@ func loadRecord(ctx context.Context, s Store, cluster string, configured topolog
 }
 
 func recordOf(d Document, cluster string, configured topology.Ruleset) (record, error) {
-	if len(d.Value) == 0 {
+	if d.empty() {
 		configured.Number = 1
 		return record{Version: recordVersion, Cluster: cluster, Ruleset: configured}, nil
 	}
@@ -170,7 +140,7 @@ func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) 
 
 func lineageOf(d Document, cluster string) (lineage, error) {
 	l := lineage{Version: recordVersion, Cluster: cluster}
-	if len(d.Value) == 0 {
+	if d.empty() {
 		return l, nil
 	}
 	err := decode(d, &l, &l.Version)
@@ -249,9 +219,6 @@ func (o *Orchestrator) Recovery(ctx context.Context, id string) (reparent.Operat
 	}
 	return reparent.Operation{}, fmt.Errorf("%w: %q", ErrNoSuchRecovery, id)
 }
-
-// errNewer says that a document was written by a later release.
-var errNewer = errors.New("run the newer release")
 
 // errStopped is returned to callers when the loop ends under them.
 var errStopped = errors.New("the control plane is stopping")

@@ -20,12 +20,6 @@ type Store interface {
 	Ready(ctx context.Context) error
 }
 
-// Document is one stored value. Its bytes are never changed by whom they are handed to: nobody copies them.
-type Document struct {
-	Key   string
-	Value []byte
-}
-
 // Lease is a held lock. Everything written through it is written only while it is held.
 type Lease interface {
 	// Held tells, by the local monotonic clock alone, whether the lock is certainly still ours.

@@ -68,14 +68,20 @@ func townOf(t *testing.T, clusters int) *town {
 	for _, name := range w.names {
 		h := b.History()
 		h.Leaderships[0].Kind = string(reparent.KindAdoption) // which opens no window
-		l, err := lineage{Cluster: name, History: topology.History{Leaderships: h.Leaderships, Leaders: h.Leaders}}.document()
-		r, err2 := record{Cluster: name, Ruleset: b.Ruleset()}.document()
-		if err := errors.Join(err, err2); err != nil {
+		if err := errors.Join(
+			w.keep(lineage{Cluster: name, History: topology.History{Leaderships: h.Leaderships, Leaders: h.Leaders}}.document()),
+			w.keep(record{Cluster: name, Ruleset: b.Ruleset()}.document()),
+		); err != nil {
 			t.Fatal(err)
 		}
-		w.documents[l.Key], w.documents[r.Key] = l.Value, r.Value
 	}
 	return w
+}
+
+func (w *town) keep(d Document) error {
+	text, err := d.Text()
+	w.documents[d.Key] = text
+	return err
 }
 
 // elector runs in the town until it is stopped, which also gives its locks back.
@@ -255,7 +261,7 @@ func (m *townsman) Get(_ context.Context, key string) (Document, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	value, found := m.documents[key]
-	return Document{Key: key, Value: value}, found, nil
+	return DocumentOf(key, value), found, nil
 }
 
 func (m *townsman) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
@@ -267,11 +273,13 @@ func (l *townLease) Held(time.Time) bool { return l.ctx.Err() == nil }
 func (l *townLease) Context() context.Context { return l.ctx }
 
 func (l *townLease) Put(_ context.Context, docs ...Document) error {
-	return l.write(func() {
+	var failed error
+	lost := l.write(func() {
 		for _, d := range docs {
-			l.man.documents[d.Key] = d.Value
+			failed = errors.Join(failed, l.man.keep(d))
 		}
 	})
+	return errors.Join(lost, failed)
 }
 
 func (l *townLease) write(what func()) error {

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,15 +16,15 @@ func TestDocumentsOfEarlierReleasesAreReadAndNothingInThemIsLost(t *testing.T) {
 	for file, again := range map[string]func(Document) (Document, error){
 		"record.json": func(d Document) (Document, error) {
 			r, err := recordOf(d, "", ruled())
-			return mustRead(t, err, r.document)
+			return r.document(), err
 		},
 		"lineage.json": func(d Document) (Document, error) {
 			l, err := lineageOf(d, "")
-			return mustRead(t, err, l.document)
+			return l.document(), err
 		},
 		"operation.json": func(d Document) (Document, error) {
 			op, err := decodeOperation(d)
-			return mustRead(t, err, func() (Document, error) { return operationDocument(op) })
+			return operationDocument(op), err
 		},
 		"brake.json":       brakeAgain,
 		"brake-first.json": brakeAgain,
@@ -32,13 +33,14 @@ func TestDocumentsOfEarlierReleasesAreReadAndNothingInThemIsLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		written, err := again(Document{Key: file, Value: text})
-		if err != nil {
+		d, err := again(DocumentOf(file, text))
+		written, err2 := d.Text()
+		if err := errors.Join(err, err2); err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
 		var before, after any
-		if json.Unmarshal(text, &before) != nil || json.Unmarshal(written.Value, &after) != nil {
+		if json.Unmarshal(text, &before) != nil || json.Unmarshal(written, &after) != nil {
 			t.Fatalf("%s is no JSON", file)
 		}
 		for _, lost := range missing("", before, after) {
@@ -47,20 +49,9 @@ func TestDocumentsOfEarlierReleasesAreReadAndNothingInThemIsLost(t *testing.T) {
 	}
 }
 
-func mustRead(t *testing.T, err error, write func() (Document, error)) (Document, error) {
-	t.Helper()
-	if err != nil {
-		return Document{}, err
-	}
-	return write()
-}
-
 func brakeAgain(d Document) (Document, error) {
 	f, err := decodeBrake(d)
-	if err != nil {
-		return Document{}, err
-	}
-	return brakeDocument(f)
+	return brakeDocument(f), err
 }
 
 // missing names what stands in one document and not, or otherwise, in another.
@@ -89,7 +80,7 @@ func missing(path string, before, after any) []string {
 }
 
 func TestADocumentOfALaterReleaseIsRefusedByName(t *testing.T) {
-	_, err := decodeBrake(Document{Key: brakeKey, Value: []byte(`{"version": 2, "changes": 7}`)})
+	_, err := decodeBrake(DocumentOf(brakeKey, []byte(`{"version": 2, "changes": 7}`)))
 	if err == nil || !strings.Contains(err.Error(), brakeKey) || !strings.Contains(err.Error(), "run the newer release") {
 		t.Error(err)
 	}

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,7 +37,7 @@ type vault struct {
 }
 
 type vaultDocument struct {
-	value    []byte
+	orchestrator.Document
 	revision int64
 }
 
@@ -234,8 +233,8 @@ func (v *vault) write(cluster string, mark storeMark, fence storeFence, change s
 		v.record(vaultEntry{kind: termDrawn, cluster: cluster, claim: mark.claim, number: mark.number, term: change.term})
 	}
 	for _, d := range change.puts {
-		v.put(d.Key, d.Value)
-		v.record(vaultEntry{kind: documentPut, cluster: cluster, claim: mark.claim, number: mark.number, key: d.Key, value: d.Value})
+		v.put(d)
+		v.record(vaultEntry{kind: documentPut, cluster: cluster, claim: mark.claim, number: mark.number, document: d})
 	}
 	return written{revision: v.revision, owned: true}
 }
@@ -246,17 +245,17 @@ func (v *vault) meets(c *vaultCell, change storeChange) bool {
 		return c.termRevision == change.revision
 	case change.when != "":
 		now := v.documents[change.when]
-		return now.revision == change.was.revision && bytes.Equal(now.value, change.was.value)
+		return now.revision == change.was.revision && now.Same(change.was.Document)
 	}
 	return true
 }
 
-func (v *vault) put(key string, value []byte) {
-	if _, known := v.documents[key]; !known {
-		at, _ := slices.BinarySearch(v.keys, key)
-		v.keys = slices.Insert(v.keys, at, key)
+func (v *vault) put(d orchestrator.Document) {
+	if _, known := v.documents[d.Key]; !known {
+		at, _ := slices.BinarySearch(v.keys, d.Key)
+		v.keys = slices.Insert(v.keys, at, d.Key)
 	}
-	v.documents[key] = vaultDocument{value: value, revision: v.revision}
+	v.documents[d.Key] = vaultDocument{d, v.revision}
 }
 
 // list copies documents under a prefix.
@@ -275,17 +274,9 @@ func (v *vault) list(prefix string, limit int, newestFirst bool) []orchestrator.
 	}
 	docs := make([]orchestrator.Document, len(found))
 	for i, key := range found {
-		docs[i] = orchestrator.Document{Key: key, Value: kept(v.documents[key].value)}
+		docs[i] = v.documents[key].Document
 	}
 	return docs
-}
-
-// kept keeps an empty value apart from none.
-func kept(value []byte) []byte {
-	if value == nil {
-		return []byte{}
-	}
-	return value
 }
 
 // stop takes the vault's majority away, or gives it back. Of the requests that arrive meanwhile some are lost and others
@@ -371,7 +362,7 @@ func (v *vault) replay(e vaultEntry) {
 		c.term, c.termRevision = e.term, e.revision
 	case documentPut:
 		c.fence = storeFence{e.revision, storeMark{e.claim, e.number}}
-		v.put(e.key, e.value)
+		v.put(e.document)
 	}
 }
 

@@ -269,7 +269,7 @@ func (v *vault) document(key string) *orchestrator.Document {
 	if !found {
 		return nil
 	}
-	return &orchestrator.Document{Key: key, Value: kept(d.value)}
+	return &d.Document
 }
 
 // List implements orchestrator.Store.

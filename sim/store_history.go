@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
 )
 
 // vaultKind is what happened in the vault.
@@ -26,8 +28,7 @@ type vaultEntry struct {
 	claim    *storeClaim // who did it, or whose lock was freed
 	number   int64       // of the attempt, for writes
 	term     uint64
-	key      string
-	value    []byte // shared with the vault; nobody changes it
+	document orchestrator.Document
 }
 
 // vaultHistory is everything that ever happened in the vault, also what a restored backup knows nothing of.
@@ -67,10 +68,10 @@ func (h *vaultHistory) checkWriter(e vaultEntry) {
 	before := h.last(func(x *vaultEntry) bool { return x.cluster == e.cluster && x.kind != fenceMoved })
 	switch {
 	case before == nil:
-		h.accuse("%s wrote %q of cluster %s without ever having had the lock", e.claim, e.key, e.cluster)
+		h.accuse("%s wrote %q of cluster %s without ever having had the lock", e.claim, e.document.Key, e.cluster)
 	case before.claim != e.claim || before.kind == lockFreed:
 		h.accuse("%s wrote %q of cluster %s at revision %d, but the lock was last had by %s or is free",
-			e.claim, e.key, e.cluster, e.revision, before.claim)
+			e.claim, e.document.Key, e.cluster, e.revision, before.claim)
 	}
 }
 

@@ -147,7 +147,7 @@ func TestAStoredDocumentThatSaysSomethingElseAtTheSameRevisionIsNotReplaced(t *t
 	l := d.acquire(d.elector("elector-1"), "shop")
 	d.must(d.put(l, "fleet/brake", "5"))
 	cell, now := d.vault.cell("shop"), d.vault.documents["fleet/brake"]
-	edit := storeChange{when: "fleet/brake", was: vaultDocument{[]byte("1"), now.revision}, puts: []orchestrator.Document{text("fleet/brake", "2")}}
+	edit := storeChange{when: "fleet/brake", was: vaultDocument{text("fleet/brake", "1"), now.revision}, puts: []orchestrator.Document{text("fleet/brake", "2")}}
 	if w := d.vault.write("shop", storeMark{l.claim, 100}, cell.fence, edit); w.revision != 0 || d.value("fleet/brake") != "5" {
 		t.Errorf("what was made of 1 replaced 5 by %q", d.value("fleet/brake"))
 	}
@@ -187,17 +187,17 @@ func TestTheHistoryAccusesAStoreThatAllowsWhatItMustNot(t *testing.T) {
 		wrong func(d *depot, old, new *storeLease)
 	}{
 		{"a write after the lock was given to another", func(d *depot, old, _ *storeLease) {
-			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: old.claim, key: "d"})
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: old.claim, document: text("d", "")})
 		}},
 		{"a draw after the lock was given to another", func(d *depot, old, _ *storeLease) {
 			d.vault.record(vaultEntry{kind: termDrawn, cluster: "shop", claim: old.claim, term: 3})
 		}},
 		{"a write after the lock was freed", func(d *depot, _, new *storeLease) {
 			d.release(new)
-			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: new.claim, key: "d"})
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "shop", claim: new.claim, document: text("d", "")})
 		}},
 		{"a write in a cluster without a lock", func(d *depot, _, new *storeLease) {
-			d.vault.record(vaultEntry{kind: documentPut, cluster: "other", claim: new.claim, key: "d"})
+			d.vault.record(vaultEntry{kind: documentPut, cluster: "other", claim: new.claim, document: text("d", "")})
 		}},
 		{"the same draw told twice", func(d *depot, _, new *storeLease) {
 			d.vault.history.grant(grantedTerm{"shop", 7, storeMark{new.claim, 1}})

@@ -102,18 +102,16 @@ func (l *storeLease) Context() context.Context { return l.work }
 // Put implements orchestrator.Lease.
 func (l *storeLease) Put(ctx context.Context, docs ...orchestrator.Document) error {
 	l.client.enter("put")
-	puts := make([]orchestrator.Document, len(docs))
 	for i, d := range docs {
 		if slices.ContainsFunc(docs[:i], func(before orchestrator.Document) bool { return before.Key == d.Key }) {
 			return fmt.Errorf("save %s: the same key is written twice at once", d.Key)
 		}
-		puts[i] = orchestrator.Document{Key: d.Key, Value: kept(d.Value)}
 	}
-	if len(puts) == 0 {
+	if len(docs) == 0 {
 		return nil
 	}
-	w := storeWrite{lease: l, planned: storeChange{puts: puts}}
-	return l.change(ctx, "save", puts[0].Key, &w)
+	w := storeWrite{lease: l, planned: storeChange{puts: docs}}
+	return l.change(ctx, "save", docs[0].Key, &w)
 }
 
 // Update implements orchestrator.Lease. A nil result of edit leaves things as they are.
@@ -127,12 +125,15 @@ func (l *storeLease) Update(ctx context.Context, key string, edit func(old []byt
 		if err != nil {
 			return err
 		}
-		var value []byte
+		text, err := old.Text()
+		if err != nil {
+			return err
+		}
 		w.planned = storeChange{}
-		if value, refused = edit(old.text()); refused != nil || value == nil {
+		if text, refused = edit(text); refused != nil || text == nil {
 			return nil
 		}
-		w.planned = storeChange{when: key, was: old, puts: []orchestrator.Document{{Key: key, Value: kept(value)}}}
+		w.planned = storeChange{when: key, was: old, puts: []orchestrator.Document{orchestrator.DocumentOf(key, text)}}
 		return nil
 	}
 	err := l.change(ctx, "update", key, &w)
@@ -140,14 +141,6 @@ func (l *storeLease) Update(ctx context.Context, key string, edit func(old []byt
 		return fmt.Errorf("update %s: %w", key, refused)
 	}
 	return err
-}
-
-// text is nil when there is no document.
-func (d vaultDocument) text() []byte {
-	if d.revision == 0 {
-		return nil
-	}
-	return kept(d.value)
 }
 
 // NextTerm implements orchestrator.Lease.

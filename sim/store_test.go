@@ -93,7 +93,14 @@ func (d *depot) release(l *storeLease) {
 }
 
 // value is what the vault has, whoever reaches it.
-func (d *depot) value(key string) string { return string(d.vault.documents[key].value) }
+func (d *depot) value(key string) string { return d.read(d.vault.documents[key].Document) }
+
+func (d *depot) read(doc orchestrator.Document) string {
+	d.Helper()
+	text, err := doc.Text()
+	d.must(err)
+	return string(text)
+}
 
 func (d *depot) held(l *storeLease) bool { return l.Held(l.client.process.Now()) }
 
@@ -106,7 +113,7 @@ func (d *depot) sound() {
 }
 
 func text(key, value string) orchestrator.Document {
-	return orchestrator.Document{Key: key, Value: []byte(value)}
+	return orchestrator.DocumentOf(key, []byte(value))
 }
 
 func TestStoredDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testing.T) {
@@ -131,14 +138,14 @@ func TestStoredDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testi
 			d.must(err)
 			var got []string
 			for _, x := range docs {
-				got = append(got, x.Key+"="+string(x.Value))
+				got = append(got, x.Key+"="+d.read(x))
 			}
 			if fmt.Sprint(got) != row.want {
 				t.Errorf("%s: got %v, want %s", row.name, got, row.want)
 			}
 		}
 		empty, found, err := c.Get(ctx, "other")
-		if d.must(err); !found || empty.Value == nil {
+		if d.must(err); !found || d.read(empty) != "" {
 			t.Errorf("an empty document reads as none: %+v", empty)
 		}
 		if _, found, err := c.Get(ctx, "never there"); found || err != nil {

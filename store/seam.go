@@ -23,7 +23,7 @@ func (s seam) Acquire(ctx context.Context, cluster string) (orchestrator.Lease, 
 // Get reads one document.
 func (s seam) Get(ctx context.Context, key string) (orchestrator.Document, bool, error) {
 	d, found, err := s.Store.Get(ctx, key)
-	return orchestrator.Document{Key: d.Key, Value: d.Value}, found, err
+	return orchestrator.DocumentOf(d.Key, d.Value), found, err
 }
 
 // List reads documents under a prefix.
@@ -31,7 +31,7 @@ func (s seam) List(ctx context.Context, prefix string, limit int, newestFirst bo
 	found, err := s.Store.List(ctx, prefix, limit, newestFirst)
 	docs := make([]orchestrator.Document, len(found))
 	for i, d := range found {
-		docs[i] = orchestrator.Document{Key: d.Key, Value: d.Value}
+		docs[i] = orchestrator.DocumentOf(d.Key, d.Value)
 	}
 	return docs, err
 }
@@ -59,7 +59,7 @@ func (c companySeam) Present() orchestrator.Present {
 // Peek is a document as last heard of.
 func (c companySeam) Peek(key string) (orchestrator.Document, bool) {
 	d, known := c.Company.Peek(key)
-	return orchestrator.Document{Key: d.Key, Value: d.Value}, known
+	return orchestrator.DocumentOf(d.Key, d.Value), known
 }
 
 // Take takes a lock that is free.
@@ -77,7 +77,11 @@ type held struct{ *Lease }
 func (h held) Put(ctx context.Context, docs ...orchestrator.Document) error {
 	mine := make([]Document, len(docs))
 	for i, d := range docs {
-		mine[i] = Document{Key: d.Key, Value: d.Value}
+		text, err := d.Text()
+		if err != nil {
+			return err
+		}
+		mine[i] = Document{Key: d.Key, Value: text}
 	}
 	return h.Lease.Put(ctx, mine...)
 }

@@ -224,7 +224,7 @@ func document(t *testing.T, key string, value any) orchestrator.Document {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return orchestrator.Document{Key: key, Value: text}
+	return orchestrator.DocumentOf(key, text)
 }
 
 func saved(t *testing.T, edit func(*reparent.Operation)) orchestrator.Document {

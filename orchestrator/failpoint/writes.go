@@ -176,7 +176,9 @@ func (t *Trap) counting(d orchestrator.Document) (steps []step) {
 }
 
 func read(d orchestrator.Document, into any) {
-	if err := json.Unmarshal(d.Value, into); err != nil {
+	text, err := d.Text()
+	must(err)
+	if err := json.Unmarshal(text, into); err != nil {
 		must(fmt.Errorf("read document %s: %w", d.Key, err))
 	}
 }
