@@ -148,7 +148,7 @@ func summaryOf(v orchestrator.View) Summary {
 func clusterOf(v orchestrator.View, now time.Time) Cluster {
 	c := Cluster{
 		Name: v.Name, Term: v.Term, State: string(v.State), Primary: string(v.Primary), Durability: durabilityOf(v),
-		Servers: []Server{}, Findings: findingsOf(v.Findings), Antiflap: antiflapOf(v.Window, now),
+		Servers: []Server{}, Findings: findingsOf(v.Findings), Antiflap: antiflapOf(v.Window(), now),
 		Automation: v.Automation.On, AutomationNote: noteOf(orchestrator.Note{By: v.Automation.By, Reason: v.Automation.Reason, At: v.Automation.At}),
 		ProbedAt: stamp(v.At), Leading: v.Leading, Elector: v.Elector, Refusal: v.Refusal, Obstacle: obstacleOf(v.Obstacle),
 	}

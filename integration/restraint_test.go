@@ -71,8 +71,8 @@ func TestSecondFailureInsideTheWindowIsRefusedUntilAcknowledged(t *testing.T) {
 		f, ok := findingOf(v, topology.PrimaryDead, second)
 		return v.Refusal != "" && ok && f.WhyNot != ""
 	})
-	if !v.Window.Open || v.Window.Lift == "" {
-		t.Errorf("the window is not shown, or not how to lift it: %+v", v.Window)
+	if !v.Window().Open || v.Window().Lift == "" {
+		t.Errorf("the window is not shown, or not how to lift it: %+v", v.Window())
 	}
 	c.awaitRounds(10)
 	if got := len(c.recoveries()); got != changes {
@@ -101,8 +101,8 @@ func TestProvenPrimaryThatIsCertainlyGoneIsReplacedInsideTheWindow(t *testing.T)
 	c.awaitRounds(3)
 	c.kill(second)
 	v := c.awaitNewPrimary(second)
-	if op := c.recoveries()[0]; !v.Window.Open || !strings.Contains(op.Clearance, "inside a window") || op.Kind != reparent.KindEmergency {
-		t.Errorf("the window was not open, so nothing was tested: %+v, %s", v.Window, op.Clearance)
+	if op := c.recoveries()[0]; !v.Window().Open || !strings.Contains(op.Clearance, "inside a window") || op.Kind != reparent.KindEmergency {
+		t.Errorf("the window was not open, so nothing was tested: %+v, %s", v.Window(), op.Clearance)
 	}
 	c.bringBack(second)
 	t.Log(c.nothingLost(client))

@@ -51,7 +51,7 @@ func (s situation) Collect(to chan<- prometheus.Metric) {
 		}
 		set(termDesc, float64(v.Term))
 		set(stateDesc, 1, string(v.State))
-		set(antiflapDesc, truth(v.Window.Open))
+		set(antiflapDesc, truth(v.Window().Open))
 		set(automationDesc, truth(v.Automation.On))
 		set(leaderDesc, truth(v.Leading))
 		for role, n := range roles(v) {

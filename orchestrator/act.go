@@ -167,7 +167,7 @@ func (c *cluster) processes() map[topology.Address]identity {
 // again: times of another clock count from the moment at which they were saved.
 func (c *cluster) aged(now time.Time) bool {
 	w := c.record.Antiflap
-	return w.Window(now).Open && now.Sub(c.record.SavedAt) > w.Until.Sub(w.Opened)/8 && now.Before(w.Until)
+	return now.Before(w.Until) && now.Sub(c.record.SavedAt) > w.Until.Sub(w.Opened)/8 && w.Window(now).Open
 }
 
 // refuse keeps why a wanted change is not made, and tells it when it is new.

@@ -338,11 +338,10 @@ func among(all []topology.Finding, f *topology.Finding) bool {
 
 // publish makes what the loop believes visible to readers.
 func (c *cluster) publish(at time.Time) {
-	now := c.now()
 	v := View{
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
-		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Window: c.record.Antiflap.Window(now),
-		Automation: c.automation(), Maintenance: maps.Clone(c.record.Maintenance), Leading: c.lease != nil,
+		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
+		Automation: c.automation(), Maintenance: c.record.Maintenance, Leading: c.lease != nil,
 		Refusal: c.refusal, Obstacle: c.obstacle,
 	}
 	if current, led := v.History.Current(); led {

@@ -10,8 +10,8 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// View is what the orchestrator believes about a cluster, since when and on whose word; a copy that the
-// caller may keep.
+// View is what the orchestrator believes about a cluster, since when and on whose word. The caller may keep it, and does
+// not change what its maps and slices hold.
 type View struct {
 	Name       string
 	At         time.Time // of the latest round of probes
@@ -23,8 +23,10 @@ type View struct {
 	Roles      map[topology.Address]topology.ServerRole
 	Primary    topology.Address // of the established leadership; empty when none
 	Term       uint32
-	Window     antiflap.Window
 	Automation Switch
+	// Antiflap is what is remembered of changes, and Told when all this was put together: see Window.
+	Antiflap antiflap.Cluster
+	Told     time.Time
 	// Maintenance names who took a server out, and why.
 	Maintenance map[topology.Address]Note
 	// Leading tells whether this elector acts for the cluster; Elector names who does.
@@ -37,6 +39,10 @@ type View struct {
 	// Obstacle is what a wanted change would need, when it is blocked.
 	Obstacle *reparent.Obstacle
 }
+
+// Window is whether anti-flapping forbids automatic changes, why, and how to lift that. Its words are for people, who look
+// less often than the loop publishes.
+func (v View) Window() antiflap.Window { return v.Antiflap.Window(v.Told) }
 
 // Switch is a switch with who set it and why.
 type Switch struct {

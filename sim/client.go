@@ -173,7 +173,7 @@ func (p *person) work() {
 		}
 		v := e.view()
 		if v.Running == nil {
-			p.acknowledge(e, v.Refusal != "" && v.Window.Open)
+			p.acknowledge(e, v.Refusal != "" && v.Window().Open)
 		}
 		if p.world.mended && p.rebuilding == 0 { // a store that was restored may know of maintenance that has ended
 			for _, m := range v.Ruleset.Members {

@@ -383,7 +383,7 @@ func (c *conduct) dropping(s *server) {
 
 // windowed claims that no window is open before the primary was ever changed.
 func (c *conduct) windowed(e *elector) {
-	if len(c.terms) < 2 && e.view().Window.Open {
+	if len(c.terms) < 2 && e.view().Window().Open {
 		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
 	}
 }
