@@ -35,18 +35,18 @@ func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.busy, c.snapshot.Reparenting = true, true
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)
-	c.tellBegun(op)
+	c.tellBegun(&op)
 	x := execution{c: c, lease: lease, lineage: c.lineage}
 	without, _ := lease.(*detached)
 	c.workers.Go(func() {
-		final := x.drive(op)
+		final := *x.drive(&op)
 		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner, without: without})
 	})
 }
 
-func (c *cluster) tellBegun(op reparent.Operation) {
+func (c *cluster) tellBegun(op *reparent.Operation) {
 	c.o.events.Tell(Event{
-		Kind: EventRecoveryStarted, At: op.StartedAt, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op,
+		Kind: EventRecoveryStarted, At: op.StartedAt, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: op,
 		Text: fmt.Sprintf("%s change of cluster %s begins under term %d: %s", op.Kind, c.name, op.Term, op.Cause),
 	})
 	for _, s := range op.Stages {
@@ -54,7 +54,7 @@ func (c *cluster) tellBegun(op reparent.Operation) {
 	}
 }
 
-func (c *cluster) tellStage(op reparent.Operation, s reparent.Stage) {
+func (c *cluster) tellStage(op *reparent.Operation, s reparent.Stage) {
 	c.o.events.Tell(Event{
 		Kind: EventRecoveryStage, At: s.StartedAt.Add(s.Duration), Cluster: c.name, RecoveryID: op.ID, Stage: &s,
 		Text: fmt.Sprintf("%s: %s (%s)", s.Name, s.Detail, s.Duration.Round(100*time.Microsecond)),
@@ -63,8 +63,8 @@ func (c *cluster) tellStage(op reparent.Operation, s reparent.Stage) {
 
 // drive does what the operation says, step by step. The lease is asked before each step; when it is
 // gone, or the store cannot take what must be on record first, the operation is left as it is, for
-// whoever holds the lock next.
-func (x *execution) drive(op reparent.Operation) reparent.Operation {
+// whoever holds the lock next. Each step makes a new operation, which the journal and readers share: none is ever changed.
+func (x *execution) drive(op *reparent.Operation) *reparent.Operation {
 	ctx := x.lease.Context() // what is under way on servers is given up with the lock: somebody else may be acting already
 	x.journal = newJournal(x)
 	defer x.journal.close()
@@ -85,11 +85,12 @@ func (x *execution) drive(op reparent.Operation) reparent.Operation {
 	return op
 }
 
-func batchOf(op reparent.Operation, step reparent.Step) Batch {
-	return Batch{Commands: step.Commands, Enough: op.Enough, Grace: op.Timing.Grace, Kind: op.Kind, Phase: step.Phase}
+func batchOf(op *reparent.Operation, step reparent.Step) Batch {
+	enough := func(results []reparent.Result) bool { return op.Enough(results) } // op.Enough would copy the operation
+	return Batch{Commands: step.Commands, Enough: enough, Grace: op.Timing.Grace, Kind: op.Kind, Phase: step.Phase}
 }
 
-func (x *execution) prepare(ctx context.Context, op reparent.Operation, step reparent.Step) error {
+func (x *execution) prepare(ctx context.Context, op *reparent.Operation, step reparent.Step) error {
 	if !step.SaveFirst {
 		x.journal.follow(op, x.c.now())
 		return nil
@@ -104,7 +105,7 @@ func (x *execution) prepare(ctx context.Context, op reparent.Operation, step rep
 	return nil
 }
 
-func (x *execution) tellUnsaved(op reparent.Operation, err error) {
+func (x *execution) tellUnsaved(op *reparent.Operation, err error) {
 	x.c.o.events.Tell(Event{
 		Kind: EventStore, At: x.c.now(), Cluster: x.c.name, RecoveryID: op.ID,
 		Text: fmt.Sprintf("operation %s could not be saved and waits for whoever holds the lock next: %v", op.ID, err),
@@ -112,21 +113,21 @@ func (x *execution) tellUnsaved(op reparent.Operation, err error) {
 }
 
 // advance folds results in and tells what is new.
-func (x *execution) advance(op reparent.Operation, results []reparent.Result, now time.Time) reparent.Operation {
+func (x *execution) advance(op *reparent.Operation, results []reparent.Result, now time.Time) *reparent.Operation {
 	x.logCommands(op, results)
 	for _, r := range results {
 		x.owner = max(x.owner, ownerOf(op.Term, r))
 	}
 	next := op.Apply(results, now)
 	for _, s := range next.Stages[len(op.Stages):] {
-		x.c.tellStage(next, s)
+		x.c.tellStage(&next, s)
 	}
 	x.c.show(&next)
-	return next
+	return &next
 }
 
 // logCommands keeps each command with its time in the debug log: where a slow step spent it.
-func (x *execution) logCommands(op reparent.Operation, results []reparent.Result) {
+func (x *execution) logCommands(op *reparent.Operation, results []reparent.Result) {
 	log := x.c.o.settings.Log
 	if log == nil || !log.Enabled(context.Background(), slog.LevelDebug) {
 		return
@@ -150,7 +151,7 @@ type journal struct {
 	mu     sync.Mutex
 	pushed *reparent.Operation // waits to be saved
 	closed bool
-	saved  reparent.Operation
+	saved  *reparent.Operation // nil before anything is
 	tries  int
 	err    error // of the last attempt
 
@@ -170,7 +171,7 @@ func (j *journal) run() {
 		op, closed := j.take()
 		switch {
 		case op != nil:
-			j.note(*op, j.save(*op))
+			j.note(op, j.save(*op))
 		case closed:
 			return
 		default:
@@ -186,7 +187,7 @@ func (j *journal) take() (op *reparent.Operation, closed bool) {
 	return op, j.closed
 }
 
-func (j *journal) note(op reparent.Operation, err error) {
+func (j *journal) note(op *reparent.Operation, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.tries++
@@ -208,23 +209,23 @@ const followEvery = 500 * time.Millisecond
 
 // follow saves how far the operation has got, now and then, and that it was established at once: a successor that does
 // not reach the new primary would have to take the change for one that never came to be.
-func (j *journal) follow(op reparent.Operation, now time.Time) {
+func (j *journal) follow(op *reparent.Operation, now time.Time) {
 	if since := now.Sub(j.kept); since < 0 || since >= followEvery || !op.Established.IsZero() && !j.established {
 		j.push(op)
 	}
 }
 
 // push replaces what waits to be saved. Only the operation's task calls it.
-func (j *journal) push(op reparent.Operation) {
+func (j *journal) push(op *reparent.Operation) {
 	j.kept, j.established = j.x.c.now(), !op.Established.IsZero()
 	j.mu.Lock()
-	j.pushed = &op
+	j.pushed = op
 	j.mu.Unlock()
 	j.work.Ring()
 }
 
 // ensure returns once what must be on record is: at once when an earlier save covers it.
-func (j *journal) ensure(ctx context.Context, op reparent.Operation) error {
+func (j *journal) ensure(ctx context.Context, op *reparent.Operation) error {
 	if j.covers(op) {
 		return nil
 	}
@@ -250,10 +251,10 @@ func (j *journal) attempts() (int, error) {
 }
 
 // covers tells whether what is saved suffices: the same decision under way, or the very end of it.
-func (j *journal) covers(op reparent.Operation) bool {
+func (j *journal) covers(op *reparent.Operation) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return op.CoveredBy(j.saved) && op.State == j.saved.State
+	return j.saved != nil && op.CoveredBy(*j.saved) && op.State == j.saved.State
 }
 
 func (j *journal) close() {
