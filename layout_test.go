@@ -33,7 +33,7 @@ var (
 	web     = []string{"net/http", "github.com/gorilla", "github.com/danielgtaylor"}
 	metric  = []string{"github.com/prometheus"}
 	etcd    = []string{"go.etcd.io"}
-	loop    = append(slices.Clip(core), "orchestrator")
+	loop    = append(slices.Clip(core), "settle", "orchestrator")
 )
 
 // layers holds every package. A sub-package that is not named follows its
@@ -44,7 +44,8 @@ var layers = map[string]layer{
 	"topology/topologytest": {ours: []string{"gtid", "topology"}},
 	"antiflap":              {pure: true, never: effects},
 	"reparent":              {pure: true, ours: core, never: effects},
-	"orchestrator":          {ours: core, never: slices.Concat(drivers, web, metric, etcd)},
+	"settle":                {pure: true, ours: core, never: effects},
+	"orchestrator":          {ours: append(slices.Clip(core), "settle"), never: slices.Concat(drivers, web, metric, etcd)},
 	"sim":                   {ours: loop, never: slices.Concat(drivers, web, metric, etcd)},
 	"mysqld":                {ours: loop, never: slices.Concat(web, metric, etcd)},
 	"mysqld/local":          {ours: append(slices.Clip(loop), "mysqld"), never: slices.Concat(web, metric, etcd)},
