@@ -45,6 +45,9 @@ type Problem struct {
 	Code   string    `json:"code" example:"blocked" doc:"Stable name of the problem."`
 	Detail string    `json:"detail" doc:"What happened, and what to do about it."`
 	Errors []Mistake `json:"errors,omitempty" nullable:"false" doc:"Each wrong parameter or field."`
+	// Elector and API are set for code not_leading, as far as they are known.
+	Elector string `json:"elector,omitempty" example:"elector-2" doc:"With code not_leading: the elector that acts for the cluster."`
+	API     string `json:"api,omitempty" example:"https://elector-2.example.org:3900" doc:"With code not_leading: where that elector's API is reached. Nothing of the call was begun here: it may be sent there."`
 	// Obstacle is set for code blocked.
 	Obstacle *Obstacle `json:"obstacle,omitempty" doc:"With code blocked: what stands against the change and what it needs."`
 }
@@ -90,6 +93,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 // problemOf turns an error of the control plane into what the caller is told.
 func (f *front) problemOf(err error) *Problem {
 	var blocked *orchestrator.BlockedError
+	var elsewhere *orchestrator.ElsewhereError
 	var told *Problem
 	switch {
 	case errors.As(err, &told):
@@ -100,8 +104,10 @@ func (f *front) problemOf(err error) *Problem {
 		return p
 	case errors.Is(err, orchestrator.ErrBusy):
 		return newProblem(http.StatusConflict, CodeBusy, err.Error()+"; follow it with /api/v1/events or wait for its end")
+	case errors.As(err, &elsewhere):
+		return refersTo(elsewhere)
 	case errors.Is(err, orchestrator.ErrNotLeading):
-		return newProblem(http.StatusServiceUnavailable, CodeNotLeading, err.Error()+"; ask the elector that does, or try again in a few seconds")
+		return newProblem(http.StatusServiceUnavailable, CodeNotLeading, err.Error()+", and none is known that does; try again in a few seconds")
 	case errors.Is(err, orchestrator.ErrStoreSilent):
 		return newProblem(http.StatusServiceUnavailable, CodeStoreUnavailable, err.Error())
 	case errors.Is(err, orchestrator.ErrNoSuchCluster):
@@ -117,6 +123,17 @@ func (f *front) problemOf(err error) *Problem {
 	}
 	f.settings.Log.Error("a request failed", "error", err)
 	return newProblem(http.StatusInternalServerError, CodeInternal, err.Error())
+}
+
+// refersTo names the elector that acts, and where it is.
+func refersTo(e *orchestrator.ElsewhereError) *Problem {
+	where := "; its API is reached at " + e.API
+	if e.API == "" {
+		where = fmt.Sprintf("; ask it there. Where that is, it does not say: set advertise in the configuration of %s to the URL of its API", e.Elector)
+	}
+	p := newProblem(http.StatusServiceUnavailable, CodeNotLeading, e.Error()+where)
+	p.Elector, p.API = e.Elector, e.API
+	return p
 }
 
 // unknownCluster names the clusters that there are, so that a typing error mends itself.

@@ -13,9 +13,10 @@ import "time"
 // The tag live marks what a running control plane takes over on SIGHUP; see [Changes]. The tag oneof lists the words
 // that a key, or each entry of a list, accepts.
 type Config struct {
-	Node        string      `mapstructure:"node"`   // this elector's name; default: host name
-	Listen      string      `mapstructure:"listen"` // API, dashboard, metrics
-	TLS         ServerTLS   `mapstructure:"tls"`    // for Listen
+	Node        string      `mapstructure:"node"`      // this elector's name; default: host name
+	Listen      string      `mapstructure:"listen"`    // API, dashboard, metrics
+	Advertise   string      `mapstructure:"advertise"` // the URL under which callers reach Listen; empty: none is told
+	TLS         ServerTLS   `mapstructure:"tls"`       // for Listen
 	Auth        Auth        `mapstructure:"auth" live:"true"`
 	Store       Store       `mapstructure:"store"`
 	MySQL       MySQL       `mapstructure:"mysql"`

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,6 +108,32 @@ auth:
 	}
 }
 
+// TestWhereAnElectorIsReachedIsTakenAsItStands since it may be behind something that speaks TLS for it.
+func TestWhereAnElectorIsReachedIsTakenAsItStands(t *testing.T) {
+	const network = "listen: 0.0.0.0:3900\ntls: {cert_file: " + os.DevNull + ", key_file: " + os.DevNull + "}\nauth: {tokens: [{name: t, role: admin, token: 0123456789abcdef}]}"
+	for _, row := range []struct{ name, listen, url, warning string }{
+		{"on this machine", "", "http://127.0.0.1:3900", ""},
+		{"by name on this machine", "", "http://localhost:3900", ""},
+		{"behind something that speaks TLS", "", "https://elector-1.example.org", ""},
+		{"under a path", "", "https://db.example.org/primacy/1/", ""},
+		{"with TLS of its own", network, "https://[fd00::1]:3900", ""},
+		{"on the network, told as if it were not", network, "https://127.0.0.1:3900",
+			"primacy.yaml:5: advertise: only callers on this machine reach https://127.0.0.1:3900; name the host by which others do"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			file := with(t, "listen: 127.0.0.1:3900", cmp.Or(row.listen, "listen: 127.0.0.1:3900")+"\nadvertise: \""+row.url+"\"")
+			cfg := parsed(t, file)
+			var warnings string
+			for _, w := range cfg.Warnings {
+				warnings += w.String()
+			}
+			if cfg.Advertise != row.url || warnings != row.warning {
+				t.Errorf("%q, warned %q", cfg.Advertise, warnings)
+			}
+		})
+	}
+}
+
 func TestPolicyNoneIsAcceptedWithoutAllowUnfenced(t *testing.T) {
 	cfg := parsed(t, with(t, "policy: semi_sync", "policy: none", "      acks: 1\n", ""))
 	if d := cfg.Clusters[0].Durability; d != (Durability{Policy: "none"}) {
@@ -176,6 +203,7 @@ func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
 		{"a word", good, []string{"PRIMACY_NODE=elector-2"}, func(c Config) any { return c.Node }, "elector-2"},
 		{"a duration in a section", good, []string{"PRIMACY_DETECTION_SILENT_AFTER=3s"}, func(c Config) any { return c.Detection.SilentAfter }, 3 * time.Second},
 		{"a section that the file lacks", good, []string{"PRIMACY_STORE_LEASE=7s"}, func(c Config) any { return c.Store.Lease }, 7 * time.Second},
+		{"where the API is reached", good, []string{"PRIMACY_ADVERTISE=https://h:1", "PRIMACY_API=x"}, func(c Config) any { return c.Advertise }, "https://h:1"},
 		{"a section in a section", good, []string{"PRIMACY_ANTIFLAP_FLEET_CHANGES_MAX=9"}, func(c Config) any { return c.Antiflap.Fleet.ChangesMax }, 9},
 		{"a switch", good, []string{"PRIMACY_AUTOMATION=false"}, func(c Config) any { return c.Automation }, false},
 		{"an entry of a list", good, []string{"PRIMACY_CLUSTERS_0_SERVERS_1_ADDRESS=db9:3306"}, func(c Config) any { return c.Clusters[0].Servers[1].Address }, "db9:3306"},

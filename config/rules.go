@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -18,6 +19,7 @@ func (c *check) rules(cfg *Config) {
 	c.auth(&cfg.Auth, cfg.TLS)
 	c.serverTLS(cfg.TLS)
 	c.listen(*cfg)
+	c.advertise(*cfg)
 	c.store(&cfg.Store)
 	c.mysql(&cfg.MySQL)
 	c.replication(&cfg.Replication)
@@ -82,6 +84,10 @@ func loopback(address string) bool {
 	if err != nil {
 		return false
 	}
+	return loopbackHost(host)
+}
+
+func loopbackHost(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
@@ -101,6 +107,36 @@ func (c *check) listen(cfg Config) {
 	if len(missing) > 0 {
 		c.refuse("listen", "%s can be reached from other machines, which needs auth and tls; configure %s, or listen on 127.0.0.1",
 			cfg.Listen, strings.Join(missing, " and "))
+	}
+}
+
+// advertise keeps callers from being sent where they could not or should not go: they bring their tokens along.
+func (c *check) advertise(cfg Config) {
+	const key = "advertise"
+	if cfg.Advertise == "" || !c.sound(key) {
+		return
+	}
+	u, err := url.Parse(cfg.Advertise)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		c.refuse(key, "it is no URL; write it like https://elector-1.example.org:3900") // and may hold a password
+		return
+	}
+	port, notNumber := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
+	switch ip := net.ParseIP(u.Hostname()); {
+	case u.User != nil:
+		c.refuse(key, "it names a user; remove that, for callers sign in with what they have")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		c.refuse(key, "paths are put behind %s; remove what begins with ? or #", cfg.Advertise)
+	case notNumber != nil || port == 0:
+		c.refuse(key, "%s has no usable port; it is a number from 1 to 65535", cfg.Advertise)
+	case ip != nil && ip.IsUnspecified():
+		c.refuse(key, "nobody can connect to %s; name this elector's host or address", u.Hostname())
+	case u.Scheme == "http" && cfg.TLS.Enabled():
+		c.refuse(key, "%s is clear text, and with tls the API speaks TLS only; write https://", cfg.Advertise)
+	case u.Scheme == "http" && !loopbackHost(u.Hostname()):
+		c.refuse(key, "nobody is sent to %s, where a token could be read on the way; write https://, with tls configured here or in front", cfg.Advertise)
+	case loopbackHost(u.Hostname()) && !loopback(cfg.Listen):
+		c.warn(key, "only callers on this machine reach %s; name the host by which others do", cfg.Advertise)
 	}
 }
 

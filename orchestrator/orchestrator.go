@@ -18,7 +18,9 @@ import (
 
 // Settings are what the orchestrator is told at start.
 type Settings struct {
-	Elector       string
+	Elector string
+	// API is the URL under which others reach this elector's API, for the electors that send callers here; empty: they cannot.
+	API           string
 	Clusters      []ClusterSettings
 	Limits        topology.Limits
 	Antiflap      antiflap.Settings

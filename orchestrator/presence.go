@@ -25,6 +25,8 @@ type about struct {
 	Node     string   `json:"node"`
 	Process  string   `json:"process"` // tells two processes of one name apart
 	Clusters []string `json:"clusters"`
+	// API is where callers are sent with what this elector acts for; those of earlier releases do not say.
+	API string `json:"api,omitempty"`
 }
 
 // unfit are clusters that an elector asks others to act for, by why.
@@ -97,6 +99,7 @@ type turn struct {
 	node  string    // and the name of that elector
 	since time.Time // since when that is so
 	owner Owner     // who holds the lock
+	api   string    // where that one's API is reached; empty when it does not say
 	free  time.Time // since when nobody does
 	place int       // our place among those who stand in when the one that it is for does not take it; 0 for none
 }
@@ -112,7 +115,7 @@ func newSharing(o *Orchestrator) *sharing {
 // run tells the others of this elector, and divides anew whenever something is heard.
 func (s *sharing) run(ctx context.Context) {
 	s.company.Heard(s.changed.Ring)
-	s.say(aboutSubject, about{Version: recordVersion, Node: s.o.settings.Elector, Process: s.process, Clusters: s.o.names})
+	s.say(aboutSubject, about{Version: recordVersion, Node: s.o.settings.Elector, Process: s.process, Clusters: s.o.names, API: s.o.settings.API})
 	rest := s.o.settings.Runtime.NewBell() // which nobody rings
 	for ctx.Err() == nil {
 		s.reckon(s.o.settings.Runtime.Now())
@@ -269,6 +272,9 @@ func (s *sharing) turn(name, to string, p Present, electors []sharer) turn {
 	if c := s.heard[to]; c != nil {
 		t.node = c.about.Node
 	}
+	if c := s.heard[t.owner.Session]; c != nil {
+		t.api = c.about.API
+	}
 	if to == "" || t.ours || t.owner != (Owner{}) {
 		return t
 	}
@@ -335,6 +341,17 @@ func (s *sharing) owner(cluster string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.turns[cluster].owner.Elector
+}
+
+// reached is where the API of the elector is reached that acts for a cluster, by its name; empty when it does not say, or
+// another one acts by now.
+func (s *sharing) reached(cluster, elector string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.turns[cluster]; t.owner.Elector == elector {
+		return t.api
+	}
+	return ""
 }
 
 // ask has others act for a cluster that we cannot act for, or says that we can again when why is empty.

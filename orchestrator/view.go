@@ -95,6 +95,19 @@ var (
 	ErrBadWish = errors.New("bad request")
 )
 
+// ElsewhereError is ErrNotLeading where it is known who acts for the cluster. Nothing of what was asked for has been begun:
+// it may be asked for there.
+type ElsewhereError struct {
+	Elector string // by name
+	API     string // where its API is reached, as it says; empty when it does not
+}
+
+// Error names the elector that acts.
+func (e *ElsewhereError) Error() string { return fmt.Sprintf("%v: %s does", ErrNotLeading, e.Elector) }
+
+// Unwrap is ErrNotLeading.
+func (e *ElsewhereError) Unwrap() error { return ErrNotLeading }
+
 // BlockedError is a change that was not begun, with what it needs.
 type BlockedError struct{ Obstacle reparent.Obstacle }
 

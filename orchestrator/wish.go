@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -67,15 +66,21 @@ func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, err
 	return c.granted(ctx, w, c.lease, now)
 }
 
-// notLeading says why this elector does not act, as far as the store is the reason.
+// notLeading says why this elector does not act, as far as the store is the reason. What it refuses has not been begun: it
+// is asked before anything else is done for a caller, and nothing else makes an ElsewhereError.
 func (c *cluster) notLeading() error {
 	if c.o.storeSilent() {
 		return fmt.Errorf("%w, and who may act is decided there; a change of the primary can be made knowingly without it: --without-store --reason …", ErrStoreSilent)
 	}
-	if acts := c.view().Elector; acts != "" && acts != c.o.settings.Elector {
-		return fmt.Errorf("%w: %s does", ErrNotLeading, acts)
+	acts := c.view().Elector
+	if acts == "" || acts == c.o.settings.Elector {
+		return ErrNotLeading
 	}
-	return ErrNotLeading
+	elsewhere := &ElsewhereError{Elector: acts}
+	if c.o.sharing != nil {
+		elsewhere.API = c.o.sharing.reached(c.name, acts)
+	}
+	return elsewhere
 }
 
 // granted plays a wish through as the snapshot shows the servers, and begins it under a lease.
@@ -177,14 +182,15 @@ func (c *cluster) change(ctx context.Context, text, by string, edit func(now tim
 	var window antiflap.Window
 	var failed error
 	err := c.do(ctx, func(loop context.Context) {
+		if c.lease == nil {
+			failed = c.notLeading()
+			return
+		}
 		now := c.now()
 		before := c.record
 		edit(now)
 		if failed = c.save(loop); failed != nil {
 			c.record = before
-			if errors.Is(failed, ErrNotLeading) {
-				failed = c.notLeading()
-			}
 			return
 		}
 		c.o.events.Tell(Event{Kind: EventOperator, At: now, Cluster: c.name, By: person(by), Text: text})

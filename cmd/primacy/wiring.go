@@ -148,7 +148,7 @@ func authorities(file string) (*x509.CertPool, error) {
 
 func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
 	settings := orchestrator.Settings{
-		Elector: c.Node, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
+		Elector: c.Node, API: c.Advertise, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
 		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap),
 	}
 	for _, cluster := range c.Clusters {

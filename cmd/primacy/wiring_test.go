@@ -53,6 +53,15 @@ func TestHooksCanAskForEveryKindOfEventButProbes(t *testing.T) {
 	}
 }
 
+func TestTheLoopIsToldWhereTheAPIIsReached(t *testing.T) {
+	c := config.Defaults()
+	c.Advertise = "https://elector-1.example.org:3900"
+	settings, err := loopSettings(t.Context(), c, nil, slog.New(slog.DiscardHandler))
+	if err != nil || settings.API != c.Advertise {
+		t.Errorf("told %q, %v", settings.API, err)
+	}
+}
+
 // A restart while the store is away must not cost routers and people what the servers themselves show.
 func TestTheControlPlaneStartsWithoutItsStore(t *testing.T) {
 	c := config.Defaults()
