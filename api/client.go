@@ -21,10 +21,11 @@ import (
 // Client speaks to a running control plane. What the control plane refuses comes back as a *Problem; that it could
 // not be asked at all, as an *UnreachableError or, when its certificate is the reason, an *UntrustedError.
 type Client struct {
-	base  *url.URL
-	token string
-	user  string
-	http  *http.Client
+	base   *url.URL
+	token  string
+	user   string
+	http   *http.Client
+	follow func(elector, url string)
 }
 
 // ClientSettings say which control plane to speak to, and as whom.
@@ -33,6 +34,9 @@ type ClientSettings struct {
 	Token string      // bearer token; empty: none
 	User  string      // who asks, for the record of a control plane without authentication
 	TLS   *tls.Config // nil: the system's authorities
+	// Follow is told where a call for a change is sent on to, before it is: once, to the elector that acts for the cluster,
+	// when the one that was asked refuses and says where that is. nil: nothing is sent on, and the refusal comes back.
+	Follow func(elector, url string)
 }
 
 // UnreachableError says that nothing answered, or something that is no control plane.
@@ -61,7 +65,7 @@ func NewClient(s ClientSettings) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = s.TLS
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return &Client{base: base, token: s.Token, user: s.User, http: client}, nil
+	return &Client{base: base, token: s.Token, user: s.User, http: client, follow: s.Follow}, nil
 }
 
 // URL is where the control plane is asked.
@@ -169,6 +173,14 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
 	}
+	err = c.sendText(ctx, method, path, query, text, into)
+	if refusal := c.refusedHere(err); refusal != nil {
+		return c.sendOn(ctx, refusal, method, path, query, text, into)
+	}
+	return err
+}
+
+func (c *Client) sendText(ctx context.Context, method, path string, query url.Values, text []byte, into any) error {
 	request, err := c.request(ctx, method, path, query, bytes.NewReader(text))
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type ask struct {
 	*api.Client
 	*terminal
 	json bool
+	sent bool // on to another elector
 }
 
 // asking connects a command to the control plane that its flags name.
@@ -47,11 +48,15 @@ func asking(c *cobra.Command) (*ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := api.NewClient(settings)
-	if err != nil {
+	a := &ask{terminal: newTerminal(c.OutOrStdout(), os.Getenv), json: asJSON}
+	settings.Follow = func(elector, url string) {
+		a.sent = true
+		newTerminal(c.ErrOrStderr(), os.Getenv).wrapped("", fmt.Sprintf("primacy: %s acts for the cluster; sending this on to it, at %s", shown(elector), shown(url)), plain)
+	}
+	if a.Client, err = api.NewClient(settings); err != nil {
 		return nil, usagef("%v", err)
 	}
-	return &ask{Client: client, terminal: newTerminal(c.OutOrStdout(), os.Getenv), json: asJSON}, nil
+	return a, nil
 }
 
 // wantsJSON reads --output.

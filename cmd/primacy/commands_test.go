@@ -30,6 +30,7 @@ type plane struct {
 	end    reparent.Operation
 	err    error
 	calls  []string
+	late   int // how often a change is asked for before it is on record
 }
 
 func (p *plane) Clusters() []orchestrator.View { return []orchestrator.View{p.view} }
@@ -65,7 +66,7 @@ func (p *plane) Recoveries(context.Context, string, int) ([]reparent.Operation, 
 }
 
 func (p *plane) Recovery(_ context.Context, id string) (reparent.Operation, error) {
-	if id != p.end.ID {
+	if p.late--; id != p.end.ID || p.late >= 0 {
 		return reparent.Operation{}, orchestrator.ErrNoSuchRecovery
 	}
 	return p.end, nil

@@ -105,8 +105,13 @@ func (t *terminal) complain(err error) {
 func remedy(err error, problem *api.Problem) string {
 	var gone *api.UnreachableError
 	var untrusted *api.UntrustedError
+	var sentOn *api.SentOnError
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, api.ErrScheme):
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.As(err, &sentOn):
+		return fmt.Sprintf("Its address comes from advertise in the configuration of %s: it has to be reached from here, with a certificate that this machine or --ca-file accepts.", sentOn.Elector)
+	case errors.Is(err, api.ErrScheme):
 		return ""
 	case errors.As(err, &untrusted):
 		return untrusted.Remedy()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -134,7 +135,8 @@ func (a *ask) carryOut(ctx context.Context, cluster string, request api.Reparent
 	return &endedError{exitFailed}
 }
 
-// follow shows stages until the change has ended. Should the stream break, it asks from time to time.
+// follow shows stages until the change has ended. Should the stream break, it asks from time to time. What another elector
+// does is not in the stream of the one that was asked, which reads it from the store, where it stands a moment later.
 func (a *ask) follow(ctx context.Context, listener *api.Listener, begun api.Recovery) (api.Recovery, error) {
 	if !a.json {
 		a.wrapped("", fmt.Sprintf("%s change of %s under term %d: %s %s %s", begun.Kind, begun.Cluster, begun.Term, orDash(begun.From), a.signs.arrow, orDash(begun.To)), bold)
@@ -143,7 +145,11 @@ func (a *ask) follow(ctx context.Context, listener *api.Listener, begun api.Reco
 	stop := make(chan struct{})
 	defer close(stop)
 	go pump(listener, events, stop)
-	look := time.NewTicker(time.Second)
+	pause, stages, recorded := time.Second, 0, time.Now().Add(recordedMost)
+	if a.sent {
+		pause = lookElsewhere
+	}
+	look := time.NewTicker(pause)
 	defer look.Stop()
 	for {
 		select {
@@ -159,10 +165,38 @@ func (a *ask) follow(ctx context.Context, listener *api.Listener, begun api.Reco
 		case <-look.C:
 		}
 		r, err := a.Recovery(ctx, begun.ID)
-		if err != nil || r.State != "running" {
+		switch {
+		case a.sent && notRecorded(err) && time.Now().Before(recorded):
+			continue
+		case err != nil:
 			return r, err
+		case a.sent && !a.json:
+			stages = a.stagesFrom(r, stages)
+		}
+		if r.State != "running" {
+			return r, nil
 		}
 	}
+}
+
+const (
+	// lookElsewhere is how often it is looked for what another elector does.
+	lookElsewhere = 200 * time.Millisecond
+	// recordedMost is how long that may take to get on record before it counts as lost with its elector.
+	recordedMost = 10 * time.Second
+)
+
+func notRecorded(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Code == api.CodeNoSuchRecovery
+}
+
+// stagesFrom shows the stages that were not shown yet, and counts all.
+func (t *terminal) stagesFrom(r api.Recovery, shown int) int {
+	for _, s := range r.Stages[min(shown, len(r.Stages)):] {
+		t.stage(s)
+	}
+	return max(shown, len(r.Stages))
 }
 
 // pump passes events on until the stream or the one who follows it ends.

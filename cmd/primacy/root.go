@@ -17,6 +17,10 @@ func rootCommand() (root *cobra.Command, begun *bool) {
 		Long: `Primacy watches MySQL clusters, replaces a failed primary without losing an acknowledged
 transaction, and moves a healthy one on request.
 
+Of several electors any can be asked. A change that another one has to make is sent on to
+it, once, which is said on standard error; never from https to http, and only to somebody
+with a certificate that is trusted here (--ca-file).
+
 Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing was changed).`,
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRun: func(*cobra.Command, []string) { *begun = true },

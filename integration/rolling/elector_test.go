@@ -37,6 +37,7 @@ type stage struct {
 type elector struct {
 	name   string
 	dir    string
+	url    string // of its API
 	client *api.Client
 	http   *http.Client
 	cmd    *exec.Cmd // nil while it is stopped
@@ -86,7 +87,7 @@ func freeAddresses(t *testing.T, n int) (all []string) {
 }
 
 func (s *stage) newElector(name, listen string, members []string) *elector {
-	e := &elector{name: name, dir: filepath.Join(s.dir, name), http: &http.Client{Transport: &http.Transport{}}}
+	e := &elector{name: name, dir: filepath.Join(s.dir, name), url: "http://" + listen, http: &http.Client{Transport: &http.Transport{}}}
 	must(s.t, os.Mkdir(e.dir, 0o700))
 	var servers strings.Builder
 	for _, server := range s.fleet.Servers {
@@ -106,7 +107,7 @@ clusters:
 		users.Replica.Name, users.Replica.Password, clusterName, servers.String())
 	must(s.t, os.WriteFile(e.config(), []byte(config), 0o600))
 	var err error
-	e.client, err = api.NewClient(api.ClientSettings{URL: "http://" + listen, User: "operator"})
+	e.client, err = api.NewClient(api.ClientSettings{URL: e.url, User: "operator"})
 	must(s.t, err)
 	return e
 }

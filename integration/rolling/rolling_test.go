@@ -1,4 +1,5 @@
-// Package rolling restarts three electors one after the other, as an upgrade does, while clients write.
+// Package rolling restarts three electors one after the other, as an upgrade does, while clients write, and asks those that do
+// not act for changes.
 package rolling
 
 import (
