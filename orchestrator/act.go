@@ -50,6 +50,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.adopt(ctx, adopt, now)
 	default:
 		c.repair(now)
+		c.settleErrant(ctx, now)
 	}
 }
 
@@ -363,7 +364,7 @@ func (c *cluster) repair(now time.Time) {
 	}
 	var due []reparent.Command
 	for _, command := range reparent.Repairs(c.findings, c.snapshot, c.history(), c.sessionTerm) {
-		if !now.Before(c.repairs[command.Server].next) {
+		if !now.Before(c.repairs[command.Server].next) && !c.underSettlement(command.Server) {
 			due = append(due, command)
 		}
 	}

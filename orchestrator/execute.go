@@ -32,6 +32,7 @@ type execution struct {
 
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
 func (c *cluster) begin(op reparent.Operation, lease Lease) {
+	c.endSettling()
 	c.busy, c.snapshot.Reparenting = true, true
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)

@@ -35,6 +35,8 @@ type Settings struct {
 	// Silence tells, from memory, since when the store has not answered and what the last attempt met; a zero time while it
 	// does answer. nil: nobody listens for it, and what takes a silent store is not done.
 	Silence func(now time.Time) (since time.Time, why error)
+	// Bench is where errant servers are worked on. nil: what is errant stays quarantined until somebody settles it by hand.
+	Bench Bench
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger

@@ -10,6 +10,7 @@ import (
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -27,6 +28,8 @@ type record struct {
 	// Seen are the processes that were last seen at each address: a server that restarted while nobody
 	// watched may have lost its relay log.
 	Seen map[topology.Address]identity `json:"seen,omitempty"`
+	// Fenced are the processes that a repair of ours has fenced: what waited on them was answered to nobody.
+	Fenced map[topology.Address]string `json:"fenced,omitempty"`
 	// SavedAt is when this was saved, by the clock of the elector that did: the only moment that its other times can be
 	// compared with by one whose clock shows another time.
 	SavedAt time.Time `json:"saved_at,omitzero"`
@@ -49,6 +52,8 @@ type lineage struct {
 	History topology.History `json:"history"`
 	// Running is the id of an operation that has not ended.
 	Running string `json:"running,omitempty"`
+	// Settling is what is being done about a server with errant transactions; it has not ended.
+	Settling *settle.Settlement `json:"settling,omitempty"`
 	// LeftOut is the highest term that a store which was lost may have given out; all later ones are drawn above it.
 	LeftOut uint32 `json:"left_out,omitempty"`
 }

@@ -1,0 +1,81 @@
+package mysqld
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
+	"github.com/primacydb/primacy/topology"
+)
+
+var _ orchestrator.Bench = (*Fleet)(nil)
+
+// job is one step of a settlement while it is carried out, on the fenced session of its server. It holds the session's
+// turn: other commands of the same term wait, those of a higher one end it.
+type job struct {
+	*act
+	task settle.Task
+	tell func(settle.Progress)
+}
+
+// Work implements orchestrator.Bench.
+func (f *Fleet) Work(ctx context.Context, cluster string, term uint32, t settle.Task, tell func(settle.Progress)) settle.Result {
+	begun := time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.ctx, cancel)()
+	r := f.work(ctx, cluster, term, t, tell)
+	r.Took = time.Since(begun)
+	return r
+}
+
+func (f *Fleet) work(ctx context.Context, cluster string, term uint32, t settle.Task, tell func(settle.Progress)) settle.Result {
+	if t.Step == settle.StepExport {
+		return f.export(ctx, t)
+	}
+	tenure, err := f.tenure(cluster, term)
+	if err != nil {
+		return failedStep(ctx, err)
+	}
+	s, err := tenure.session(t.Server)
+	if err != nil {
+		return failedStep(ctx, err)
+	}
+	if err := s.begin(ctx); err != nil {
+		return failedStep(ctx, err)
+	}
+	defer s.finish()
+	command := reparent.Command{Verb: reparent.Verb(t.Step), Server: t.Server, Cluster: cluster, Term: term}
+	j := &job{act: &act{session: s, command: command}, task: t, tell: tell}
+	return j.do(ctx)
+}
+
+// do picks who carries the step out: rewind.go for a rewind's, clone.go for a clone's.
+func (j *job) do(ctx context.Context) settle.Result {
+	switch j.task.Kind {
+	case settle.KindRewind:
+		return j.rewind(ctx)
+	case settle.KindClone:
+		return j.clone(ctx)
+	}
+	return settle.NotAvailable(j.task)
+}
+
+// failedStep tells what a step's error means: what MySQL or a condition refused is a No, anything else was cut off.
+func failedStep(ctx context.Context, err error) settle.Result {
+	r := answer(ctx, topology.Observation{}, true, err)
+	return settle.Result{Outcome: r.Outcome, Code: string(r.Reason), Detail: r.Detail}
+}
+
+// refusedStep is a step that no further try would do.
+func refusedStep(code, format string, args ...any) settle.Result {
+	return settle.Result{Outcome: reparent.No, Final: true, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// doneStep is a step that was done.
+func doneStep(format string, args ...any) settle.Result {
+	return settle.Result{Outcome: reparent.Yes, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,66 @@
+package settle
+
+import (
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+)
+
+// Transcript is what a server's binary log says of a set of transactions.
+type Transcript struct {
+	Set          gtid.Set      `json:"set"`
+	Transactions []Transaction `json:"transactions"`
+	// Missing are those that its binary log does not hold: they were purged, or are only received so far.
+	Missing gtid.Set `json:"missing,omitzero"`
+	// Rows counts all rows; those beyond the limit have no values here.
+	Rows      int  `json:"rows"`
+	Truncated bool `json:"truncated,omitempty"`
+	// File is where the whole transcript was written, when it is too large for the store.
+	File string `json:"file,omitempty"`
+}
+
+// Process is one life of a server: it wrote a run of binary log files.
+type Process struct {
+	StartedAt time.Time `json:"started_at,omitzero"` // to the second
+	// Orderly: its last file ends as an orderly shutdown leaves it.
+	Orderly bool `json:"orderly,omitempty"`
+	// Running: it is the one that runs now.
+	Running bool `json:"running,omitempty"`
+	// Known is false when the file that it began with is gone.
+	Known bool `json:"known"`
+}
+
+// Transaction is one transaction of a binary log.
+type Transaction struct {
+	GTID        string    `json:"gtid"`
+	CommittedAt time.Time `json:"committed_at,omitzero"` // by the clock of the server that it was first committed on
+	ServerID    uint32    `json:"server_id"`             // of that server
+	Process     Process   `json:"process"`               // that wrote it into this binary log
+	Thread      uint32    `json:"thread,omitempty"`      // the connection that ran it, when a statement tells
+	User        string    `json:"user,omitempty"`
+	File        string    `json:"file"`
+	// Statements are those that were logged as such, and the texts of row changes where the server keeps them.
+	Statements []string `json:"statements,omitempty"`
+	Changes    []Change `json:"changes,omitempty"`
+	Bytes      uint64   `json:"bytes,omitempty"`
+}
+
+// Change is what a transaction did to one row.
+type Change struct {
+	Schema string `json:"schema"`
+	Table  string `json:"table"`
+	Action string `json:"action"` // insert, update, delete
+	// Before and After are the row, in the order of the table's columns.
+	Before []Value `json:"before,omitempty"`
+	After  []Value `json:"after,omitempty"`
+}
+
+// Value is one column of a row.
+type Value struct {
+	Column string `json:"column"` // its name, or @1, @2… where the binary log does not tell names
+	// SQL is the value as a literal of MySQL.
+	SQL string `json:"sql"`
+	// JSON is the value for programs: a number, a string, null, true; what is no text is in base64 under "base64".
+	JSON any  `json:"value"`
+	Key  bool `json:"key,omitempty"` // part of the primary key
+}
