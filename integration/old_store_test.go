@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/primacydb/primacy/orchestrator"
@@ -40,6 +41,18 @@ func (c *cluster) moveOn() reparent.Operation {
 	return op
 }
 
+// onRecord tells whether a stored document says something.
+func (c *cluster) onRecord(key, text string) bool {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	d, _, err := c.plane.store.Get(ctx, key)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return strings.Contains(string(d.Value), text)
+}
+
 // The backup is of a time before several changes; the elector that made them is gone in one case, and goes on in the other.
 func TestAStoreThatWasPutBackHandsOutNoTermThatServersHaveSeen(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
@@ -71,6 +84,11 @@ func TestAStoreThatWasPutBackHandsOutNoTermThatServersHaveSeen(t *testing.T) {
 				return v.Leading && v.Primary == last.To && (v.Term > last.Term || !restarted)
 			})
 			c.awaitHealthy()
+			if !restarted {
+				c.eventually("what it knows is on record again", func() bool {
+					return c.onRecord("clusters/shop/lineage", last.Decision.Hash) && c.onRecord("recoveries/shop/"+last.ID, last.Decision.Hash)
+				})
+			}
 			c.moveOn()
 			for term, d := range c.decisions() {
 				if _, before := used[term]; !before && term <= last.Term {

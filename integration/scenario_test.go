@@ -26,6 +26,7 @@ var notReal = map[string]string{
 	"30c-the-loop-and-a-clock-that-is-off":                       ownClock,
 	"30d-the-clock-of-a-server-is-off":                           oneClock,
 	"35d-the-elector-of-an-adoption-dies-at-each-statement":      atStatement,
+	"44b-the-store-is-put-back-under-the-elector-that-acts":      oneElector,
 	"45-two-dead-primaries-within-the-window":                    noFullDisk,
 }
 

@@ -24,6 +24,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	if !c.outbid(ctx, now) {
 		return
 	}
+	c.audit(ctx, now)
 	c.keepRecord(ctx, now)
 	c.repay(ctx)
 	if c.storeBehind() {

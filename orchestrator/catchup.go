@@ -119,9 +119,7 @@ func (c *cluster) saveLineage(ctx context.Context) error {
 	if c.lease == nil {
 		return ErrNotLeading
 	}
-	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
-	defer cancel()
-	return c.lease.Put(ctx, c.lineage.document())
+	return c.put(ctx, c.lineage.document())
 }
 
 // evident puts on record that a leadership of unknown outcome was established, when its primary shows it: the very

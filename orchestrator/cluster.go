@@ -51,6 +51,9 @@ type cluster struct {
 	sight        sight
 	readAt       time.Time           // when a standby last read what is on record
 	read         [2]Document         // and what it read: record and lineage
+	entries      entries             // what stands in the store, for as long as the lock is ours
+	era          uint64              // the lease's when that was last compared with the store
+	audited      time.Time           // and when it last was, or was tried
 	recollected  time.Time           // when the journals were last read for want of a store
 	owed         map[string]Document // what was written while the store did not answer
 	reached      int64               // what is counted for this cluster: see reach
@@ -74,6 +77,9 @@ type gain struct {
 	lineage lineage
 	term    uint32
 	brake   antiflap.Fleet
+	// read is what was on record, and era the lease's before it was read.
+	read []Document
+	era  uint64
 	// unfinished is an operation that an earlier elector, or an earlier life of this one, left behind.
 	unfinished *reparent.Operation
 }
@@ -84,7 +90,7 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
 		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
-		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{},
+		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{}, entries: entries{},
 	}
 	if o.sharing != nil {
 		c.turned = r.NewBell()

@@ -20,6 +20,7 @@ type desk struct {
 	journals  map[topology.Address][]topology.Decision
 	documents map[string][]byte
 	terms     uint64
+	storeEra  uint64
 	sent      []reparent.Command
 	batches   []Batch // with what was sent
 }
@@ -142,5 +143,7 @@ func (l deskLease) NextTerm(_ context.Context, above uint64) (uint64, error) {
 	l.desk.terms = max(l.desk.terms, above) + 1
 	return l.desk.terms, nil
 }
+
+func (l deskLease) Era() uint64 { return l.desk.storeEra }
 
 func (deskLease) Release(context.Context) error { return nil }

@@ -74,6 +74,9 @@ func (d *detached) NextTerm(_ context.Context, above uint64) (uint64, error) {
 	return d.terms, nil
 }
 
+// Era never changes: there is no store that could go back.
+func (d *detached) Era() uint64 { return 0 }
+
 // Release ends it.
 func (d *detached) Release(context.Context) error {
 	d.end()

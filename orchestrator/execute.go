@@ -271,6 +271,7 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	now := c.now()
 	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
 	c.lineage, c.owner = s.lineage, max(c.owner, s.owner)
+	c.entries.written(c.lineage.document()) // as the operation has saved it
 	c.owe(s.without)
 	c.bygone(s.op)
 	c.show(nil)

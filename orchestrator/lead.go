@@ -159,15 +159,16 @@ func (c *cluster) giveBack(l Lease) {
 func (c *cluster) takeStock(ctx context.Context, lease Lease) (gain, error) {
 	ctx, cancel := c.runtime().Within(ctx, 3*storeTimeout)
 	defer cancel()
-	r, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
+	era := lease.Era() // before anything is read
+	r, readRecord, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
 	if err != nil {
 		return gain{}, err
 	}
-	l, err := loadLineage(ctx, c.o.store, c.name)
+	l, readLineage, err := loadLineage(ctx, c.o.store, c.name)
 	if err != nil {
 		return gain{}, err
 	}
-	g := gain{lease: lease, record: r.from(c.now()), lineage: l}
+	g := gain{lease: lease, record: r.from(c.now()), lineage: l, era: era, read: []Document{readRecord, readLineage}}
 	if g.unfinished, err = c.loadUnfinished(ctx, l.Running); err != nil {
 		return gain{}, err
 	}
@@ -222,7 +223,8 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	g.record = c.counting(g.record)
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
-	c.read, c.ledSince = [2]Document{}, now
+	c.read, c.ledSince, c.era, c.entries = [2]Document{}, now, g.era, entries{}
+	c.entries.written(g.read...)
 	c.seed()
 	if c.repay(c.lease.Context()) {
 		g.unfinished = nil
@@ -337,7 +339,5 @@ func (c *cluster) save(ctx context.Context, more ...Document) error {
 		return ErrNotLeading
 	}
 	c.record.SavedAt = c.now()
-	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
-	defer cancel()
-	return c.lease.Put(ctx, append(more, c.record.document())...)
+	return c.put(ctx, append(more, c.record.document())...)
 }

@@ -116,13 +116,15 @@ func decodeBrake(d Document) (antiflap.Fleet, error) {
 	return s.Fleet, err
 }
 
-// loadRecord reads a cluster's record; a cluster that was never seen starts with the configured ruleset.
-func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, error) {
+// loadRecord reads a cluster's record, and returns it with what it was read from; a cluster that was never seen starts with
+// the configured ruleset.
+func loadRecord(ctx context.Context, s Store, cluster string, configured topology.Ruleset) (record, Document, error) {
 	d, _, err := s.Get(ctx, recordKey(cluster))
 	if err != nil {
-		return record{}, err
+		return record{}, d, err
 	}
-	return recordOf(d, cluster, configured)
+	r, err := recordOf(d, cluster, configured)
+	return r, d, err
 }
 
 func recordOf(d Document, cluster string, configured topology.Ruleset) (record, error) {
@@ -135,12 +137,13 @@ func recordOf(d Document, cluster string, configured topology.Ruleset) (record, 
 	return r, err
 }
 
-func loadLineage(ctx context.Context, s Store, cluster string) (lineage, error) {
+func loadLineage(ctx context.Context, s Store, cluster string) (lineage, Document, error) {
 	d, _, err := s.Get(ctx, lineageKey(cluster))
 	if err != nil {
-		return lineage{}, err
+		return lineage{}, d, err
 	}
-	return lineageOf(d, cluster)
+	l, err := lineageOf(d, cluster)
+	return l, d, err
 }
 
 func lineageOf(d Document, cluster string) (lineage, error) {

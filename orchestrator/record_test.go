@@ -30,7 +30,7 @@ func ruled(names ...topology.Address) topology.Ruleset {
 func TestReadingARecordLeavesTheConfiguredRulesetAsItIs(t *testing.T) {
 	d := record{Cluster: "shop", Ruleset: ruled("A", "B")}.document()
 	configured := ruled("C", "D")
-	r, err := loadRecord(t.Context(), oneDocument{document: d}, "shop", configured)
+	r, _, err := loadRecord(t.Context(), oneDocument{document: d}, "shop", configured)
 	if err != nil || !r.Ruleset.Same(ruled("A", "B")) {
 		t.Fatalf("%+v %v", r.Ruleset, err)
 	}
@@ -40,7 +40,7 @@ func TestReadingARecordLeavesTheConfiguredRulesetAsItIs(t *testing.T) {
 }
 
 func TestAClusterWithoutARecordStartsWithTheConfiguredRuleset(t *testing.T) {
-	r, err := loadRecord(t.Context(), oneDocument{}, "shop", ruled("C", "D"))
+	r, _, err := loadRecord(t.Context(), oneDocument{}, "shop", ruled("C", "D"))
 	if err != nil || !r.Ruleset.Same(ruled("C", "D")) || r.Ruleset.Number != 1 || r.Cluster != "shop" {
 		t.Fatalf("%+v %v", r, err)
 	}

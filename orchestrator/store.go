@@ -33,6 +33,9 @@ type Lease interface {
 	Update(ctx context.Context, key string, edit func(old []byte) ([]byte, error)) error
 	// NextTerm hands out a term that is higher than every one before and than above.
 	NextTerm(ctx context.Context, above uint64) (uint64, error)
+	// Era changes each time the store may have gone back to an older state although the lock is still ours: when that was
+	// found out anew after something may have been missed. What was written through the lease may be gone then.
+	Era() uint64
 	// Release gives the lock back.
 	Release(ctx context.Context) error
 }

@@ -31,6 +31,8 @@ type town struct {
 	gained    map[string]int // how often each lock was taken
 	writes    int
 	said      int                      // how often something was announced
+	era       uint64                   // how often the store went back
+	reads     int                      // documents that were asked for
 	changes   map[string]reparent.Kind // begun, by cluster
 }
 
@@ -42,6 +44,7 @@ type townsman struct {
 	says    map[string][]byte
 	tell    func()
 	refuses bool                           // it lives, and takes nothing
+	isDeaf  bool                           // it gets no document that it asks for
 	slow    time.Duration                  // to take a lock
 	taking  int                            // locks at this moment
 	most    int                            // locks that it took at once
@@ -212,8 +215,9 @@ func (m *townsman) Present() Present {
 }
 
 func (m *townsman) Peek(key string) (Document, bool) {
-	d, _, _ := m.Get(context.Background(), key)
-	return d, true
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return DocumentOf(key, m.documents[key]), true
 }
 
 func (m *townsman) Take(ctx context.Context, cluster string) (lease Lease, err error) {
@@ -231,6 +235,13 @@ func (m *townsman) Take(ctx context.Context, cluster string) (lease Lease, err e
 		m.gained[cluster]++
 	})
 	return lease, nil
+}
+
+// deaf keeps documents from an elector, or no longer.
+func (m *townsman) deaf(is bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.isDeaf = is
 }
 
 // dawdle takes as long as it takes to take a lock.
@@ -260,6 +271,10 @@ func (m *townsman) Holder(context.Context, string) (string, error) {
 func (m *townsman) Get(_ context.Context, key string) (Document, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.reads++
+	if m.isDeaf {
+		return Document{}, false, errors.New("no answer came")
+	}
 	value, found := m.documents[key]
 	return DocumentOf(key, value), found, nil
 }
@@ -309,6 +324,12 @@ func (l *townLease) NextTerm(_ context.Context, above uint64) (term uint64, err 
 		l.man.terms[l.cluster] = term
 	})
 	return term, err
+}
+
+func (l *townLease) Era() uint64 {
+	l.man.mu.Lock()
+	defer l.man.mu.Unlock()
+	return l.man.era
 }
 
 func (l *townLease) Release(context.Context) error {

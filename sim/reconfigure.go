@@ -41,9 +41,8 @@ func (w *world) reconfigure(f Fault) bool {
 	return true
 }
 
-// onRecord tells whether the store says which rules are in force, and has had what it once lost for a while. It may not say so
-// for as long as an elector leads that held its lock when a backup was made, and has it still after that was restored: it
-// saves what changes, and asks for nothing.
+// onRecord tells whether the store says which rules are in force, and has had what it once lost for a while. One that was
+// restored from a backup may not say so until somebody has noticed, and nobody does as long as no elector reaches it.
 func (w *world) onRecord() bool {
 	e := w.actor()
 	return e != nil && e.view().Primary != "" && (w.judge.forgotten < 0 || w.clock.now-w.judge.forgotten > 2*savedWithin) &&

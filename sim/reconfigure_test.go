@@ -9,8 +9,8 @@ import (
 
 // TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly asks for more acknowledgements than those in force,
 // which may not be had by itself.
-// An elector that leads keeps its lock when the store is restored to a moment at which it had it already, and saves nothing
-// as long as nothing changes: the one that starts with the new policy would find nothing to refuse it by.
+// An elector that leads keeps its lock when the store is restored to a moment at which it had it already, and puts back what
+// it knows. Else the one that starts with the new policy would find nothing to refuse it by.
 func TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly(t *testing.T) {
 	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
 	if err != nil {
@@ -25,7 +25,11 @@ func TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly(t *testing.T) {
 	}{
 		{"nothing has happened to the store", func(*world) {}, true},
 		{"it was restored to what it held just now", func(w *world) { w.forget(Fault{Kind: OldStore, For: time.Millisecond}) }, true},
-		{"it was restored to the time before anything was on record", func(w *world) { w.forget(Fault{Kind: OldStore, For: w.clock.now - time.Second}) }, false},
+		{"it was restored to the time before anything was on record", func(w *world) { w.forget(Fault{Kind: OldStore, For: w.clock.now - time.Second}) }, true},
+		{"it is empty, and nobody reaches it", func(w *world) {
+			w.forget(Fault{Kind: EmptyStore})
+			w.store.cut(w.electors[0].process, true)
+		}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}, Electors: 1})

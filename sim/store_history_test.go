@@ -99,6 +99,25 @@ func TestARestoredStoreKnowsWhatItKnewThen(t *testing.T) {
 	d.sound() // in another era
 }
 
+// TestALockThatIsOursInTheBackupTooSaysThatItsStoreMayHaveGoneBack as package store's does.
+func TestALockThatIsOursInTheBackupTooSaysThatItsStoreMayHaveGoneBack(t *testing.T) {
+	d := newDepot(t, 1)
+	c := d.elector("elector-1")
+	l := d.acquire(c, "shop")
+	d.pass(10 * time.Second)
+	backup := d.clock.now
+	d.must(d.put(l, "d", "new"))
+	d.pass(10 * time.Second)
+	if l.Era() != 0 {
+		t.Errorf("era %d, and nothing happened", l.Era())
+	}
+	d.vault.restore(d.clock.now - backup)
+	d.pass(sessionTTL/3 + 10*time.Millisecond)
+	if l.Era() != 1 || !d.held(l) || d.value("d") != "" {
+		t.Errorf("era %d, held %v, document says %q", l.Era(), d.held(l), d.value("d"))
+	}
+}
+
 // otherPast lets writes be under way while the store is restored, and arrive when revisions are again what they name.
 func otherPast(t *testing.T, try func(ctx context.Context, l *storeLease) error) {
 	t.Helper()

@@ -36,6 +36,9 @@ type storeLease struct {
 	marks   int64      // how many attempts at a write there were
 	term    uint64
 	termRev int64 // revision of the term, or unread
+
+	checked bool
+	era     uint64
 }
 
 var _ orchestrator.Lease = (*storeLease)(nil)
@@ -70,9 +73,16 @@ func (l *storeLease) check() {
 			c.clock.after(sessionTTL/10, func() { c.process.deliver(l.check) })
 		case !a.value:
 			l.end(errDisowned)
+		case l.checked:
+			l.era++
+		default:
+			l.checked = true
 		}
 	})
 }
+
+// Era implements orchestrator.Lease.
+func (l *storeLease) Era() uint64 { return l.era }
 
 // end ends whatever is done under the lock.
 func (l *storeLease) end(why error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -26,6 +27,7 @@ type Lease struct {
 	ctx  context.Context // ends when the lock is lost or released, with the reason as its cause
 	end  context.CancelCauseFunc
 	work context.Context // what Context returns; Acquire sets it
+	era  atomic.Uint64
 
 	writing chan struct{} // held during a write; guards what follows
 	fence   seen          // what the fence was last, or of unknown revision
@@ -346,15 +348,24 @@ func (l *Lease) lost() error {
 	return ErrLost
 }
 
+// Era changes each time the lock was read again, since something may have been missed, and is still ours. etcd may have been
+// restored then from a state in which it was ours too, and lack what was written through the lease since.
+func (l *Lease) Era() uint64 { return l.era.Load() }
+
 // follow makes the removal of the lock in etcd known at once, and not only at the next write.
 func (l *Lease) follow() {
 	defer l.logEnd()
 	deleted, takeDown := l.store.bells.hang(l.claim.name)
 	defer takeDown()
-	for {
+	for first := true; ; {
 		state, err := l.store.lockState(l.ctx, l.claim.name)
-		if err == nil && !l.owns(state.lock) {
+		switch {
+		case err == nil && !l.owns(state.lock):
 			l.end(errDisowned)
+		case err == nil && !first:
+			l.era.Add(1)
+		case err == nil:
+			first = false
 		}
 		again := time.Minute
 		if err != nil {

@@ -105,6 +105,31 @@ func TestAnEtcdThatGoesBackToAnOlderStateKeepsNoLockOfTheOtherPast(t *testing.T)
 	}
 }
 
+// TestALockThatIsOursInTheBackupTooSaysThatItsStoreMayHaveGoneBack and neither renewals nor writes do.
+func TestALockThatIsOursInTheBackupTooSaysThatItsStoreMayHaveGoneBack(t *testing.T) {
+	t.Parallel()
+	etcd := startEtcdProcess(t)
+	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: 15 * time.Second})
+	l := acquire(t, s, "shop")
+	must(t, l.Put(t.Context(), doc("d", "old")))
+	backup := etcd.backUp()
+	era := l.Era()
+	eventually(t, "it was kept alive, and nothing was noticed", func() bool {
+		era = l.Era()
+		must(t, l.Put(t.Context(), doc("d", "new")))
+		renewed := l.Deadline().Add(2 * time.Second)
+		eventually(t, "it was kept alive", func() bool { return l.Deadline().After(renewed) })
+		return l.Era() == era
+	})
+
+	etcd.restore(backup)
+	eventually(t, "it says so", func() bool { return l.Era() > era })
+	if got := value(t, s, "d"); got != "old" {
+		t.Errorf("document says %q, the backup has the old one", got)
+	}
+	must(t, l.Put(t.Context(), doc("d", "new")))
+}
+
 func TestAWriteFromAnotherPastComesToNothingThoughRevisionsRepeat(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcdProcess(t)
