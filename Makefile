@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build mysql demo test check bench planted matrix crowd clean
+.PHONY: help build mysql demo test check bench dashboard planted matrix crowd clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -29,6 +29,9 @@ bench: build mysql ## benchmarks, and the write gaps of five failovers and five 
 	@go test -run '^$$' -bench . -benchmem ./gtid/ $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n1 dirname | sort -u | grep -vxF ./gtid)
 	@bin/primacy sandbox --scenario kill-primary --rounds 5
 	@bin/primacy sandbox --scenario planned --rounds 5
+
+dashboard: ## api/pages/dashboard, from the sources in dashboard/ (needs Node)
+	@scripts/dashboard.sh
 
 planted: ## plants bugs in the real code, hunts each with the simulator, and writes the table
 	@go run ./sim/planted -record -docs docs/simulation.md

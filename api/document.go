@@ -79,7 +79,6 @@ func servePages(router *mux.Router, spec []byte) {
 		}
 		router.Path(path).Methods(http.MethodGet, http.MethodHead).Handler(static(content, kind))
 	}
-	serve("/", "index.html", "text/html; charset=utf-8")
 	serve("/docs", "docs.html", "text/html; charset=utf-8")
 	serve("/docs/docs.js", "docs.js", "text/javascript; charset=utf-8")
 	serve("/docs/style.css", "style.css", "text/css; charset=utf-8")

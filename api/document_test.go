@@ -1,7 +1,10 @@
 package api
 
 import (
+	"io/fs"
 	"os"
+	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -52,6 +55,38 @@ func TestPagesLoadNothingFromElsewhere(t *testing.T) {
 		}
 		if strings.Contains(r.text, "//") && strings.Contains(r.text, "http") || strings.Contains(r.text, "innerHTML") {
 			t.Errorf("%s names another place, or makes markup of text", path)
+		}
+	}
+}
+
+func TestTheDashboardsAssetsMayBeKeptAndItsPageMayNot(t *testing.T) {
+	s := serveWith(t, shop(), nil)
+	page := s.ask("GET", "/", "")
+	if got := page.header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("the page, whose address stays when its content changes: Cache-Control %q", got)
+	}
+	named := regexp.MustCompile(`(?:src|href)="\./(assets/[^"]+)"`).FindAllStringSubmatch(page.text, -1)
+	if len(named) != 2 {
+		t.Fatalf("one script and one style sheet are expected: %s", page.text)
+	}
+	for _, n := range named {
+		r := s.ask("GET", "/"+n[1], "")
+		kind, cache := r.header.Get("Content-Type"), r.header.Get("Cache-Control")
+		if r.status != 200 || !strings.HasPrefix(kind, "text/") || !strings.Contains(cache, "immutable") || r.header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d, %q, %q", n[1], r.status, kind, cache)
+		}
+	}
+	s.ask("GET", "/assets/nothing.js", "").wantProblem(t, 404, CodeNoSuchPath)
+}
+
+func TestEveryFileOfTheDashboardHasATypeThatBrowsersTake(t *testing.T) {
+	files, err := fs.Glob(pages, built+"/assets/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no assets", err)
+	}
+	for _, f := range files {
+		if kinds[path.Ext(f)] == "" {
+			t.Errorf("%s would be sent without a type", f)
 		}
 	}
 }

@@ -315,7 +315,7 @@ func TestWhatAServerSaysIsNeverMarkup(t *testing.T) {
 			t.Errorf("%s: %q", header, got)
 		}
 	}
-	if policy := r.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+	if policy := r.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "require-trusted-types-for 'script'; trusted-types 'none'") {
 		t.Errorf("policy %q", policy)
 	}
 	if r.header.Get("Access-Control-Allow-Origin") != "" {

@@ -30,6 +30,7 @@ func (f *front) routes() http.Handler {
 	f.describeHealth(described)
 	spec := specification(described.OpenAPI())
 	servePages(router, spec)
+	serveDashboard(router)
 	if f.settings.Metrics != nil {
 		router.Path("/metrics").Methods(http.MethodGet, http.MethodHead).Handler(only(RoleViewer, f.settings.Metrics))
 	}

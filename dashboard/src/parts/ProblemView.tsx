@@ -1,0 +1,13 @@
+import { Offline, type ProblemError } from "../api/client";
+import { ObstacleView } from "./ObstacleView";
+
+/** ProblemView says why something did not succeed. */
+export function ProblemView({ problem }: { problem: ProblemError | Offline | Error }) {
+  const code = "code" in problem ? problem.code : problem instanceof Offline ? "offline" : "";
+  return (
+    <div className="problem" role="alert" data-test="problem" data-code={code}>
+      <p>{problem.message}</p>
+      {"obstacle" in problem && problem.obstacle ? <ObstacleView obstacle={problem.obstacle} /> : null}
+    </div>
+  );
+}

@@ -1,0 +1,9 @@
+export { Age } from "./Age";
+export { Dialog } from "./Dialog";
+export { Empty } from "./Empty";
+export { FindingView } from "./FindingView";
+export { Mono } from "./Mono";
+export { ObstacleView } from "./ObstacleView";
+export { ProblemView } from "./ProblemView";
+export { Severity } from "./Severity";
+export { StateBadge } from "./StateBadge";
