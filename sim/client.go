@@ -350,12 +350,14 @@ func (p *person) rescue(v orchestrator.View) {
 }
 
 // makeWritable is what the runbook says where nothing is on record and no server is writable: Primacy cannot know who led.
+// Whoever completed writes before any term began says nothing about who does so now.
 func (p *person) makeWritable(s *server) {
 	if s == nil {
 		return
 	}
 	p.world.tell("operator", "makes %s writable: nothing is on record, and it holds the most", s.address)
 	p.world.judge.opened = append(p.world.judge.opened, s.address)
+	p.world.judge.anew(0)
 	s.setReadOnlyOff()
 	s.setOffline(false)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -124,6 +125,47 @@ func TestTheLastCopyOfWhatIsPromisedIsNotOverwritten(t *testing.T) {
 			w.clock.runUntil(w.clock.now+10*time.Second, nil)
 			if s.uuid == before == row.replaced {
 				t.Errorf("replaced: %t", s.uuid != before)
+			}
+		})
+	}
+}
+
+// TestWhomTheOperatorMakesWritableBeginsTermZeroAnew has A complete a write before anybody was adopted, and all that is known of
+// it be lost. What B, made writable, completes before its adoption is told to a client after that.
+func TestWhomTheOperatorMakesWritableBeginsTermZeroAnew(t *testing.T) {
+	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicyNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		chosen, other bool
+		broken        Invariant
+	}{
+		"only B, by the operator":       {chosen: true},
+		"only B, and nobody asked it":   {broken: OneCompleter},
+		"another server writes as well": {chosen: true, other: true, broken: OneCompleter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster, Kinds: []Kind{}, Electors: 1})
+			t.Cleanup(w.bury)
+			writes := func(s *server, row int64) (heard func()) {
+				w.judge.completed(s, &transaction{row: row, gtid: gtid.GTID{UUID: s.uuid, Number: row}}, 0)
+				return func() { w.judge.told(&client{world: w, name: "client", server: s.address}, row) }
+			}
+			a, b, c := w.hosts.all[0], w.hosts.all[1], w.hosts.all[2]
+			writes(a, 7)()
+			if row.chosen {
+				w.person.makeWritable(b)
+			}
+			heard := writes(b, 8)
+			d := topology.Decision{Cluster: clusterName, Term: 1, Kind: string(reparent.KindAdoption), Primary: b.address, PrimaryUUID: b.uuid}.Sealed()
+			w.judge.completed(b, &transaction{decision: &d, gtid: d.Marker().GTID()}, 0)
+			heard()
+			if row.other {
+				writes(c, 9)()
+			}
+			if got := w.report.Violations; (row.broken == "") != (len(got) == 0) || len(got) > 0 && got[0].Invariant != row.broken {
+				t.Errorf("%v", got)
 			}
 		})
 	}
