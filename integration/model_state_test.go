@@ -99,6 +99,7 @@ func (n names) facts(s *state, server string, o topology.Observation, restarted 
 	}
 	add("super_read_only at boot", o.Settings.BootReadOnly)
 	add("skip_replica_start at boot", o.Settings.SkipReplicaStart)
+	add("replica side off at boot", o.Settings.BootAcksOff)
 	add("relay_log_recovery", o.Settings.RelayLogRecovery)
 	add("journal", o.Settings.JournalPresent)
 }

@@ -2,6 +2,7 @@ package mysqld
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -217,6 +218,9 @@ func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	if before, err = a.closeReplica(ctx, before); err != nil {
 		return before, err
 	}
+	if before, err = a.hushed(ctx, before); err != nil {
+		return before, err
+	}
 	if a.isFollowing(before) {
 		return a.tidyReplica(ctx, before)
 	}
@@ -298,6 +302,25 @@ func (a *act) stopReceiver(ctx context.Context, o topology.Observation) (topolog
 		return stopped, err
 	}
 	return stopped, a.errant(stopped, gtid.Set{})
+}
+
+// hushed keeps a server that must not acknowledge from doing so after a restart, unseen by anybody (E16): one that does not
+// start its receiver by itself waits for somebody who says to whom it is to connect, and how. To persist that its replica side
+// is off would not do: MySQL applies what is persisted for a plugin while the receiver that it has started connects already.
+// A server that cannot be kept from it is attached all the same, and goes on counting as one that may acknowledge.
+func (a *act) hushed(ctx context.Context, o topology.Observation) (topology.Observation, error) {
+	if a.command.Acker || !o.AcksAlone() {
+		return o, nil
+	}
+	a.note = "it follows; skip_replica_start is persisted, for after a restart it could have acknowledged by itself"
+	err := a.promiseToStayStopped(ctx)
+	if no, is := errors.AsType[refusal](err); is && no.reason == reparent.ReasonRefused {
+		a.note, err = "it follows; "+no.detail, nil
+	}
+	if err != nil {
+		return o, err
+	}
+	return a.observe(ctx)
 }
 
 // acknowledges sets the replica side of semi-sync, which a receiver reads when it starts.

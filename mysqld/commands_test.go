@@ -383,6 +383,51 @@ func TestFollowIsDoneTwiceWithTheEffectOfOnce(t *testing.T) {
 	}
 }
 
+// The option files of these servers have the replica side on and the receiver start by itself. One that restarts beside its
+// primary, with both cut off from everybody else, acknowledges what nobody else holds.
+func TestAServerThatMustNotAcknowledgeDoesNotAfterARestartEither(t *testing.T) {
+	for name, before := range map[string]string{
+		"it has to be attached":   "STOP REPLICA IO_THREAD",
+		"it follows as it should": "STOP REPLICA IO_THREAD; SET GLOBAL rpl_semi_sync_replica_enabled = OFF; START REPLICA IO_THREAD",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := realStage(t)
+			restart := func() {
+				if err := w.servers[1].Restart(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			defer func() { // the others want a process that began without it
+				w.exec(1, "RESET PERSIST IF EXISTS skip_replica_start")
+				restart()
+			}()
+			f, term := w.elector("elector-1"), w.term()
+			w.exec(1, before)
+			follow := w.follow(1, 0, term)
+			follow.Acker = false
+			r := w.must(f, follow)
+			contains(t, r.Detail, "skip_replica_start is persisted")
+			if o := r.Observation; o.AcksAlone() || o.SemiSync.ReplicaEnabled {
+				t.Errorf("it acknowledges, or would after a restart: %+v %+v", o.SemiSync, o.Settings)
+			}
+			w.eventually(1, "ON", receiverState)
+			restart()
+			if state := w.value(1, receiverState); state != "OFF" {
+				t.Errorf("after a restart its receiver is %s", state)
+			}
+		})
+	}
+}
+
+func TestAnAckerStartsByItselfAsBefore(t *testing.T) {
+	w := realStage(t)
+	w.exec(1, "STOP REPLICA IO_THREAD")
+	w.must(w.elector("elector-1"), w.follow(1, 0, w.term()))
+	if persisted := w.value(1, "SELECT COUNT(*) FROM performance_schema.persisted_variables WHERE variable_name = 'skip_replica_start'"); persisted != "0" {
+		t.Error("skip_replica_start was persisted although its acknowledgement counts")
+	}
+}
+
 func TestAFormerPrimaryFollowsWithItsSourceSideOff(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()

@@ -30,6 +30,7 @@ type facts struct {
 
 	has           map[string]bool // the variables that exist, of those that columns name
 	bootReadOnly  bool            // by option file or command line
+	bootAcksOff   bool            // by option file, command line or default, or for want of the plugin
 	loadPersisted bool            // persisted variables count at the next start
 	journal       bool
 	missing       []string
@@ -44,10 +45,11 @@ const (
 // The statements of learn. Tried on 9.7; per manual all of it is there since 8.0.22 at the latest.
 const (
 	askVersion = `SELECT @@GLOBAL.version, @@GLOBAL.version_comment, @@GLOBAL.performance_schema, @@GLOBAL.persisted_globals_load`
-	// askBoot tells where the present value comes from. One that was set since the start is DYNAMIC and
-	// hides what the option file says; then only a persisted value is believed.
-	askBoot = `SELECT @@GLOBAL.super_read_only FROM performance_schema.variables_info
- WHERE VARIABLE_NAME = 'super_read_only' AND VARIABLE_SOURCE NOT IN ('DYNAMIC', 'COMPILED', 'PERSISTED')`
+	// askBoot tells the values that the next start will find by itself. One that was set since the start is DYNAMIC, one that
+	// was persisted PERSISTED, and either hides what the option file says; then only a value that is persisted is believed.
+	askBoot = `SELECT VARIABLE_NAME, present.VARIABLE_VALUE, VARIABLE_SOURCE FROM performance_schema.variables_info
+ JOIN performance_schema.global_variables AS present USING (VARIABLE_NAME)
+ WHERE VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled') AND VARIABLE_SOURCE NOT IN ('DYNAMIC', 'PERSISTED')`
 	askJournal  = `SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_primacy' AND TABLE_NAME = 'journal'`
 	askGrants   = `SHOW GRANTS`
 	askReplicas = `SHOW REPLICAS`
@@ -103,7 +105,15 @@ func (f *facts) learnVariables(ctx context.Context, q queryer) error {
 
 func (f *facts) learnBoot(ctx context.Context, q queryer) error {
 	rows, err := q.query(ctx, askBoot)
-	f.bootReadOnly = len(rows) > 0 && rows[0][0].on()
+	f.bootAcksOff = err == nil && !f.has["rpl_semi_sync_replica_enabled"]
+	for _, r := range rows {
+		switch r[0].text {
+		case "super_read_only": // by default it is off, whatever it is now: SET read_only = OFF leaves its source as it was
+			f.bootReadOnly = r[1].on() && r[2].text != "COMPILED"
+		case "rpl_semi_sync_replica_enabled":
+			f.bootAcksOff = !r[1].on()
+		}
+	}
 	return err
 }
 

@@ -106,6 +106,7 @@ func (m *memory) learned(known *facts) {
 	defer m.mu.Unlock()
 	if m.facts.process == known.process {
 		known.bootReadOnly = known.bootReadOnly || m.facts.bootReadOnly
+		known.bootAcksOff = known.bootAcksOff || m.facts.bootAcksOff
 	}
 	m.facts = *known
 }
@@ -158,7 +159,7 @@ func (m *memory) start(incarnation string, r reading) time.Time {
 
 // boot puts what the next start will read in place of what this one did.
 func (f *facts) boot(s *topology.Settings, persisted string) {
-	s.BootReadOnly = f.bootReadOnly
+	s.BootReadOnly, s.BootAcksOff = f.bootReadOnly, f.bootAcksOff
 	if !f.loadPersisted {
 		return
 	}
@@ -171,6 +172,8 @@ func (f *facts) boot(s *topology.Settings, persisted string) {
 			s.SkipReplicaStart = on
 		case "relay_log_recovery":
 			s.RelayLogRecovery = on
+		case "rpl_semi_sync_replica_enabled":
+			s.BootAcksOff = s.BootAcksOff && !on
 		}
 	}
 }

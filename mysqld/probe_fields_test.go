@@ -29,6 +29,7 @@ func TestAProbeTellsWhatARealFleetIs(t *testing.T) {
 		{"a stopped receiver is off", stoppedReceiverIsOff},
 		{"commits without acknowledgements are waiters and no storage stall", ackWaitIsNoStorageStall},
 		{"a persisted setting is what the next boot does", persistedSettingsCount},
+		{"it is foreseen whether a restart makes a server acknowledge", acksAtBootAreForeseen},
 		{"the journal is seen when it is there", journalIsSeen},
 		{"a server without semi-sync plugins is observed", pluginsMayBeMissing},
 		{"a server without GTIDs is observed", gtidsMayBeOff},
@@ -195,6 +196,28 @@ func persistedSettingsCount(w *world) {
 	w.admin(other, "RESET PERSIST super_read_only", "RESET PERSIST skip_replica_start")
 	if s := w.see(other).Settings; !s.SkipReplicaStart {
 		w.Errorf("reset: %+v", s)
+	}
+}
+
+func acksAtBootAreForeseen(w *world) {
+	for _, row := range []struct {
+		statement string
+		off       bool
+		because   string
+	}{
+		{"DO 0", false, "the option file has it on"},
+		{"SET GLOBAL rpl_semi_sync_replica_enabled = OFF", false, "what is set now ends with the process"},
+		{"SET PERSIST rpl_semi_sync_replica_enabled = OFF", false, "what is persisted is applied when the receiver connects already"},
+		{"RESET PERSIST rpl_semi_sync_replica_enabled", false, "nothing shows what the option file says"},
+	} {
+		w.admin(other, row.statement)
+		for how, o := range map[string]topology.Observation{
+			"watched for long": w.see(other), "seen for the first time": w.watching(w.settings()).Probe(w.Context(), w.server(other)),
+		} {
+			if o.Settings.BootAcksOff != row.off {
+				w.Errorf("%s, %s: %t, but %s", row.statement, how, o.Settings.BootAcksOff, row.because)
+			}
+		}
 	}
 }
 

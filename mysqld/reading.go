@@ -200,7 +200,7 @@ func applierError(r *reading, c cell) {
 // persistedTable is what the next start of the process will read; absent when nothing is persisted.
 const persistedTable = `(SELECT GROUP_CONCAT(CONCAT(VARIABLE_NAME, '=', VARIABLE_VALUE)) AS settings
  FROM performance_schema.persisted_variables
- WHERE VARIABLE_NAME IN ('super_read_only', 'skip_replica_start', 'relay_log_recovery')) AS persisted ON TRUE`
+ WHERE VARIABLE_NAME IN ('super_read_only', 'skip_replica_start', 'relay_log_recovery', 'rpl_semi_sync_replica_enabled')) AS persisted ON TRUE`
 
 var persistedColumns = []column{
 	value("persisted.settings", func(r *reading, c cell) { r.persisted = c.text }),

@@ -143,13 +143,13 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 	}
 }
 
-// sawOthers tells whether other processes were seen than those on record.
+// sawOthers tells whether other processes were seen than those on record, or the same otherwise.
 func (c *cluster) sawOthers() bool {
 	if len(c.lastSeen) != len(c.record.Seen) {
 		return true
 	}
 	for a, known := range c.record.Seen {
-		if o, seen := c.lastSeen[a]; !seen || known.UUID != o.UUID || known.Incarnation != o.Incarnation {
+		if o, seen := c.lastSeen[a]; !seen || known != identityOf(o) {
 			return true
 		}
 	}
@@ -160,7 +160,7 @@ func (c *cluster) sawOthers() bool {
 func (c *cluster) processes() map[topology.Address]identity {
 	seen := make(map[topology.Address]identity, len(c.lastSeen))
 	for a, o := range c.lastSeen {
-		seen[a] = identity{UUID: o.UUID, Incarnation: o.Incarnation}
+		seen[a] = identityOf(o)
 	}
 	return seen
 }

@@ -304,7 +304,7 @@ func (c *cluster) seed() {
 	known := maps.Clone(c.lastSeen)
 	for a, seen := range c.record.Seen {
 		if _, watched := known[a]; !watched {
-			known[a] = &topology.Observation{Address: a, UUID: seen.UUID, Incarnation: seen.Incarnation}
+			known[a] = seen.observation(a)
 		}
 	}
 	c.lastSeen = known

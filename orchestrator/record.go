@@ -61,6 +61,20 @@ type lineage struct {
 type identity struct {
 	UUID        gtid.UUID `json:"server_uuid"`
 	Incarnation string    `json:"incarnation"`
+	// AcksOff is set when the server does not acknowledge, and would not after a restart either. An elector that has not seen
+	// it itself would else have to count it among those that may have acknowledged what a lost primary wrote.
+	AcksOff bool `json:"acks_off,omitempty"`
+}
+
+func identityOf(o *topology.Observation) identity {
+	return identity{UUID: o.UUID, Incarnation: o.Incarnation, AcksOff: !o.MayAck()}
+}
+
+// observation is what is left of a server that was seen by somebody else.
+func (i identity) observation(a topology.Address) *topology.Observation {
+	o := &topology.Observation{Address: a, UUID: i.UUID, Incarnation: i.Incarnation}
+	o.Settings.BootAcksOff = i.AcksOff
+	return o
 }
 
 func recordKey(cluster string) string { return "clusters/" + cluster + "/record" }

@@ -102,8 +102,10 @@ type Known struct {
 	Reached  bool             `json:"reached,omitempty"`
 	Source   topology.Address `json:"source,omitempty"`
 	ReadOnly bool             `json:"read_only,omitempty"`
-	// Acking is set when the replica side of semi-sync was on: it may acknowledge whatever the ruleset says.
-	Acking bool `json:"acking,omitempty"`
+	// Acking is set when the replica side of semi-sync was on: it may acknowledge whatever the ruleset says. AcksAlone is set
+	// when a restart, which nobody need have seen, may be all that it took for that.
+	Acking    bool `json:"acking,omitempty"`
+	AcksAlone bool `json:"acks_alone,omitempty"`
 	// Sourcing is set when its source side of semi-sync was on.
 	Sourcing bool `json:"sourcing,omitempty"`
 	// ApplierWaits is set when it was closed and its own applier, and nobody else, waited for acknowledgements.
@@ -287,7 +289,7 @@ func (op Operation) know(m topology.Member, in Intent) {
 			Writable:  live.Writable(), Reached: live.OK(), Source: sourceOf(seen),
 			ReadOnly: live.ReadOnly, Silencer: op.silencer(m.Address, live),
 			ApplierWaits: live.OK() && live.OnlyApplierWaits(),
-			Acking:       seen.SemiSync.ReplicaEnabled, Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
+			Acking:       seen.SemiSync.ReplicaEnabled, AcksAlone: seen.AcksAlone(), Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
 			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
 		}

@@ -190,9 +190,13 @@ func (op Operation) seenWhole(l Leader, now topology.Observation) bool {
 }
 
 // mayAck are the servers that can acknowledge a leader's commits. MySQL counts every replica whose replica
-// side is on, whatever the ruleset says of its zone.
+// side is on, whatever the ruleset says of its zone. That a server was seen with it off proves nothing where
+// a restart may have switched it on meanwhile; nor does anything speak for a server that was never seen.
 func (op Operation) mayAck(leader topology.Address) topology.ServerSet {
-	acking := op.Ruleset.Servers().Where(func(a topology.Address) bool { return op.Known[a].Acking })
+	acking := op.Ruleset.Servers().Where(func(a topology.Address) bool {
+		known, seen := op.Known[a]
+		return !seen || known.Acking || known.AcksAlone
+	})
 	return op.Ruleset.Ackers(leader).Union(acking).Without(leader)
 }
 

@@ -39,6 +39,7 @@ const (
 	BlindAll    Kind = "blind_all"    // an elector hears no server
 	BlindOneWay Kind = "blind_oneway" // an elector is heard by a server that it does not hear
 	SlowLink    Kind = "slow_link"    // what two nodes say to each other takes long
+	CutZone     Kind = "cut_zone"     // the servers of a zone hear each other, and clients, and nobody else
 
 	KillElector  Kind = "kill_elector"  // and start it again
 	StopElector  Kind = "stop_elector"  // in order, and start it again
@@ -61,7 +62,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		Crash, Shutdown, HostDown, Freeze, DiskStall, DiskFull, SlowApplier, StopApplier, StopReceiver, Errant, Wipe, Purge,
-		HugeWrite, Fallback, OpenByHand, CloseByHand, CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink,
+		HugeWrite, Fallback, OpenByHand, CloseByHand, CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink, CutZone,
 		KillElector, StopElector, PauseElector, CutStore, LoseReply, StopStore, EndLease, OldStore, EmptyStore,
 		WishPlanned, WishEmergency, Acknowledge, Maintain, Reconfigure,
 	}
@@ -79,7 +80,7 @@ func (k Kind) weight() int {
 	case HostDown, DiskStall, CutOneWay, Blind, CutStore, LoseReply, StopStore, Split, SlowApplier, WishEmergency:
 		return 2
 	case Shutdown, DiskFull, StopApplier, StopReceiver, Errant, Wipe, Purge, HugeWrite, Fallback, OpenByHand, CloseByHand,
-		BlindAll, BlindOneWay, SlowLink, StopElector, EndLease, OldStore, EmptyStore, Acknowledge, Maintain, Reconfigure:
+		BlindAll, BlindOneWay, SlowLink, StopElector, EndLease, OldStore, EmptyStore, Acknowledge, Maintain, Reconfigure, CutZone:
 		return 1
 	}
 	return 1
@@ -198,7 +199,30 @@ func Drawn(seed uint64, o Options) []Fault {
 	if o.Cluster != nil {
 		servers = max(servers, len(o.Cluster.Ruleset.Members))
 	}
-	return drawFaults(draws(seed, forFaults), kinds, length, servers)
+	faults := drawFaults(draws(seed, forFaults), withoutZones(kinds), length, servers)
+	if slices.Contains(kinds, CutZone) {
+		faults = append(faults, cutZones(draws(seed, forZones), length, servers, len(faults))...)
+	}
+	return faults
+}
+
+// withoutZones are the kinds that are drawn beside each other: all but one, which has chance of its own.
+func withoutZones(kinds []Kind) []Kind {
+	return slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return k == CutZone })
+}
+
+// cutZones draws, for one of eight lifetimes, that the primary's zone is cut off. That takes the primary and others away
+// together, which faults that meet one server each hardly ever do.
+func cutZones(r *rand.Rand, length time.Duration, servers, number int) []Fault {
+	if r.IntN(8) > 0 {
+		return nil
+	}
+	all := make([]Fault, 1+r.IntN(2))
+	for i := range all {
+		all[i] = drawFault(r, CutZone, length, servers)
+		all[i].Number, all[i].Target = number+i, OnPrimary
+	}
+	return all
 }
 
 // drawFaults draws what goes wrong in a lifetime: a random part of the kinds is switched on, so that deep combinations of

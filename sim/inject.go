@@ -110,7 +110,7 @@ func (w *world) inject(f Fault) {
 	case Crash, Shutdown, HostDown, Freeze, DiskStall, DiskFull, SlowApplier, StopApplier, StopReceiver, Errant, Wipe, Purge, HugeWrite,
 		Fallback, OpenByHand, CloseByHand:
 		happened = w.harm(f, w.victim(f))
-	case CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink:
+	case CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink, CutZone:
 		happened = w.separate(f, w.victim(f))
 	case KillElector, StopElector, PauseElector, CutStore, LoseReply, EndLease:
 		happened = w.disturb(f, w.struck(f))
@@ -347,6 +347,8 @@ func (w *world) separate(f Fault, s *server) bool {
 	case BlindOneWay:
 		n.cut(s.place, e.place)
 		w.later(f.For, func() { n.heal(s.place, e.place) })
+	case CutZone:
+		w.cutZone(f, s)
 	case SlowLink:
 		by := min(f.For/20, 800*time.Millisecond)
 		n.slowDown(s.place, other.place, by)
@@ -364,23 +366,51 @@ func (w *world) isolate(f Fault, s *server) {
 		w.later(f.For, func() { n.rejoin(s.place) })
 		return
 	}
+	w.cutOff(f.For, s)
+}
+
+// cutOff keeps servers from all others, and from the electors, for a while. Clients reach them, and they each other.
+func (w *world) cutOff(d time.Duration, these ...*server) {
+	n := w.network
 	var others []place
 	for _, o := range w.hosts.all {
-		if o != s {
+		if !slices.Contains(these, o) {
 			others = append(others, o.place)
 		}
 	}
 	for _, e := range w.electors {
 		others = append(others, e.place)
 	}
-	for _, o := range others {
-		n.cutBoth(s.place, o)
-	}
-	w.later(f.For, func() {
+	for _, s := range these {
 		for _, o := range others {
-			n.healBoth(s.place, o)
+			n.cutBoth(s.place, o)
+		}
+	}
+	w.later(d, func() {
+		for _, s := range these {
+			for _, o := range others {
+				n.healBoth(s.place, o)
+			}
 		}
 	})
+}
+
+// cutZone cuts a server's zone off. What did that may have restarted the others there as well.
+func (w *world) cutZone(f Fault, s *server) {
+	here, _ := w.ruleset.Member(s.address)
+	zone := []*server{s}
+	for _, x := range w.hosts.all {
+		if m, is := w.ruleset.Member(x.address); is && x != s && m.Zone == here.Zone {
+			zone = append(zone, x)
+		}
+	}
+	w.cutOff(f.For, zone...)
+	for _, x := range zone[1:] {
+		if f.Other%2 == 0 && x.state == processUp {
+			x.kill()
+			x.boot()
+		}
+	}
 }
 
 // split cuts the world in two by the bits of the fault's numbers, or mends that.

@@ -76,6 +76,7 @@ const (
 	forRules
 	forLags
 	forSettings
+	forZones
 )
 
 func newWorld(seed uint64, o Options) *world {
@@ -209,6 +210,7 @@ type settings struct {
 	semiSync  bool // both sides are on at start
 	noJournal bool
 	clocks    [serversDrawn]time.Duration
+	acking    int // servers whose number has this bit start with the replica side on; 0 for none
 }
 
 // seldom is how many of twenty clusters have each of them.
@@ -224,6 +226,9 @@ func drawSettings(r *rand.Rand) (s settings) {
 			s.clocks[i] = time.Duration(r.IntN(7200)-3600) * time.Second
 		}
 	}
+	if r.IntN(8) == 0 {
+		s.acking = 1 + r.IntN(7)
+	}
 	return s
 }
 
@@ -237,6 +242,7 @@ func (s settings) of(i int, o options) options {
 	if s.slowBeat {
 		o.NetTimeout = 60 * time.Second
 	}
+	o.SemiSyncReplica = (i+1)&s.acking != 0
 	if s.semiSync {
 		o.SemiSyncReplica, o.SemiSyncSource = true, i%2 == 0
 	}

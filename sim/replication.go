@@ -61,7 +61,10 @@ func (c *channel) dropRelayLogs() { c.relay, c.got = queue[*transaction]{}, hist
 
 // follows makes the server a replica at once, with both threads on their way, as a world begins.
 func (s *server) follows(source topology.Address, acker bool) {
-	s.channel, s.semi.replica = s.newChannel(source), acker
+	s.channel = s.newChannel(source)
+	if s.semi.replica != acker {
+		s.setReplicaSide(acker)
+	}
 	_ = s.startReceiver()
 	_ = s.startApplier()
 }

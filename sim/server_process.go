@@ -61,6 +61,10 @@ func (s *server) startsAlone() bool {
 	return !s.stored.or(s.stored.skipReplicaStart, s.options.SkipReplicaStart)
 }
 
+// bootAcksOff tells whether it shows that the next start leaves the replica side off: a value that was set since the start
+// of this process hides what the option file says.
+func (s *server) bootAcksOff() bool { return !s.semi.replicaSet && !s.options.SemiSyncReplica }
+
 // begin is a process as it comes up: everything as its settings say, whatever it was before.
 func (s *server) begin() {
 	o := s.options

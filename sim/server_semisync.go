@@ -10,6 +10,7 @@ import (
 // semiSync is both sides of semi-sync of one process.
 type semiSync struct {
 	source, active, replica  bool
+	replicaSet               bool // the replica side was set since the process began
 	acks                     int
 	timeout                  time.Duration
 	waitNoReplica, afterSync bool
@@ -162,7 +163,7 @@ func (s *server) checkClients() {
 }
 
 // setReplicaSide is SET rpl_semi_sync_replica_enabled; a receiver reads it when it starts, and when it connects.
-func (s *server) setReplicaSide(on bool) { s.semi.replica = on }
+func (s *server) setReplicaSide(on bool) { s.semi.replica, s.semi.replicaSet = on, true }
 
 // semiSyncClients counts the connections of replicas that acknowledge; one that left counts for a moment longer.
 func (s *server) semiSyncClients() int {

@@ -275,6 +275,9 @@ func (a *act) follow(ctx *patience) (topology.Observation, error) {
 	if before, err = a.closeReplica(ctx, before); err != nil {
 		return before, err
 	}
+	if before, err = a.hushed(ctx, before); err != nil {
+		return before, err
+	}
 	if a.isFollowing(before) {
 		return a.tidyReplica(ctx, before)
 	}
@@ -355,6 +358,19 @@ func (a *act) stopReceiver(ctx *patience, o topology.Observation) (topology.Obse
 		return stopped, err
 	}
 	return stopped, a.errant(stopped, gtid.Set{})
+}
+
+// hushed keeps a server that must not acknowledge from doing so after a restart, unseen by anybody: one that does not start
+// its receiver by itself waits for somebody who says to whom it is to connect, and how.
+func (a *act) hushed(ctx *patience, o topology.Observation) (topology.Observation, error) {
+	if a.command.Acker || !o.AcksAlone() {
+		return o, nil
+	}
+	if err := a.promiseToStayStopped(ctx); err != nil {
+		return o, err
+	}
+	a.note = "it follows; skip_replica_start is persisted, for after a restart it could have acknowledged by itself"
+	return a.observe(ctx)
 }
 
 // acknowledges sets the replica side of semi-sync, which a receiver reads when it starts.

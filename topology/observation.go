@@ -113,7 +113,10 @@ type Settings struct {
 	SkipReplicaStart       bool   `json:"skip_replica_start,omitempty"`
 	// BootReadOnly tells whether super_read_only stays on over a restart (persisted or in the option
 	// file); it is what a server does that comes back, not what it is now.
-	BootReadOnly       bool          `json:"boot_super_read_only,omitempty"`
+	BootReadOnly bool `json:"boot_super_read_only,omitempty"`
+	// BootAcksOff tells whether the replica side of semi-sync is certain to be off from the first moment after a restart. A
+	// value that was changed at run time hides what the option file says, and a persisted one is applied too late.
+	BootAcksOff        bool          `json:"boot_semi_sync_replica_off,omitempty"`
 	PreserveOrder      bool          `json:"replica_preserve_commit_order,omitempty"`
 	ReplicaNetTimeout  time.Duration `json:"replica_net_timeout,omitempty"`
 	ReplicaRetryPeriod time.Duration `json:"replica_connect_retry,omitempty"`
@@ -206,6 +209,13 @@ func (o Observation) Closed() bool { return o.ReadOnly && o.SuperReadOnly }
 func (o Observation) OnlyApplierWaits() bool {
 	return o.Closed() && o.SemiSync.Waiters > 0 && o.Stall.ApplierWaits
 }
+
+// AcksAlone tells whether a restart may be all that it takes for the server to acknowledge: it starts its receiver by itself,
+// and nothing is sure to keep the replica side of semi-sync off.
+func (o Observation) AcksAlone() bool { return !o.Settings.SkipReplicaStart && !o.Settings.BootAcksOff }
+
+// MayAck tells whether the server could acknowledge without a word from anybody, now or after a restart.
+func (o Observation) MayAck() bool { return o.SemiSync.ReplicaEnabled || o.AcksAlone() }
 
 // Unapplied is what was received and not executed yet.
 func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

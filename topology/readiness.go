@@ -89,12 +89,21 @@ func (q *inquiry) revocationLack(leader Address, acks int) string {
 	if acks == 0 {
 		return fmt.Sprintf("%s does not wait for acknowledgements, so stopping its ackers would not stop it", leader)
 	}
-	loose := q.ackersOf(leader).Where(func(a Address) bool { return !q.server(a).Reach.OK() })
-	if !r.CanCompleteWith(leader, loose, acks) {
+	loose := q.unreachedAckers(leader)
+	if loose.Len() < acks {
 		return ""
 	}
 	return fmt.Sprintf("%s could still complete writes with %s, which %s not reached: bring back %s", leader,
-		named(loose.List()), does(loose.Len(), "is", "are"), either(r.Unrevoked(leader, q.s.Reached().Without(leader), acks)))
+		named(loose.List()), does(loose.Len(), "is", "are"), either(Unrevoked(loose, acks)))
+}
+
+// unreachedAckers are the servers out of reach that could acknowledge a leader's commits: those whose acknowledgement is to
+// count, and those of which it is not known that they give none.
+func (q *inquiry) unreachedAckers(leader Address) ServerSet {
+	ackers := q.ackersOf(leader)
+	return q.servers.Without(leader).Where(func(a Address) bool {
+		return !q.server(a).Reach.OK() && (ackers.Has(a) || q.h.LastSeen.Of(a).MayAck())
+	})
 }
 
 func (q *inquiry) ackersOf(leader Address) ServerSet {

@@ -206,12 +206,10 @@ func (r Ruleset) CanCompleteWith(primary Address, available ServerSet, acks int)
 	return able >= acks
 }
 
-// Unrevoked lists the minimal sets of further servers that would have to be frozen, besides those
-// that are, before a leader that waits for acks acknowledgements can no longer complete; empty when it
-// is revoked already. It is empty as well when acks is 0, for then no set would do: ask CanCompleteWith
-// first. The list grows with the binomial coefficient of the membership.
-func (r Ruleset) Unrevoked(leader Address, frozen ServerSet, acks int) []ServerSet {
-	loose := r.Ackers(leader).Minus(frozen)
+// Unrevoked lists the minimal sets of servers that would have to be frozen before a leader that waits for acks
+// acknowledgements can no longer complete, of the servers that could still give one; empty when it is revoked already.
+// The list grows with the binomial coefficient of the membership.
+func Unrevoked(loose ServerSet, acks int) []ServerSet {
 	return subsetsOf(loose, loose.Len()-acks+1)
 }
 

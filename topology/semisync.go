@@ -191,6 +191,8 @@ func (q *inquiry) acking() []Finding {
 			found = append(found, q.idleAcker(o)...)
 		case o.SemiSync.ReplicaEnabled:
 			found = append(found, q.strayAcker(o))
+		case o.AcksAlone():
+			found = append(found, q.strayAtBoot(o))
 		}
 	}
 	return append(found, q.strangers()...)
@@ -218,6 +220,17 @@ func (q *inquiry) strayAcker(o *Observation) Finding {
 		Message: fmt.Sprintf("%s acknowledges transactions of %s although its acknowledgement must not count under policy %s: "+
 			"what only it holds can be lost (SET GLOBAL rpl_semi_sync_replica_enabled=OFF and restart its receiver)", o.Address, q.leader, q.s.Ruleset.Policy.Kind),
 		Evidence: []Evidence{q.noted(o, "rpl_semi_sync_replica_enabled is ON")},
+	}
+}
+
+// strayAtBoot is a member that a restart alone could make one, unseen where we do not reach it. Until that is ruled out it has
+// to count as one when the primary is lost.
+func (q *inquiry) strayAtBoot(o *Observation) Finding {
+	return Finding{
+		Code: UnknownAcker, Severity: SeverityWarning, Server: o.Address, Remedy: RemedyReconcile,
+		Message: fmt.Sprintf("%s would acknowledge transactions of %s after a restart, or might, although its acknowledgement must not count under policy %s: "+
+			"what only it holds could be lost (SET PERSIST_ONLY skip_replica_start=ON; where persisted_globals_load is OFF, in its option file)", o.Address, q.leader, q.s.Ruleset.Policy.Kind),
+		Evidence: []Evidence{q.noted(o, "skip_replica_start is OFF at boot, and rpl_semi_sync_replica_enabled is not certain to be OFF")},
 	}
 }
 
