@@ -27,7 +27,7 @@ var Grants = []Grant{
 	{"REPLICATION CLIENT", "*.*", "SHOW REPLICA STATUS and the state of the binary log", ""},
 	{"REPLICATION SLAVE", "*.*", "SHOW REPLICAS, and reading the binary log of an errant server", ""},
 	{"CONNECTION_ADMIN", "*.*", "write the term marker while read_only is still on, end sessions of older electors, stay connected under offline_mode", ""},
-	{"PERSIST_RO_VARIABLES_ADMIN", "*.*", "persist skip_replica_start, so that a revoked replica that restarts stays revoked", ""},
+	{"PERSIST_RO_VARIABLES_ADMIN", "*.*", "persist skip_replica_start, so that a revoked replica that restarts stays revoked, and one that must not acknowledge does not begin to", ""},
 	{"REPLICATION_SLAVE_ADMIN", "*.*", "START and STOP REPLICA, CHANGE REPLICATION SOURCE", ""},
 	{"SYSTEM_VARIABLES_ADMIN", "*.*", "set read_only, super_read_only, offline_mode and the semi-sync settings; choose gtid_next for the term marker", ""},
 	{"SELECT", "performance_schema.*", "positions, receiver and applier state, connection attributes of other electors", ""},

@@ -249,6 +249,34 @@ func TestAReplicaThatAcksAgainstTheRulesetCountsForRevocation(t *testing.T) {
 	}
 }
 
+// One of A's zone that is cut off together with it may have restarted since it was last seen.
+func TestAServerThatARestartWouldMakeAcknowledgeCountsForRevocation(t *testing.T) {
+	rows := []struct {
+		name   string
+		edit   func(*topology.Observation)
+		counts bool
+	}{
+		{"it does not start its receiver by itself", func(o *topology.Observation) {}, false},
+		{"it does, and its option file does not say that its acknowledgements are off", func(o *topology.Observation) { o.Settings.SkipReplicaStart = false }, true},
+		{"it does, and they are certain to be off", func(o *topology.Observation) { o.Settings.SkipReplicaStart, o.Settings.BootAcksOff = false, true }, false},
+		{"they are certain to be off, and it was seen to acknowledge", func(o *topology.Observation) { o.SemiSync.ReplicaEnabled, o.Settings.BootAcksOff = true, true }, true},
+		{"it was never seen", func(o *topology.Observation) { *o = topology.Observation{Address: "B"} }, true},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C", "D").Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
+			in := intentOf(b.Zone("east", "A", "B").Zone("west", "C", "D").Edit("B", row.edit).Dead("A", "B"))
+			op := revoking(in).froze(in, "C", "D")
+			if _, obstacle := op.revoked(); code(obstacle) == "not_revoked" != row.counts {
+				t.Errorf("A can complete with B: %t, and %+v", row.counts, obstacle)
+			}
+			if lost := op.undiscovered(gtid.Set{}); len(lost) > 0 != row.counts {
+				t.Errorf("B alone may hold what A completed: %t, and %+v", row.counts, lost)
+			}
+		})
+	}
+}
+
 func TestLostEvidenceCountsForRevocationAndNotForAbsence(t *testing.T) {
 	recovers := func(o *topology.Observation) { o.Settings.RelayLogRecovery = true }
 	restarted := func(o *topology.Observation) { o.StartedAt, o.Incarnation = topologytest.Now, "B/2" }

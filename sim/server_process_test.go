@@ -37,6 +37,20 @@ func TestBootSettingsHoldAtTheNextStart(t *testing.T) {
 	f.check("closed and offline", f.a.superReadOnly && f.a.readOnly && f.a.offline)
 }
 
+func TestARestartMakesAServerAcknowledgeWhereItsOptionFileSaysSo(t *testing.T) {
+	f := newTrio(t)
+	f.b.options.SemiSyncReplica, f.b.options.SkipReplicaStart = false, false
+	f.restart(f.b)
+	f.check("off at start", f.b.observe(epoch).Settings.BootAcksOff && !f.b.observe(epoch).MayAck())
+	f.b.setReplicaSide(false)
+	f.check("what was set hides what the option file says", f.b.observe(epoch).AcksAlone())
+	f.b.options.SemiSyncReplica = true
+	f.restart(f.b)
+	f.check("on at start", f.b.semi.replica && !f.b.observe(epoch).Settings.BootAcksOff)
+	f.exec(f.b, func(on *guest, done func(error)) { on.server.persistSkipReplicaStart(on, true, done) })
+	f.check("it waits to be started", !f.b.observe(epoch).AcksAlone())
+}
+
 func TestE6AnOrderlyShutdownAnswersOKToWaiters(t *testing.T) {
 	f := newTrio(t)
 	f.stopAckers()

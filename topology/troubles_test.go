@@ -124,6 +124,10 @@ var troubles = []trouble{
 	{topology.AckerDisabled, "B", "enabled too late", cluster().Edit("B", func(o *observation) { o.SemiSync.ReplicaActive = false }), "has to be restarted", nil},
 	{topology.UnknownAcker, "B", "a server of the primary's zone acks", crossZone().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled = true }), "must not count", clusters{
 		"its acks count": cluster(), "it does not ack": crossZone()}},
+	{topology.UnknownAcker, "B", "a server of the primary's zone might ack after a restart", crossZone().Edit("B", func(o *observation) { o.Settings.SkipReplicaStart = false }), "after a restart", clusters{
+		"its acks count":               cluster().Edit("B", func(o *observation) { o.Settings.SkipReplicaStart = false }),
+		"its option file has them off": crossZone().Edit("B", func(o *observation) { o.Settings.SkipReplicaStart, o.Settings.BootAcksOff = false, true }),
+		"nobody asks for acks":         unpromising().Edit("B", func(o *observation) { o.Settings.SkipReplicaStart = false })}},
 	{topology.UnknownAcker, "A", "more attached than there are members", clients(5), "at most 4 can be members", clusters{
 		"exactly the members": clients(4), "one is not reached and may be attached": clients(4).Silent("B")}},
 	{topology.ServerUnreachable, "B", "nothing comes back", cluster().Silent("B"), "nothing comes back", clusters{
@@ -191,6 +195,8 @@ var troubles = []trouble{
 	{topology.ElectorIsolated, "", "all of a single cluster lost", topologytest.Cluster("A", "B", "C").Silent("A", "B", "C"), "stands down", nil},
 	{topology.WouldBlock, "A", "an acker short for whoever comes next", topologytest.Cluster("A", "B", "C").Silent("C"), "A could still complete writes with C", clusters{
 		"all are there": topologytest.Cluster("A", "B", "C"), "one of four may be missing": cluster().Silent("B")}},
+	{topology.WouldBlock, "A", "one that might ack after a restart is not reached", crossZone().Edit("B", func(o *observation) { o.Settings.SkipReplicaStart = false }).Silent("B"), "A could still complete writes with B", clusters{
+		"it would not": crossZone().Silent("B")}},
 	{topology.WouldBlock, "A", "nobody may be promoted", cluster().Promotion(topology.PromotionNever, "B", "C", "D", "E"), "no other server may be promoted", nil},
 	{topology.WouldBlock, "A", "nothing can stop the primary", cluster().Policy(topology.Policy{Kind: topology.PolicyNone}), "allow_unfenced", clusters{
 		"a loss is accepted": unpromising()}},

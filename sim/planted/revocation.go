@@ -88,11 +88,24 @@ var revocationBugs = []bug{
 		options: within(four, sim.WishEmergency, sim.Split, sim.Isolate, sim.Blind),
 	},
 	{
-		name:    "rules-say-who-acks",
-		what:    "only those count as able to acknowledge whom the ruleset names, though MySQL counts whoever has the replica side on",
-		edits:   []edit{{"reparent/revocation.go", "return op.Ruleset.Ackers(leader).Union(acking).Without(leader)", "return op.Ruleset.Ackers(leader).Union(acking.Minus(acking)).Without(leader)"}},
+		name: "rules-say-who-acks",
+		what: "only those count as able to acknowledge whom the ruleset names, though MySQL counts whoever has the replica side on; and nobody keeps others from it after a restart",
+		edits: []edit{
+			{"reparent/revocation.go", "return op.Ruleset.Ackers(leader).Union(acking).Without(leader)", "return op.Ruleset.Ackers(leader).Union(acking.Minus(acking)).Without(leader)"},
+			unhushed,
+		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
-		options: scripted(crossZone, 1, acksUninvited()...),
+		options: scripted(crossZone, 1, acksUninvited(1)...),
+	},
+	{
+		name: "boot-settings-not-asked",
+		what: "a server that was seen not to acknowledge counts as one that does not, whatever a restart makes of it; and nobody keeps it from it",
+		edits: []edit{
+			{"reparent/revocation.go", "return !seen || known.Acking || known.AcksAlone", "return !seen || known.Acking"},
+			unhushed,
+		},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		options: scripted(crossZone, 1, acksUninvited(0)...),
 	},
 	{
 		name: "process-not-compared",
@@ -131,18 +144,21 @@ func robbed() []sim.Fault {
 	}
 }
 
-// acksUninvited is a server of the primary's own zone that restarts, and acknowledges if its option file says so. As soon as
-// that is seen, and before it is mended, the two are cut off from all others.
-func acksUninvited() []sim.Fault {
+// unhushed leaves a server that must not acknowledge as it is, though it would after a restart.
+var unhushed = edit{"sim/verbs_replica.go", "if a.command.Acker || !o.AcksAlone() {", "if a.command.Acker || o.OK() {"}
+
+// acksUninvited is a server of the primary's own zone that restarts, and acknowledges if its option file says so. After so
+// many commands the two are cut off from all others: as soon as it is seen and before it is mended, or before it can be seen.
+func acksUninvited(step int) []sim.Fault {
 	const at = 3 * time.Second
 	faults := []sim.Fault{
 		on(3, sim.Crash, at, 100*time.Millisecond),
-		between(3, 0, sim.Blind, at, 1),
-		between(0, 0, sim.Blind, at, 1),
+		between(3, 0, sim.Blind, at, step),
+		between(0, 0, sim.Blind, at, step),
 	}
 	for _, here := range []int{0, 3} {
 		for _, there := range []int{1, 2, 4, 5} {
-			faults = append(faults, between(here, there, sim.CutPair, at, 1))
+			faults = append(faults, between(here, there, sim.CutPair, at, step))
 		}
 	}
 	return faults
