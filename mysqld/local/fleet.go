@@ -40,7 +40,10 @@ type Spec struct {
 	// Restart boots a server again that ended without being asked to. RESTART
 	// statements and clones are followed by a new start in any case.
 	Restart bool
-	Log     io.Writer // one line for each event; nil: none
+	// Unsupervised keeps from the servers that somebody starts them again: RESTART is refused, and a clone ends in a
+	// server that is down until Start.
+	Unsupervised bool
+	Log          io.Writer // one line for each event; nil: none
 }
 
 // loopback is where a fleet listens that is not told otherwise: nobody else can connect.

@@ -55,10 +55,13 @@ func (s *Server) command(log *os.File) *exec.Cmd {
 	cmd := exec.Command(s.fleet.binary.Path, "--defaults-file="+s.configPath())
 	cmd.Dir = s.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	// The first makes RESTART and clone work: mysqld only exits for a restart
-	// when its parent says that it is a supervisor. The second returns memory
-	// that was needed for starting only, in builds that use tcmalloc.
-	cmd.Env = append(os.Environ(), fmt.Sprintf("MYSQLD_PARENT_PID=%d", os.Getpid()), "TCMALLOC_AGGRESSIVE_DECOMMIT=1")
+	// The first returns memory that was needed for starting only, in builds that
+	// use tcmalloc. The second makes RESTART and clone work: mysqld only exits for
+	// a restart when its parent says that it is a supervisor.
+	cmd.Env = append(os.Environ(), "TCMALLOC_AGGRESSIVE_DECOMMIT=1")
+	if !s.fleet.spec.Unsupervised {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("MYSQLD_PARENT_PID=%d", os.Getpid()))
+	}
 	tieToParent(cmd)
 	return cmd
 }
