@@ -19,6 +19,10 @@ type Grant struct {
 // Leave its grants out and Primacy offers the other repairs only.
 const FeatureClone = "clone"
 
+// FeatureErrant is telling what errant transactions changed, and undoing them row by row. Leave its grants out and
+// Primacy tells tables and values without the names of columns, and rewinds nothing.
+const FeatureErrant = "errant"
+
 // Grants is what the account in `mysql.user` of the configuration needs on every
 // server. Tried on MySQL 9.7; the names are the same since 8.0.26.
 var Grants = []Grant{
@@ -34,6 +38,8 @@ var Grants = []Grant{
 	{"CREATE", "`_primacy`.*", "make the journal's schema and table when a cluster is adopted", ""},
 	{"SELECT", "`_primacy`.*", "read the journal of terms", ""},
 	{"INSERT", "`_primacy`.*", "write the term marker", ""},
+	{"SELECT", "*.*", "name the columns of errant transactions, and compare rewound rows with the primary's", FeatureErrant},
+	{"BINLOG_ADMIN", "*.*", "undo errant transactions with the server's own row events", FeatureErrant},
 	{"BACKUP_ADMIN", "*.*", "be the server that a clone is taken from", FeatureClone},
 	{"CLONE_ADMIN", "*.*", "replace an errant server's data by a clone", FeatureClone},
 }

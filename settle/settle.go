@@ -99,8 +99,10 @@ type Task struct {
 	// Members are all members of the cluster: a GTID that would be used anew must not be held by any.
 	Members []topology.Address `json:"members"`
 	// AcceptReuse: somebody answers for it that a GTID may be used anew although a member could not be asked.
-	AcceptReuse bool   `json:"accept_reuse,omitempty"`
-	Limits      Limits `json:"limits"`
+	AcceptReuse bool `json:"accept_reuse,omitempty"`
+	// AcceptIncomplete: somebody answers for it that what cannot be read any more is not on record before it is gone.
+	AcceptIncomplete bool   `json:"accept_incomplete,omitempty"`
+	Limits           Limits `json:"limits"`
 	// ExportDir is where transcripts go that are too large for the store; empty for nowhere.
 	ExportDir string `json:"export_dir,omitempty"`
 	// RateMax bounds the donor's traffic, in MiB/s; 0 is no bound.
@@ -170,6 +172,7 @@ type Settlement struct {
 // What somebody who asks for a settlement may answer for.
 const (
 	AcceptPossiblyAcked = "possibly_acked" // the transactions may have been answered to a client
+	AcceptIncomplete    = "incomplete"     // not everything can be read any more, so what is put on record before it goes is not all
 	AcceptReuse         = "reuse"          // a GTID may be used anew although a member could not be asked whether it holds it
 )
 

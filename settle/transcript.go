@@ -9,6 +9,7 @@ import (
 // Transcript is what a server's binary log says of a set of transactions.
 type Transcript struct {
 	Set          gtid.Set      `json:"set"`
+	ReadAt       time.Time     `json:"read_at,omitzero"`
 	Transactions []Transaction `json:"transactions"`
 	// Missing are those that its binary log does not hold: they were purged, or are only received so far.
 	Missing gtid.Set `json:"missing,omitzero"`
@@ -37,7 +38,6 @@ type Transaction struct {
 	ServerID    uint32    `json:"server_id"`             // of that server
 	Process     Process   `json:"process"`               // that wrote it into this binary log
 	Thread      uint32    `json:"thread,omitempty"`      // the connection that ran it, when a statement tells
-	User        string    `json:"user,omitempty"`
 	File        string    `json:"file"`
 	// Statements are those that were logged as such, and the texts of row changes where the server keeps them.
 	Statements []string `json:"statements,omitempty"`
@@ -61,6 +61,7 @@ type Value struct {
 	// SQL is the value as a literal of MySQL.
 	SQL string `json:"sql"`
 	// JSON is the value for programs: a number, a string, null, true; what is no text is in base64 under "base64".
-	JSON any  `json:"value"`
-	Key  bool `json:"key,omitempty"` // part of the primary key
+	JSON      any  `json:"value"`
+	Key       bool `json:"key,omitempty"`       // part of the primary key
+	Generated bool `json:"generated,omitempty"` // computed from other columns
 }

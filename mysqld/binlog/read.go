@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
@@ -60,6 +61,9 @@ func Read(ctx context.Context, c Config, from Position, yield func(Event) bool) 
 	return nil
 }
 
+// ErrNoTLS says that the server offers no TLS.
+var ErrNoTLS = errors.New("the server offers no TLS")
+
 // cmpErr puts the end of the context before what it made of the connection.
 func cmpErr(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -81,15 +85,28 @@ func dial(ctx context.Context, c Config) (*client.Conn, error) {
 	}
 	conn, err := client.ConnectWithDialer(ctx, "tcp", c.Address, c.User, c.Password, "", connect, func(conn *client.Conn) error {
 		if c.TLS != nil {
-			conn.SetTLSConfig(c.TLS)
+			conn.SetTLSConfig(named(c.TLS, c.Address))
 		}
 		conn.SetAttributes(c.Attributes)
 		return nil
 	})
+	if err != nil && strings.Contains(err.Error(), "does not support TLS") {
+		return nil, fmt.Errorf("%s: %w", c.Address, ErrNoTLS)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("log in to %s as %q: %w", c.Address, c.User, err)
 	}
 	return conn, plain.SetDeadline(time.Time{})
+}
+
+// named has the server's certificate checked against its host, as clients do that are told no other name.
+func named(secure *tls.Config, address string) *tls.Config {
+	if secure.ServerName != "" || secure.InsecureSkipVerify {
+		return secure
+	}
+	secure = secure.Clone()
+	secure.ServerName, _, _ = net.SplitHostPort(address)
+	return secure
 }
 
 // dump asks for the events. The server would wait for more at the end of the log but for the flag.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +87,10 @@ func refusedTo(grant mysqld.Grant) (do trial, onReplica bool) {
 		return statements("SELECT term FROM _primacy.journal"), false
 	case "INSERT `_primacy`.*":
 		return statements("INSERT INTO _primacy.journal VALUES (1)"), false
+	case "SELECT *.*":
+		return counts("SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'app'"), true
+	case "BINLOG_ADMIN *.*":
+		return reachesDecoding, false
 	case "BACKUP_ADMIN *.*":
 		return statements("LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"), false
 	case "CLONE_ADMIN *.*":
@@ -104,8 +109,17 @@ func reachesCloning(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// reachesDecoding gets as far as error 1149 (what it was given are no events), which is asked after the privilege.
+func reachesDecoding(ctx context.Context, db *sql.DB) error {
+	err := statements("BINLOG 'AAAA'")(ctx, db)
+	if errorNumber(err) == 1149 {
+		return nil
+	}
+	return err
+}
+
 func TestEveryGrantIsNeededAndTogetherTheyAreEnough(t *testing.T) {
-	fleet := startFleet(t, Spec{Servers: 2, Schema: []string{"CREATE DATABASE _primacy", "CREATE TABLE _primacy.journal (term INT)"}})
+	fleet := startFleet(t, Spec{Servers: 2, Schema: []string{"CREATE DATABASE _primacy", "CREATE TABLE _primacy.journal (term INT)", "CREATE TABLE app.rows (id INT PRIMARY KEY)"}})
 	// Some trials stop the replica, and nobody is to wait for its acknowledgement.
 	do(t, admin(t, fleet.Servers[0]), "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
 	for _, grant := range mysqld.Grants {
@@ -141,9 +155,17 @@ func without(t *testing.T, s *Server, grant mysqld.Grant, then func()) {
 		}
 		do(t, admin(t, s), "SET GLOBAL read_only = "+fmt.Sprint(s != s.fleet.Servers[0]))
 	}
-	unlogged("REVOKE " + grant.Privilege + " ON " + grant.On + " FROM primacy@'%'")
+	all := []string{grant.On}
+	if wider := slices.IndexFunc(mysqld.Grants, func(g mysqld.Grant) bool { return g.Privilege == grant.Privilege && g.On == "*.*" }); wider >= 0 && grant.On != "*.*" {
+		all = append(all, "*.*") // which would do in its place
+	}
+	for _, on := range all {
+		unlogged("REVOKE " + grant.Privilege + " ON " + on + " FROM primacy@'%'")
+	}
 	then()
-	unlogged("GRANT " + grant.Privilege + " ON " + grant.On + " TO primacy@'%'")
+	for _, on := range all {
+		unlogged("GRANT " + grant.Privilege + " ON " + on + " TO primacy@'%'")
+	}
 }
 
 // attempt uses a connection of its own and ends it: a session keeps the
@@ -157,7 +179,7 @@ func attempt(t *testing.T, s *Server, account Account, do trial) error {
 
 func TestGrantStatementsLeaveOutFeaturesThatAreNotAskedFor(t *testing.T) {
 	for _, statement := range mysqld.GrantStatements("o`hara", "%") {
-		for _, privilege := range []string{"BACKUP_ADMIN", "CLONE_ADMIN"} {
+		for _, privilege := range []string{"BACKUP_ADMIN", "CLONE_ADMIN", "BINLOG_ADMIN"} {
 			if strings.Contains(statement, privilege) {
 				t.Errorf("%s is granted without the feature that needs it", privilege)
 			}

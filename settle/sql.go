@@ -1,0 +1,106 @@
+package settle
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// WriteSQL tells the transactions as statements that would do again what they did. They are for a person to read, and to
+// run where they are wanted: row changes name the row by its primary key where that is known, else by all columns.
+func (t Transcript) WriteSQL(w io.Writer) error {
+	p := printer{w: w}
+	p.line("-- %d transactions, %d rows: %s", len(t.Transactions), t.Rows, t.Set)
+	if !t.Missing.IsEmpty() {
+		p.line("-- INCOMPLETE: the binary log does not hold %s", t.Missing)
+	}
+	if t.Truncated {
+		p.line("-- INCOMPLETE: there are more rows than were read")
+	}
+	p.line("SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0;")
+	for _, x := range t.Transactions {
+		p.transaction(x)
+	}
+	return p.err
+}
+
+// printer keeps the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *printer) transaction(x Transaction) {
+	p.line("\n-- %s, committed %s on the server with server_id %d%s", x.GTID, x.CommittedAt.Format("2006-01-02 15:04:05.000000 MST"), x.ServerID, thread(x))
+	if len(x.Changes) == 0 {
+		for _, s := range x.Statements {
+			p.line("%s;", strings.TrimSuffix(s, ";"))
+		}
+		return
+	}
+	for _, s := range x.Statements {
+		p.line("-- %s", strings.ReplaceAll(s, "\n", "\n-- "))
+	}
+	p.line("START TRANSACTION;")
+	for _, c := range x.Changes {
+		p.line("%s;", c.SQL())
+	}
+	p.line("COMMIT;")
+}
+
+func thread(x Transaction) string {
+	if x.Thread == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" by connection %d", x.Thread)
+}
+
+// SQL is the change as one statement. Where the columns' names are not known it is none that MySQL would take.
+func (c Change) SQL() string {
+	table := name(c.Schema) + "." + name(c.Table)
+	switch c.Action {
+	case "insert":
+		return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, join(c.After, ", ", columnName), join(c.After, ", ", valueSQL))
+	case "delete":
+		return fmt.Sprintf("DELETE FROM %s WHERE %s LIMIT 1", table, where(c.Before))
+	}
+	return fmt.Sprintf("UPDATE %s SET %s WHERE %s LIMIT 1", table, join(c.After, ", ", assignment), where(c.Before))
+}
+
+// where names the row that was there before.
+func where(row []Value) string {
+	if key := slices.DeleteFunc(slices.Clone(row), func(v Value) bool { return !v.Key }); len(key) > 0 {
+		row = key
+	}
+	var all []string
+	for _, v := range row {
+		all = append(all, name(v.Column)+" <=> "+v.SQL)
+	}
+	return strings.Join(all, " AND ")
+}
+
+func columnName(v Value) string { return name(v.Column) }
+
+func valueSQL(v Value) string { return v.SQL }
+
+func assignment(v Value) string { return name(v.Column) + " = " + v.SQL }
+
+// join leaves out what a table computes itself.
+func join(row []Value, by string, say func(Value) string) string {
+	var all []string
+	for _, v := range row {
+		if !v.Generated {
+			all = append(all, say(v))
+		}
+	}
+	return strings.Join(all, by)
+}
+
+func name(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
