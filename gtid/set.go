@@ -235,23 +235,46 @@ func (s Set) Union(t Set) Set {
 	return r.set()
 }
 
+// WithRange is the union with [Range]. Numbers that follow on the highest one of their source, as those of a server that
+// writes do, take no more memory than the set that comes of it.
+func (s Set) WithRange(source Source, first, last int64) Set {
+	i, found := s.find(source)
+	if !found || last < first || s.streams[i].last() != first-1 {
+		return s.Union(Range(source, first, last))
+	}
+	check(source, first, last)
+	spans := slices.Clone(s.streams[i].spans)
+	spans[len(spans)-1].last = last
+	return s.replaced(i, spans)
+}
+
+// last is the highest number.
+func (s stream) last() int64 { return s.spans[len(s.spans)-1].last }
+
+// find is where a source is, or would be.
+func (s Set) find(source Source) (index int, found bool) {
+	return slices.BinarySearchFunc(s.streams, source, func(a stream, b Source) int { return compareSources(a.source, b) })
+}
+
+// replaced is the set with other numbers of the source with that index.
+func (s Set) replaced(i int, spans []span) Set {
+	all := slices.Clone(s.streams)
+	all[i].spans = spans
+	return Set{all}
+}
+
 // with is the set with the numbers of one source, which is how most sets grow. One that is not empty already.
 func (s Set) with(more stream) Set {
-	i, found := slices.BinarySearchFunc(s.streams, more, func(a, b stream) int { return compareSources(a.source, b.source) })
+	i, found := s.find(more.source)
 	if !found {
 		all := make([]stream, 0, len(s.streams)+1)
 		return Set{append(append(append(all, s.streams[:i]...), more), s.streams[i:]...)}
 	}
 	united := unite(s.streams[i].spans, more.spans)
-	switch {
-	case equal(united, s.streams[i].spans):
+	if equal(united, s.streams[i].spans) {
 		return s
-	case len(s.streams) == 1:
-		return Set{[]stream{{more.source, united}}}
 	}
-	all := slices.Clone(s.streams)
-	all[i].spans = united
-	return Set{all}
+	return s.replaced(i, united)
 }
 
 // Subtract returns the GTIDs of s that are not in t, as the server's

@@ -138,11 +138,32 @@ func TestRangesAreEmptyWhenTheyEndBeforeTheyStart(t *testing.T) {
 	mustAnswer(t, "1 to 3", Range(source(idA, "t"), 1, 3).String(), idA+":t:1-3")
 }
 
+func TestASetWithARangeIsTheUnionWithIt(t *testing.T) {
+	for _, text := range []string{"", idA + ":1-5", idA + ":1-2:4-5", idA + ":7", idA + ":t:1-5," + idB + ":1-5", idB + ":1-5"} {
+		set := MustParse(text)
+		for first := int64(1); first < 9; first++ {
+			for last := first - 1; last < 9; last++ {
+				for _, of := range []Source{source(idA, ""), source(idA, "t"), source(idB, "")} {
+					got, want := set.WithRange(of, first, last), set.Union(Range(of, first, last))
+					if !got.Equal(want) || got.String() != want.String() || set.String() != MustParse(text).String() {
+						t.Errorf("%q with %d to %d of %s is %s", text, first, last, of, got)
+					}
+				}
+			}
+		}
+	}
+	written := MustParse(idA + ":1-5:8-9," + idB + ":1-5")
+	if n := testing.AllocsPerRun(10, func() { written.WithRange(source(idA, ""), 10, 12) }); n > 2 {
+		t.Errorf("what follows on the latest takes memory %g times", n)
+	}
+}
+
 func TestNumbersAndTagsOfNoServerCannotEnterASet(t *testing.T) {
 	u := source(idA, "").UUID
 	impossible := map[string]func(){
 		"number zero":           func() { Of(GTID{u, "", 0}) },
 		"number above the last": func() { Range(Source{u, ""}, 5, MaxNumber+1) },
+		"numbers beyond it":     func() { Range(Source{u, ""}, 1, 4).WithRange(Source{u, ""}, 5, MaxNumber+1) },
 		"upper-case tag":        func() { Of(GTID{u, "Tag", 1}) },
 		"tag with a digit":      func() { Range(Source{u, "1a"}, 1, 2) },
 		"tag too long":          func() { Range(Source{u, strings.Repeat("a", 33)}, 1, 2) },

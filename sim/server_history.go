@@ -45,7 +45,7 @@ func (h *history) has(g gtid.GTID) bool {
 // all is the whole set.
 func (h *history) all() gtid.Set {
 	if h.last > 0 {
-		h.set = h.set.Union(gtid.Range(gtid.Source{UUID: h.run}, h.first, h.last))
+		h.set = h.set.WithRange(gtid.Source{UUID: h.run}, h.first, h.last)
 		h.first, h.last = 0, 0
 	}
 	return h.set
