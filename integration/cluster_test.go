@@ -37,11 +37,17 @@ type cluster struct {
 // bare starts real servers without a control plane.
 func bare(t *testing.T, servers, acks int) *cluster {
 	t.Helper()
+	return bareOf(t, local.Spec{Servers: servers}, acks)
+}
+
+// bareOf is bare with servers of a special kind.
+func bareOf(t *testing.T, spec local.Spec, acks int) *cluster {
+	t.Helper()
 	binary, err := local.Find("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleet, err := local.Start(t.Context(), binary, local.Spec{Servers: servers})
+	fleet, err := local.Start(t.Context(), binary, spec)
 	if err != nil {
 		t.Fatal(err)
 	}

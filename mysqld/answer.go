@@ -56,6 +56,8 @@ const (
 	errNewAbortingSession  = 1184
 	errNormalShutdown      = 1077
 	errConnectionWasKilled = 3169
+	errRestartFailed       = 3707
+	errSyntax              = 1064
 )
 
 // denials are refusals of the account or of one of its privileges.

@@ -45,7 +45,11 @@ func (f *Fleet) work(ctx context.Context, cluster string, term uint32, t settle.
 		return failedStep(ctx, err)
 	}
 	if err := s.begin(ctx); err != nil {
-		return failedStep(ctx, err)
+		r := failedStep(ctx, err)
+		if awaitsStart(t, r) {
+			return awaitedStart(t, r.Detail)
+		}
+		return r
 	}
 	defer s.finish()
 	command := reparent.Command{Verb: reparent.Verb(t.Step), Server: t.Server, Cluster: cluster, Term: term}
