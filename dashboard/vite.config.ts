@@ -19,5 +19,5 @@ export default defineConfig({
       },
     },
   },
-  test: { environment: "happy-dom", restoreMocks: true },
+  test: { environment: "happy-dom", restoreMocks: true, css: true },
 } as Parameters<typeof defineConfig>[0]);

@@ -17,7 +17,8 @@ const coalesce = 100; // events come in bursts; one fetch answers them all
 
 export type Live<T> = { data?: T; problem?: ProblemError; failing: boolean; stale: boolean; at?: number };
 
-type Options = { every: number; wakes?: (e: Event) => boolean };
+/** Options: every is how often to ask, apart how long at least between two questions, both in milliseconds. */
+export type Options<T> = { every: number; apart?: number; wakes?: (e: Event) => boolean; fetcher?: (path: string) => Promise<T> };
 
 /** Poll is one path that is fetched for as long as somebody looks. */
 export class Poll<T> {
@@ -31,11 +32,11 @@ export class Poll<T> {
   private again = false;
   private stopped = true;
   private begun = 0;
+  private sent = 0; // when the latest request was sent, by this machine's clock
 
   constructor(
     private readonly path: string,
-    private readonly opts: Options,
-    private readonly fetcher: (path: string) => Promise<T> = (p) => get<T>(p),
+    private readonly opts: Options<T>,
     private readonly source: EventStream = stream,
   ) {}
 
@@ -77,7 +78,8 @@ export class Poll<T> {
       return;
     }
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.fetch(), ms);
+    const earliest = this.sent + (this.opts.apart ?? 0) - Date.now();
+    this.timer = setTimeout(() => void this.fetch(), Math.max(ms, earliest));
   }
 
   private async fetch(): Promise<void> {
@@ -85,9 +87,10 @@ export class Poll<T> {
     this.flying = true;
     this.again = false;
     const mine = ++this.asked;
-    const sent = now();
+    this.sent = Date.now();
+    const at = now();
     try {
-      this.take(mine, { data: await this.fetcher(this.path), failing: false, stale: false, at: sent });
+      this.take(mine, { data: await (this.opts.fetcher ?? get<T>)(this.path), failing: false, stale: false, at });
     } catch (e) {
       const problem = e instanceof ProblemError ? e : undefined;
       this.take(mine, { ...this.state, problem, failing: true });
@@ -126,9 +129,9 @@ const nothing: Live<never> = { failing: false, stale: false };
 const idle = (): (() => void) => () => undefined;
 
 /** useLive shows what a path answers, kept up to date; null asks for nothing. */
-export function useLive<T>(path: string | null, opts: Options): Live<T> {
+export function useLive<T>(path: string | null, opts: Options<T>): Live<T> {
   // Options are read when the path changes: a page that wants others asks for another path or renders another part.
-  const poll = useMemo(() => (path === null ? undefined : new Poll<T>(path, opts)), [path, opts.every]); // wakes may be a new function each time
+  const poll = useMemo(() => (path === null ? undefined : new Poll<T>(path, opts)), [path, opts.every]); // functions may be new ones each time
   useEffect(() => poll?.start(), [poll]);
   return useSyncExternalStore(poll?.watch ?? idle, poll?.snapshot ?? (() => nothing as Live<T>));
 }

@@ -1,5 +1,6 @@
 // The one stream of events of this tab. EventSource cannot carry credentials, so it is read by fetch.
 import { address, authorization, onSignIn, problemOf } from "./api/client";
+import { visible } from "./api/text";
 import type { Event } from "./api/types";
 import { now } from "./time";
 
@@ -126,7 +127,7 @@ export class EventStream {
   private take(frame: { id?: string; data: string }): void {
     let e: Event;
     try {
-      e = JSON.parse(frame.data) as Event;
+      e = JSON.parse(visible(frame.data)) as Event;
     } catch {
       return; // one bad event must not end the others
     }

@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { describe, expect, it, vi } from "vitest";
 import { ago, brief, clock, exact, now, serverSaid, span } from "./time";
 

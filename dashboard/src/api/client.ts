@@ -1,6 +1,7 @@
 // Asks the control plane. Every failure is one of two: the control plane said no (ProblemError), or did not say anything
 // (Offline).
 import { serverSaid } from "../time";
+import { visible } from "./text";
 import type { Obstacle, Problem } from "./types";
 
 /** ProblemError is an answer of the control plane that says no; code tells which no. */
@@ -99,7 +100,7 @@ export function address(path: string): string {
 export async function problemOf(r: Response): Promise<ProblemError> {
   let told: Partial<Problem> = {};
   try {
-    told = (await r.json()) as Partial<Problem>;
+    told = JSON.parse(visible(await r.text())) as Partial<Problem>;
   } catch {
     // a proxy's own page, perhaps; the status has to do
   }
@@ -159,7 +160,7 @@ export async function send<T>(method: "POST" | "PUT", path: string, content: unk
 
 async function body<T>(r: Response): Promise<T> {
   try {
-    return (await r.json()) as T;
+    return JSON.parse(visible(await r.text())) as T;
   } catch {
     throw new Offline("the answer broke off");
   }

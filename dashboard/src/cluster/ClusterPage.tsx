@@ -1,14 +1,247 @@
-import type { Cluster } from "../api/types";
+import { useState } from "react";
+import type { Cluster, RecoveryList } from "../api/types";
 import { useLive } from "../live";
-import { StateBadge } from "../parts";
+import { Age, Empty, FindingView, Freshness, Loading, Mono, ObstacleView, StateBadge } from "../parts";
+import { RecoveryRows } from "../recoveries/RecoveryRows";
 import { href } from "../route";
+import { clock, now, parse, span, useSecond } from "../time";
+import { mayNot, useWho } from "../who";
+import { Charts } from "./Charts";
+import "./cluster.css";
+import { Drawing } from "./Drawing";
+import { Readiness } from "./Readiness";
+import { Fact, Servers } from "./Servers";
+import { SwitchDialog } from "./SwitchDialog";
 
+/** path is where the API tells of a cluster. */
+export function path(cluster: string): string {
+  return `/api/v1/clusters/${encodeURIComponent(cluster)}`;
+}
+
+/** ClusterPage is one cluster: what is believed of it, since when, on whose word, what would be done and what stops it. */
 export function ClusterPage({ cluster }: { cluster: string }) {
-  const { data } = useLive<Cluster>(`/api/v1/clusters/${encodeURIComponent(cluster)}`, { every: 1000, wakes: (e) => e.cluster === cluster });
+  const live = useLive<Cluster>(path(cluster), { every: 1000, apart: 200, wakes: (e) => e.cluster === cluster });
+  useSecond(); // what was probed grows old even when nothing new arrives
+  const c = live.data;
+  if (c === undefined) {
+    return (
+      <>
+        <h1>{cluster}</h1>
+        <Loading live={live} what="The cluster" />
+        <p><a href={href.fleet()}>To the fleet</a></p>
+      </>
+    );
+  }
+  const gone = live.problem?.code === "no_such_cluster";
+  const old = gone || live.stale || unprobed(c);
   return (
     <>
-      <h1>{cluster}</h1>
-      {data && <StateBadge state={data.state} />} <a href={href.change(cluster)}>Change the primary</a>
+      <header className="cluster-head">
+        <p className="crumbs"><a href={href.fleet()}>Fleet</a> <span aria-hidden="true">›</span></p>
+        <h1>{c.name}</h1>
+        <span data-test="cluster-state" data-state={c.state} data-stale={old || undefined}><StateBadge state={c.state} dim={old} /></span>
+        <span className="doing">
+          <a className="button" href={href.change(c.name)}>Change the primary …</a>
+        </span>
+      </header>
+      <p className="asof">
+        {gone ? <b className="odd">This control plane no longer knows this cluster.</b> : live.stale ? <Freshness live={live} /> : <Probed cluster={c} />}
+      </p>
+      <div className={old ? "stale" : undefined} data-test="cluster" data-stale={old || undefined}>
+        <Verdict cluster={c} />
+        <div className="columns">
+          <div>
+            <section className="card" aria-label="Topology">
+              <div className="card-head">
+                <h2>Topology</h2>
+                <Waits cluster={c} />
+              </div>
+              <Drawing cluster={c} />
+            </section>
+            <Findings cluster={c} />
+          </div>
+          <aside>
+            <Readiness cluster={c} />
+            <AntiflapCard cluster={c} />
+            <Rules cluster={c} />
+            <Changes cluster={c.name} />
+          </aside>
+        </div>
+        <Charts cluster={c} />
+        <Servers cluster={c} />
+      </div>
     </>
+  );
+}
+
+const freshFor = 10_000;
+
+/** unprobed tells whether the control plane itself has not looked for a while. */
+function unprobed(c: Cluster): boolean {
+  if (c.fresh !== undefined) return !c.fresh;
+  const at = parse(c.probed_at);
+  return at === undefined || now() - at > freshFor;
+}
+
+function Probed({ cluster: c }: { cluster: Cluster }) {
+  const word = c.leading ? `${c.elector || "this elector"}, which acts for it` : `this elector; ${c.elector ? `${c.elector} acts for the cluster` : "no elector acts for the cluster"}`;
+  if (!c.probed_at) return <b className="odd">Not probed yet.</b>;
+  return (
+    <span className={unprobed(c) ? "odd" : "quiet"}>
+      {unprobed(c) ? "Not probed lately: " : ""}as seen at {clock(c.probed_at)} (<Age at={c.probed_at} />) by {word}
+    </span>
+  );
+}
+
+const verdicts: Record<Cluster["state"], string> = {
+  healthy: "All is as it should be.",
+  degraded: "It takes writes, but not everything is as it should be.",
+  primary_failed: "The primary has failed.",
+  reparenting: "The primary is being changed.",
+  blocked: "The primary has to be changed, and that is blocked.",
+  unknown: "It is not known how the cluster fares.",
+};
+
+/** Verdict is the whole in a few sentences: what is, and what is done about it. */
+function Verdict({ cluster: c }: { cluster: Cluster }) {
+  return (
+    <section className={`verdict verdict-${c.state}`} aria-label="State">
+      <p>
+        <b>{verdicts[c.state]}</b>{" "}
+        <span data-test="cluster-primary" data-address={c.primary}>
+          {c.primary ? <><Mono>{c.primary}</Mono> {c.state === "healthy" || c.state === "degraded" ? "leads" : "is the last that was established,"} under term <span className="num">{c.term}</span></> : <>No primary is established; the last term is <span className="num">{c.term}</span></>}
+        </span>
+        {c.changed_at && c.primary ? <>, since <Age at={c.changed_at} form="since" /></> : null}.
+      </p>
+      {c.recovery ? <Running cluster={c} /> : <Stops cluster={c} />}
+    </section>
+  );
+}
+
+function Running({ cluster: c }: { cluster: Cluster }) {
+  const r = c.recovery!;
+  const last = r.stages[r.stages.length - 1];
+  const begun = parse(r.started_at);
+  return (
+    <p data-test="running">
+      {r.automatic ? "An automatic" : r.by ? `${r.by}'s` : "A"} {r.kind} change{r.to ? <> to <Mono>{r.to}</Mono></> : null} is under way
+      {begun === undefined ? "" : <span className="num">, for {span(Math.max(0, now() - begun))}</span>}: {r.phase}{last ? `; last: ${last.name} ${last.outcome}` : ""}.{" "}
+      <a href={href.recovery(r.id)}>Watch it</a>
+    </p>
+  );
+}
+
+/** Stops says why nothing is done although something should be. */
+function Stops({ cluster: c }: { cluster: Cluster }) {
+  if (c.obstacle) {
+    return (
+      <>
+        {c.refusal && <p><b>Nothing is done by itself:</b> {c.refusal}</p>}
+        <ObstacleView obstacle={c.obstacle} />
+      </>
+    );
+  }
+  if (c.refusal) return <p><b>Nothing is done by itself:</b> {c.refusal}</p>;
+  if (c.state !== "primary_failed" && c.state !== "blocked") return null;
+  return c.automation ? <p>Nothing is known to stand against an automatic change.</p> : <p><b>Nothing is done by itself:</b> automation is off.</p>;
+}
+
+function Waits({ cluster: c }: { cluster: Cluster }) {
+  const n = c.durability.acks_needed;
+  const ackers = c.servers.filter((s) => s.semi_sync.acker).length;
+  if (c.durability.policy === "none" || !c.primary) return <span className="quiet">{c.primary ? "Commits wait for nobody." : ""}</span>;
+  return (
+    <span className={ackers < n ? "odd" : "quiet"} data-test="quorum">
+      A commit waits for <b className="num">{n}</b> of <b className="num">{ackers}</b> acker{ackers === 1 ? "" : "s"}
+      <svg className="sample" width="46" height="10" aria-hidden="true"><path className="edge-acker" d="M 4 5 H 42" /></svg>
+    </span>
+  );
+}
+
+function Findings({ cluster: c }: { cluster: Cluster }) {
+  const order = ["critical", "warning", "info"];
+  const sorted = [...c.findings].sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity));
+  return (
+    <section className="card" aria-label="Findings">
+      <h2>Findings <span className="quiet num">{sorted.length === 0 ? "" : sorted.length}</span></h2>
+      {sorted.length === 0 ? <p className="quiet">Nothing is wrong, as far as every probe told.</p> : sorted.map((f) => <FindingView key={`${f.code} ${f.server ?? ""}`} finding={f} />)}
+    </section>
+  );
+}
+
+function AntiflapCard({ cluster: c }: { cluster: Cluster }) {
+  const [asking, ask] = useState(false);
+  const who = useWho();
+  const refused = mayNot("operator", who);
+  const a = c.antiflap;
+  const until = parse(a.until);
+  return (
+    <section className="card" aria-label="Anti-flapping window" data-test="antiflap" data-open={a.open}>
+      <h2>Anti-flapping window</h2>
+      {a.open ? (
+        <>
+          <p>
+            <b>Open:</b> no automatic change {until === undefined || a.held ? "until somebody lifts it" : <>for another <b className="num">{span(Math.max(0, until - now()))}</b></>}.
+          </p>
+          {a.reason && <p className="quiet">{a.reason}</p>}
+          <p className="quiet">To lift it: <Mono>{a.lift}</Mono>, or</p>
+          <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)} data-test="antiflap-lift">Lift it …</button>
+        </>
+      ) : (
+        <p className="quiet">Closed: the last change does not keep the next automatic one from being made.</p>
+      )}
+      {asking && (
+        <SwitchDialog title={`Lift the window of ${c.name}`} says="You have looked at the last change. Automatic changes of the primary are possible again at once." verb="Lift it" method="POST" path={`${path(c.name)}/antiflap/ack`} body={{}} onClose={() => ask(false)} />
+      )}
+    </section>
+  );
+}
+
+function Rules({ cluster: c }: { cluster: Cluster }) {
+  const [asking, ask] = useState(false);
+  const who = useWho();
+  const refused = mayNot("admin", who);
+  const d = c.durability;
+  const note = c.automation_note;
+  return (
+    <section className="card" aria-label="Rules" data-test="automation" data-on={c.automation}>
+      <h2>Rules</h2>
+      <dl className="facts">
+        <Fact name="durability">{d.policy.replace("_", "-")}{d.policy === "none" ? "" : `, ${d.acks} acknowledgement${d.acks === 1 ? "" : "s"}`}{d.zones ? ` from ${d.zones} zones` : ""}{d.allow_unfenced ? ", unfenced allowed" : ""}</Fact>
+        <Fact name="rules number">{d.ruleset}</Fact>
+        <Fact name="elector">{c.elector || "none"}</Fact>
+        <Fact name="automation">
+          {c.automation ? "on" : <b className="odd">off</b>}
+          {note && <span className="quiet"> by {note.by}{note.reason ? `: ${note.reason}` : ""}, <Age at={note.at} /></span>}
+        </Fact>
+      </dl>
+      <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)}>{c.automation ? "Switch automation off …" : "Switch automation on …"}</button>
+      {asking && (
+        <SwitchDialog
+          title={`Automation of ${c.name}`}
+          says={c.automation ? "Primacy no longer changes the primary by itself. It goes on looking, and changes by hand stay possible." : "Primacy changes the primary by itself again when it has failed."}
+          verb={c.automation ? "Switch it off" : "Switch it on"}
+          method="PUT"
+          path={`${path(c.name)}/automation`}
+          body={{ on: !c.automation }}
+          onClose={() => ask(false)}
+        />
+      )}
+    </section>
+  );
+}
+
+function Changes({ cluster }: { cluster: string }) {
+  const live = useLive<RecoveryList>(`/api/v1/recoveries?cluster=${encodeURIComponent(cluster)}&limit=5`, {
+    every: 10_000, apart: 500, wakes: (e) => e.cluster === cluster && e.kind.startsWith("recovery"),
+  });
+  return (
+    <section className="card" aria-label="Last changes">
+      <h2>Last changes</h2>
+      {live.data === undefined ? <Loading live={live} what="The list" />
+        : live.data.recoveries.length === 0 ? <Empty>None yet.</Empty>
+          : <RecoveryRows recoveries={live.data.recoveries} />}
+      <p className="more-links"><a href={href.recoveries({ cluster })}>All changes</a> · <a href={href.events({ cluster })}>Events</a></p>
+    </section>
   );
 }

@@ -2,6 +2,8 @@ export { Age } from "./Age";
 export { Dialog } from "./Dialog";
 export { Empty } from "./Empty";
 export { FindingView } from "./FindingView";
+export { Freshness } from "./Freshness";
+export { Loading } from "./Loading";
 export { Mono } from "./Mono";
 export { ObstacleView } from "./ObstacleView";
 export { ProblemView } from "./ProblemView";

@@ -1,0 +1,37 @@
+// @vitest-environment node
+import { describe, expect, it } from "vitest";
+import type { Cluster } from "../api/types";
+import { transactions } from "./gtid";
+import { grown, ofTrends } from "./history";
+
+const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+describe("transactions are counted", () => {
+  it.each([
+    ["", 0], [`${uuid}:1-5`, 5], [`${uuid}:7`, 1], [`${uuid}:1-5:7:9-10,\n${uuid}:1`, 9], [`${uuid}:1-3:term:1-4:other:2`, 8],
+    ["<b>", 0], [`${uuid}:1-x y`, undefined],
+  ])("in %j", (set, n) => expect(transactions(set)).toBe(n));
+});
+
+describe("the history", () => {
+  const at = (s: number, lag: number | null, reachable = true): Cluster =>
+    ({ probed_at: new Date(s * 1000).toISOString(), servers: [{ address: "a", lag_ms: lag, probe_ms: 2, reachable }] }) as unknown as Cluster;
+  const empty = { times: [], servers: [], own: true };
+
+  it("grows by one for each round of probes", () => {
+    const h = grown(grown(grown(empty, at(1, 10)), at(1, 10)), at(2, null, false));
+    expect(h.times).toEqual([1, 2]);
+    expect(h.servers).toEqual([{ address: "a", lag: [10, null], probe: [2, null] }]);
+  });
+  it("does not grow without end", () => {
+    let h = grown(empty, at(1, 1));
+    for (let i = 2; i < 2000; i++) h = grown(h, at(i, i));
+    expect([h.times.length, h.servers[0]!.lag.length, h.servers[0]!.lag.at(-1)]).toEqual([600, 600, 1999]);
+  });
+  it("of the control plane ends when it says", () => {
+    const h = ofTrends({ step_ms: 2000, until: "2026-11-21T10:00:00Z", servers: [{ address: "a", lag_ms: [1, 2, 3], probe_ms: [1, 2, 3] }, { address: "young", lag_ms: [5], probe_ms: [5] }] });
+    const end = Date.parse("2026-11-21T10:00:00Z") / 1000;
+    expect(h.times).toEqual([end - 4, end - 2, end]);
+    expect(h.servers[1]!.lag).toEqual([null, null, 5]);
+  });
+});
