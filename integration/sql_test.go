@@ -28,6 +28,7 @@ func (c *cluster) root(a topology.Address) *sql.Conn {
 		c.t.Fatal(err)
 	}
 	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(-1) // a session that is closed is gone
 	session, err := db.Conn(c.t.Context())
 	if err != nil {
 		c.t.Fatal(err)
