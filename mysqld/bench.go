@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
@@ -19,6 +20,8 @@ type job struct {
 	*act
 	task settle.Task
 	tell func(settle.Progress)
+	// applied is the part of the set that the server has executed, once that was read.
+	applied gtid.Set
 }
 
 // Work implements orchestrator.Bench.

@@ -209,6 +209,9 @@ var unappliedAndStopped = guard{
 // follow makes the server a replica of the command's source. Whatever takes long comes after the start.
 func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	before, err := a.observe(ctx)
+	if err == nil {
+		before, err = a.completeTarget(ctx, before)
+	}
 	if err != nil {
 		return before, err
 	}

@@ -40,6 +40,7 @@ var Grants = []Grant{
 	{"INSERT", "`_primacy`.*", "write the term marker", ""},
 	{"SELECT", "*.*", "name the columns of errant transactions, and compare rewound rows with the primary's", FeatureErrant},
 	{"BINLOG_ADMIN", "*.*", "undo errant transactions with the server's own row events", FeatureErrant},
+	{"DELETE", "`_primacy`.*", "forget what a rewind kept on the server, once it is over", FeatureErrant},
 	{"BACKUP_ADMIN", "*.*", "be the server that a clone is taken from", FeatureClone},
 	{"CLONE_ADMIN", "*.*", "replace an errant server's data by a clone", FeatureClone},
 }

@@ -89,6 +89,8 @@ func refusedTo(grant mysqld.Grant) (do trial, onReplica bool) {
 		return statements("INSERT INTO _primacy.journal VALUES (1)"), false
 	case "SELECT *.*":
 		return counts("SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = 'app'"), true
+	case "DELETE `_primacy`.*":
+		return statements("DELETE FROM _primacy.journal"), false
 	case "BINLOG_ADMIN *.*":
 		return reachesDecoding, false
 	case "BACKUP_ADMIN *.*":

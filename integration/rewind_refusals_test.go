@@ -1,0 +1,62 @@
+package integration
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/primacydb/primacy/settle"
+	"github.com/primacydb/primacy/topology"
+)
+
+func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *testing.T) {
+	e := strayed(t,
+		"CREATE TABLE app.goods (id INT PRIMARY KEY, name VARCHAR(30), doc JSON)", "INSERT INTO app.goods VALUES (1, 'apple', '{\"a\": [1, 2, 3]}')",
+		"CREATE TABLE app.pairs (id INT PRIMARY KEY, v INT)", "CREATE TABLE app.nokey (id INT)", "CREATE TABLE app.ours (id INT PRIMARY KEY) ENGINE = MyISAM")
+	insert := "INSERT INTO app.pairs VALUES (%d, 0)"
+	for i, row := range []struct {
+		name, code string
+		alone      []string
+		prepare    func()
+	}{
+		{"a statement that changes a table", "ddl", []string{"CREATE TABLE app.more (id INT)"}, nil},
+		{"an account", "ddl", []string{"CREATE USER somebody IDENTIFIED BY 'secret'"}, nil},
+		{"rows that were not logged whole", "row_image", []string{"SET SESSION binlog_row_image = MINIMAL", "UPDATE app.goods SET name = 'x' WHERE id = 1"}, nil},
+		{"a part of a document", "row_image", []string{"SET SESSION binlog_row_value_options = PARTIAL_JSON", "UPDATE app.goods SET doc = JSON_SET(doc, '$.a[0]', 9) WHERE id = 1"}, nil},
+		{"a table without a primary key", "no_primary_key", []string{"INSERT INTO app.nokey VALUES (1)"}, nil},
+		{"an engine that takes nothing back", "engine", []string{"INSERT INTO app.ours VALUES (1)"}, nil},
+		{"an XA transaction", "xa", []string{"XA START 'x'", fmt.Sprintf(insert, 100), "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"}, nil},
+		{"more rows than allowed", "too_many_rows", []string{fmt.Sprintf(insert, 200), fmt.Sprintf(insert, 201)}, func() { e.task.Limits = settle.Limits{Rows: 1} }},
+		{"a log that was purged", "purged", []string{fmt.Sprintf(insert, 300), "FLUSH BINARY LOGS"}, func() {
+			files := e.table(e.old, "SHOW BINARY LOGS")
+			e.byHand(e.old, "PURGE BINARY LOGS TO '"+files[len(files)-1][0]+"'")
+		}},
+		{"a table that was changed since", "schema_changed", []string{"INSERT INTO app.goods (id) VALUES (400)"}, func() {
+			e.unrecorded(e.old, "ALTER TABLE app.goods ADD COLUMN more INT")
+		}},
+		{"rows that are not as they were left", "rows_differ", []string{"INSERT INTO app.pairs VALUES (1, 1)"}, func() {
+			e.unrecorded(e.old, "DELETE FROM app.pairs")
+		}},
+		{"the last copy of something else", "last_copy", []string{fmt.Sprintf(insert, 600), fmt.Sprintf(insert, 601)}, func() {
+			uuid := e.fleet.Probe(t.Context(), e.old).UUID
+			e.task.Set = within(t, uuid.String()+":1-1")
+		}},
+		{"a number that another member holds too", "reuse", []string{fmt.Sprintf(insert, 700)}, func() {
+			other := e.members(e.old, e.task.Primary)[0]
+			e.byHand(other, "SET GLOBAL super_read_only = OFF", "SET SESSION gtid_next = '"+e.task.Set.String()+"'", "COMMIT", "SET SESSION gtid_next = 'AUTOMATIC'", "SET GLOBAL super_read_only = ON")
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			in := *e
+			in.cluster = &cluster{}
+			*in.cluster = *e.cluster
+			in.t, e.task.Limits = t, settle.Limits{}
+			e.strays(fmt.Sprint("refused-", i), func(a topology.Address) { e.byHand(a, row.alone...) })
+			if row.prepare != nil {
+				row.prepare()
+			}
+			in.task = e.task
+			in.refuses(settle.StepCheck, row.code)
+			e.forgiven()
+		})
+	}
+}
