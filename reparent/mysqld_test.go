@@ -73,6 +73,9 @@ func (s *mysqld) next() gtid.GTID {
 // commit writes a transaction to the binary log; with the source side on it then waits.
 func (s *mysqld) commit(g gtid.GTID, client bool) {
 	s.binlog = append(s.binlog, g)
+	if s.world.wrote[g] == "" {
+		s.world.wrote[g] = s.incarnation()
+	}
 	if s.semiSource {
 		s.waiting = append(s.waiting, wait{gtid: g, at: len(s.binlog) - 1, client: client})
 		return

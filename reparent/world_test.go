@@ -33,8 +33,9 @@ type world struct {
 	floor       gtid.Set
 	maintenance topology.ServerSet
 
-	answered gtid.Set // whose client got OK
-	forced   gtid.Set // whose client got OK because its server was shut down in order (E6): no claim is made on it
+	answered gtid.Set             // whose client got OK
+	forced   gtid.Set             // whose client got OK because its server was shut down in order (E6): no claim is made on it
+	wrote    map[gtid.GTID]string // by which process
 	names    map[string]gtid.GTID
 	// lossAccepted and split switch off the claims that a scenario gives up on purpose.
 	lossAccepted bool
@@ -50,7 +51,7 @@ func newWorld(acks int, names ...topology.Address) *world {
 func worldOf(r topology.Ruleset) *world {
 	w := &world{
 		ruleset: r, servers: map[topology.Address]*mysqld{}, apart: map[[2]topology.Address]bool{}, muted: map[[2]topology.Address]bool{},
-		clock: topologytest.Now, lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{},
+		clock: topologytest.Now, lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{}, wrote: map[gtid.GTID]string{},
 	}
 	for i, m := range r.Members {
 		w.servers[m.Address] = &mysqld{
@@ -68,7 +69,7 @@ func unadopted(r topology.Ruleset) *world {
 	adopted := worldOf(r)
 	w := &world{
 		ruleset: r, servers: adopted.servers, apart: adopted.apart, muted: adopted.muted, clock: adopted.clock,
-		lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{},
+		lastSeen: topology.Sightings{}, names: map[string]gtid.GTID{}, wrote: map[gtid.GTID]string{},
 	}
 	for _, s := range w.all() {
 		s.world, s.binlog, s.executed, s.received = w, nil, gtid.Set{}, gtid.Set{}
