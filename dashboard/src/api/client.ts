@@ -10,14 +10,19 @@ export class ProblemError extends Error {
   readonly code: string;
   readonly detail: string;
   readonly obstacle?: Obstacle;
+  /** elector and api: who acts for the cluster, and where it is reached, with code not_leading. */
+  readonly elector?: string;
+  readonly api?: string;
 
-  constructor(p: Pick<Problem, "status" | "code" | "detail"> & { obstacle?: Obstacle }) {
+  constructor(p: Pick<Problem, "status" | "code" | "detail"> & Partial<Problem>) {
     super(p.detail);
     this.name = "ProblemError";
     this.status = p.status;
     this.code = p.code;
     this.detail = p.detail;
     this.obstacle = p.obstacle;
+    this.elector = p.elector;
+    this.api = p.api;
   }
 }
 
@@ -105,10 +110,10 @@ export async function problemOf(r: Response): Promise<ProblemError> {
     // a proxy's own page, perhaps; the status has to do
   }
   const p = new ProblemError({
+    ...told,
     status: r.status,
     code: told.code ?? "",
     detail: told.detail ?? `the answer was ${r.status} ${r.statusText}`.trim(),
-    obstacle: told.obstacle,
   });
   if (r.status === 401) refused(p.detail);
   return p;

@@ -498,12 +498,22 @@ export interface components {
         };
         Problem: {
             /**
+             * @description With code not_leading: where that elector's API is reached. Nothing of the call was begun here: it may be sent there.
+             * @example https://elector-2.example.org:3900
+             */
+            api?: string;
+            /**
              * @description Stable name of the problem.
              * @example blocked
              */
             code: string;
             /** @description What happened, and what to do about it. */
             detail: string;
+            /**
+             * @description With code not_leading: the elector that acts for the cluster.
+             * @example elector-2
+             */
+            elector?: string;
             /** @description Each wrong parameter or field. */
             errors?: components["schemas"]["Mistake"][];
             /** @description With code blocked: what stands against the change and what it needs. */
