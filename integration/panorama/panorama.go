@@ -1,0 +1,304 @@
+// Package panorama is a control plane that shows a whole landscape of clusters which do not exist: healthy and sick ones,
+// changes under way, windows, maintenance. Findings, roles and changes are worked out by the real code from invented
+// observations, so a page that shows them shows what it would show of real servers. The same seed gives the same landscape.
+package panorama
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/api"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Settings say how large the landscape is.
+type Settings struct {
+	Clusters int
+	Servers  int // of each cluster; at least 3
+	Seed     uint64
+	// Hostile lets every text that a server or an operator supplies carry markup, scripts and marks that turn text around.
+	Hostile bool
+}
+
+// Plane is the control plane. Its methods may be called from many goroutines.
+type Plane struct {
+	settings Settings
+	events   *orchestrator.Stream
+	mu       sync.Mutex
+	random   *rand.Rand
+	towns    []*town
+	byName   map[string]*town
+	acting   map[*town]bool // those with a change under way
+}
+
+var _ api.ControlPlane = (*Plane)(nil)
+
+// New makes a landscape as it is now. Nothing in it changes by itself until Run.
+func New(s Settings, events *orchestrator.Stream, now time.Time) *Plane {
+	p := &Plane{
+		settings: s, events: events, random: rand.New(rand.NewPCG(s.Seed, 0)),
+		byName: map[string]*town{}, acting: map[*town]bool{},
+	}
+	for i := range s.Clusters {
+		t := newTown(i, s, p.random, now)
+		p.towns, p.byName[t.name] = append(p.towns, t), t
+		if t.running != nil {
+			p.acting[t] = true
+		}
+	}
+	return p
+}
+
+// Run changes one cluster every so often, and plays changes of the primary, until ctx ends.
+func (p *Plane) Run(ctx context.Context, every time.Duration) {
+	changes, frames := time.NewTicker(every), time.NewTicker(50*time.Millisecond)
+	defer changes.Stop()
+	defer frames.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-changes.C:
+			p.Change(now)
+		case now := <-frames.C:
+			p.advance(now)
+		}
+	}
+}
+
+// Change lets something happen to one cluster: a healthy one gets into trouble, a sick one is mended or its primary replaced.
+func (p *Plane) Change(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.towns[p.random.IntN(len(p.towns))]
+	switch {
+	case t.running != nil:
+	case t.now == well:
+		p.become(t, troubles.pick(p.random), now)
+	case t.now == dead:
+		p.begin(t, t.emergency(now), now)
+	default:
+		p.become(t, well, now)
+	}
+}
+
+// become puts a cluster into a situation, and tells which findings that opened and closed.
+func (p *Plane) become(t *town, s *situation, now time.Time) {
+	before := t.view.Findings
+	t.now, t.since = s, now
+	if s == reparenting {
+		p.begin(t, t.emergency(now), now)
+		return
+	}
+	t.rebuild(now)
+	p.compare(t, before, now)
+}
+
+// compare tells the difference between two analyses.
+func (p *Plane) compare(t *town, before []topology.Finding, now time.Time) {
+	told := func(kind orchestrator.EventKind, f topology.Finding) {
+		p.events.Tell(orchestrator.Event{At: now, Kind: kind, Cluster: t.name, Server: f.Server, Text: f.Message, Finding: &f})
+	}
+	same := func(f topology.Finding) func(topology.Finding) bool {
+		return func(g topology.Finding) bool { return f.Code == g.Code && f.Server == g.Server }
+	}
+	for _, f := range t.view.Findings {
+		if !slices.ContainsFunc(before, same(f)) {
+			told(orchestrator.EventFindingOpened, f)
+		}
+	}
+	for _, f := range before {
+		if !slices.ContainsFunc(t.view.Findings, same(f)) {
+			told(orchestrator.EventFindingClosed, f)
+		}
+	}
+}
+
+// begin starts to play a change.
+func (p *Plane) begin(t *town, op reparent.Operation, now time.Time) {
+	before := t.view.Findings
+	t.running = newPlay(op, now)
+	p.acting[t] = true
+	t.rebuild(now)
+	p.compare(t, before, now)
+	p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventRecoveryStarted, Cluster: t.name, RecoveryID: op.ID, Text: op.Cause})
+}
+
+// advance tells what has happened since the last call in the changes under way, and ends those whose time has come.
+func (p *Plane) advance(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.towns {
+		if p.acting[t] {
+			p.played(t, now)
+		}
+	}
+}
+
+func (p *Plane) played(t *town, now time.Time) {
+	op := t.running.at(now)
+	for ; t.running.told < len(op.Stages); t.running.told++ {
+		stage := op.Stages[t.running.told]
+		p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventRecoveryStage, Cluster: t.name, RecoveryID: op.ID, Stage: &stage, Text: stage.Name + ": " + stage.Detail})
+	}
+	if op.Running() {
+		return
+	}
+	before := t.view.Findings
+	delete(p.acting, t)
+	t.ended(op, now)
+	t.rebuild(now)
+	p.compare(t, before, now)
+	p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventRecoveryFinished, Cluster: t.name, RecoveryID: op.ID, State: op.State, Recovery: &op, Text: fmt.Sprintf("the change ended: %s", op.State)})
+	if op.State == reparent.StateSucceeded {
+		p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventPrimaryChanged, Cluster: t.name, Server: op.To, RecoveryID: op.ID, Text: fmt.Sprintf("%s leads under term %d", op.To, op.Term)})
+	}
+}
+
+// Clusters implements api.ControlPlane.
+func (p *Plane) Clusters() []orchestrator.View {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	all := make([]orchestrator.View, len(p.towns))
+	for i, t := range p.towns {
+		all[i] = t.glance(now)
+	}
+	return all
+}
+
+// Cluster implements api.ControlPlane.
+func (p *Plane) Cluster(name string) (orchestrator.View, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.byName[name]
+	if !ok {
+		return orchestrator.View{}, orchestrator.ErrNoSuchCluster
+	}
+	return t.look(time.Now()), nil
+}
+
+// Reparent implements api.ControlPlane. A change that is not blocked takes three seconds.
+func (p *Plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.Answer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.byName[w.Cluster]
+	switch {
+	case !ok:
+		return orchestrator.Answer{}, orchestrator.ErrNoSuchCluster
+	case t.running != nil:
+		return orchestrator.Answer{}, orchestrator.ErrBusy
+	case !t.view.Leading:
+		return orchestrator.Answer{}, &orchestrator.ElsewhereError{Elector: t.view.Elector}
+	}
+	now := time.Now()
+	op, steps := t.wished(w, now)
+	if op.State == reparent.StateBlocked {
+		return orchestrator.Answer{Operation: op}, &orchestrator.BlockedError{Obstacle: *op.Obstacle}
+	}
+	if w.DryRun {
+		return orchestrator.Answer{Operation: op, Steps: steps}, nil
+	}
+	p.begin(t, op, now)
+	return orchestrator.Answer{Operation: t.running.at(now)}, nil
+}
+
+// Await implements api.ControlPlane.
+func (p *Plane) Await(ctx context.Context, id string) (reparent.Operation, error) {
+	op, err := p.Recovery(ctx, id)
+	for err == nil && op.Running() {
+		tick := time.NewTimer(50 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return op, nil
+		case <-tick.C:
+			op, err = p.Recovery(ctx, id)
+		}
+	}
+	return op, err
+}
+
+// Recoveries implements api.ControlPlane.
+func (p *Plane) Recoveries(_ context.Context, cluster string, limit int) ([]reparent.Operation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []reparent.Operation
+	for _, t := range p.towns {
+		if cluster == "" || t.name == cluster {
+			all = append(all, t.changes(time.Now())...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b reparent.Operation) int { return b.StartedAt.Compare(a.StartedAt) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all, nil
+}
+
+// Recovery implements api.ControlPlane.
+func (p *Plane) Recovery(_ context.Context, id string) (reparent.Operation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name := id[:max(0, strings.LastIndexByte(id, '-'))]
+	if t, ok := p.byName[name]; ok {
+		for _, op := range t.changes(time.Now()) {
+			if op.ID == id {
+				return op, nil
+			}
+		}
+	}
+	return reparent.Operation{}, orchestrator.ErrNoSuchRecovery
+}
+
+// edit changes a cluster as an operator does.
+func (p *Plane) edit(cluster, by, text string, change func(*town, time.Time)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.byName[cluster]
+	if !ok {
+		return orchestrator.ErrNoSuchCluster
+	}
+	now := time.Now()
+	before := t.view.Findings
+	change(t, now)
+	t.rebuild(now)
+	p.compare(t, before, now)
+	p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventOperator, Cluster: cluster, By: by, Text: text})
+	return nil
+}
+
+// Acknowledge implements api.ControlPlane.
+func (p *Plane) Acknowledge(_ context.Context, cluster, by, reason string) (antiflap.Window, error) {
+	return antiflap.Window{}, p.edit(cluster, by, by+" acknowledged the last change: "+reason, func(t *town, now time.Time) {
+		t.antiflap = t.antiflap.Acknowledge(by, reason, now)
+	})
+}
+
+// SetAutomation implements api.ControlPlane.
+func (p *Plane) SetAutomation(_ context.Context, cluster string, on bool, by, reason string) error {
+	return p.edit(cluster, by, fmt.Sprintf("%s switched automatic changes (%t): %s", by, on, reason), func(t *town, now time.Time) {
+		t.automation = orchestrator.Switch{On: on, By: by, Reason: reason, At: now}
+	})
+}
+
+// SetMaintenance implements api.ControlPlane.
+func (p *Plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
+	return p.edit(cluster, by, fmt.Sprintf("%s switched maintenance of %s (%t): %s", by, server, on, reason), func(t *town, now time.Time) {
+		delete(t.maintenance, server)
+		if on {
+			t.maintenance[server] = orchestrator.Note{By: by, Reason: reason, At: now}
+		}
+	})
+}
+
+// Ready implements api.ControlPlane.
+func (p *Plane) Ready(context.Context) error { return nil }
