@@ -98,6 +98,15 @@ func sections(text string) map[string]string {
 	return all
 }
 
+func TestThePageOfTheLinterNamesAllThatItRemarks(t *testing.T) {
+	text := page(t, "docs/check.md")
+	for _, code := range topology.LintCodes() {
+		if !strings.Contains(text, "| `"+code+"` |") {
+			t.Errorf("docs/check.md has no row %s", code)
+		}
+	}
+}
+
 // The pages call an account primacy or replica, and name everything by its default.
 func TestTheGrantsOnThePagesAreThoseThatAreNeeded(t *testing.T) {
 	needed := append(mysqld.GrantStatements("primacy", "%"), mysqld.ReplicaGrantStatements("replica", "%")...)

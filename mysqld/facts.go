@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -235,16 +236,21 @@ func (p privileges) add(line string) {
 	if p[object] == nil {
 		p[object] = make(map[string]bool)
 	}
-	for privilege := range strings.SplitSeq(list, ",") {
+	for privilege := range strings.SplitSeq(columnLists.ReplaceAllString(list, ""), ",") {
 		p[object][strings.TrimSpace(privilege)] = true
 	}
 }
+
+// columnLists narrow a privilege to some columns: whoever holds it so holds it as we need it.
+var columnLists = regexp.MustCompile(` *\([^)]*\)`)
 
 // bare takes quotes and escapes from a name, which differ between what was granted and what is shown.
 func bare(object string) string { return strings.NewReplacer("`", "", `\`, "").Replace(object) }
 
 func (p privileges) hold(privilege, object string) bool {
-	for _, on := range []string{"*.*", bare(object)} {
+	privilege = columnLists.ReplaceAllString(privilege, "")
+	schema, _, _ := strings.Cut(bare(object), ".")
+	for _, on := range []string{"*.*", schema + ".*", bare(object)} {
 		if p[on][privilege] || p[on]["ALL PRIVILEGES"] {
 			return true
 		}

@@ -10,7 +10,7 @@ import (
 // each one away and shows what stops working.
 type Grant struct {
 	Privilege string // as MySQL spells it
-	On        string // "*.*" or a schema with ".*"
+	On        string // "*.*", a schema with ".*", or a table
 	Why       string // what Primacy does with it
 	Feature   string // empty when every installation needs it
 }
@@ -22,6 +22,9 @@ const FeatureClone = "clone"
 // FeatureErrant is telling what errant transactions changed, and undoing them row by row. Leave its grants out and
 // Primacy tells tables and values without the names of columns, and rewinds nothing.
 const FeatureErrant = "errant"
+
+// FeatureCheck is what `primacy check` reads of accounts and tables. Leave its grants out and it says what it could not see.
+const FeatureCheck = "check"
 
 // Grants is what the account in `mysql.user` of the configuration needs on every
 // server. Tried on MySQL 9.7; the names are the same since 8.0.26.
@@ -43,6 +46,9 @@ var Grants = []Grant{
 	{"DELETE", "`_primacy`.*", "forget what a rewind kept on the server, once it is over", FeatureErrant},
 	{"BACKUP_ADMIN", "*.*", "be the server that a clone is taken from", FeatureClone},
 	{"CLONE_ADMIN", "*.*", "replace an errant server's data by a clone", FeatureClone},
+	{"SHOW VIEW", "*.*", "let check see which tables are of other engines than InnoDB, and no row of them", FeatureCheck},
+	{"SELECT (User, Host, Super_priv, Repl_slave_priv)", "mysql.user", "let check see which accounts fencing cannot stop, and whether the replication account may replicate", FeatureCheck},
+	{"SELECT", "mysql.global_grants", "let check see which accounts fencing cannot stop", FeatureCheck},
 }
 
 // ReplicaGrants is what the account needs with which replicas connect to their

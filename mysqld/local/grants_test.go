@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -97,6 +96,12 @@ func refusedTo(grant mysqld.Grant) (do trial, onReplica bool) {
 		return statements("LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"), false
 	case "CLONE_ADMIN *.*":
 		return reachesCloning, true
+	case "SHOW VIEW *.*":
+		return counts("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'app'"), false
+	case "SELECT (User, Host, Super_priv, Repl_slave_priv) mysql.user":
+		return statements("SELECT User, Host FROM mysql.user WHERE Super_priv = 'Y' OR Repl_slave_priv = 'Y'"), false
+	case "SELECT mysql.global_grants":
+		return statements("SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = 'SYSTEM_USER'"), false
 	}
 	return nil, false
 }
@@ -157,16 +162,16 @@ func without(t *testing.T, s *Server, grant mysqld.Grant, then func()) {
 		}
 		do(t, admin(t, s), "SET GLOBAL read_only = "+fmt.Sprint(s != s.fleet.Servers[0]))
 	}
-	all := []string{grant.On}
-	if wider := slices.IndexFunc(mysqld.Grants, func(g mysqld.Grant) bool { return g.Privilege == grant.Privilege && g.On == "*.*" }); wider >= 0 && grant.On != "*.*" {
-		all = append(all, "*.*") // which would do in its place
+	all := []string{grant.Privilege + " ON " + grant.On}
+	if wider := "SELECT ON *.*"; all[0] != wider && (strings.HasPrefix(grant.Privilege, "SELECT") || grant.Privilege == "SHOW VIEW") {
+		all = append(all, wider) // which would do in its place
 	}
-	for _, on := range all {
-		unlogged("REVOKE " + grant.Privilege + " ON " + on + " FROM primacy@'%'")
+	for _, one := range all {
+		unlogged("REVOKE " + one + " FROM primacy@'%'")
 	}
 	then()
-	for _, on := range all {
-		unlogged("GRANT " + grant.Privilege + " ON " + on + " TO primacy@'%'")
+	for _, one := range all {
+		unlogged("GRANT " + one + " TO primacy@'%'")
 	}
 }
 
