@@ -45,24 +45,24 @@ const (
 // namesMax is how many examples a list carries.
 const namesMax = 5
 
-// inspectionMax bounds an inspection of one server.
+// inspectionMax bounds an inspection of one server. Nobody waits for it as for a probe, so it may take its time on a busy one.
 const inspectionMax = 15 * time.Second
 
-// Inspect reads what the linter looks at. What the account may not read is named in Unread; only the probe's own failure
-// leaves the rest empty.
+// Inspect reads what the linter looks at. What the account may not read is named in Unread; only where no probe is answered is
+// the rest empty.
 func (f *Fleet) Inspect(ctx context.Context, server topology.Address) topology.Inspection {
-	i := topology.Inspection{Observation: f.Probe(ctx, server)}
-	if !i.Reach.OK() {
-		return i
-	}
 	ctx, cancel := context.WithTimeout(ctx, inspectionMax)
 	defer cancel()
+	i := topology.Inspection{Observation: topology.Observation{Address: server, At: time.Now()}}
 	l, err := f.dial(ctx, server, nil)
 	if err != nil {
-		i.Observation = failure(topology.Observation{Address: server, At: time.Now()}, err)
+		i.Observation = failure(i.Observation, err)
 		return i
 	}
 	defer l.close()
+	if i.Observation = f.read(ctx, l, server); !i.Reach.OK() {
+		return i
+	}
 	in := &inspector{queryer: l, seen: &i}
 	for _, read := range []func(context.Context) error{
 		in.variables, in.grants, in.filters, in.channels, in.keyless, in.foreign, in.cascading,
@@ -124,7 +124,8 @@ func (in *inspector) grants(ctx context.Context) error {
 		held.add(r[0].text)
 	}
 	for _, g := range Grants {
-		if !held.hold(g.Privilege, g.On) && !(g.Feature == FeatureCheck && held.hold("SELECT", "*.*")) {
+		wider := g.Feature == FeatureCheck && held.hold("SELECT", "*.*")
+		if !wider && !held.hold(g.Privilege, g.On) {
 			in.seen.Grants = append(in.seen.Grants, topology.GrantLacking{Grant: g.Privilege + " ON " + g.On, Why: g.Why, Feature: g.Feature})
 		}
 	}
