@@ -104,7 +104,7 @@ func TestMistypedCommandsOnPagesAreNoticed(t *testing.T) {
 	for _, line := range []string{
 		"primacy repparent shop", "primacy reparent", "primacy reparent shop --too db2:3306", "primacy ack shop now",
 		"primacy sandbox --scenario nosuch", "primacy serve --config", "primacy automation shop",
-		"primacy check --help",
+		"primacy nosuch --help",
 	} {
 		if parses(line) == nil {
 			t.Errorf("%s is taken for a command", line)
