@@ -35,6 +35,7 @@ type ControlPlane interface {
 type Settings struct {
 	Plane   ControlPlane
 	Events  *orchestrator.Stream
+	Charts  *Charts      // fed by the same stream; nil: nothing is kept for /trends
 	Metrics http.Handler // for /metrics; nil: there is none
 	// Extra is served under /sandbox/, behind the same guard, to operators; nil: there is none.
 	Extra http.Handler
@@ -43,6 +44,8 @@ type Settings struct {
 	Access func() Access
 	// Version is this program's, for /openapi.json.
 	Version string
+	// Elector is the name of the one that answers.
+	Elector string
 	// FreshFor is how old what is known of a cluster may be for a check to succeed; default 5 s.
 	FreshFor time.Duration
 	// Heartbeat is how often an idle event stream sends a sign of life; default 15 s.
@@ -82,12 +85,14 @@ func (s Settings) withDefaults() Settings {
 // front is the API behind its handlers.
 type front struct {
 	settings Settings
+	began    time.Time
 	epoch    string // tells this process's events from those of an earlier one
 	streams  chan struct{}
 }
 
 // Handler serves the API.
 func Handler(s Settings) http.Handler {
-	f := &front{settings: s.withDefaults(), epoch: epoch(time.Now()), streams: make(chan struct{}, streamsMax)}
+	began := time.Now()
+	f := &front{settings: s.withDefaults(), began: began, epoch: epoch(began), streams: make(chan struct{}, streamsMax)}
 	return f.guarded(f.routes())
 }

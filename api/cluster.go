@@ -20,6 +20,15 @@ type Summary struct {
 	Servers  int       `json:"servers" doc:"How many members the cluster has."`
 	Elector  string    `json:"elector" doc:"The elector that acts for the cluster, as far as this one knows."`
 	Findings []Finding `json:"findings" nullable:"false"`
+
+	FindingCount int       `json:"finding_count" doc:"How many findings are open, also when not all are told."`
+	Reachable    int       `json:"reachable" doc:"How many members answered the latest probe."`
+	ChangedAt    time.Time `json:"changed_at,omitzero" doc:"When the present leadership was established."`
+	Automation   bool      `json:"automation" doc:"Whether Primacy changes the primary by itself."`
+	AntiflapOpen bool      `json:"antiflap_open" doc:"Whether anti-flapping forbids automatic changes."`
+	Fresh        bool      `json:"fresh" doc:"Whether the latest probes are recent enough to tell what is."`
+	Leading      bool      `json:"leading" doc:"Whether the elector that answers acts for the cluster."`
+	Recovery     string    `json:"recovery,omitempty" doc:"The change under way, by its id."`
 }
 
 // Cluster is everything that this elector believes about a cluster.
@@ -41,6 +50,9 @@ type Cluster struct {
 	Refusal        string    `json:"refusal,omitempty" doc:"Why a wanted automatic change is not made."`
 	Obstacle       *Obstacle `json:"obstacle,omitempty" doc:"What a wanted change would need, when it is blocked."`
 	Recovery       *Recovery `json:"recovery,omitempty" doc:"The change under way."`
+	Fresh          bool      `json:"fresh" doc:"Whether the latest probes are recent enough to tell what is."`
+	ChangedAt      time.Time `json:"changed_at,omitzero" doc:"When the present leadership was established."`
+	Revision       string    `json:"revision" doc:"Another one when what is on record of the cluster has changed: leadership, members and policy, switches, maintenance, anti-flapping, the change under way. For If-Match; what the probes see does not count."`
 }
 
 // Durability is when a transaction counts as safe.
@@ -138,19 +150,36 @@ type Note struct {
 	At     time.Time `json:"at,omitzero"`
 }
 
-func summaryOf(v orchestrator.View) Summary {
-	return Summary{
-		Name: v.Name, Primary: string(v.Primary), Term: v.Term, State: string(v.State),
-		Servers: len(v.Ruleset.Members), Elector: v.Elector, Findings: findingsOf(v.Findings),
+// summaryOf tells everything but the findings.
+func summaryOf(v orchestrator.View, now time.Time, freshFor time.Duration) Summary {
+	s := Summary{
+		Name: v.Name, Primary: string(v.Primary), Term: v.Term, State: string(v.State), Servers: len(v.Ruleset.Members),
+		Elector: v.Elector, FindingCount: len(v.Findings), ChangedAt: changedAt(v), Automation: v.Automation.On,
+		AntiflapOpen: v.Window().Open, Fresh: !stale(v, now, freshFor), Leading: v.Leading,
 	}
+	for i := range v.Snapshot.Servers {
+		if v.Snapshot.Servers[i].OK() {
+			s.Reachable++
+		}
+	}
+	if v.Running != nil {
+		s.Recovery = v.Running.ID
+	}
+	return s
 }
 
-func clusterOf(v orchestrator.View, now time.Time) Cluster {
+func changedAt(v orchestrator.View) time.Time {
+	current, _ := v.History.Current()
+	return stamp(current.EstablishedAt)
+}
+
+func clusterOf(v orchestrator.View, now time.Time, freshFor time.Duration) Cluster {
 	c := Cluster{
 		Name: v.Name, Term: v.Term, State: string(v.State), Primary: string(v.Primary), Durability: durabilityOf(v),
 		Servers: []Server{}, Findings: findingsOf(v.Findings), Antiflap: antiflapOf(v.Window(), now),
 		Automation: v.Automation.On, AutomationNote: noteOf(orchestrator.Note{By: v.Automation.By, Reason: v.Automation.Reason, At: v.Automation.At}),
 		ProbedAt: stamp(v.At), Leading: v.Leading, Elector: v.Elector, Refusal: v.Refusal, Obstacle: obstacleOf(v.Obstacle),
+		Fresh: !stale(v, now, freshFor), ChangedAt: changedAt(v), Revision: v.Revision(),
 	}
 	for _, m := range v.Ruleset.Members {
 		c.Servers = append(c.Servers, serverOf(v, m))

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -58,6 +59,19 @@ func (f *front) eventOf(e orchestrator.Event) Event {
 		told.Stage = &stage
 	}
 	return told
+}
+
+// numberOf reads an event's id back, for those who go back from it; without one they begin at the newest.
+func (f *front) numberOf(id string) (uint64, error) {
+	if id == "" {
+		return math.MaxUint64, nil
+	}
+	of, number, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseUint(number, 10, 64)
+	if of != f.epoch || err != nil {
+		return 0, mistaken("query.before", "this elector does not remember such an event; begin anew without it")
+	}
+	return n, nil
 }
 
 // resume finds out after which event a listener goes on, and whether it has missed some that nobody remembers. A

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,22 +28,7 @@ type clusterPath struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 }
 
-// ClusterList is all clusters.
-type ClusterList struct {
-	Clusters []Summary `json:"clusters" nullable:"false"`
-}
-
 func (f *front) describeClusters(described huma.API) {
-	huma.Register(described, needs(RoleViewer, huma.Operation{
-		OperationID: "list-clusters", Method: http.MethodGet, Path: prefix + "/clusters", Tags: []string{"clusters"},
-		Summary: "All clusters", Description: "Name, primary, term, state and findings of each.",
-	}), func(context.Context, *struct{}) (*body[ClusterList], error) {
-		list := ClusterList{Clusters: []Summary{}}
-		for _, v := range f.settings.Plane.Clusters() {
-			list.Clusters = append(list.Clusters, summaryOf(v))
-		}
-		return &body[ClusterList]{list}, nil
-	})
 	huma.Register(described, needs(RoleViewer, huma.Operation{
 		OperationID: "get-cluster", Method: http.MethodGet, Path: prefix + "/clusters/{cluster}", Tags: []string{"clusters"},
 		Summary: "One cluster", Description: "Servers, findings with evidence, the anti-flapping window.",
@@ -58,7 +42,7 @@ func (f *front) cluster(name string) (*body[Cluster], error) {
 	if err != nil {
 		return nil, f.problemOf(err)
 	}
-	return &body[Cluster]{clusterOf(v, time.Now())}, nil
+	return &body[Cluster]{clusterOf(v, time.Now(), f.settings.FreshFor)}, nil
 }
 
 // ReparentRequest asks for a change of the primary.
@@ -71,8 +55,10 @@ type ReparentRequest struct {
 	AcceptLoss  bool    `json:"accept_loss,omitempty" doc:"Go on although acknowledged transactions may be lost; needs a reason."`
 	KeepErrant  bool    `json:"keep_errant,omitempty" doc:"Keep what servers hold although no recorded leader wrote it, or it was cancelled; needs a reason."`
 	// WithoutStore is for when nobody can say who else may be acting.
-	WithoutStore bool   `json:"without_store,omitempty" doc:"Change it although the store does not answer: no lock keeps other electors from acting, and every server has to be reached or certified down. Refused while the store answers; needs a reason."`
-	Reason       string `json:"reason,omitempty" maxLength:"1000" doc:"For the record."`
+	WithoutStore bool `json:"without_store,omitempty" doc:"Change it although the store does not answer: no lock keeps other electors from acting, and every server has to be reached or certified down. Refused while the store answers; needs a reason."`
+	// ExpectedTerm binds a change to the state that somebody looked at.
+	ExpectedTerm *uint32 `json:"expected_term,omitempty" doc:"The term that the cluster has to be in, as the caller has seen it; in another one nothing is done, and the answer is 409 with code changed."`
+	Reason       string  `json:"reason,omitempty" maxLength:"1000" doc:"For the record."`
 }
 
 // Servers is a list of addresses; a single one may be given as plain text.
@@ -119,10 +105,6 @@ func (f *front) describeRecoveries(described huma.API) {
 		Description: "Answers 202 as soon as the change has begun, 200 with wait when it has ended and for a dry run, and 409 with code blocked and what it needs when it cannot be begun.",
 	}), f.reparent)
 	huma.Register(described, needs(RoleViewer, huma.Operation{
-		OperationID: "list-recoveries", Method: http.MethodGet, Path: prefix + "/recoveries", Tags: []string{"changes"},
-		Summary: "Changes of primaries, newest first", Description: "Under way and ended, of one cluster or all.",
-	}), f.recoveries)
-	huma.Register(described, needs(RoleViewer, huma.Operation{
 		OperationID: "get-recovery", Method: http.MethodGet, Path: prefix + "/recoveries/{id}", Tags: []string{"changes"},
 		Summary: "One change", Description: "Stage by stage, with the evidence on which it rests.",
 	}), f.recovery)
@@ -140,6 +122,9 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 	if err != nil {
 		return nil, err
 	}
+	if err := f.unchanged(in.Cluster, in.Body.ExpectedTerm); err != nil {
+		return nil, err
+	}
 	begun, err := f.settings.Plane.Reparent(ctx, wishOf(ctx, in))
 	if err != nil {
 		return nil, f.wishProblem(err)
@@ -153,6 +138,18 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 		return &answer[ReparentAnswer]{http.StatusAccepted, told}, nil
 	}
 	return f.await(ctx, begun.Operation, wait)
+}
+
+// unchanged refuses what was meant for another term.
+func (f *front) unchanged(cluster string, term *uint32) error {
+	v, err := f.settings.Plane.Cluster(cluster)
+	if err != nil {
+		return f.problemOf(err)
+	}
+	if term != nil && *term != v.Term {
+		return newProblem(http.StatusConflict, CodeChanged, fmt.Sprintf("cluster %s is in term %d, not %d", cluster, v.Term, *term))
+	}
+	return nil
 }
 
 // wishProblem names the field when the server that a request names is unknown; the path itself was right.
@@ -201,31 +198,6 @@ func duration(location, text string, most time.Duration) (time.Duration, error) 
 	}
 	return d, nil
 }
-
-// RecoveryList is changes of primaries, newest first.
-type RecoveryList struct {
-	Recoveries []Recovery `json:"recoveries" nullable:"false"`
-	FromMemory bool       `json:"from_memory,omitempty" doc:"The store does not answer: these are the latest few that this elector remembers."`
-}
-
-type recoveriesInput struct {
-	Cluster string `query:"cluster" doc:"Only of this cluster."`
-	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50" doc:"At most so many."`
-}
-
-func (f *front) recoveries(ctx context.Context, in *recoveriesInput) (*body[RecoveryList], error) {
-	found, err := f.settings.Plane.Recoveries(ctx, in.Cluster, in.Limit)
-	if err != nil {
-		return nil, f.problemOf(err)
-	}
-	list := RecoveryList{Recoveries: []Recovery{}, FromMemory: slices.ContainsFunc(f.settings.Plane.Clusters(), withoutStore)}
-	for _, op := range found {
-		list.Recoveries = append(list.Recoveries, recoveryOf(op))
-	}
-	return &body[RecoveryList]{list}, nil
-}
-
-func withoutStore(v orchestrator.View) bool { return !v.Snapshot.StoreSilent.IsZero() }
 
 func (f *front) recovery(ctx context.Context, in *struct {
 	ID string `path:"id" example:"shop-0000000003" maxLength:"100"`

@@ -17,6 +17,7 @@ import (
 const (
 	CodeBlocked          = "blocked"           // the change would not be safe or could not succeed; nothing was changed
 	CodeBusy             = "busy"              // another change of the cluster is under way
+	CodeChanged          = "changed"           // the cluster is not as the caller expects; nothing was changed
 	CodeNotLeading       = "not_leading"       // another elector acts for the cluster, or none does yet
 	CodeStoreUnavailable = "store_unavailable" // the store does not answer this elector
 	CodeNoSuchCluster    = "no_such_cluster"

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/api"
 	"github.com/primacydb/primacy/api/hooks"
 	"github.com/primacydb/primacy/config"
 	"github.com/primacydb/primacy/metrics"
@@ -23,9 +24,11 @@ import (
 
 // controlPlane is everything that runs behind the API, wired in one place. Close ends it.
 type controlPlane struct {
+	node    string
 	orch    *orchestrator.Orchestrator
 	events  *orchestrator.Stream
 	metrics *metrics.Metrics
+	charts  *api.Charts
 	fleet   *mysqld.Fleet
 	store   *store.Store
 	hooks   *hooks.Runner
@@ -36,8 +39,8 @@ type controlPlane struct {
 // startControlPlane opens the store, connects to the servers and starts the loop. ctx bounds the start
 // only. When it fails, nothing is left running.
 func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (*controlPlane, error) {
-	p := &controlPlane{metrics: metrics.New()}
-	p.events = orchestrator.NewStream(log, p.metrics.Tap)
+	p := &controlPlane{node: c.Node, metrics: metrics.New(), charts: api.NewCharts()}
+	p.events = orchestrator.NewStream(log, p.metrics.Tap, p.charts.Tap)
 	servers, err := serverSettings(c, log)
 	if err != nil {
 		return nil, err

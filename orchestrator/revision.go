@@ -1,0 +1,42 @@
+package orchestrator
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/goccy/go-json"
+
+	"github.com/primacydb/primacy/topology"
+)
+
+// Revision is a short text that is another one when what is on record of the cluster is: who leads under which term, members
+// and policy, switches, maintenance, anti-flapping, and the change under way. What probes see does not count: a change looks
+// at the servers anew before it begins, and the loop sees something new several times a second.
+func (v View) Revision() string {
+	running, window := "", v.Antiflap
+	if v.Running != nil {
+		running = v.Running.ID
+	}
+	text, err := json.Marshal(struct {
+		Name        string
+		Ruleset     topology.Ruleset
+		Leaderships []topology.Leadership
+		Automation  Switch
+		Maintenance map[topology.Address]Note
+		Running     string
+		// Of the window only what happened to it: how far its time has gone, another elector tells by another clock.
+		Opened, Ended, Acknowledged time.Time
+		Proven                      bool
+		Attempts                    int
+	}{
+		v.Name, v.Ruleset, v.History.Leaderships, v.Automation, v.Maintenance, running,
+		window.OpenedWall, window.Ended, window.AcknowledgedAt, !window.Proven.IsZero(), window.Attempts,
+	})
+	if err != nil {
+		panic(fmt.Sprintf("what is on record of cluster %s has no text: %v", v.Name, err)) // the store has had it as text
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
