@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/primacydb/primacy/topology"
 )
 
 func TestTheOpenAPIDocumentIsTheOneThatIsCommitted(t *testing.T) {
@@ -88,5 +90,15 @@ func TestEveryFileOfTheDashboardHasATypeThatBrowsersTake(t *testing.T) {
 		if kinds[path.Ext(f)] == "" {
 			t.Errorf("%s would be sent without a type", f)
 		}
+	}
+}
+
+func TestTheDashboardAsksForFindingsByTheirNames(t *testing.T) {
+	source, err := os.ReadFile("../dashboard/src/cluster/Readiness.tsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(source), `"`+string(topology.WouldBlock)+`"`) {
+		t.Errorf("%s has another name there, so that the page would say that a failover would not block", topology.WouldBlock)
 	}
 }

@@ -183,8 +183,8 @@ function AntiflapCard({ cluster: c }: { cluster: Cluster }) {
           <p>
             <b>Open:</b> no automatic change {until === undefined || a.held ? "until somebody lifts it" : <>for another <b className="num">{span(Math.max(0, until - now()))}</b></>}.
           </p>
-          {a.reason && <p className="quiet">{a.reason}</p>}
-          <p className="quiet">To lift it: <Mono>{a.lift}</Mono>, or</p>
+          {a.reason && <p className="quiet sentence">{a.reason}.</p>}
+          {a.lift && <p className="quiet">To lift it: {a.lift}.</p>}
           <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)} data-test="antiflap-lift">Lift it …</button>
         </>
       ) : (
@@ -212,7 +212,7 @@ function Rules({ cluster: c }: { cluster: Cluster }) {
         <Fact name="elector">{c.elector || "none"}</Fact>
         <Fact name="automation">
           {c.automation ? "on" : <b className="odd">off</b>}
-          {note && <span className="quiet"> by {note.by}{note.reason ? `: ${note.reason}` : ""}, <Age at={note.at} /></span>}
+          {note && <span className="quiet"> {[note.by && `by ${note.by}`, note.reason].filter(Boolean).join(": ")}{note.at ? <>, <Age at={note.at} /></> : null}</span>}
         </Fact>
       </dl>
       <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)}>{c.automation ? "Switch automation off …" : "Switch automation on …"}</button>

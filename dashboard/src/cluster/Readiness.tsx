@@ -4,12 +4,14 @@ import { useLive } from "../live";
 import { Mono, ObstacleView } from "../parts";
 import { now, parse, span } from "../time";
 
+const wouldBlock = "failover_would_block"; // the finding that speaks of this, where nobody can ask what if
+
 /** Readiness answers before the outage what would be done in it. */
 export function Readiness({ cluster: c }: { cluster: Cluster }) {
   const cases = useWhatif(c.name);
   if (!c.primary) return null;
   const down = c.state === "primary_failed" || c.state === "blocked";
-  const block = c.findings.find((f) => f.code === "would_block");
+  const block = c.findings.find((f) => f.code === wouldBlock);
   const known = cases?.find((k) => k.fail.length === 1 && k.fail[0] === c.primary);
   return (
     <section className="card" aria-label="Readiness" data-test="readiness">
@@ -17,6 +19,7 @@ export function Readiness({ cluster: c }: { cluster: Cluster }) {
       {known ? <Answer case={known} /> : block ? <p><b className="odd">It would block.</b> {block.message}</p>
         : down || c.state === "unknown" || c.state === "reparenting" ? <p className="quiet">See above.</p>
           : <p>A failover would not block, as far as is known: enough servers answer, and at least one of them may lead.</p>}
+      {known && !known.obstacle && block && <p><b className="odd">But:</b> {block.message}</p>}
       {known?.obstacle === undefined && block === undefined && <p className="quiet">{bywhom(c)}</p>}
       {cases && cases.length > 1 && <Others cases={cases.filter((k) => k !== known)} />}
     </section>
