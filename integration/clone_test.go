@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type workshop struct {
 	*cluster
 	bench  *mysqld.Fleet
 	task   settle.Task
+	term   uint32
 	told   []settle.Progress
 	errant *local.Server
 }
@@ -37,7 +39,7 @@ func newWorkshop(t *testing.T, spec local.Spec) *workshop {
 			t.Error(err)
 		}
 	})
-	w := &workshop{cluster: c, bench: b, errant: c.fleet.Servers[len(c.fleet.Servers)-1]}
+	w := &workshop{cluster: c, bench: b, term: 1, errant: c.fleet.Servers[len(c.fleet.Servers)-1]}
 	b.Watch(clusterName, c.members())
 	x := topology.Address(w.errant.Address())
 	c.byHand(c.addressOf(0), "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF", "CREATE TABLE app.writes (id BIGINT PRIMARY KEY, v INT)", "INSERT INTO app.writes VALUES (1, 1)")
@@ -78,7 +80,7 @@ func (w *workshop) stepIn(ctx context.Context, s settle.Step) settle.Result {
 	w.t.Helper()
 	t := w.task
 	t.Step = s
-	r := w.bench.Work(ctx, clusterName, 1, t, func(p settle.Progress) { w.told = append(w.told, p) })
+	r := w.bench.Work(ctx, clusterName, w.term, t, func(p settle.Progress) { w.told = append(w.told, p) })
 	w.t.Logf("%s: %s %s %s (%s)", s, r.Outcome, r.Code, r.Detail, r.Took.Round(time.Millisecond))
 	return r
 }
@@ -123,7 +125,7 @@ func (w *workshop) joins() {
 	w.t.Helper()
 	x, p := w.task.Server, w.observed(w.task.Primary)
 	result := w.bench.Do(w.t.Context(), orchestrator.Batch{Commands: []reparent.Command{{
-		Verb: reparent.Follow, Server: x, Cluster: clusterName, Term: 1, Deadline: patience, Source: w.task.Primary, Acker: true, Within: p.Executed,
+		Verb: reparent.Follow, Server: x, Cluster: clusterName, Term: w.term, Deadline: patience, Source: w.task.Primary, Acker: true, Within: p.Executed,
 	}}})[0]
 	if !result.Done() {
 		w.t.Fatalf("it does not follow: %+v", result)
@@ -139,7 +141,135 @@ func TestAnErrantServerIsClonedAndJoins(t *testing.T) {
 	w := newWorkshop(t, local.Spec{Servers: 4})
 	w.settles()
 	w.isCopy()
+}
+
+func TestACloneWithoutASupervisorWaitsForSomebodyToStartTheServer(t *testing.T) {
+	w := newWorkshop(t, local.Spec{Servers: 4, Unsupervised: true})
+	w.does(settle.StepCheck)
+	w.does(settle.StepIsolate)
+	exited := w.errant.Exited()
+	if r := w.step(settle.StepClone); r.Outcome != reparent.Unknown || r.Code != "start_it" {
+		t.Fatalf("%+v", r)
+	}
+	<-exited
+	if r := w.step(settle.StepClone); r.Outcome != reparent.Unknown || r.Code != "start_it" {
+		t.Fatalf("while it is down: %+v", r)
+	}
+	if err := w.errant.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.does(settle.StepClone)
+	w.does(settle.StepAdmit)
+	w.isCopy()
+}
+
+// Whatever ends a clone half way leaves a server that says that it holds nothing; the same step, done again, ends well.
+func TestACloneThatIsCutOffLeavesAnEmptyServerAndIsDoneAgain(t *testing.T) {
+	w := newWorkshop(t, local.Spec{Servers: 4})
+	w.enlarge()
+	w.does(settle.StepCheck)
+	w.does(settle.StepIsolate)
+	w.task.RateMax = 1
+
+	t.Log("its time is over")
+	ctx, cancel := context.WithCancel(t.Context())
+	r := w.cutOff(ctx, cancel)
+	w.isEmptied(r)
+
+	t.Log("the recipient dies")
+	r = w.cutOff(t.Context(), func() {
+		w.kill(w.task.Server)
+		w.restart(w.task.Server)
+	})
+	w.isEmptied(r)
+
+	t.Log("the donor dies")
+	r = w.cutOff(t.Context(), func() { w.kill(w.task.Donor) })
+	w.isEmptied(r)
+	if r.Outcome != reparent.No || r.Code != "donor" || r.Final {
+		t.Errorf("the donor's death: %+v", r)
+	}
+
+	t.Log("a higher term acts")
+	w.task.Donor = w.addressOf(2)
+	r = w.cutOff(t.Context(), func() {
+		begun := time.Now()
+		result := w.bench.Do(t.Context(), orchestrator.Batch{Commands: []reparent.Command{{Verb: reparent.Freeze, Server: w.task.Server, Cluster: clusterName, Term: 2, Deadline: patience}}})[0]
+		t.Logf("frozen under the next term after %s: %s %s", time.Since(begun).Round(time.Millisecond), result.Outcome, result.Detail)
+		if !result.Done() {
+			t.Errorf("a clone keeps a higher term out: %+v", result)
+		}
+	})
+	if r.Outcome == reparent.Yes {
+		t.Errorf("%+v", r)
+	}
+	w.term, w.task.RateMax = 2, 0
+	w.does(settle.StepClone)
+	w.does(settle.StepAdmit)
+	w.isCopy()
 	if len(w.told) == 0 {
-		t.Log("the clone was too fast to tell how far it was")
+		t.Error("nobody was told how far the clone was")
+	}
+}
+
+// cutOff runs the clone until it copies, has something happen to it, and returns what came of it.
+func (w *workshop) cutOff(ctx context.Context, happens func()) settle.Result {
+	w.t.Helper()
+	came := make(chan settle.Result, 1)
+	go func() { came <- w.stepIn(ctx, settle.StepClone) }()
+	session, copies := w.root(w.task.Server), 0
+	w.eventually("a clone that copies", func() bool {
+		query := "SELECT COUNT(*) FROM performance_schema.clone_progress WHERE stage = 'FILE COPY' AND state = 'In Progress' AND data > 0"
+		return session.QueryRowContext(w.t.Context(), query).Scan(&copies) == nil && copies == 1
+	})
+	happens()
+	select {
+	case r := <-came:
+		return r
+	case <-time.After(patience):
+		w.t.Fatal("the step does not end")
+		return settle.Result{}
+	}
+}
+
+func (w *workshop) isEmptied(r settle.Result) {
+	w.t.Helper()
+	if o := w.observed(w.task.Server); !o.Position().IsEmpty() || r.Outcome == reparent.Yes {
+		w.t.Errorf("%+v; it says that it holds %s", r, o.Position())
+	}
+	if r := w.step(settle.StepAdmit); r.Outcome != reparent.No {
+		w.t.Errorf("an empty server is admitted: %+v", r)
+	}
+}
+
+func (w *workshop) enlarge() {
+	w.t.Helper()
+	w.byHand(w.task.Primary, "CREATE TABLE app.large (id INT PRIMARY KEY AUTO_INCREMENT, v LONGBLOB)",
+		"INSERT INTO app.large (v) VALUES "+strings.TrimSuffix(strings.Repeat("(REPEAT('x', 1000000)), ", 16), ", "))
+	for _, donor := range []int{1, 2} {
+		w.held(w.addressOf(donor), "the large table", w.observed(w.task.Primary).Executed)
+	}
+}
+
+func TestACloneNamesThePrivilegeThatIsMissing(t *testing.T) {
+	w := newWorkshop(t, local.Spec{Servers: 4})
+	account := "'" + w.fleet.Users.Primacy.Name + "'@'%'"
+	for _, row := range []struct {
+		server    topology.Address
+		privilege string
+	}{{w.task.Server, "CLONE_ADMIN"}, {w.task.Donor, "BACKUP_ADMIN"}} {
+		w.unrecorded(row.server, "REVOKE "+row.privilege+" ON *.* FROM "+account)
+		if r := w.step(settle.StepCheck); r.Outcome != reparent.No || !r.Final || !strings.Contains(r.Detail, "GRANT "+row.privilege) || !strings.Contains(r.Detail, string(row.server)) {
+			t.Errorf("without %s: %+v", row.privilege, r)
+		}
+		w.unrecorded(row.server, "GRANT "+row.privilege+" ON *.* TO "+account)
+	}
+	t.Log("what it received and the primary has not executed is kept")
+	w.task.Set = gtid.Set{}
+	if r := w.step(settle.StepCheck); r.Outcome != reparent.No || r.Code != "only_copy" {
+		t.Errorf("%+v", r)
+	}
+	if !w.rows(w.task.Server)[2] {
+		t.Error("its row is gone")
 	}
 }

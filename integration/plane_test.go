@@ -30,6 +30,9 @@ type blueprint struct {
 	Limits    topology.Limits
 	Antiflap  antiflap.Settings
 	Timing    reparent.Timing
+	// Bench: servers are settled, and sent to other sources than the primary; Clone says how.
+	Bench bool
+	Clone orchestrator.CloneSettings
 }
 
 func (c *cluster) blueprint() blueprint {
@@ -93,7 +96,12 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 		servers = between(p.sent)
 	}
 	p.stream = orchestrator.NewStream(log)
+	var bench orchestrator.Bench
+	if b.Bench {
+		bench = p.fleet
+	}
 	p.orch = orchestrator.New(orchestrator.Settings{
+		Bench: bench, Clone: b.Clone,
 		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}}, Silence: p.store.Silence,
 	}, servers, p.store.Seam(), p.stream)

@@ -141,7 +141,7 @@ func (j *job) replaceData(ctx context.Context) (string, error) {
 		return "", err
 	}
 	err = j.runClone(ctx)
-	if mysqlErrno(err) != 0 || ctx.Err() != nil {
+	if _, ended := errors.AsType[cloneRefusal](err); ended || mysqlErrno(err) != 0 || ctx.Err() != nil {
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
 		_ = j.change(undo, "SET GLOBAL super_read_only = ON") // the next try closes it again, if it has to
@@ -198,18 +198,29 @@ func (j *job) runClone(ctx context.Context) error {
 	ended := side.start(lasting, statement, args...)
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
-	for {
+	for heard := time.Now(); ; {
 		select {
 		case err := <-ended:
 			return side.settle(ctx, err)
 		case <-tick.C:
 			j.tellProgress(ctx)
+			if j.fleet.Probe(ctx, j.task.Donor).OK() {
+				heard = time.Now()
+			}
+			if time.Since(heard) > donorPatience {
+				j.endClone(lasting, side, ended)
+				return notYet("donor", "donor %s has not answered for %s", j.task.Donor, donorPatience)
+			}
 		case <-ctx.Done():
 			j.endClone(lasting, side, ended)
 			return ctx.Err()
 		}
 	}
 }
+
+// donorPatience is how long a donor may be silent. MySQL itself waits for minutes (clone_donor_timeout_after_network_failure),
+// and another donor may be there meanwhile.
+const donorPatience = 10 * time.Second
 
 // unready keeps a clone from a server that others can write to, or that replicates.
 var unready = guard{
@@ -295,6 +306,8 @@ func (j *job) isWhole(o, primary topology.Observation) error {
 	foreign := o.Executed.Subtract(primary.Executed).Only(func(s gtid.Source) bool { return s.UUID != j.task.PrimaryUUID })
 	lacks := settle.Earlier(primary).Subtract(o.Executed)
 	switch {
+	case o.Executed.IsEmpty():
+		return notYet("half", "%s is empty, as after a clone that did not end well; clone it again", j.server)
 	case !foreign.IsEmpty():
 		return refuse(reparent.ReasonErrant, "the copy holds %s, which %s does not", foreign, j.task.Primary)
 	case !lacks.IsEmpty():

@@ -107,7 +107,7 @@ func TestACopyIsComparedWithThePrimary(t *testing.T) {
 		{"ahead of what the primary had executed when it was asked", primaryUUID + ":1-11," + recipientUUID + ":1-9", ""},
 		{"without what the recipient itself wrote", primaryUUID + ":1-8," + recipientUUID + ":1-8", "lacks"},
 		{"with what was to be settled", primaryUUID + ":1-8," + recipientUUID + ":1-10", "which a:1 does not"},
-		{"empty, as after a clone that failed", "", "lacks"},
+		{"empty, as after a clone that failed", "", "is empty"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -364,7 +364,7 @@ func (c *cluster) repair(now time.Time) {
 		return
 	}
 	var due []reparent.Command
-	for _, command := range reparent.Repairs(c.findings, c.snapshot, c.history(), c.sessionTerm) {
+	for _, command := range c.detoured(reparent.Repairs(c.findings, c.snapshot, c.history(), c.sessionTerm)) {
 		if !now.Before(c.repairs[command.Server].next) && !c.underSettlement(command.Server) {
 			due = append(due, command)
 		}

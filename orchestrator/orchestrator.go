@@ -37,6 +37,8 @@ type Settings struct {
 	Silence func(now time.Time) (since time.Time, why error)
 	// Bench is where errant servers are worked on. nil: what is errant stays quarantined until somebody settles it by hand.
 	Bench Bench
+	// Clone says how servers get another one's data; only where there is a Bench.
+	Clone CloneSettings
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger
