@@ -121,35 +121,8 @@ remedy() {
 
 # --- the private copy, from the distribution's own packages -----------------
 
-# private_apt_conf takes over how this machine reaches its mirrors (proxies,
-# certificates, timeouts) and leaves out everything that would act on the machine
-# itself: hooks, the dpkg database, system-wide lists, logs.
-private_apt_conf() {
-  mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/log" "$apt/dpkg"
-  : >"$apt/dpkg/status"
-  {
-    apt-config dump | grep '^Acquire::' | grep -v -e 'DEP-11' -e '^Acquire::Changelogs' -e '^Acquire::Languages'
-    echo 'Acquire::Languages "none";'
-    echo 'Acquire::Retries "3";'
-    echo "Dir::State \"$apt\";"
-    echo "Dir::State::lists \"$apt/lists\";"
-    echo "Dir::State::status \"$apt/dpkg/status\";"
-    echo "Dir::State::extended_states \"$apt/extended_states\";"
-    echo "Dir::Cache \"$apt\";"
-    echo "Dir::Cache::archives \"$apt/archives\";"
-    echo "Dir::Log \"$apt/log\";"
-    echo 'Dir::Etc::main "/dev/null";'
-    echo 'Dir::Etc::parts "/dev/null";'
-    echo 'Dir::Etc::preferences "/dev/null";'
-    echo 'Dir::Etc::preferencesparts "/dev/null";'
-    # The sandbox user of apt cannot enter a home directory; we are in one.
-    [ "$(id -u)" -ne 0 ] || echo 'APT::Sandbox::User "root";'
-    echo 'APT::Install-Recommends "0";'
-    echo 'APT::Get::Assume-Yes "1";'
-  } >"$apt/apt.conf"
-}
-
-private_apt() { APT_CONFIG=$apt/apt.conf LC_ALL=C "$@" </dev/null; }
+# shellcheck source=scripts/apt.sh
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 # mirrors prints "URI|source file" for each archive that this machine itself uses,
 # the likeliest first. No mirror is written down here.
@@ -190,8 +163,7 @@ refresh_lists() {
 
 # Ubuntu and its relatives carry MySQL in their own suites; Debian only in sid.
 use_own_suites() {
-  echo "Dir::Etc::sourcelist \"$(apt-config shell v Dir::Etc::sourcelist/f | sed "s/^v='//; s/'$//")\";" >>"$apt/apt.conf"
-  echo "Dir::Etc::sourceparts \"$(apt-config shell v Dir::Etc::sourceparts/d | sed "s/^v='//; s/'$//")\";" >>"$apt/apt.conf"
+  own_suites >>"$apt/apt.conf"
   refresh_lists "this machine's suites"
 }
 
@@ -306,14 +278,13 @@ install_copy() { # install_copy PREFIX NAME
 fetch() {
   local package fresh version
   command -v apt-get >/dev/null && command -v dpkg >/dev/null || return 1
-  apt=$cache/apt
   mkdir -p "$cache"
   if command -v flock >/dev/null; then
     exec 9>"$cache/lock"
     flock -n 9 || { say "mysql: another run is fetching; waiting for it"; flock 9; }
     if usable "$current/mysqld"; then return 0; fi
   fi
-  private_apt_conf || return 1
+  private_apt_conf "$cache/apt" || return 1
   case $(family) in
     ubuntu) use_own_suites || return 1 ;;
     *)      use_sid || { say "mysql: none of this machine's mirrors offers suite sid with mysql-server-core"; return 1; } ;;

@@ -95,8 +95,19 @@ events() {
     event skip "integration/partition ($why)"
     servers=$(sed '/^\.\/integration\/partition$/d' <<<"$servers")
   fi
+  if browser=$(scripts/chromium.sh); then
+    export PRIMACY_CHROMIUM=${browser##*chromium: }
+  else
+    event skip "integration/browser (needs Chromium: scripts/chromium.sh says how to get it)"
+    servers=$(sed '/^\.\/integration\/browser$/d' <<<"$servers")
+  fi
   # shellcheck disable=SC2086
   [ -z "$servers" ] || run $race -p 1 $servers
+  if command -v npm >/dev/null; then
+    check "the dashboard is what its sources give (scripts/dashboard.sh --check)" scripts/dashboard.sh --check
+  else
+    event skip "the dashboard is what its sources give (needs npm)"
+  fi
   # A lifetime is the same on every machine. This is another kind of machine on which the same kernel runs programs.
   if [ "$(go env GOOS)/$(go env GOARCH)" = linux/amd64 ]; then
     check "the same lifetimes on 32 bits" env GOARCH=386 CGO_ENABLED=0 go test ./sim -run Digests

@@ -1,0 +1,165 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/api"
+	"github.com/primacydb/primacy/integration/panorama"
+	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/mysqld/local"
+	"github.com/primacydb/primacy/mysqld/workload"
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/store"
+	"github.com/primacydb/primacy/topology"
+)
+
+const clusterName = "shop"
+
+// counter is the API as one process serves it, which can be closed and opened again.
+type counter struct {
+	t        *testing.T
+	settings api.Settings
+	address  string
+	close    func()
+}
+
+// serve opens a counter at a free port.
+func serve(t *testing.T, s api.Settings) *counter {
+	t.Helper()
+	c := &counter{t: t, settings: s, address: "127.0.0.1:0"}
+	c.open()
+	t.Cleanup(func() { c.close() })
+	return c
+}
+
+func (c *counter) base() string { return "http://" + c.address }
+
+func (c *counter) open() {
+	c.t.Helper()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.address = l.Addr().String()
+	server := api.NewServer(c.settings)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	c.close = sync.OnceFunc(func() {
+		_ = server.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			c.t.Error(err)
+		}
+	})
+}
+
+// scenery serves clusters that do not exist.
+func scenery(t *testing.T, s panorama.Settings) (*panorama.Plane, *counter) {
+	t.Helper()
+	events := orchestrator.NewStream(nil)
+	plane := panorama.New(s, events, time.Now())
+	return plane, serve(t, api.Settings{Plane: plane, Events: events, Version: "test"})
+}
+
+// playing lets them change until the test ends.
+func playing(t *testing.T, plane *panorama.Plane, every time.Duration) {
+	ctx, stop := context.WithCancel(context.Background())
+	var changing sync.WaitGroup
+	changing.Go(func() { plane.Run(ctx, every) })
+	t.Cleanup(func() { stop(); changing.Wait() })
+}
+
+// fleet is one cluster of real servers with a control plane in front and a client that writes.
+type fleet struct {
+	*counter
+	servers *local.Fleet
+	orch    *orchestrator.Orchestrator
+}
+
+func realFleet(t *testing.T) *fleet {
+	t.Helper()
+	binary, err := local.Find("")
+	must(t, err)
+	servers, err := local.Start(t.Context(), binary, local.Spec{Servers: 3, Names: []string{"db1", "db2", "db3"}})
+	must(t, err)
+	t.Cleanup(func() { must(t, servers.Close()) })
+	memory, err := store.Open(t.Context(), store.Settings{
+		Dir: t.TempDir(), LeaseTTL: 2 * time.Second, Elector: "elector-1", Log: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, memory.Close()) })
+	reach := mysqld.NewFleet(mysqld.Settings{
+		User: servers.Users.Primacy.Name, Password: fixed(servers.Users.Primacy.Password),
+		ReplicationUser: servers.Users.Replica.Name, ReplicationPassword: fixed(servers.Users.Replica.Password), Elector: "elector-1",
+	})
+	t.Cleanup(func() { must(t, reach.Close()) })
+	events := orchestrator.NewStream(nil)
+	f := &fleet{servers: servers, orch: orchestrator.New(settingsOf(servers, memory), reach, memory.Seam(), events)}
+	ctx, stop := context.WithCancel(context.Background())
+	var looping sync.WaitGroup
+	looping.Go(func() { f.orch.Run(ctx) })
+	t.Cleanup(func() { stop(); looping.Wait() })
+	f.counter = serve(t, api.Settings{Plane: f.orch, Events: events, Version: "test"})
+	f.writes(t)
+	return f
+}
+
+func settingsOf(servers *local.Fleet, memory *store.Store) orchestrator.Settings {
+	rules := topology.Ruleset{Number: 1, Policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}}
+	for i, s := range servers.Servers {
+		rules.Members = append(rules.Members, topology.Member{Address: topology.Address(s.Address()), Zone: string(rune('a' + i))})
+	}
+	return orchestrator.Settings{
+		Elector: "elector-1", Automation: true, Antiflap: antiflap.Defaults(), Timing: reparent.DefaultTiming(),
+		Limits: topology.Limits{SilentAfter: 2 * time.Second, StuckAfter: 5 * time.Second, LagMax: 10 * time.Second, IsolatedShare: 1},
+		Log:    slog.New(slog.DiscardHandler), Silence: memory.Silence,
+		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: rules}},
+	}
+}
+
+func fixed(password string) func() (string, error) {
+	return func() (string, error) { return password, nil }
+}
+
+// writes lets a client write, so that there is something to lose.
+func (f *fleet) writes(t *testing.T) {
+	t.Helper()
+	var addresses []string
+	for _, s := range f.servers.Servers {
+		addresses = append(addresses, s.Address())
+	}
+	app := f.servers.Users.App
+	client, err := workload.Start(t.Context(), workload.Settings{
+		Addresses: addresses, User: app.Name, Password: app.Password, Writers: 1, Pause: 20 * time.Millisecond,
+	})
+	must(t, err)
+	t.Cleanup(func() { client.Stop() })
+	must(t, client.AwaitAcks(t.Context(), 3))
+}
+
+// server finds the process behind an address.
+func (f *fleet) server(address string) *local.Server {
+	f.t.Helper()
+	for _, s := range f.servers.Servers {
+		if s.Address() == address {
+			return s
+		}
+	}
+	f.t.Fatalf("no server listens at %s", address)
+	return nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
