@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/primacydb/primacy/settle"
@@ -11,7 +13,8 @@ import (
 func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *testing.T) {
 	e := strayed(t,
 		"CREATE TABLE app.goods (id INT PRIMARY KEY, name VARCHAR(30), doc JSON)", "INSERT INTO app.goods VALUES (1, 'apple', '{\"a\": [1, 2, 3]}')",
-		"CREATE TABLE app.pairs (id INT PRIMARY KEY, v INT)", "CREATE TABLE app.nokey (id INT)", "CREATE TABLE app.ours (id INT PRIMARY KEY) ENGINE = MyISAM")
+		"CREATE TABLE app.pairs (id INT PRIMARY KEY, v INT)", "CREATE TABLE app.nokey (id INT)",
+		"CREATE TABLE app.ours (id INT PRIMARY KEY) ENGINE = MyISAM")
 	insert := "INSERT INTO app.pairs VALUES (%d, 0)"
 	for i, row := range []struct {
 		name, code string
@@ -40,6 +43,12 @@ func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *t
 			uuid := e.fleet.Probe(t.Context(), e.old).UUID
 			e.task.Set = within(t, uuid.String()+":1-1")
 		}},
+		{"a later transaction on the same rows, which stays", "interleaved", []string{fmt.Sprintf(insert, 650)}, func() {
+			e.byHand(e.old, "START REPLICA")
+			e.byHand(e.task.Primary, fmt.Sprintf(insert, 651))
+			e.eventually("the transaction", func() bool { return e.holds(e.old).Contains(e.holds(e.task.Primary)) })
+			e.byHand(e.old, "STOP REPLICA")
+		}},
 		{"a number that another member holds too", "reuse", []string{fmt.Sprintf(insert, 700)}, func() {
 			other := e.members(e.old, e.task.Primary)[0]
 			e.byHand(other, "SET GLOBAL super_read_only = OFF", "SET SESSION gtid_next = '"+e.task.Set.String()+"'", "COMMIT", "SET SESSION gtid_next = 'AUTOMATIC'", "SET GLOBAL super_read_only = ON")
@@ -59,4 +68,47 @@ func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *t
 			e.forgiven()
 		})
 	}
+}
+
+func TestAMemberThatCannotBeAskedBlocksARewindUntilSomebodyAnswersForIt(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("unasked", e.changesMuch)
+	down := e.members(e.old, e.task.Primary)[0]
+	e.byHand(e.task.Primary, "SET GLOBAL rpl_semi_sync_source_enabled = OFF") // nobody acknowledges any more
+	e.kill(down)
+	e.refuses(settle.StepCheck, "reuse")
+	e.task.AcceptReuse = true
+	e.does(rewindSteps...)
+	e.follows()
+	e.alike("app.goods")
+}
+
+func TestAReplicaOfTheErrantServerBlocksARewind(t *testing.T) {
+	e := strayed(t, fewTables...)
+	other := e.members(e.old, e.task.Primary)[0]
+	e.strays("followed", e.changesMuch)
+	e.byHand(e.task.Primary, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+	e.byHand(other, "STOP REPLICA", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", e.server(e.old).Port), "START REPLICA")
+	e.eventually("the replica's replica", func() bool { return len(e.fleet.Probe(t.Context(), e.old).Replicas) > 0 })
+	e.refuses(settle.StepCheck, "replicas")
+}
+
+// Until 9.5, and where it is told to later, InnoDB deletes the children of a row by itself.
+func TestChildrenThatGoWithoutATraceInTheLogBlockARewind(t *testing.T) {
+	e := strayed(t, "CREATE TABLE app.parents (id INT PRIMARY KEY)",
+		"CREATE TABLE app.children (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES app.parents (id) ON DELETE CASCADE)",
+		"INSERT INTO app.parents VALUES (1)", "INSERT INTO app.children VALUES (1, 1)")
+	config, err := os.OpenFile(filepath.Join(e.server(e.old).Dir, "my.cnf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.WriteString("loose_innodb_native_foreign_keys = ON\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.Close(); err != nil {
+		t.Fatal(err)
+	}
+	e.crash()
+	e.strays("cascade", func(a topology.Address) { e.byHand(a, "DELETE FROM app.parents") })
+	e.refuses(settle.StepCheck, "cascade")
 }

@@ -227,7 +227,7 @@ func (j *job) readUndone(ctx context.Context) (undone, error) {
 // prepareUndone opens super_read_only, with everybody else kept out by read_only and offline_mode, for what is written
 // without a GTID.
 func (j *job) prepareUndone(ctx context.Context) error {
-	return j.unlogged(ctx, "CREATE DATABASE IF NOT EXISTS _primacy DEFAULT CHARACTER SET = utf8mb4; "+undoneTable)
+	return j.unlogged(ctx, keptOut, "CREATE DATABASE IF NOT EXISTS _primacy DEFAULT CHARACTER SET = utf8mb4; "+undoneTable)
 }
 
 // keptOut guards what is done while super_read_only is off.
@@ -237,24 +237,27 @@ var keptOut = guard{
 	detail: "somebody opened it for others meanwhile",
 }
 
+// stillOpen guards what is done on a server that may have joined the others already.
+var stillOpen = guard{broken: "@@GLOBAL.read_only = 0", reason: reparent.ReasonRefused, detail: "somebody opened it meanwhile"}
+
 // unlogged runs statements that leave no trace in the binary log, and leaves super_read_only off.
-func (j *job) unlogged(ctx context.Context, statement string, args ...any) error {
-	side, err := j.undoing(ctx)
+func (a *act) unlogged(ctx context.Context, unless guard, statement string, args ...any) error {
+	side, err := a.undoing(ctx, unless)
 	if err != nil {
 		return err
 	}
 	defer side.close()
-	side.guards = []guard{keptOut}
+	side.guards = []guard{unless}
 	return side.run(ctx, statement, args...)
 }
 
 // undoing opens super_read_only, and a session whose changes leave no GTID.
-func (j *job) undoing(ctx context.Context) (*aside, error) {
-	side, err := j.aside(ctx, dutyUndo)
+func (a *act) undoing(ctx context.Context, unless guard) (*aside, error) {
+	side, err := a.aside(ctx, dutyUndo)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.changeUnless(ctx, []guard{keptOut}, "SET GLOBAL super_read_only = OFF"); err != nil {
+	if err := a.changeUnless(ctx, []guard{unless}, "SET GLOBAL super_read_only = OFF"); err != nil {
 		side.close()
 		return nil, err
 	}
@@ -265,16 +268,16 @@ func (j *job) undoing(ctx context.Context) (*aside, error) {
 	return side, nil
 }
 
-func (j *job) closeAgain(ctx context.Context) error {
+func (a *act) closeAgain(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, defaultDeadline)
 	defer cancel()
-	return j.closeForWrites(bounded)
+	return a.closeForWrites(bounded)
 }
 
 // carryOut is the one transaction that undoes the set. Whatever goes wrong before its commit, the end of the session
 // takes it all back; when the reply to the commit is lost, the server's table tells.
 func (j *job) carryOut(ctx context.Context, plan examined) error {
-	side, err := j.undoing(ctx)
+	side, err := j.undoing(ctx, keptOut)
 	if err != nil {
 		return err
 	}
@@ -291,8 +294,9 @@ func (j *job) carryOut(ctx context.Context, plan examined) error {
 		if err := run(statement); err != nil {
 			return j.notUndone(err, n)
 		}
-		n++
-		j.tell(settle.Progress{Step: settle.StepUndo, Text: "undoing", Done: uint64(n - 1), Of: uint64(len(plan.Changes)), Unit: "events"})
+		if n++; n%100 == 0 {
+			j.tell(settle.Progress{Step: settle.StepUndo, Text: "undoing", Done: uint64(n), Of: uint64(len(plan.Changes)), Unit: "events"})
+		}
 	}
 	if err := plan.asBefore(ctx, side.link); err != nil {
 		return err

@@ -86,7 +86,7 @@ func (j *job) keepTarget(ctx context.Context, was undone, target gtid.Set) error
 	if err := j.prepareUndone(ctx); err != nil {
 		return err
 	}
-	err := j.unlogged(ctx, "REPLACE INTO _primacy.undone (settlement, transactions, definitions, target, undone_at) VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))",
+	err := j.unlogged(ctx, keptOut, "REPLACE INTO _primacy.undone (settlement, transactions, definitions, target, undone_at) VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))",
 		j.task.Settlement, j.task.Set.String(), was.definitions, target.String())
 	if err != nil {
 		return err
@@ -100,10 +100,14 @@ func (j *job) forget(ctx context.Context) error {
 	if err != nil || !was.done {
 		return err
 	}
-	if err := j.unlogged(ctx, "DELETE FROM _primacy.undone WHERE settlement = ?", j.task.Settlement); err != nil {
+	return j.forgetUndone(ctx, j.task.Settlement)
+}
+
+func (a *act) forgetUndone(ctx context.Context, settlement string) error {
+	if err := a.unlogged(ctx, stillOpen, "DELETE FROM _primacy.undone WHERE settlement = ?", settlement); err != nil {
 		return err
 	}
-	return j.closeAgain(ctx)
+	return a.closeAgain(ctx)
 }
 
 // completeTarget gives a server its transactions back whose gtid_executed was emptied by an admission that did not come
@@ -130,6 +134,9 @@ func (a *act) completeTarget(ctx context.Context, o topology.Observation) (topol
 		return o, fencedBy(m.Term, "%s holds the marker of term %d, we act under %d", a.server, m.Term, a.term)
 	}
 	if err := a.changeUnless(ctx, []guard{emptied}, "SET GLOBAL gtid_purged = "+literal(target)); err != nil {
+		return o, err
+	}
+	if err := a.forgetUndone(ctx, rows[0][0].text); err != nil { // else it would be put back again, should somebody empty it
 		return o, err
 	}
 	return a.observe(ctx)

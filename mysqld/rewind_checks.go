@@ -26,6 +26,9 @@ func (j *job) checkRewind(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if j.applied.IsEmpty() {
+		return "none of it is applied, so there is nothing to undo", nil
+	}
 	var names []string
 	for _, t := range plan.Tables() {
 		names = append(names, t.String())

@@ -1,0 +1,173 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
+	"github.com/primacydb/primacy/topology"
+)
+
+var fewTables = []string{
+	"CREATE TABLE app.goods (id INT PRIMARY KEY, name VARCHAR(200), stock INT)",
+	"INSERT INTO app.goods WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 300) SELECT id, REPEAT('x', 100), id FROM n",
+}
+
+// changesMuch writes about a thousand rows.
+func (e *errant) changesMuch(a topology.Address) {
+	e.byHand(a, "UPDATE app.goods SET stock = -stock", "DELETE FROM app.goods WHERE id % 3 = 0", "INSERT INTO app.goods SELECT id + 1000, name, 7 FROM app.goods", "UPDATE app.goods SET stock = stock + 1 WHERE id < 1000")
+}
+
+// crash kills the rewound server, starts it again, and lets another process of the elector go on.
+func (e *errant) crash() {
+	e.t.Helper()
+	e.kill(e.old)
+	e.restart(e.old)
+	e.anew()
+}
+
+func TestARewindGoesOnAfterACrashBehindEachOfItsSteps(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("crashes", e.changesMuch)
+	e.byHand(e.task.Primary, "UPDATE app.goods SET stock = stock * 2 WHERE id < 50")
+	for _, step := range rewindSteps {
+		e.does(step)
+		e.crash()
+		if holds := e.holds(e.old).Contains(e.task.Set); holds != (step != settle.StepAdmit) {
+			t.Errorf("behind %s it holds the transactions: %v", step, holds)
+		}
+		e.does(step)
+	}
+	e.follows()
+	e.alike("app.goods")
+}
+
+// What is killed within a step has done all of it or nothing that matters; the same step, asked for again, ends the same.
+func TestARewindThatIsKilledWithinAStepIsDoneAllTheSame(t *testing.T) {
+	e := strayed(t, fewTables...)
+	random := rand.New(rand.NewPCG(7, 7))
+	for round := range 3 {
+		e.strays(fmt.Sprint("killed-", round), e.changesMuch)
+		e.byHand(e.task.Primary, "UPDATE app.goods SET stock = stock + 1 WHERE id < 50")
+		for _, step := range rewindSteps {
+			if step == settle.StepUndo || step == settle.StepAdmit {
+				e.killedWithin(step, time.Duration(random.IntN(250))*time.Millisecond)
+			}
+			e.does(step)
+		}
+		e.follows()
+		e.alike("app.goods")
+	}
+}
+
+func (e *errant) killedWithin(step settle.Step, after time.Duration) {
+	e.t.Helper()
+	task := e.task
+	task.Step = step
+	ended := make(chan settle.Result, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		ended <- e.fleet.Work(ctx, clusterName, e.term, task, func(settle.Progress) {})
+	}()
+	var r settle.Result
+	select {
+	case r = <-ended:
+		e.kill(e.old)
+	case <-time.After(after):
+		e.kill(e.old)
+		r = <-ended
+	}
+	e.t.Logf("killed %s after %s: %s %s %.100s", step, after, r.Outcome, r.Code, r.Detail)
+	if r.Outcome == reparent.No && r.Final {
+		e.t.Errorf("the crash was taken for a refusal: %s", r.Detail)
+	}
+	e.restart(e.old)
+	e.anew()
+}
+
+func TestAServerWhoseTransactionsWereEmptiedAndNotSetYetIsCompletedByWhoMakesItFollow(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("emptied", e.changesMuch)
+	e.does(rewindSteps[:len(rewindSteps)-1]...)
+	e.byHand(e.old, "STOP REPLICA", "RESET REPLICA ALL")
+	target := e.holds(e.old).Subtract(e.task.Set)
+	e.unrecorded(e.old, "UPDATE _primacy.undone SET target = '"+target.String()+"'")
+	e.byHand(e.old, "RESET BINARY LOGS AND GTIDS")
+	e.crash()
+	if !e.holds(e.old).IsEmpty() {
+		t.Fatal("it is not empty: nothing is tested")
+	}
+	e.byHand(e.task.Primary, "UPDATE app.goods SET stock = stock + 1 WHERE id < 50")
+	e.follows()
+	e.alike("app.goods")
+	if left := e.table(e.old, "SELECT COUNT(*) FROM _primacy.undone")[0][0]; left != "0" {
+		t.Errorf("%s rewinds are still kept", left)
+	}
+	e.does(settle.StepAdmit) // nobody told the settlement
+	e.alike("app.goods")
+}
+
+func TestARowThatWasNotUndoneIsFoundBeforeTheServerIsTakenForClean(t *testing.T) {
+	e := strayed(t, append(fewTables, "CREATE TABLE app.exact (id INT PRIMARY KEY, flo FLOAT, doc JSON, word CHAR(5) CHARACTER SET latin1)",
+		`INSERT INTO app.exact VALUES (1, 1.2345678, '{"a": 1.5}', 'ä'), (2, 2, NULL, 'b'), (3, 3, NULL, 'c')`)...)
+	alone := func(a topology.Address) {
+		e.byHand(a, "INSERT INTO app.exact VALUES (9, 9, NULL, 'n')", "DELETE FROM app.exact WHERE id = 3", `UPDATE app.exact SET flo = 7, doc = '{"a": 2}', word = 'x'`)
+	}
+	for name, left := range map[string]string{
+		"a row that stays inserted":      "INSERT INTO app.exact VALUES (9, 9, NULL, 'n')",
+		"a row that stays deleted":       "DELETE FROM app.exact WHERE id = 3",
+		"the last decimal of a number":   "UPDATE app.exact SET flo = flo + 0.0000001192 WHERE id = 1",
+		"a value within a document":      `UPDATE app.exact SET doc = '{"a": 1.25}' WHERE id = 1`,
+		"a letter":                       "UPDATE app.exact SET word = 'a' WHERE id = 1",
+		"a NULL that is an empty string": "UPDATE app.exact SET doc = 'null' WHERE id = 2",
+	} {
+		t.Run(name, func(t *testing.T) {
+			e.strays(fmt.Sprintf("left-%.20s", name), alone)
+			e.does(settle.StepCheck, settle.StepIsolate, settle.StepUndo)
+			before := e.table(e.old, "CHECKSUM TABLE app.exact")[0][1]
+			e.unrecorded(e.old, left)
+			if e.table(e.old, "CHECKSUM TABLE app.exact")[0][1] == before {
+				t.Fatal("the row is no other")
+			}
+			e.does(settle.StepCatchUp)
+			if r := e.work(settle.StepVerify); r.Outcome != reparent.No || !r.Final || r.Code != "rows_differ" {
+				t.Errorf("verify: %s (%s) %s", r.Outcome, r.Code, r.Detail)
+			}
+			if !e.holds(e.old).Contains(e.task.Set) {
+				t.Error("it is errant no more")
+			}
+			e.unrecorded(e.old, "REPLACE INTO app.exact VALUES (1, 1.2345678, '{\"a\": 1.5}', 'ä'), (2, 2, NULL, 'b'), (3, 3, NULL, 'c')", "DELETE FROM app.exact WHERE id = 9")
+			e.does(settle.StepVerify, settle.StepAdmit)
+			e.follows()
+			e.alike("app.exact")
+		})
+	}
+}
+
+func TestAHigherTermTakesARewoundServerAway(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("outranked", e.changesMuch)
+	e.does(settle.StepCheck, settle.StepIsolate)
+	first := e.fleet
+	e.fleet = nil
+	e.anew()
+	r := e.fleet.Do(t.Context(), orchestrator.Batch{Commands: []reparent.Command{{Verb: reparent.Freeze, Server: e.old, Cluster: clusterName, Term: 2}}})[0]
+	if r.Outcome != reparent.Yes {
+		t.Fatalf("freeze: %s %s", r.Outcome, r.Detail)
+	}
+	rows := e.table(e.old, "CHECKSUM TABLE app.goods")[0][1]
+	e.task.Step = settle.StepUndo
+	late := first.Work(t.Context(), clusterName, 1, e.task, func(settle.Progress) {})
+	if late.Outcome == reparent.Yes || late.Code != string(reparent.ReasonFenced) {
+		t.Errorf("the lower term: %s (%s) %s", late.Outcome, late.Code, late.Detail)
+	}
+	if e.table(e.old, "CHECKSUM TABLE app.goods")[0][1] != rows {
+		t.Error("it undid something")
+	}
+}
