@@ -12,8 +12,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * All clusters
-         * @description Name, primary, term, state and findings of each. Needs the role viewer where auth is on.
+         * All clusters, or some
+         * @description Name, primary, term, state and findings of each. What is left out of the query does not restrict the answer. Needs the role viewer where auth is on.
          */
         get: operations["list-clusters"];
         put?: never;
@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lag and probes of the last ten minutes
+         * @description As the elector that answers saw them, since its start at most. For longer, there is /metrics. Needs the role viewer where auth is on.
+         */
+        get: operations["get-trends"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -144,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/recent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What has happened, newest first
+         * @description As far as the elector that answers remembers: each remembers what it saw itself, since its start, and only the latest few thousand events. Needs the role viewer where auth is on.
+         */
+        get: operations["recent-events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recoveries": {
         parameters: {
             query?: never;
@@ -153,7 +193,7 @@ export interface paths {
         };
         /**
          * Changes of primaries, newest first
-         * @description Under way and ended, of one cluster or all. Needs the role viewer where auth is on.
+         * @description Under way and ended, of one cluster or all. Filters and pages reach back as far as the latest 1000 changes of each cluster. Needs the role viewer where auth is on.
          */
         get: operations["list-recoveries"];
         put?: never;
@@ -176,6 +216,26 @@ export interface paths {
          * @description Stage by stage, with the evidence on which it rests. Needs the role viewer where auth is on.
          */
         get: operations["get-recovery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/whoami": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I here?
+         * @description Name and role of the caller, and name and release of the elector that answers. Needs the role viewer where auth is on.
+         */
+        get: operations["whoami"];
         put?: never;
         post?: never;
         delete?: never;
@@ -337,10 +397,17 @@ export interface components {
             /** @description Whether Primacy changes the primary by itself. */
             automation: boolean;
             automation_note?: components["schemas"]["Note"];
+            /**
+             * Format: date-time
+             * @description When the present leadership was established.
+             */
+            changed_at?: string;
             durability: components["schemas"]["Durability"];
             /** @description The elector that acts for the cluster, as far as this one knows. */
             elector: string;
             findings: components["schemas"]["Finding"][];
+            /** @description Whether the latest probes are recent enough to tell what is. */
+            fresh: boolean;
             /** @description Whether the elector that answers acts for the cluster. */
             leading: boolean;
             /** @example shop */
@@ -358,6 +425,8 @@ export interface components {
             recovery?: components["schemas"]["Recovery"];
             /** @description Why a wanted automatic change is not made. */
             refusal?: string;
+            /** @description Another one when what is on record of the cluster has changed: leadership, members and policy, switches, maintenance, anti-flapping, the change under way. For If-Match; what the probes see does not count. */
+            revision: string;
             servers: components["schemas"]["Server"][];
             /** @enum {string} */
             state: "healthy" | "degraded" | "primary_failed" | "reparenting" | "blocked" | "unknown";
@@ -369,6 +438,17 @@ export interface components {
         };
         ClusterList: {
             clusters: components["schemas"]["Summary"][];
+            /** @description For after: where the next page begins; absent on the last. */
+            next?: string;
+            /** @description How many clusters are in each state, of those that match everything but state. */
+            states: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description How many clusters match, over all pages.
+             */
+            total: number;
         };
         Decision: {
             base: string;
@@ -425,6 +505,16 @@ export interface components {
             /** @description What has become of the change, when it begins or ends. */
             state?: string;
             text: string;
+        };
+        EventList: {
+            events: components["schemas"]["Event"][];
+            /** @description For before: where the next page begins; absent on the last. */
+            next?: string;
+            /**
+             * Format: date-time
+             * @description What happened earlier this elector does not remember: it keeps a few thousand events, and none over a restart.
+             */
+            since: string;
         };
         Evidence: {
             /** Format: date-time */
@@ -579,6 +669,8 @@ export interface components {
         RecoveryList: {
             /** @description The store does not answer: these are the latest few that this elector remembers. */
             from_memory?: boolean;
+            /** @description For before: where the next page begins; absent on the last. */
+            next?: string;
             recoveries: components["schemas"]["Recovery"][];
         };
         ReparentAnswer: {
@@ -598,6 +690,11 @@ export interface components {
             drain_ms?: number;
             /** @description Say which steps would be taken, and take none. */
             dry_run?: boolean;
+            /**
+             * Format: int32
+             * @description The term that the cluster has to be in, as the caller has seen it; in another one nothing is done, and the answer is 409 with code changed.
+             */
+            expected_term?: number;
             /** @description Keep what servers hold although no recorded leader wrote it, or it was cancelled; needs a reason. */
             keep_errant?: boolean;
             /**
@@ -749,9 +846,27 @@ export interface components {
             title: string;
         };
         Summary: {
+            /** @description Whether anti-flapping forbids automatic changes. */
+            antiflap_open: boolean;
+            /** @description Whether Primacy changes the primary by itself. */
+            automation: boolean;
+            /**
+             * Format: date-time
+             * @description When the present leadership was established.
+             */
+            changed_at?: string;
             /** @description The elector that acts for the cluster, as far as this one knows. */
             elector: string;
+            /**
+             * Format: int64
+             * @description How many findings are open, also when not all are told.
+             */
+            finding_count: number;
             findings: components["schemas"]["Finding"][];
+            /** @description Whether the latest probes are recent enough to tell what is. */
+            fresh: boolean;
+            /** @description Whether the elector that answers acts for the cluster. */
+            leading: boolean;
             /** @example shop */
             name: string;
             /**
@@ -759,6 +874,13 @@ export interface components {
              * @example db1:3306
              */
             primary: string;
+            /**
+             * Format: int64
+             * @description How many members answered the latest probe.
+             */
+            reachable: number;
+            /** @description The change under way, by its id. */
+            recovery?: string;
             /**
              * Format: int64
              * @description How many members the cluster has.
@@ -776,6 +898,41 @@ export interface components {
             on: boolean;
             /** @description For the record. */
             reason?: string;
+        };
+        Trend: {
+            /** @example db1:3306 */
+            address: string;
+            /** @description The highest replication lag in each step, oldest first; null when none was seen. */
+            lag_ms: (number | null)[];
+            /** @description How long the slowest answered probe took in each step, oldest first; null when none was answered. */
+            probe_ms: (number | null)[];
+        };
+        Trends: {
+            servers: components["schemas"]["Trend"][];
+            /**
+             * Format: int64
+             * @description How much time each value stands for.
+             */
+            step_ms: number;
+            /**
+             * Format: date-time
+             * @description When the latest step ends; absent when there is none.
+             */
+            until?: string;
+        };
+        Whoami: {
+            /** @description Whether callers have to show who they are. */
+            auth: boolean;
+            /** @description The elector that answers. */
+            elector: string;
+            /** @description For the record; empty when nobody has to say who they are, and did not. */
+            name: string;
+            /** @enum {string} */
+            role: "viewer" | "operator" | "admin";
+            /** @description Whether it is a fleet to play with. */
+            sandbox: boolean;
+            /** @description The release that it runs. */
+            version: string;
         };
         Witness: {
             address: string;
@@ -811,7 +968,26 @@ export type $defs = Record<string, never>;
 export interface operations {
     "list-clusters": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Part of the name, of the primary or of a server, in whatever case. */
+                q?: string;
+                /** @description One of these. */
+                state?: ("healthy" | "degraded" | "primary_failed" | "reparenting" | "blocked" | "unknown")[] | null;
+                /** @description A finding of this severity, or a worse one, is open. */
+                severity?: "critical" | "warning" | "info";
+                /** @description A finding with this code is open. */
+                finding?: string;
+                /** @description The elector that acts for the cluster. */
+                elector?: string;
+                /** @description worst tells at most one finding of each cluster, without evidence. */
+                findings?: "all" | "worst";
+                /** @description trouble puts first what needs somebody. */
+                sort?: "name" | "trouble";
+                /** @description At most so many; left out, all. */
+                limit?: number;
+                /** @description next of the page before, asked for with the same sort. */
+                after?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1031,6 +1207,37 @@ export interface operations {
             };
         };
     };
+    "get-trends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trends"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "stream-events": {
         parameters: {
             query?: {
@@ -1066,13 +1273,65 @@ export interface operations {
             };
         };
     };
+    "recent-events": {
+        parameters: {
+            query?: {
+                /** @description Only of this cluster. */
+                cluster?: string;
+                /** @description One of these kinds. */
+                kind?: string[] | null;
+                /** @description At most so many. */
+                limit?: number;
+                /** @description next of the page before, or the id of an event: only what happened before it. */
+                before?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-recoveries": {
         parameters: {
             query?: {
                 /** @description Only of this cluster. */
                 cluster?: string;
+                /** @description Only of this kind. */
+                kind?: "adoption" | "planned" | "emergency";
+                /** @description One of these. */
+                state?: ("running" | "succeeded" | "undone" | "blocked" | "failed")[] | null;
+                /** @description Only those that nobody asked for, or only those that somebody did. */
+                automatic?: "true" | "false";
+                /** @description Begun at this time or later. */
+                since?: string;
+                /** @description Begun before this time. */
+                until?: string;
                 /** @description At most so many. */
                 limit?: number;
+                /** @description next of the page before. */
+                before?: string;
+                /** @description Leave out stages and certificate. */
+                brief?: boolean;
             };
             header?: never;
             path?: never;
@@ -1118,6 +1377,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Recovery"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    whoami: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Whoami"];
                 };
             };
             /** @description A problem; code tells which. */

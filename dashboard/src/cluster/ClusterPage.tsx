@@ -9,7 +9,7 @@ import { mayNot, useWho } from "../who";
 import { Charts } from "./Charts";
 import "./cluster.css";
 import { Drawing } from "./Drawing";
-import { Readiness } from "./Readiness";
+import { Readiness, wouldBlock } from "./Readiness";
 import { Fact, Servers } from "./Servers";
 import { SwitchDialog } from "./SwitchDialog";
 
@@ -74,13 +74,12 @@ export function ClusterPage({ cluster }: { cluster: string }) {
   );
 }
 
-const freshFor = 10_000;
+const oldAfter = 15_000;
 
-/** unprobed tells whether the control plane itself has not looked for a while. */
+/** unprobed tells whether the control plane itself has not looked for a while; what counts as fresh is its to say. */
 function unprobed(c: Cluster): boolean {
-  if (c.fresh !== undefined) return !c.fresh;
   const at = parse(c.probed_at);
-  return at === undefined || now() - at > freshFor;
+  return !c.fresh || at === undefined || now() - at > oldAfter;
 }
 
 function Probed({ cluster: c }: { cluster: Cluster }) {
@@ -143,6 +142,9 @@ function Stops({ cluster: c }: { cluster: Cluster }) {
   }
   if (c.refusal) return <p><b>Nothing is done by itself:</b> {c.refusal}</p>;
   if (c.state !== "primary_failed" && c.state !== "blocked") return null;
+  const block = c.findings.find((f) => f.code === wouldBlock);
+  if (block) return <p><b>Nothing is done by itself:</b> {block.message}</p>;
+  if (c.antiflap.open) return <p><b>Nothing is done by itself:</b> the anti-flapping window is open.</p>;
   return c.automation ? <p>Nothing is known to stand against an automatic change.</p> : <p><b>Nothing is done by itself:</b> automation is off.</p>;
 }
 
@@ -232,7 +234,7 @@ function Rules({ cluster: c }: { cluster: Cluster }) {
 }
 
 function Changes({ cluster }: { cluster: string }) {
-  const live = useLive<RecoveryList>(`/api/v1/recoveries?cluster=${encodeURIComponent(cluster)}&limit=5`, {
+  const live = useLive<RecoveryList>(`/api/v1/recoveries?cluster=${encodeURIComponent(cluster)}&limit=5&brief=true`, {
     every: 10_000, apart: 500, wakes: (e) => e.cluster === cluster && e.kind.startsWith("recovery"),
   });
   return (

@@ -4,7 +4,8 @@ import { useLive } from "../live";
 import { Mono, ObstacleView } from "../parts";
 import { now, parse, span } from "../time";
 
-const wouldBlock = "failover_would_block"; // the finding that speaks of this, where nobody can ask what if
+/** wouldBlock is the finding that speaks of this, where nobody can ask what if. */
+export const wouldBlock = "failover_would_block";
 
 /** Readiness answers before the outage what would be done in it. */
 export function Readiness({ cluster: c }: { cluster: Cluster }) {

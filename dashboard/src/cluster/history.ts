@@ -47,5 +47,6 @@ export function useHistory(c: Cluster): History {
   if (live.problem?.status === 404 && !absent) setAbsent(true);
   const told = useRef<{ from: Trends; history: History }>(undefined);
   if (live.data && told.current?.from !== live.data) told.current = { from: live.data, history: ofTrends(live.data) };
-  return live.data && !absent ? told.current!.history : own.current;
+  // A control plane that has just started remembers less than this page.
+  return told.current && !absent && told.current.history.times.length >= Math.min(own.current.times.length, 60) ? told.current.history : own.current;
 }

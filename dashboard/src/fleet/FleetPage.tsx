@@ -10,12 +10,13 @@ import { useVisible } from "./rows";
 
 /** FleetPage is every cluster, those that need somebody first. */
 export function FleetPage() {
-  const live = useLive<ClusterList>("/api/v1/clusters", { every: 2000, apart: 1000, wakes: (e) => e.cluster !== undefined });
+  const live = useLive<ClusterList>("/api/v1/clusters?findings=worst", { every: 2000, apart: 1000, wakes: (e) => e.cluster !== undefined });
   const { query } = useRoute();
   const search = query.get("q") ?? "";
   const chosen = useMemo(() => new Set((query.get("state") ?? "").split(",").filter((s) => s !== "")), [query]);
   const all = live.data?.clusters;
-  const found = useMemo(() => (all ?? []).filter((c) => matches(c, search)), [all, search]);
+  const named = useNamed(search);
+  const found = useMemo(() => (all ?? []).filter((c) => matches(c, search) || named.has(c.name)), [all, search, named]);
   const shown = useMemo(() => troubleFirst(chosen.size === 0 ? found : found.filter((c) => chosen.has(c.state))), [found, chosen]);
   if (all === undefined) return <Loading live={live} what="The fleet" />;
   if (all.length === 0) {
@@ -42,6 +43,19 @@ export function FleetPage() {
   );
 }
 
+const nobody = new Set<string>();
+
+/** useNamed is the clusters of which the control plane says that a server is called so: the page does not know all servers. */
+function useNamed(search: string): Set<string> {
+  const [asked, ask] = useState("");
+  useEffect(() => {
+    const soon = setTimeout(() => ask(search.trim()), 250);
+    return () => clearTimeout(soon);
+  }, [search]);
+  const { data } = useLive<ClusterList>(asked === "" ? null : `/api/v1/clusters?findings=worst&q=${encodeURIComponent(asked)}`, { every: 30_000 });
+  return useMemo(() => (data && asked !== "" ? new Set(data.clusters.map((c) => c.name)) : nobody), [data, asked]);
+}
+
 function amount(n: number, word: string): string {
   return `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 }
@@ -53,7 +67,8 @@ function Search({ value }: { value: string }) {
     <input
       type="search"
       className="fleet-search"
-      placeholder="Search name, primary, finding, elector   ( / )"
+      placeholder="Search name, server, finding, elector   ( / )"
+      maxLength={200}
       aria-label="Search the fleet"
       data-search
       data-test="fleet-search"
@@ -145,8 +160,8 @@ function Rows({ clusters, stale }: { clusters: Summary[]; stale: boolean }) {
 
 const Row = memo(function Row({ cluster: c, at }: { cluster: Summary; at: number }) {
   const w = worst(c.findings);
-  const more = (c.finding_count ?? c.findings.length) - 1;
-  const old = c.fresh === false;
+  const more = c.finding_count - 1;
+  const old = !c.fresh;
   return (
     <tr data-test="fleet-row" data-cluster={c.name} data-state={c.state} aria-rowindex={at} className={old ? "old" : undefined}
       onClick={(e) => {
@@ -166,15 +181,13 @@ const Row = memo(function Row({ cluster: c, at }: { cluster: Summary; at: number
           <>
             <Severity severity={w.severity} brief /> <b>{w.code.replaceAll("_", " ")}</b>{" "}
             {more > 0 && <span className="quiet num" title={`and ${more} more`}>+{more} </span>}
-            <span className="quiet" title={w.message}>{w.message}</span>
+            <span className="quiet" title={w.message}>{w.server && w.message.startsWith(`${w.server} `) ? w.message.slice(w.server.length + 1) : w.message}</span>
           </>
         )}
       </td>
       <td className="c-since">{w && <Age at={w.since} form="brief" />}</td>
-      <td className={`c-servers num${c.reachable !== undefined && c.reachable < c.servers ? " short" : ""}`}>
-        {c.reachable === undefined ? c.servers : `${c.reachable}/${c.servers}`}
-      </td>
-      <td className="c-changed">{c.changed_at ? <Age at={c.changed_at} form="brief" /> : <span className="quiet">–</span>}</td>
+      <td className={`c-servers num${c.reachable < c.servers ? " short" : ""}`}>{c.reachable}/{c.servers}</td>
+      <td className="c-changed"><Age at={c.changed_at} form="brief" /></td>
       <td className="c-elector quiet" title={c.elector}>{c.elector || "none"}</td>
     </tr>
   );
@@ -184,8 +197,8 @@ const Row = memo(function Row({ cluster: c, at }: { cluster: Summary; at: number
 function Tags({ cluster: c }: { cluster: Summary }) {
   return (
     <span className="tags">
-      {c.fresh === false && <span className="tag tag-old" title="not probed lately: what is shown may no longer be true">not fresh</span>}
-      {c.automation === false && <span className="tag" title="no automatic change of the primary">manual</span>}
+      {!c.fresh && <span className="tag tag-old" title="not probed lately: what is shown may no longer be true">not fresh</span>}
+      {!c.automation && <span className="tag" title="no automatic change of the primary">manual</span>}
       {c.antiflap_open && <span className="tag" title="the anti-flapping window is open: no automatic change until it ends or is lifted">window</span>}
     </span>
   );

@@ -5,7 +5,7 @@ import { counts, held, matches, troubleFirst, worst } from "./order";
 import { visible } from "./rows";
 
 const finding = (severity: Finding["severity"], code = "primary_dead"): Finding => ({ code, severity, message: `${code} somewhere`, evidence: [], remedy: "", since: "" });
-const cluster = (name: string, state: State, ...findings: Finding[]): Summary => ({ name, state, findings, primary: `db1.${name}:3306`, term: 1, servers: 3, elector: "e1" });
+const cluster = (name: string, state: State, ...findings: Finding[]): Summary => ({ name, state, findings, primary: `db1.${name}:3306`, term: 1, servers: 3, reachable: 3, elector: "e1", finding_count: findings.length, automation: true, antiflap_open: false, fresh: true, leading: true });
 const names = (all: Summary[]): string => all.map((c) => c.name).join(" ");
 
 describe("the fleet", () => {
