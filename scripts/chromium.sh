@@ -75,7 +75,7 @@ launcher() { # launcher PREFIX
   chmod 755 "$1/chromium"
   cat >"$1/fonts.conf" <<-FONTS
 	<?xml version="1.0"?>
-	<fontconfig><dir prefix="relative">usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir prefix="relative">fonts.cache</cachedir></fontconfig>
+	<fontconfig><dir>$current/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>$current/fonts.cache</cachedir></fontconfig>
 	FONTS
 }
 
