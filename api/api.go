@@ -48,6 +48,8 @@ type Settings struct {
 	Elector string
 	// FreshFor is how old what is known of a cluster may be for a check to succeed; default 5 s.
 	FreshFor time.Duration
+	// NoticedWithin is how long a primary that falls silent may stay unnoticed, for forecasts; 0: nothing is said.
+	NoticedWithin time.Duration
 	// Heartbeat is how often an idle event stream sends a sign of life; default 15 s.
 	Heartbeat time.Duration
 	// BodyTimeout bounds the arrival of a request's body; default 5 s.

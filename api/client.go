@@ -88,6 +88,18 @@ func (c *Client) Cluster(ctx context.Context, name string) (Cluster, error) {
 	return told, err
 }
 
+// WhatIf tells what would happen if servers or zones (zone:NAME) failed together; without any, what each failure would
+// lead to.
+func (c *Client) WhatIf(ctx context.Context, cluster string, fail ...string) (WhatIf, error) {
+	query := url.Values{}
+	for _, one := range fail {
+		query.Add("fail", one)
+	}
+	var told WhatIf
+	err := c.get(ctx, clusterURL(cluster)+"/whatif", query, &told)
+	return told, err
+}
+
 // Reparent changes the primary. With wait it returns when the change has ended, or the time is up.
 func (c *Client) Reparent(ctx context.Context, cluster string, request ReparentRequest, wait time.Duration) (ReparentAnswer, error) {
 	query := url.Values{}

@@ -24,6 +24,7 @@ func (f *front) routes() http.Handler {
 	described.UseMiddleware(f.authorized)
 	f.describeLists(described)
 	f.describeClusters(described)
+	f.describeForecast(described)
 	f.describeTrends(described)
 	f.describeRecoveries(described)
 	f.describeSwitches(described)

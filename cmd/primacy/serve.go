@@ -71,7 +71,7 @@ func runServe(ctx context.Context, errs io.Writer, o serveOptions) (err error) {
 	defer rereading(o.config, c, callers, log)()
 	log.Info("serving", "address", listener.Addr().String(), "tls", encryption != nil, "auth", c.Auth.Enabled(), "clusters", len(c.Clusters), "version", thisBuild().Version)
 	settings := apiSettings(plane, nil, log)
-	settings.Access, settings.FreshFor = callers.current, freshFor(c.Detection)
+	settings.Access, settings.FreshFor, settings.NoticedWithin = callers.current, freshFor(c.Detection), noticedWithin(c.Detection)
 	return api.Serve(ctx, settings, listener, encryption)
 }
 
@@ -90,6 +90,12 @@ func loadConfig(path string, log *slog.Logger) (config.Config, error) {
 // freshFor is how old a view may be for a router to trust it: probes of a silent server take their time.
 func freshFor(d config.Detection) time.Duration {
 	return max(d.SilentAfter, 2*(d.ProbeInterval+d.ProbeTimeout))
+}
+
+// noticedWithin is how long a primary that falls silent stays unnoticed: what the last probe waits for comes on top of the
+// silence that counts.
+func noticedWithin(d config.Detection) time.Duration {
+	return d.SilentAfter + d.ProbeInterval + d.ProbeTimeout
 }
 
 // apiSettings is what serve and sandbox have in common.
