@@ -144,6 +144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/whatif": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What would happen if servers failed now
+         * @description The questions that a change asks, of what the servers show now. Nothing is sent to them. Needs the role viewer where auth is on.
+         */
+        get: operations["what-if"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -364,6 +384,19 @@ export interface components {
              */
             until?: string;
         };
+        Case: {
+            failed: string[];
+            /** @enum {string} */
+            kind: "server" | "zone" | "pair" | "asked";
+            obstacle?: components["schemas"]["Obstacle"];
+            /**
+             * @description unaffected: the primary stays and writes go on. writes_wait: it stays, and commits wait for acknowledgements. promoted: another server takes over. blocked: none can. unknown: no leadership is recorded.
+             * @enum {string}
+             */
+            outcome: "unaffected" | "writes_wait" | "promoted" | "blocked" | "unknown";
+            promoted?: string;
+            zone?: string;
+        };
         Certificate: {
             accept_loss: boolean;
             /** @description Servers that could not be candidates, and why. */
@@ -523,6 +556,23 @@ export interface components {
             by: string;
             fact: string;
             server?: string;
+        };
+        Expected: {
+            /**
+             * Format: int64
+             * @description The median of this cluster's latest emergency changes, from the first doubt to open writes; absent when there were none.
+             */
+            change_ms?: number;
+            /**
+             * Format: int64
+             * @description How many changes that rests on.
+             */
+            measured: number;
+            /**
+             * Format: int64
+             * @description The longest until a primary that falls silent counts as failed; one whose process ends is noticed at once as a rule.
+             */
+            noticed_ms?: number;
         };
         Finding: {
             /** @example primary_dead */
@@ -920,6 +970,24 @@ export interface components {
              */
             until?: string;
         };
+        WhatIf: {
+            /** @description Why a promotion would not be made automatically right now. */
+            by_hand?: string;
+            cluster: string;
+            expected: components["schemas"]["Expected"];
+            failures: components["schemas"]["Case"][];
+            /** @description Empty when no leadership is recorded. */
+            primary: string;
+            /**
+             * Format: date-time
+             * @description When the servers were seen as they are here.
+             */
+            probed_at: string;
+            /** @description The failure of each single server, or what was asked for, would be survived. */
+            ready: boolean;
+            /** Format: int32 */
+            term: number;
+        };
         Whoami: {
             /** @description Whether callers have to show who they are. */
             auth: boolean;
@@ -1225,6 +1293,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Trends"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "what-if": {
+        parameters: {
+            query?: {
+                /** @description Servers, or zone:NAME for all of a zone, that fail together. Left out: each server, each zone, and each pair of servers. */
+                fail?: string[] | null;
+            };
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIf"];
                 };
             };
             /** @description A problem; code tells which. */
