@@ -75,7 +75,12 @@ launcher() { # launcher PREFIX
   chmod 755 "$1/chromium"
   cat >"$1/fonts.conf" <<-FONTS
 	<?xml version="1.0"?>
-	<fontconfig><dir>$current/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>$current/fonts.cache</cachedir></fontconfig>
+	<fontconfig>
+	<include ignore_missing="yes">/etc/fonts/fonts.conf</include>
+	<dir>$current/usr/share/fonts</dir><dir>/usr/share/fonts</dir><cachedir>$current/fonts.cache</cachedir>
+	$(for family in sans-serif system-ui; do echo "<alias><family>$family</family><prefer><family>DejaVu Sans</family></prefer></alias>"; done)
+	<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+	</fontconfig>
 	FONTS
 }
 

@@ -30,6 +30,7 @@ type tab struct {
 
 	mu     sync.Mutex
 	wrongs []string
+	asked  []string // the addresses of all requests
 	// cutOff is set while the control plane is away on purpose: requests fail then.
 	cutOff bool
 }
@@ -64,6 +65,7 @@ func blank(t *testing.T, base string) *tab {
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
+		p.requested(e.Request.URL)
 		if u := e.Request.URL; !strings.HasPrefix(u, p.base+"/") && !strings.HasPrefix(u, "data:") {
 			p.note("it asked somebody else: " + u)
 		}
@@ -90,7 +92,8 @@ func described(o *runtime.RemoteObject) string {
 // entered judges what the browser itself wrote into the log of a page: violations of the policy and failed requests.
 func (p *tab) entered(e *log.Entry) {
 	p.mu.Lock()
-	expected := p.cutOff && e.Source == log.EntrySourceNetwork
+	// The page asks what would happen, and does without the answer where a control plane has none.
+	expected := e.Source == log.EntrySourceNetwork && (p.cutOff || strings.HasSuffix(e.URL, "/whatif"))
 	p.mu.Unlock()
 	if e.Level == log.EntryLevelError && !expected {
 		p.note(fmt.Sprintf("%s: %s %s", e.Source, e.Text, e.URL))
@@ -101,6 +104,25 @@ func (p *tab) note(wrong string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wrongs = append(p.wrongs, wrong)
+}
+
+func (p *tab) requested(address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, address)
+}
+
+// requests counts those for a path of the control plane.
+func (p *tab) requests(path string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, address := range p.asked {
+		if rest, ok := strings.CutPrefix(address, p.base+path); ok && (rest == "" || rest[0] == '?') {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *tab) noted() []string {
@@ -286,7 +308,7 @@ func (p *tab) picture(name string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join("..", "..", "docs", "pictures", name+".png"), png, 0o644); err != nil {
-		p.t.Fatal(err)
-	}
+	file := filepath.Join("..", "..", "docs", "pictures", name+".png")
+	must(p.t, os.MkdirAll(filepath.Dir(file), 0o755))
+	must(p.t, os.WriteFile(file, png, 0o644))
 }

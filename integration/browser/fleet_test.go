@@ -1,0 +1,139 @@
+package browser
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// The dashboard in front of three real servers, from the death of the primary to the loss of the control plane. One page
+// is opened once: whatever it shows afterwards has come by itself.
+func TestAFleetIsWatchedAndChangedThroughThePage(t *testing.T) {
+	f := realFleet(t)
+	p := open(t, f.base(), "/")
+	p.prefer("light")
+	p.click("fleet-row", "data-cluster", clusterName)
+	p.await("a healthy cluster", element("cluster-state", "data-state", "healthy"))
+	ask[bool](p, `(window.opened = "once", true)`)
+	p.remembers("cluster-state", "state")
+	t.Run("its topology is drawn", func(t *testing.T) { p.in(t).seesTopology(f) })
+	t.Run("the failure of its primary is watched until another leads", func(t *testing.T) { p.in(t).seesFailover(f) })
+	t.Run("the recovery tells its story", func(t *testing.T) { p.in(t).readsRecovery() })
+	t.Run("a planned change is made through the page", func(t *testing.T) { p.in(t).changesPrimary(f) })
+	t.Run("a lost control plane is visible, and numbers look old", func(t *testing.T) { p.in(t).losesControlPlane(f) })
+	if ask[string](p, "window.opened") != "once" {
+		t.Error("the page was loaded anew")
+	}
+}
+
+// in is the same tab, seen by a part of its test.
+func (p *tab) in(t *testing.T) *tab {
+	p.t = t
+	return p
+}
+
+// remembers notes each value that a datum of an element has, in order.
+func (p *tab) remembers(name, datum string) {
+	ask[bool](p, fmt.Sprintf(`(() => {
+		const all = window.remembered = [];
+		const look = () => {
+			const v = document.querySelector(%q)?.dataset[%q];
+			if (v !== undefined && v !== all.at(-1)) all.push(v);
+		};
+		new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+		look();
+		return true;
+	})()`, selector(name), datum))
+}
+
+func (p *tab) primary() string {
+	return ask[string](p, element("cluster-primary")+`?.dataset.address ?? ""`)
+}
+
+func (p *tab) seesTopology(f *fleet) {
+	p.await("three servers", count("server")+" === 3")
+	leads := p.primary()
+	for _, s := range f.servers.Servers {
+		if a := s.Address(); a == leads {
+			p.await("the primary as such", element("server", "data-address", a, "data-role", "primary"))
+		} else {
+			p.await("the edge to "+a, element("edge", "data-from", leads, "data-to", a))
+		}
+	}
+}
+
+// seesFailover keeps Primacy from acting for a moment: it is faster than anybody could look.
+func (p *tab) seesFailover(f *fleet) {
+	old := p.primary()
+	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, false, "ada", "to look at it"))
+	must(p.t, f.server(old).Kill())
+	killed := time.Now()
+	p.await("the failure", element("cluster-state", "data-state", "primary_failed"))
+	p.t.Logf("shown as failed %s after the kill", time.Since(killed).Round(time.Millisecond))
+	p.await("what is wrong", element("finding", "data-code", "primary_dead"))
+	p.await("the dead one", element("server", "data-address", old, "data-role", "unreachable"))
+	p.picture("failed")
+	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, true, "ada", "seen enough"))
+	released := time.Now()
+	p.await("another primary", fmt.Sprintf("(a => a && a !== %s)(%s?.dataset.address)", quoted(old), element("cluster-primary")))
+	p.await("a cluster that only lacks a server", element("cluster-state", "data-state", "degraded"))
+	p.t.Logf("shown as recovered %s after Primacy was let act", time.Since(released).Round(time.Millisecond))
+	seen := ask[[]string](p, "window.remembered")
+	if failed := slices.Index(seen, "primary_failed"); failed < 0 || slices.Index(seen[failed:], "degraded") < 0 {
+		p.t.Errorf("the page went through %q", seen)
+	}
+	p.await("the new primary as such", element("server", "data-address", p.primary(), "data-role", "primary"))
+	p.await("the window", element("antiflap", "data-open", "true"))
+}
+
+func (p *tab) readsRecovery() {
+	p.await("the recovery in the list", element("recovery-row"))
+	p.do(chromedp.Click(chromedp.CSS(selector("recovery-row") + " a")))
+	for _, stage := range []string{"detect", "revoke", "choose", "establish", "open"} {
+		p.await("stage "+stage, element("stage", "data-name", stage, "data-outcome", "ok"))
+	}
+	p.await("its end", element("recovery-state", "data-state", "succeeded"))
+	p.await("the word about loss", says("loss", "Nothing acknowledged was lost"))
+	p.picture("recovery")
+	p.do(chromedp.NavigateBack())
+}
+
+func (p *tab) changesPrimary(f *fleet) {
+	p.await("the dead one", element("server", "data-role", "unreachable"))
+	dead := ask[string](p, element("server", "data-role", "unreachable")+".dataset.address")
+	must(p.t, f.server(dead).Start(p.t.Context()))
+	p.await("three servers that are well", element("cluster-state", "data-state", "healthy"))
+	p.visit("#/clusters/" + clusterName + "/change")
+	p.choose("change-to", dead)
+	p.click("change-dry-run")
+	p.await("the steps of the dry run", count("change-step")+" >= 4")
+	p.write("change-confirm", clusterName[:3])
+	if !ask[bool](p, element("change-go")+".disabled") {
+		p.t.Error("half of the name is enough to begin")
+	}
+	p.write("change-confirm", clusterName[3:])
+	p.picture("change")
+	p.click("change-go")
+	p.await("the end of the change", element("recovery-state", "data-state", "succeeded"))
+	p.await("its stages", count("stage")+" >= 4")
+	p.visit("#/clusters/" + clusterName)
+	p.await("the chosen primary", element("cluster-primary", "data-address", dead))
+	p.await("a cluster that is well", element("cluster-state", "data-state", "healthy"))
+}
+
+func (p *tab) losesControlPlane(f *fleet) {
+	p.await("the connection", element("connection", "data-state", "live"))
+	p.cut(true)
+	f.close()
+	p.await("the loss", element("connection", "data-state", "lost"))
+	p.await("the words about it", element("lost"))
+	p.await("numbers that look old", element("cluster", "data-stale", "true"))
+	f.open()
+	p.do(chromedp.Click(chromedp.CSS(selector("lost") + " button")))
+	p.await("the connection", element("connection", "data-state", "live"))
+	p.await("numbers that are new", fmt.Sprintf("%s && !%s", element("cluster"), element("cluster", "data-stale", "true")))
+	p.cut(false)
+}
