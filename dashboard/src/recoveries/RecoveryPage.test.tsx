@@ -78,7 +78,7 @@ describe("a change", () => {
   });
 
   it("opens the facts of a stage that went wrong by itself, and keeps many others folded", () => {
-    const many = ["1", "2", "3", "4", "5"];
+    const many = ["1", "2", "3", "4", "5", "6"];
     const body = drawn(<Timeline recovery={recoveryOf({ stages: [stageOf({ evidence: many }), stageOf({ outcome: "blocked", evidence: many })] })} />);
     expect([...body.querySelectorAll("details")].map((d) => d.open)).toEqual([false, true]);
   });

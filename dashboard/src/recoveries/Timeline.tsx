@@ -19,7 +19,7 @@ export function Timeline({ recovery: r }: { recovery: Recovery }) {
 
 const marks: Record<Stage["outcome"], string> = { ok: "✓", failed: "✕", blocked: "⊘", undone: "↶" };
 
-const few = 3; // facts are shown at once, more of them when somebody asks
+const few = 5; // facts are shown at once, more of them when somebody asks
 
 function StageRow({ stage: s, bar }: { stage: Stage; bar: Bar }) {
   const evidence = s.evidence ?? [];

@@ -81,7 +81,7 @@ describe("what was lost", () => {
 
 describe("a witness", () => {
   it("tells what was tried and what came of it, and nothing of what was not", () => {
-    expect(deeds({ address: "db1:3306", frozen: "yes", silenced: "no", silenced_with: "poison", attached: "" })).toEqual([
+    expect(deeds({ address: "db1:3306", frozen: "yes", silenced: "no", silenced_with: "poison", applied: "skipped", attached: "" })).toEqual([
       { did: "frozen", outcome: "yes" },
       { did: "silenced (poison)", outcome: "no" },
     ]);

@@ -112,7 +112,7 @@ const done: [keyof Witness, string][] = [["frozen", "frozen"], ["silenced", "sil
 export function deeds(w: Witness): { did: string; outcome: string }[] {
   return done.flatMap(([field, did]) => {
     const outcome = w[field];
-    if (typeof outcome !== "string" || outcome === "") return [];
+    if (typeof outcome !== "string" || outcome === "" || outcome === "skipped") return [];
     return [{ did: field === "silenced" && w.silenced_with ? `silenced (${w.silenced_with})` : did, outcome }];
   });
 }
