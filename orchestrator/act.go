@@ -134,11 +134,12 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 	} else {
 		c.record.Antiflap = c.record.Antiflap.Doubted()
 	}
-	changed := c.record.Antiflap != before || c.aged(now)
+	changed := c.record.Antiflap != before || c.aged(now) || c.noted
 	if c.sawOthers() {
 		changed, c.record.Seen = true, c.processes()
 	}
 	if changed {
+		c.noted = false
 		c.saveRecord(ctx)
 	}
 }
@@ -393,6 +394,7 @@ func (c *cluster) repaired(all []mend, now time.Time) {
 		text := fmt.Sprintf("repaired: %s", m.command)
 		if m.result.Done() {
 			a.failed = 0
+			c.fenced(m)
 		} else {
 			text = fmt.Sprintf("repair failed: %s: %s %s", m.command, m.result.Reason, m.result.Detail)
 		}

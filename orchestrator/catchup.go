@@ -115,11 +115,11 @@ func (c *cluster) journals(ctx context.Context) ([]topology.Decision, error) {
 	return all, nil
 }
 
-func (c *cluster) saveLineage(ctx context.Context) error {
+func (c *cluster) saveLineage(ctx context.Context, more ...Document) error {
 	if c.lease == nil {
 		return ErrNotLeading
 	}
-	return c.put(ctx, c.lineage.document())
+	return c.put(ctx, append(more, c.lineage.document())...)
 }
 
 // evident puts on record that a leadership of unknown outcome was established, when its primary shows it: the very

@@ -11,6 +11,7 @@ import (
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -43,6 +44,9 @@ type cluster struct {
 	obstacle     *reparent.Obstacle
 	repairs      map[topology.Address]attempts
 	repairing    bool
+	stint        *stint // work on a server that is being settled; nil when there is none
+	passed       map[topology.Address]passed
+	noted        bool // something about leaders has to be on record: see witness
 	busy         bool
 	children     Tasks     // prober and contender
 	workers      Tasks     // operations and repairs
@@ -62,6 +66,7 @@ type cluster struct {
 	published View
 	running   *reparent.Operation
 	past      past
+	progress  *settle.Progress // of the settlement's step
 	elector   string
 	pace      time.Duration // the pause before the next round of probes
 }
@@ -121,12 +126,14 @@ func (c *cluster) run(ctx context.Context) {
 
 // next does one thing that has come in; false when there was none.
 func (c *cluster) next(ctx context.Context) bool {
-	m := c.inbox.take(!c.busy && !c.repairing)
+	m := c.inbox.take(!c.busy && !c.repairing && c.stint == nil)
 	switch {
 	case m.settled != nil:
 		c.settle(ctx, *m.settled)
 	case m.mended != nil:
 		c.repaired(m.mended, c.now())
+	case m.worked != nil:
+		c.took(ctx, *m.worked)
 	case m.lost != nil:
 		c.lost(m.lost)
 	case m.gained != nil:
@@ -348,7 +355,7 @@ func (c *cluster) publish(at time.Time) {
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
 		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
 		Automation: c.automation(), Maintenance: c.record.Maintenance, Leading: c.lease != nil,
-		Refusal: c.refusal, Obstacle: c.obstacle,
+		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling,
 	}
 	if current, led := v.History.Current(); led {
 		v.Primary, v.Term = current.Primary, current.Term
@@ -389,6 +396,10 @@ func (c *cluster) view() View {
 	v := c.published
 	if v.Running, v.Elector = c.running, c.elector; c.o.sharing != nil && !v.Leading {
 		v.Elector = c.o.sharing.owner(c.name)
+	}
+	if v.Settling != nil && c.progress != nil {
+		copied := *v.Settling
+		copied.Progress, v.Settling = c.progress, &copied
 	}
 	if v.Running != nil {
 		v.State = topology.StateReparenting

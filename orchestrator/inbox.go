@@ -18,6 +18,7 @@ type inbox struct {
 type message struct {
 	settled *settled // an operation has ended
 	mended  []mend   // repairs have ended
+	worked  *worked  // a step of a settlement has ended
 	lost    Lease    // the lock is gone
 	gained  *gain    // the lock, with what was on record
 	probed  *round   // what the prober saw
@@ -42,6 +43,8 @@ func (b *inbox) take(gains bool) message {
 		m.settled, w.settled = w.settled, nil
 	case w.mended != nil:
 		m.mended, w.mended = w.mended, nil
+	case w.worked != nil:
+		m.worked, w.worked = w.worked, nil
 	case w.lost != nil:
 		m.lost, w.lost = w.lost, nil
 	case w.gained != nil && gains:
@@ -65,6 +68,8 @@ func (b *inbox) put(change func(*message)) {
 func (b *inbox) settle(s settled) { b.put(func(m *message) { m.settled = &s }) }
 
 func (b *inbox) mend(all []mend) { b.put(func(m *message) { m.mended = all }) }
+
+func (b *inbox) work(w worked) { b.put(func(m *message) { m.worked = &w }) }
 
 func (b *inbox) gain(g gain) { b.put(func(m *message) { m.gained = &g }) }
 

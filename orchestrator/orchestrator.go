@@ -39,6 +39,8 @@ type Settings struct {
 	Bench Bench
 	// Clone says how servers get another one's data; only where there is a Bench.
 	Clone CloneSettings
+	// Errant says what is done by itself about errant servers, and within which bounds.
+	Errant ErrantSettings
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger

@@ -30,6 +30,8 @@ type record struct {
 	Seen map[topology.Address]identity `json:"seen,omitempty"`
 	// Fenced are the processes that a repair of ours has fenced: what waited on them was answered to nobody.
 	Fenced map[topology.Address]string `json:"fenced,omitempty"`
+	// Lax are the processes of leaders that were seen to take writes without waiting for acknowledgements as they should.
+	Lax map[topology.Address]string `json:"lax,omitempty"`
 	// SavedAt is when this was saved, by the clock of the elector that did: the only moment that its other times can be
 	// compared with by one whose clock shows another time.
 	SavedAt time.Time `json:"saved_at,omitzero"`
@@ -83,6 +85,11 @@ func lineageKey(cluster string) string { return "clusters/" + cluster + "/lineag
 
 func operationKey(cluster, id string) string { return "recoveries/" + cluster + "/" + id }
 
+func settlementKey(cluster, id string) string { return "settlements/" + cluster + "/" + id }
+
+// exportKey holds what the transactions of a settlement did: it is larger than all else, and read when somebody asks.
+func exportKey(cluster, id string) string { return "exports/" + cluster + "/" + id }
+
 // brakeKey holds the fleet brake, which all clusters share.
 const brakeKey = "fleet/antiflap"
 
@@ -101,6 +108,24 @@ func (l lineage) document() Document {
 
 func operationDocument(op reparent.Operation) Document {
 	return written(operationKey(op.Cluster, op.ID), &stored{Version: recordVersion, Operation: op})
+}
+
+type storedSettlement struct {
+	Version    int               `json:"version"`
+	Settlement settle.Settlement `json:"settlement"`
+}
+
+func settlementDocument(s settle.Settlement) Document {
+	return written(settlementKey(s.Cluster, s.ID), &storedSettlement{Version: recordVersion, Settlement: s})
+}
+
+type storedExport struct {
+	Version    int               `json:"version"`
+	Transcript settle.Transcript `json:"transcript"`
+}
+
+func exportDocument(cluster, id string, t settle.Transcript) Document {
+	return written(exportKey(cluster, id), &storedExport{Version: recordVersion, Transcript: t})
 }
 
 type stored struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -36,6 +37,8 @@ type View struct {
 	Running *reparent.Operation
 	// Refusal is why a wanted automatic change is not made right now; empty when none is wanted.
 	Refusal string
+	// Settling is what is being done about a server with errant transactions; nil when nothing is.
+	Settling *settle.Settlement
 	// Obstacle is what a wanted change would need, when it is blocked.
 	Obstacle *reparent.Obstacle
 }
@@ -87,6 +90,10 @@ var (
 	ErrNoSuchCluster  = errors.New("no such cluster")
 	ErrNoSuchServer   = errors.New("no such server")
 	ErrNoSuchRecovery = errors.New("no such recovery")
+	// ErrNotErrant: the server holds no errant transactions, as far as is known.
+	ErrNotErrant = errors.New("no errant transactions are known there")
+	// ErrCannotSettle: the server cannot be settled in this way now; its text says why, and nothing was changed.
+	ErrCannotSettle = errors.New("the server cannot be settled so now")
 	// ErrNotLeading: another elector acts for the cluster, or none does yet.
 	ErrNotLeading = errors.New("this elector does not act for the cluster")
 	// ErrBusy: a change of this cluster is under way.

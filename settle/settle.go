@@ -157,6 +157,7 @@ type Settlement struct {
 	Accept []string `json:"accept,omitempty"`
 
 	Step       Step             `json:"step"`
+	StepAt     time.Time        `json:"step_at,omitzero"`
 	State      State            `json:"state"`
 	Tries      int              `json:"tries,omitempty"`  // failed ones of this step, in a row
 	NextAt     time.Time        `json:"next_at,omitzero"` // not before

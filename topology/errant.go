@@ -3,9 +3,15 @@ package topology
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/primacydb/primacy/gtid"
 )
+
+// ErrantSets are the transactions that servers hold and the history of the primary does not, by server; see errantSets.
+func ErrantSets(s Snapshot, h History, l Limits, now time.Time) map[Address]gtid.Set {
+	return inquire(s, h, l, now).errant
+}
 
 // errantSets finds the transactions that servers hold and the chosen history does not.
 //

@@ -1,0 +1,312 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/settle"
+	"github.com/primacydb/primacy/topology"
+)
+
+// Errant is what is known of one server's errant transactions.
+type Errant struct {
+	Server     topology.Address
+	Set        gtid.Set
+	Verdict    settle.Verdict
+	Transcript settle.Transcript
+	// Unread is why the transactions could not be read or judged; empty when they were.
+	Unread string
+	// Settlement is the one under way, or the last one that ended; nil when there was none.
+	Settlement *settle.Settlement
+}
+
+// SettleWish asks for the settlement of a server.
+type SettleWish struct {
+	Cluster string
+	Server  topology.Address
+	Kind    settle.Kind
+	DryRun  bool     // find out whether it is possible, and change nothing
+	Accept  []string // see settle.Accept…
+	Reason  string
+	By      string
+}
+
+// SettleAnswer is the settlement that was begun or, for a dry run, would be, with the steps that it takes.
+type SettleAnswer struct {
+	Settlement settle.Settlement
+	Steps      []settle.Step
+	// Check is what a dry run found out.
+	Check settle.Result
+}
+
+// Errant tells of each server with errant transactions who wrote what and whether it may have been answered; of one when
+// it is named. It reads binary logs, and changes nothing.
+func (o *Orchestrator) Errant(ctx context.Context, cluster string, server topology.Address) ([]Errant, error) {
+	c, err := o.find(cluster)
+	if err != nil {
+		return nil, err
+	}
+	charges, settling, err := c.charges(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	var all []Errant
+	for _, ch := range charges {
+		e := Errant{Server: ch.server, Set: ch.set, Verdict: settle.Verdict{Set: ch.set}}
+		if e.Settlement, err = c.lastSettlement(ctx, ch.server, settling); err != nil {
+			return nil, err
+		}
+		j, err := ch.judge(ctx)
+		if e.Transcript, e.Verdict = j.transcript, j.verdict; err != nil {
+			e.Unread = err.Error()
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// errNoBench is what an orchestrator answers that cannot work on servers.
+var errNoBench = fmt.Errorf("%w: this control plane works on no servers", ErrCannotSettle)
+
+// charges are the servers that hold errant transactions now, or the one that is named.
+func (c *cluster) charges(ctx context.Context, server topology.Address) (all []charge, settling *settle.Settlement, err error) {
+	if c.o.settings.Bench == nil {
+		return nil, nil, errNoBench
+	}
+	if _, member := c.view().Ruleset.Member(server); server != "" && !member {
+		return nil, nil, fmt.Errorf("%w: %q is no member of cluster %s; members are %s", ErrNoSuchServer, server, c.name, c.view().Ruleset.Servers())
+	}
+	err = c.do(ctx, func(context.Context) {
+		errant := c.errantSets(c.now())
+		for _, a := range slices.Sorted(maps.Keys(errant)) {
+			if server == "" || a == server {
+				all = append(all, c.charge(a, errant[a]))
+			}
+		}
+		settling = c.lineage.Settling
+	})
+	return all, settling, err
+}
+
+// lastSettlement is the settlement of a server under way, else the last one on record.
+func (c *cluster) lastSettlement(ctx context.Context, server topology.Address, settling *settle.Settlement) (*settle.Settlement, error) {
+	if settling != nil && settling.Server == server {
+		return settling, nil
+	}
+	all, err := c.settlements(ctx, settlementsMost)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Server == server {
+			return &all[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// settlementsMost bounds how many settlements are looked through.
+const settlementsMost = 100
+
+func (c *cluster) settlements(ctx context.Context, limit int) ([]settle.Settlement, error) {
+	docs, err := c.o.store.List(ctx, settlementKey(c.name, ""), limit, true)
+	if err != nil {
+		return nil, fmt.Errorf("list settlements of cluster %s: %w", c.name, err)
+	}
+	var all []settle.Settlement
+	for _, d := range docs {
+		var s storedSettlement
+		if err := decode(d, &s, &s.Version); err != nil {
+			return nil, err
+		}
+		all = append(all, s.Settlement)
+	}
+	return all, nil
+}
+
+// Settlements lists what was done about errant servers of a cluster, newest first, with the one under way as it stands.
+func (o *Orchestrator) Settlements(ctx context.Context, cluster string, limit int) ([]settle.Settlement, error) {
+	c, err := o.find(cluster)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.settlements(ctx, limit)
+	if now := c.view().Settling; now != nil {
+		all = slices.DeleteFunc(all, func(s settle.Settlement) bool { return s.ID == now.ID })
+		all = append([]settle.Settlement{*now}, all...)
+	}
+	return all, err
+}
+
+// Settlement finds one settlement with what its transactions did; the transcript is empty before they were put on record.
+func (o *Orchestrator) Settlement(ctx context.Context, cluster, id string) (settle.Settlement, settle.Transcript, error) {
+	all, err := o.Settlements(ctx, cluster, 0)
+	if err != nil {
+		return settle.Settlement{}, settle.Transcript{}, err
+	}
+	i := slices.IndexFunc(all, func(s settle.Settlement) bool { return s.ID == id })
+	if i < 0 {
+		return settle.Settlement{}, settle.Transcript{}, fmt.Errorf("%w: settlement %q", ErrNoSuchRecovery, id)
+	}
+	var e storedExport
+	d, found, err := o.store.Get(ctx, exportKey(cluster, id))
+	if err == nil && found {
+		err = decode(d, &e, &e.Version)
+	}
+	return all[i], e.Transcript, err
+}
+
+// Settle begins a settlement by hand. It returns as soon as it has begun; Settlements tells how it goes on.
+func (o *Orchestrator) Settle(ctx context.Context, w SettleWish) (SettleAnswer, error) {
+	c, err := o.find(w.Cluster)
+	if err != nil {
+		return SettleAnswer{}, err
+	}
+	if err := w.sane(); err != nil {
+		return SettleAnswer{}, err
+	}
+	charges, _, err := c.charges(ctx, w.Server)
+	if err != nil {
+		return SettleAnswer{}, err
+	}
+	if len(charges) == 0 {
+		return SettleAnswer{}, fmt.Errorf("%w: %s", ErrNotErrant, w.Server)
+	}
+	j, err := charges[0].judge(ctx)
+	if err != nil && !slices.Contains(w.Accept, settle.AcceptPossiblyAcked) {
+		return SettleAnswer{}, fmt.Errorf("%w: it cannot be judged whether a client was answered: %w", ErrCannotSettle, err)
+	}
+	if !j.verdict.Never && !slices.Contains(w.Accept, settle.AcceptPossiblyAcked) {
+		return SettleAnswer{}, fmt.Errorf("%w: %s may have been answered to clients (%s); look at what it did, and give %s as accepted if it may go",
+			ErrCannotSettle, j.set, join(j.verdict.Why), settle.AcceptPossiblyAcked)
+	}
+	return c.settleAsAsked(ctx, w, j)
+}
+
+func join(why []string) string {
+	if len(why) == 0 {
+		return "nothing is known"
+	}
+	return why[0]
+}
+
+func (w SettleWish) sane() error {
+	for _, a := range w.Accept {
+		if a != settle.AcceptPossiblyAcked && a != settle.AcceptIncomplete && a != settle.AcceptReuse {
+			return fmt.Errorf("%w: accept %q is unknown; it may be %s, %s or %s", ErrBadWish, a, settle.AcceptPossiblyAcked, settle.AcceptIncomplete, settle.AcceptReuse)
+		}
+	}
+	switch {
+	case w.Server == "":
+		return fmt.Errorf("%w: no server is named", ErrBadWish)
+	case w.Kind != settle.KindRewind && w.Kind != settle.KindClone:
+		return fmt.Errorf("%w: action %q is unknown, use rewind or clone", ErrBadWish, w.Kind)
+	case w.Reason == "" && !w.DryRun:
+		return fmt.Errorf("%w: it needs a reason, for it goes on record", ErrBadWish)
+	}
+	return nil
+}
+
+// settleAsAsked looks once more in the loop, and begins.
+func (c *cluster) settleAsAsked(ctx context.Context, w SettleWish, j judgement) (SettleAnswer, error) {
+	var s settle.Settlement
+	var task settle.Task
+	var lease Lease
+	var term uint32
+	var failed error
+	err := c.do(ctx, func(loop context.Context) {
+		now := c.now()
+		s = settle.Settlement{
+			ID: settlementID(c.name, now), Cluster: c.name, Server: w.Server, Kind: w.Kind, Set: j.set, Verdict: j.verdict, Term: j.term,
+			By: person(w.By), Reason: w.Reason, Accept: w.Accept,
+		}
+		if failed = c.maySettle(s, now); failed != nil {
+			return
+		}
+		if s = settle.Begin(s, now); w.Kind == settle.KindClone {
+			current, _ := c.lineage.History.Current()
+			s.Donor, _ = c.donor(current.Primary, s.Server)
+		}
+		if w.DryRun {
+			s.Step = settle.StepCheck
+			task, lease, term = c.task(s), c.lease, c.sessionTerm
+			return
+		}
+		if c.concluded(loop, s); c.lineage.Settling == nil {
+			failed = errors.New("the settlement could not be put on record; nothing was changed")
+			return
+		}
+		c.settleErrant(loop, now)
+	})
+	if err = errors.Join(err, failed); err != nil || !w.DryRun {
+		return SettleAnswer{Settlement: s, Steps: w.Kind.Steps()}, err
+	}
+	return SettleAnswer{Settlement: s, Steps: w.Kind.Steps(), Check: c.tried(ctx, lease, term, task)}, nil
+}
+
+// tried is the one step of a dry run: it changes nothing.
+func (c *cluster) tried(ctx context.Context, lease Lease, term uint32, task settle.Task) settle.Result {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(lease.Context(), cancel)()
+	return c.o.settings.Bench.Work(ctx, c.name, term, task, func(settle.Progress) {})
+}
+
+// maySettle says why a settlement cannot be begun now; nil when it can.
+func (c *cluster) maySettle(s settle.Settlement, now time.Time) error {
+	switch {
+	case c.lease == nil || !c.lease.Held(now):
+		return c.notLeading()
+	case c.busy:
+		return ErrBusy
+	case c.lineage.Settling != nil:
+		return fmt.Errorf("%w: %s is being settled (%s), one server at a time", ErrCannotSettle, c.lineage.Settling.Server, c.lineage.Settling.Step)
+	case c.stint != nil:
+		return fmt.Errorf("%w: it is being looked at by itself; try again in a moment", ErrCannotSettle)
+	case !c.errantSets(now)[s.Server].Equal(s.Set):
+		return fmt.Errorf("%w: what %s holds has changed while it was looked at; try again", ErrCannotSettle, s.Server)
+	}
+	if current, _ := c.lineage.History.Current(); current.Term != s.Term {
+		return fmt.Errorf("%w: the primary was changed while it was looked at; try again", ErrCannotSettle)
+	}
+	if why := c.hindered(s); why != "" {
+		return fmt.Errorf("%w: %s", ErrCannotSettle, why)
+	}
+	return nil
+}
+
+// CancelSettling calls a settlement off. What it has done so far stays done: the server stays quarantined.
+func (o *Orchestrator) CancelSettling(ctx context.Context, cluster string, server topology.Address, by, reason string) (settle.Settlement, error) {
+	c, err := o.find(cluster)
+	if err != nil {
+		return settle.Settlement{}, err
+	}
+	var s settle.Settlement
+	var failed error
+	err = c.do(ctx, func(loop context.Context) { s, failed = c.cancelSettling(loop, server, by, reason) })
+	return s, errors.Join(err, failed)
+}
+
+func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, by, reason string) (settle.Settlement, error) {
+	now := c.now()
+	switch s := c.lineage.Settling; {
+	case c.lease == nil || !c.lease.Held(now):
+		return settle.Settlement{}, c.notLeading()
+	case c.busy:
+		return settle.Settlement{}, ErrBusy
+	case s == nil || s.Server != server:
+		return settle.Settlement{}, fmt.Errorf("%w: %s is not being settled", ErrCannotSettle, server)
+	case s.Step == settle.StepAdmit:
+		return *s, fmt.Errorf("%w: %s is at its last step, which is not left half done", ErrCannotSettle, server)
+	default:
+		c.endSettling()
+		end := s.End(settle.StateCancelled, fmt.Sprintf("called off by %s: %s", person(by), reason), now)
+		c.concluded(ctx, end)
+		return end, nil
+	}
+}
