@@ -23,6 +23,7 @@ type Config struct {
 	Replication Replication `mapstructure:"replication"`
 	Detection   Detection   `mapstructure:"detection"`
 	Antiflap    Antiflap    `mapstructure:"antiflap"`
+	Errant      Errant      `mapstructure:"errant"`
 	Automation  bool        `mapstructure:"automation"` // automatic changes at all
 	Clusters    []Cluster   `mapstructure:"clusters"`
 	Hooks       []Hook      `mapstructure:"hooks"`
@@ -160,6 +161,13 @@ type FleetBrake struct {
 	Per        time.Duration `mapstructure:"per"`
 }
 
+// Errant says what is done by itself about servers whose errant transactions were provably never answered to a client.
+type Errant struct {
+	Policy    string `mapstructure:"policy" oneof:"quarantine rewind clone auto"`
+	ExportDir string `mapstructure:"export_dir"` // for transcripts that are too large for the store
+	RowsMax   int    `mapstructure:"rows_max"`   // how many rows are decoded, put on record and undone
+}
+
 // Cluster is one replication cohort. Its servers are listed, or discovered from Seed, or both.
 type Cluster struct {
 	Name       string     `mapstructure:"name"`
@@ -239,5 +247,6 @@ func Defaults() Config {
 			ReplaceGonePrimary: true,
 			Fleet:              FleetBrake{ChangesMax: 3, Per: 10 * time.Minute},
 		},
+		Errant: Errant{Policy: "quarantine", RowsMax: 10000},
 	}
 }

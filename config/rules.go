@@ -25,6 +25,7 @@ func (c *check) rules(cfg *Config) {
 	c.replication(&cfg.Replication)
 	c.detection(cfg.Detection, cfg.Replication.Heartbeat)
 	c.antiflap(cfg.Antiflap)
+	c.errant(cfg.Errant)
 	c.clusters(cfg.Clusters)
 	c.hooks(cfg.Hooks)
 }
@@ -418,6 +419,13 @@ func (c *check) antiflap(a Antiflap) {
 	}
 	if c.sound("antiflap.fleet.changes_max") && a.Fleet.ChangesMax < 1 {
 		c.refuse("antiflap.fleet.changes_max", "%d would forbid every automatic change; write 1 or more, or set automation: false", a.Fleet.ChangesMax)
+	}
+}
+
+func (c *check) errant(e Errant) {
+	const most = 1_000_000
+	if c.sound("errant.rows_max") && (e.RowsMax < 1 || e.RowsMax > most) {
+		c.refuse("errant.rows_max", "%d is out of range; write 1 to %d, for all rows are held in memory at once", e.RowsMax, most)
 	}
 }
 

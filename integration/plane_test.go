@@ -31,8 +31,9 @@ type blueprint struct {
 	Antiflap  antiflap.Settings
 	Timing    reparent.Timing
 	// Bench: servers are settled, and sent to other sources than the primary; Clone says how.
-	Bench bool
-	Clone orchestrator.CloneSettings
+	Bench  bool
+	Clone  orchestrator.CloneSettings
+	Errant orchestrator.ErrantSettings
 }
 
 func (c *cluster) blueprint() blueprint {
@@ -101,7 +102,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 		bench = p.fleet
 	}
 	p.orch = orchestrator.New(orchestrator.Settings{
-		Bench: bench, Clone: b.Clone,
+		Bench: bench, Clone: b.Clone, Errant: b.Errant,
 		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}}, Silence: p.store.Silence,
 	}, servers, p.store.Seam(), p.stream)

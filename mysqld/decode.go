@@ -172,6 +172,9 @@ func (w *writer) transcript(log binlog.Log, start time.Time, set gtid.Set) settl
 	if n := len(log.Processes); n > 0 {
 		log.Processes[n-1].Running = !log.Processes[n-1].Orderly
 	}
+	for i := range log.Processes {
+		log.Processes[i].Number = i + 1
+	}
 	for i, p := range w.of {
 		w.out.Transactions[i].Process = log.Processes[p]
 	}

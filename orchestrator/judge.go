@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ type charge struct {
 	decoded map[topology.Address]settle.Transcript
 }
 
-// finding is what judging came to.
+// judgement is what judging came to.
 type judgement struct {
 	server     topology.Address
 	set        gtid.Set
@@ -102,16 +103,52 @@ func (ch charge) author(ctx context.Context, led topology.Leadership, part gtid.
 	if missing := part.Intersect(t.Missing); !missing.IsEmpty() {
 		return fmt.Sprintf("the binary log of %s, which wrote them, holds %s no more", led.Primary, missing)
 	}
-	for _, x := range t.Transactions {
-		g, err := gtid.ParseGTID(x.GTID)
-		if err != nil || !part.Has(g) {
-			continue
+	if !wroteAll(t, part, func(p settle.Process) bool { return startedWith(led, p) }) {
+		if t, why = ch.besideMarker(ctx, led, part); why != "" {
+			return why
 		}
-		if why := ch.ended(led, x.Process, seen); why != "" {
+	}
+	for _, p := range processes(t, part) {
+		if why := ch.ended(led, p, seen); why != "" {
 			return why
 		}
 	}
 	return ""
+}
+
+// processes are those that wrote a part.
+func processes(t settle.Transcript, part gtid.Set) (all []settle.Process) {
+	for _, x := range t.Transactions {
+		if g, err := gtid.ParseGTID(x.GTID); err == nil && part.Has(g) {
+			all = append(all, x.Process)
+		}
+	}
+	return all
+}
+
+func wroteAll(t settle.Transcript, part gtid.Set, is func(settle.Process) bool) bool {
+	return !slices.ContainsFunc(processes(t, part), func(p settle.Process) bool { return !is(p) })
+}
+
+// startedWith tells whether a process began when the one did that led.
+func startedWith(led topology.Leadership, p settle.Process) bool {
+	began, known := startOf(led.Incarnation)
+	return known && p.Known && p.StartedAt.Sub(began).Abs() <= startMargin
+}
+
+// besideMarker is for a binary log that was emptied after its process began, and does not tell that start any more: the
+// process that led also wrote the marker of its term, so whatever the marker's process wrote, it did.
+func (ch charge) besideMarker(ctx context.Context, led topology.Leadership, part gtid.Set) (settle.Transcript, string) {
+	marker := led.Marker().Set()
+	t, err := ch.c.o.settings.Bench.Decode(ctx, led.Primary, part.Union(marker), settle.Limits{Rows: 1})
+	if err != nil {
+		return t, fmt.Sprintf("%s, which wrote them, could not be asked how its process ended: %v", led.Primary, err)
+	}
+	wrote := processes(t, marker)
+	if len(wrote) != 1 || !wroteAll(t, part, func(p settle.Process) bool { return p.Number == wrote[0].Number }) {
+		return t, fmt.Sprintf("another process of %s wrote them than the one that led under term %d, as far as its binary log tells", led.Primary, led.Term)
+	}
+	return t, ""
 }
 
 // transcriptOf reads the author's own binary log: only that tells which of its processes wrote something.
@@ -130,15 +167,10 @@ func (ch charge) transcriptOf(ctx context.Context, author topology.Address, part
 // startMargin is how inexact the start of a process is known.
 const startMargin = 2 * time.Second
 
-// ended says why a process that wrote something may have answered though nobody acknowledged: it was not the one that was
-// made to wait, it was shut down in order, or it runs and was not fenced.
+// ended says why the process that led may have answered though nobody acknowledged: it was shut down in order, or it runs
+// and was not fenced.
 func (ch charge) ended(led topology.Leadership, p settle.Process, seen topology.Observation) string {
-	began, known := startOf(led.Incarnation)
 	switch {
-	case !p.Known || !known:
-		return fmt.Sprintf("it is not known which process of %s wrote them", led.Primary)
-	case p.StartedAt.Sub(began).Abs() > startMargin:
-		return fmt.Sprintf("another process of %s wrote them than the one that led under term %d", led.Primary, led.Term)
 	case p.Orderly:
 		return fmt.Sprintf("%s was shut down in order, which tells whoever waits that all is well", led.Primary)
 	case p.Running && (ch.fenced[led.Primary] != led.Incarnation || seen.Incarnation != led.Incarnation):

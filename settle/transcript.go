@@ -22,7 +22,9 @@ type Transcript struct {
 
 // Process is one life of a server: it wrote a run of binary log files.
 type Process struct {
-	StartedAt time.Time `json:"started_at,omitzero"` // to the second
+	// Number tells the processes of one reading apart, in their order.
+	Number    int       `json:"number"`
+	StartedAt time.Time `json:"started_at,omitzero"` // to the second; or when the process emptied its binary log
 	// Orderly: its last file ends as an orderly shutdown leaves it.
 	Orderly bool `json:"orderly,omitempty"`
 	// Running: it is the one that runs now.

@@ -18,6 +18,7 @@ import (
 	"github.com/primacydb/primacy/metrics"
 	"github.com/primacydb/primacy/mysqld"
 	"github.com/primacydb/primacy/orchestrator"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/store"
 	"github.com/primacydb/primacy/topology"
 )
@@ -57,6 +58,7 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 	if err != nil {
 		return nil, errors.Join(err, p.fleet.Close(), p.store.Close())
 	}
+	settings.Bench = p.fleet
 	settings.Company, settings.Silence = p.store.Company().Seam(), p.store.Silence
 	settings, fleet, record := trapped(settings, p.fleet, p.store.Seam())
 	p.orch = orchestrator.New(settings, fleet, record, p.events)
@@ -153,6 +155,7 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 	settings := orchestrator.Settings{
 		Elector: c.Node, API: c.Advertise, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
 		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap),
+		Errant: orchestrator.ErrantSettings{Policy: settle.Policy(c.Errant.Policy), RowsMax: c.Errant.RowsMax, ExportDir: c.Errant.ExportDir},
 	}
 	for _, cluster := range c.Clusters {
 		ruleset, err := rulesetOf(ctx, cluster, fleet)
