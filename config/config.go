@@ -24,6 +24,7 @@ type Config struct {
 	Detection   Detection   `mapstructure:"detection"`
 	Antiflap    Antiflap    `mapstructure:"antiflap"`
 	Errant      Errant      `mapstructure:"errant"`
+	Clone       Clone       `mapstructure:"clone"`
 	Automation  bool        `mapstructure:"automation"` // automatic changes at all
 	Clusters    []Cluster   `mapstructure:"clusters"`
 	Hooks       []Hook      `mapstructure:"hooks"`
@@ -166,6 +167,14 @@ type Errant struct {
 	Policy    string `mapstructure:"policy" oneof:"quarantine rewind clone auto"`
 	ExportDir string `mapstructure:"export_dir"` // for transcripts that are too large for the store
 	RowsMax   int    `mapstructure:"rows_max"`   // how many rows are decoded, put on record and undone
+}
+
+// Clone says how servers get the data of another one.
+type Clone struct {
+	Join            bool `mapstructure:"join"`              // clone a member that nobody can send what it lacks, without being asked
+	FromNeededAcker bool `mapstructure:"from_needed_acker"` // the donor may be a replica whose acknowledgements commits need
+	FromPrimary     bool `mapstructure:"from_primary"`      // the donor may be the primary where no replica will do
+	RateMaxMB       int  `mapstructure:"rate_max_mb"`       // MiB per second that a donor sends at most; 0: no bound
 }
 
 // Cluster is one replication cohort. Its servers are listed, or discovered from Seed, or both.

@@ -75,6 +75,7 @@ replication: {user: r, password: 12345, heartbeat: 20ms, tls: {ca_file: /on/the/
 detection: {probe_interval: 10ms, probe_timeout: 20ms, silent_after: 40ms, stuck_after: 50ms, lag_max: 1h, isolated_share: 1}
 antiflap: {window: 1m, factor: 1.5, window_max: 2m, decay: 3m, proven_after: 10s, replace_gone_primary: false, fleet: {changes_max: 7, per: 4m}}
 errant: {policy: auto, export_dir: /tmp/errant, rows_max: 77}
+clone: {join: true, from_needed_acker: true, from_primary: true, rate_max_mb: 50}
 clusters:
   - {name: a, durability: {policy: none, allow_unfenced: true}, servers: [{address: "a:1"}]}
   - {name: b, durability: {policy: zones, zones: 2, acks: 2}, seed: "b:1"}
@@ -95,6 +96,7 @@ auth:
 		Antiflap: Antiflap{Window: time.Minute, Factor: 1.5, WindowMax: 2 * time.Minute, Decay: 3 * time.Minute, ProvenAfter: 10 * time.Second,
 			Fleet: FleetBrake{ChangesMax: 7, Per: 4 * time.Minute}},
 		Errant: Errant{Policy: "auto", ExportDir: "/tmp/errant", RowsMax: 77},
+		Clone:  Clone{Join: true, FromNeededAcker: true, FromPrimary: true, RateMaxMB: 50},
 		Clusters: []Cluster{
 			{Name: "a", Durability: Durability{Policy: "none", AllowUnfenced: true}, Servers: []Server{{Address: "a:1", Promotion: "neutral"}}},
 			{Name: "b", Durability: Durability{Policy: "zones", Zones: 2, Acks: 2}, Seed: "b:1"},

@@ -26,6 +26,7 @@ func (c *check) rules(cfg *Config) {
 	c.detection(cfg.Detection, cfg.Replication.Heartbeat)
 	c.antiflap(cfg.Antiflap)
 	c.errant(cfg.Errant)
+	c.clone(cfg.Clone)
 	c.clusters(cfg.Clusters)
 	c.hooks(cfg.Hooks)
 }
@@ -426,6 +427,14 @@ func (c *check) errant(e Errant) {
 	const most = 1_000_000
 	if c.sound("errant.rows_max") && (e.RowsMax < 1 || e.RowsMax > most) {
 		c.refuse("errant.rows_max", "%d is out of range; write 1 to %d, for all rows are held in memory at once", e.RowsMax, most)
+	}
+}
+
+// clone goes by what clone_max_data_bandwidth takes.
+func (c *check) clone(l Clone) {
+	const most = 1 << 20
+	if c.sound("clone.rate_max_mb") && (l.RateMaxMB < 0 || l.RateMaxMB > most) {
+		c.refuse("clone.rate_max_mb", "%d is out of range; write 0 for no bound, or up to %d MiB per second", l.RateMaxMB, most)
 	}
 }
 

@@ -15,6 +15,9 @@ import (
 // mayClone asks, first-hand and before anything is changed, whether the server's data may be given up and where the copy
 // comes from. The primary is asked last: what the others hold it must have.
 func (j *job) mayClone(ctx context.Context) (string, error) {
+	if j.task.Donor == "" {
+		return "", notYet("no_donor", "no server can be the donor; clone.from_needed_acker and clone.from_primary would allow more")
+	}
 	o, err := j.observe(ctx)
 	if err != nil {
 		return "", err

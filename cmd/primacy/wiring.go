@@ -156,6 +156,9 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 		Elector: c.Node, API: c.Advertise, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
 		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap),
 		Errant: orchestrator.ErrantSettings{Policy: settle.Policy(c.Errant.Policy), RowsMax: c.Errant.RowsMax, ExportDir: c.Errant.ExportDir},
+		Clone: orchestrator.CloneSettings{
+			Join: c.Clone.Join, Donors: settle.DonorRules{FromNeeded: c.Clone.FromNeededAcker, FromPrimary: c.Clone.FromPrimary}, RateMax: c.Clone.RateMaxMB,
+		},
 	}
 	for _, cluster := range c.Clusters {
 		ruleset, err := rulesetOf(ctx, cluster, fleet)
