@@ -33,5 +33,5 @@ export type Trend = S["Trend"];
 export type Trends = S["Trends"];
 export type Whoami = S["Whoami"];
 
-export type Case = { fail: string[]; promoted: string; because: string; obstacle?: Obstacle };
-export type Whatif = { cases: Case[] };
+export type Case = S["Case"];
+export type WhatIf = S["WhatIf"];

@@ -25,7 +25,8 @@ const colours = 8; // --series-0 … --series-7, used again for more servers
 type ChartProps = { title: string; over: string; history: History; of: "lag" | "probe" };
 
 function Chart({ title, over, history: h, of }: ChartProps) {
-  const servers = h.servers.filter((s) => s[of].some((v) => v !== null));
+  // A server has the same colour in both charts, whether or not it has values in this one.
+  const servers = h.servers.map((s, i) => ({ ...s, look: `series-${i % colours}` })).filter((s) => s[of].some((v) => v !== null));
   const scheme = useScheme();
   const names = servers.map((s) => s.address).join(" ");
   const [at, setAt] = useState<number | null>(null);
@@ -36,11 +37,11 @@ function Chart({ title, over, history: h, of }: ChartProps) {
         <h2>{title}</h2>
         <span className="quiet num">{at === null ? over : new Date(h.times[at]! * 1000).toLocaleTimeString("en-GB")}</span>
       </figcaption>
-      <Canvas key={`${scheme} ${names}`} data={[h.times, ...servers.map((s) => s[of])]} names={servers.map((s) => s.address)} onAt={setAt} />
+      <Canvas key={`${scheme} ${names}`} data={[h.times, ...servers.map((s) => s[of])]} looks={servers.map((s) => s.look)} onAt={setAt} />
       <ul className="legend">
-        {servers.map((s, i) => (
+        {servers.map((s) => (
           <li key={s.address}>
-            <span className={`swatch series-${i % colours}`} aria-hidden="true" />
+            <span className={`swatch ${s.look}`} aria-hidden="true" />
             <Mono title={s.address}>{s.address}</Mono>
             <b className="num">{s[of][shown] == null ? "–" : exact(s[of][shown]!)}</b>
           </li>
@@ -70,7 +71,7 @@ function tick(ms: number): string {
   return ms < 1000 ? exact(ms) : ms < 120_000 ? `${ms / 1000} s` : `${Math.round(ms / 6000) / 10} min`;
 }
 
-function Canvas({ data, names, onAt }: { data: (number | null)[][]; names: string[]; onAt: (i: number | null) => void }) {
+function Canvas({ data, looks, onAt }: { data: (number | null)[][]; looks: string[]; onAt: (i: number | null) => void }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
   const latest = useRef(data);
@@ -93,7 +94,7 @@ function Canvas({ data, names, onAt }: { data: (number | null)[][]; names: strin
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
         scales: { y: { range: (_u, _min, max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
         axes: [{ ...axis, space: 70, values: (_u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB")) }, { ...axis, size: 58, space: 30, values: (_u, ticks) => ticks.map(tick) }],
-        series: [{}, ...names.map((_, i) => ({ stroke: colour(`series-${i % colours}`), width: 1.5, points: { show: false } }))],
+        series: [{}, ...looks.map((look) => ({ stroke: colour(look), width: 1.5, points: { show: false } }))],
         hooks: { setCursor: [(u) => onAt(u.cursor.idx ?? null)] },
       },
       latest.current as uPlot.AlignedData,

@@ -183,7 +183,7 @@ function AntiflapCard({ cluster: c }: { cluster: Cluster }) {
       {a.open ? (
         <>
           <p>
-            <b>Open:</b> no automatic change {until === undefined || a.held ? "until somebody lifts it" : <>for another <b className="num">{span(Math.max(0, until - now()))}</b></>}.
+            <b>Open:</b> no automatic change {until === undefined || a.held ? "until somebody lifts it" : until <= now() ? "for a moment longer" : <>for another <b className="num">{span(until - now())}</b></>}.
           </p>
           {a.reason && <p className="quiet sentence">{a.reason}.</p>}
           {a.lift && <p className="quiet">To lift it: {a.lift}.</p>}

@@ -108,12 +108,13 @@ function Node({ place: n, server: s, primary }: { place: Placed; server: Server 
       </a>
       <span className="row">
         <b className={`role role-${s.role}`}>{s.role === "unreachable" && primary ? "primary, unreachable" : roleWords[s.role]}</b>
-        {write && <span className={odd ? "odd" : "quiet"}>{write}</span>}
+        {odd && <span className="odd">writable</span>}
         {s.maintenance && <span className="odd">maintenance</span>}
         {s.errant_transactions > 0 && <span className="odd">{s.errant_transactions} errant</span>}
+        {s.promotion !== "neutral" && <span className="quiet">{s.promotion === "never" ? "never promoted" : `${s.promotion} promotion`}</span>}
       </span>
       <span className="row quiet">
-        {[s.zone, s.version, s.promotion === "neutral" ? "" : s.promotion === "never" ? "never promoted" : `${s.promotion} promotion`].filter((t) => t !== "").map((t) => <span key={t}>{t}</span>)}
+        {[s.zone, s.version, odd ? "" : write].filter((t) => t !== "").map((t, i) => <span key={i}>{t}</span>)}
       </span>
     </li>
   );

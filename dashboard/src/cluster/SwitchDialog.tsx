@@ -39,7 +39,7 @@ export function SwitchDialog({ title, says, verb, method, path, body, onClose }:
         <p>{says}</p>
         <div className="field">
           <label htmlFor="reason">Reason, for the record</label>
-          <input id="reason" value={reason} maxLength={1000} onChange={(e) => setReason(e.target.value)} autoFocus />
+          <input id="reason" value={reason} maxLength={1000} onChange={(e) => setReason(e.target.value)} />
         </div>
         {problem && <ProblemView problem={problem} />}
         <div className="buttons">

@@ -6,6 +6,7 @@ export function Dialog({ title, onClose, children, test }: { title: string; onCl
   useEffect(() => {
     const dialog = box.current;
     if (dialog && !dialog.open) dialog.showModal();
+    dialog?.querySelector<HTMLElement>("form input, form textarea, form select")?.focus(); // else the focus is on closing it
     return () => dialog?.close();
   }, []);
   return (

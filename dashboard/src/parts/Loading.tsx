@@ -5,5 +5,5 @@ import { ProblemView } from "./ProblemView";
 export function Loading({ live, what }: { live: Live<unknown>; what: string }) {
   if (live.problem) return <ProblemView problem={live.problem} />;
   if (live.failing) return <p className="empty" role="alert">The control plane does not answer. {what} is shown as soon as it does.</p>;
-  return <p className="empty quiet" aria-busy="true">{live.stale ? "Still waiting for the control plane …" : " "}</p>;
+  return <p className="empty quiet" aria-busy="true">{live.stale ? "Still waiting for the control plane …" : "Asking the control plane …"}</p>;
 }
