@@ -2,7 +2,6 @@ package reparent
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -59,23 +58,16 @@ func Foresee(c antiflap.Clearance, in Intent, failed topology.ServerSet, now tim
 	return f
 }
 
-// without is the intent of somebody who sees the same servers a moment after some failed.
+// without is the intent of somebody who sees the same servers a moment after some failed. What these showed last is among the
+// sightings already.
 func (in Intent) without(failed topology.ServerSet, leader topology.Address, now time.Time) Intent {
 	committed := in.Snapshot.Server(leader).Executed
-	in.History.LastSeen = maps.Clone(in.History.LastSeen)
-	if in.History.LastSeen == nil {
-		in.History.LastSeen = topology.Sightings{}
-	}
 	in.Snapshot.Servers = slices.Clone(in.Snapshot.Servers)
 	for i := range in.Snapshot.Servers {
 		o := &in.Snapshot.Servers[i]
 		in.Term = max(in.Term, o.Term()+1)
 		switch {
 		case failed.Has(o.Address):
-			if o.OK() {
-				seen := *o
-				in.History.LastSeen[o.Address] = &seen
-			}
 			*o = topology.Observation{Address: o.Address, At: now, Reach: topology.ReachSilent, FailingSince: now}
 		case o.OK() && o.Replication != nil && o.Replication.Source == leader:
 			*o = follower(*o, committed, failed.Has(leader))

@@ -117,7 +117,7 @@ func TestABlockedForecastSaysWhatItWouldNeed(t *testing.T) {
 func TestWhatThePrimaryShowsAndAReplicaNotYetBlocksNothing(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1)
 	in := intentOf(b)
-	in.Snapshot.Servers[0].Executed = in.Snapshot.Servers[0].Executed.Union(b.Set("A:7-9"))
+	in.Snapshot.Servers[0].Executed = in.Snapshot.Servers[0].Executed.Union(b.Set("A:500-502"))
 	in.History.Floor = in.Snapshot.Servers[0].Executed
 	if f := Foresee(clearance(false), in, topology.Servers("A"), topologytest.Now); f.Prospect != ProspectPromoted {
 		t.Errorf("%s: %+v", f.Prospect, f.Obstacle)
