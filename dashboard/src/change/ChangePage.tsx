@@ -199,8 +199,8 @@ function Watched({ cluster: c, state: s, act }: { cluster: Cluster; state: Extra
       )}
       {live.failing && live.problem && <ProblemView problem={live.problem} />}
       {r === undefined ? <Loading live={live} what="The change" /> : (
-        <div className={live.stale ? "stale" : undefined} aria-live="polite">
-          <p className="watched"><RecoveryState state={r.state} test="recovery-state" /> <a href={href.recovery(r.id)}>{r.id}</a></p>
+        <div className={live.stale ? "stale" : undefined}>
+          <p className="watched" aria-live="polite"><RecoveryState state={r.state} test="recovery-state" /> <a href={href.recovery(r.id)}>{r.id}</a></p>
           <Verdict recovery={r} />
           {r.obstacle && <section className="card" aria-label="Obstacle"><ObstacleView obstacle={r.obstacle} /></section>}
           <section className="card" aria-label="Stages"><Timeline recovery={r} /></section>

@@ -1,4 +1,4 @@
-import { useId } from "react";
+import { useId, useState } from "react";
 import type { Cluster, Server } from "../api/types";
 import { Mono } from "../parts";
 import { exact } from "../time";
@@ -14,8 +14,8 @@ export function Form({ cluster: c, wish: w, disabled, onChange }: Props) {
   return (
     <fieldset className="plainset" disabled={disabled}>
       <div className="kinds" role="radiogroup" aria-label="Kind of change">
-        <Kind of={w} kind="planned" set={set} says="Asks the primary to step down, and moves nothing before its successor holds everything. For a primary that works." />
-        <Kind of={w} kind="emergency" set={set} says="Revokes the primary, so that it can complete no write, and promotes a server that holds all that was acknowledged. For one that has failed." />
+        <Kind of={w} kind="planned" set={() => set({ kind: "planned", to: w.to === c.primary ? "" : w.to })} says="Asks the primary to step down, and moves nothing before its successor holds everything. For a primary that works." />
+        <Kind of={w} kind="emergency" set={() => set({ kind: "emergency" })} says="Revokes the primary, so that it can complete no write, and promotes a server that holds all that was acknowledged. For one that has failed." />
       </div>
       <div className="pair">
         <div className="field">
@@ -41,10 +41,10 @@ export function Form({ cluster: c, wish: w, disabled, onChange }: Props) {
   );
 }
 
-function Kind({ of, kind, says, set }: { of: Wish; kind: Wish["kind"]; says: string; set: (part: Partial<Wish>) => void }) {
+function Kind({ of, kind, says, set }: { of: Wish; kind: Wish["kind"]; says: string; set: () => void }) {
   return (
     <label className="kind" data-chosen={of.kind === kind || undefined}>
-      <input type="radio" name="kind" data-test="change-kind" value={kind} checked={of.kind === kind} onChange={() => set({ kind })} />
+      <input type="radio" name="kind" data-test="change-kind" value={kind} checked={of.kind === kind} onChange={set} />
       <span><b>{kind}</b> <span className="quiet">{says}</span></span>
     </label>
   );
@@ -62,9 +62,10 @@ function about(s: Server): string {
 
 /** Responsibility is what no server can show, and a person says instead. */
 function Responsibility({ cluster: c, wish: w, set }: { cluster: Cluster; wish: Wish; set: (part: Partial<Wish>) => void }) {
+  const [open, setOpen] = useState(responsible(w));
   const toggle = (address: string): void => set({ certifyDown: w.certifyDown.includes(address) ? w.certifyDown.filter((a) => a !== address) : [...w.certifyDown, address] });
   return (
-    <details className="responsible" open={responsible(w) || undefined} data-test="change-responsible">
+    <details className="responsible" open={open} onToggle={(e) => setOpen(e.currentTarget.open)} data-test="change-responsible">
       <summary>I take responsibility for more than the servers show …</summary>
       <p>Each of these goes past what Primacy can prove, and goes on record with your name and reason.</p>
       {w.kind === "emergency" && (

@@ -109,10 +109,11 @@ describe("what is asked for", () => {
   });
 
   it("is an emergency by itself where the primary has failed, unless the address says otherwise", () => {
-    const cluster = { state: "primary_failed" } as Cluster;
+    const servers = [{ address: "db2:3306" }] as Cluster["servers"];
+    const cluster = { state: "primary_failed", servers } as Cluster;
     expect(wishFor(cluster, new URLSearchParams()).kind).toBe("emergency");
     expect(wishFor(cluster, new URLSearchParams("kind=planned&to=db2:3306"))).toMatchObject({ kind: "planned", to: "db2:3306" });
-    expect(wishFor({ state: "healthy" } as Cluster, new URLSearchParams("kind=nonsense")).kind).toBe("planned");
+    expect(wishFor({ state: "healthy", servers } as Cluster, new URLSearchParams("kind=nonsense&to=db9:3306"))).toMatchObject({ kind: "planned", to: "" });
   });
 
   it("has a key of its own each time", () => {

@@ -39,10 +39,11 @@ export type Action =
 /** wishFor is what the form begins with: what the address says, else what the cluster needs. */
 export function wishFor(cluster: Cluster, query: URLSearchParams): Wish {
   const asked = query.get("kind");
+  const to = query.get("to") ?? "";
   const failed = cluster.state === "primary_failed" || cluster.state === "blocked";
   return {
     kind: asked === "planned" || asked === "emergency" ? asked : failed ? "emergency" : "planned",
-    to: query.get("to") ?? "",
+    to: cluster.servers.some((s) => s.address === to) ? to : "",
     drain: "",
     reason: "",
     certifyDown: [],

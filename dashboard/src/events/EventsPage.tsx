@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useRef, useState } from "react";
 import { get, onSignIn, ProblemError } from "../api/client";
 import type { Event, EventList } from "../api/types";
 import { useConnection, useEvents } from "../live";
@@ -150,7 +150,7 @@ function Older({ path, onPage }: { path: string; onPage: (list: EventList) => vo
   );
 }
 
-function Row({ event: e }: { event: Event }) {
+const Row = memo(function Row({ event: e }: { event: Event }) {
   return (
     <li className={`event event-${toneOf(e)}`} data-test="event-row" data-kind={e.kind} data-id={e.id}>
       <span className="at num" title={e.at}>{clock(e.at)}</span>
@@ -166,4 +166,4 @@ function Row({ event: e }: { event: Event }) {
       </span>
     </li>
   );
-}
+});
