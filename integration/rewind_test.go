@@ -165,18 +165,13 @@ func (e *errant) holds(a topology.Address) gtid.Set {
 
 func TestAnErrantPrimaryIsRewoundAndLeadsAgain(t *testing.T) {
 	c := bare(t, 3, 1)
-	tables := []string{"CREATE TABLE app.goods (id INT PRIMARY KEY, name VARCHAR(30), stock INT)", "INSERT INTO app.goods VALUES (1, 'apple', 5), (2, 'pear', 7), (3, 'plum', 9)"}
-	e := estrange(t, c, tables, func(old topology.Address) {
-		c.byHand(old, "INSERT INTO app.goods VALUES (4, 'fig', 1), (5, NULL, 2)", "UPDATE app.goods SET stock = stock - 1", "DELETE FROM app.goods WHERE id IN (2, 4)")
-	}, func(primary topology.Address) {
-		c.byHand(primary, "INSERT INTO app.goods VALUES (4, 'quince', 11)", "UPDATE app.goods SET stock = stock + 1 WHERE id < 3")
-	})
+	e := estrange(t, c, randomSchema, func(old topology.Address) { c.random(11, old).transactions(40) }, func(primary topology.Address) { c.random(12, primary).transactions(20) })
 	e.does(rewindSteps...)
 	if e.holds(e.old).Intersects(e.task.Set) {
 		t.Error("its transactions are still in gtid_executed")
 	}
 	e.joins()
-	e.alike("app.goods")
+	e.alike(randomTables...)
 	client := c.write(2)
 	c.awaitAcks(client, 20)
 	c.reparented(orchestrator.Wish{Kind: reparent.KindPlanned, To: e.old, By: "the test", Reason: "it is one like the others"})
@@ -185,7 +180,7 @@ func TestAnErrantPrimaryIsRewoundAndLeadsAgain(t *testing.T) {
 		t.Errorf("%s leads", now)
 	}
 	t.Log(c.nothingLost(client))
-	e.alike("app.goods")
+	e.alike(randomTables...)
 }
 
 // strayed is a cluster without a control plane, of which one replica can be made to go its own way again and again.
