@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
@@ -89,6 +90,40 @@ func (e *errant) killedWithin(step settle.Step, after time.Duration) {
 	}
 	e.restart(e.old)
 	e.anew()
+}
+
+// What was undone is a matter of the rows: whoever was called off in between, the next one goes on from there.
+func TestAnotherSettlementGoesOnFromWhatOneThatWasCalledOffHasUndone(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("first", e.changesMuch)
+	e.does(settle.StepCheck, settle.StepIsolate, settle.StepUndo)
+	e.task.Settlement = "second"
+	e.anew()
+	e.does(rewindSteps...)
+	e.follows()
+	e.alike("app.goods")
+}
+
+func TestWhatWasWrittenOnTopOfWhatWasUndoneIsRefused(t *testing.T) {
+	e := strayed(t, fewTables...)
+	e.strays("first", e.changesMuch)
+	first := e.alone
+	e.does(settle.StepCheck, settle.StepIsolate, settle.StepUndo)
+	e.refusesToAdmitWhatWasNotUndone(first)
+	e.strays("second", func(a topology.Address) { e.byHand(a, "UPDATE app.goods SET stock = 5 WHERE id = 1") })
+	e.task.Set = first.Union(e.task.Set)
+	e.refuses(settle.StepCheck, "undone_before")
+}
+
+// refusesToAdmitWhatWasNotUndone asks for the last step of a set of which the server knows nothing.
+func (e *errant) refusesToAdmitWhatWasNotUndone(undone gtid.Set) {
+	e.t.Helper()
+	e.unrecorded(e.old, "CREATE TABLE _primacy.kept SELECT * FROM _primacy.undone", "DELETE FROM _primacy.undone")
+	e.refuses(settle.StepAdmit, "not_undone")
+	e.unrecorded(e.old, "INSERT INTO _primacy.undone SELECT * FROM _primacy.kept", "DROP TABLE _primacy.kept")
+	if !e.holds(e.old).Contains(undone) {
+		e.t.Error("it was admitted")
+	}
 }
 
 func TestAServerWhoseTransactionsWereEmptiedAndNotSetYetIsCompletedByWhoMakesItFollow(t *testing.T) {

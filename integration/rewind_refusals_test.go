@@ -40,7 +40,7 @@ func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *t
 			e.unrecorded(e.old, "DELETE FROM app.pairs")
 		}},
 		{"the last copy of something else", "last_copy", []string{fmt.Sprintf(insert, 600), fmt.Sprintf(insert, 601)}, func() {
-			uuid := e.fleet.Probe(t.Context(), e.old).UUID
+			uuid := e.probe(e.old).UUID
 			e.task.Set = within(t, uuid.String()+":1-1")
 		}},
 		{"a later transaction on the same rows, which stays", "interleaved", []string{fmt.Sprintf(insert, 650)}, func() {
@@ -76,7 +76,7 @@ func TestAMemberThatCannotBeAskedBlocksARewindUntilSomebodyAnswersForIt(t *testi
 	down := e.members(e.old, e.task.Primary)[0]
 	e.byHand(e.task.Primary, "SET GLOBAL rpl_semi_sync_source_enabled = OFF") // nobody acknowledges any more
 	e.kill(down)
-	e.refuses(settle.StepCheck, "reuse")
+	e.declines(settle.StepCheck, "reuse", false)
 	e.task.AcceptReuse = true
 	e.does(rewindSteps...)
 	e.follows()
@@ -89,8 +89,8 @@ func TestAReplicaOfTheErrantServerBlocksARewind(t *testing.T) {
 	e.strays("followed", e.changesMuch)
 	e.byHand(e.task.Primary, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
 	e.byHand(other, "STOP REPLICA", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", e.server(e.old).Port), "START REPLICA")
-	e.eventually("the replica's replica", func() bool { return len(e.fleet.Probe(t.Context(), e.old).Replicas) > 0 })
-	e.refuses(settle.StepCheck, "replicas")
+	e.eventually("the replica's replica", func() bool { return len(e.probe(e.old).Replicas) > 0 })
+	e.declines(settle.StepCheck, "replicas", false)
 }
 
 // Until 9.5, and where it is told to later, InnoDB deletes the children of a row by itself.

@@ -117,10 +117,16 @@ func (e *errant) does(steps ...settle.Step) {
 // refuses claims that a step is refused for good, and that the server is as it was.
 func (e *errant) refuses(step settle.Step, code string) {
 	e.t.Helper()
+	e.declines(step, code, true)
+}
+
+// declines claims that a step is refused, for good or until something else has changed, and that the server is as it was.
+func (e *errant) declines(step settle.Step, code string, final bool) {
+	e.t.Helper()
 	before := e.state(e.old)
 	r := e.work(step)
 	e.t.Logf("%s %s: %s", step, r.Code, r.Detail)
-	if r.Outcome != reparent.No || !r.Final || r.Code != code {
+	if r.Outcome != reparent.No || r.Final != final || r.Code != code {
 		e.t.Errorf("%s: %s (%s, final %v) %s; expected that it is refused as %s", step, r.Outcome, r.Code, r.Final, r.Detail, code)
 	}
 	if now := e.state(e.old); now != before {
@@ -194,7 +200,7 @@ func strayed(t *testing.T, schema ...string) *errant {
 	for _, a := range e.members() {
 		e.eventually("the schema on all servers", func() bool { return e.holds(a).Contains(e.holds(primary)) })
 	}
-	p := e.fleet.Probe(t.Context(), primary)
+	p := e.probe(primary)
 	e.task = settle.Task{Kind: settle.KindRewind, Cluster: clusterName, Server: old, Primary: primary, PrimaryUUID: p.UUID, Members: e.members()}
 	return e
 }
@@ -228,6 +234,16 @@ func (e *errant) forgiven() {
 	e.t.Helper()
 	clean := e.holds(e.old).Subtract(e.alone)
 	e.byHand(e.old, "RESET BINARY LOGS AND GTIDS", "SET GLOBAL gtid_purged = '"+clean.String()+"'")
+}
+
+// probe asks until it is answered: the machine may be busy.
+func (e *errant) probe(a topology.Address) (o topology.Observation) {
+	e.t.Helper()
+	e.eventually("an answer of "+string(a), func() bool {
+		o = e.fleet.Probe(e.t.Context(), a)
+		return o.OK()
+	})
+	return o
 }
 
 func within(t *testing.T, text string) gtid.Set {
@@ -285,12 +301,12 @@ func TestWhatWasOnlyReceivedIsDroppedAndWhatIsHalfAppliedIsUndone(t *testing.T) 
 			e.byHand(e.old, "STOP REPLICA SQL_THREAD")
 			e.byHand(wrote, "DELETE FROM app.goods WHERE id < 100", "UPDATE app.goods SET stock = -1")
 			e.eventually("what is received", func() bool {
-				return e.fleet.Probe(t.Context(), e.old).Position().Contains(e.holds(wrote))
+				return e.probe(e.old).Position().Contains(e.holds(wrote))
 			})
 			e.kill(wrote)
 			e.byHand(next, "SET GLOBAL read_only = OFF", "UPDATE app.goods SET stock = 2 WHERE id = 6")
-			e.task.Set = e.fleet.Probe(t.Context(), e.old).Position().Subtract(before)
-			e.task.Primary, e.task.PrimaryUUID = next, e.fleet.Probe(t.Context(), next).UUID
+			e.task.Set = e.probe(e.old).Position().Subtract(before)
+			e.task.Primary, e.task.PrimaryUUID = next, e.probe(next).UUID
 			e.task.Settlement = "received"
 			e.does(rewindSteps...)
 			e.follows()

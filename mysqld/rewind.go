@@ -30,13 +30,20 @@ const dutyUndo duty = "undo"
 // stepTime bounds a step but for catching up, which is asked about again and again.
 const stepTime = 5 * time.Minute
 
-// unfit is an error that no further try would mend.
-type unfit struct{ code, detail string }
+// unfit is an error that no further try would mend, or only one after somebody else has done something.
+type unfit struct {
+	code, detail string
+	passing      bool
+}
 
 func (u unfit) Error() string { return u.detail }
 
 func unfitFor(code, format string, args ...any) error {
-	return unfit{code, fmt.Sprintf(format, args...)}
+	return unfit{code: code, detail: fmt.Sprintf(format, args...)}
+}
+
+func unfitYet(code, format string, args ...any) error {
+	return unfit{code, fmt.Sprintf(format, args...), true}
 }
 
 // underWay is an error that is none: the same step is to be asked for again.
@@ -53,7 +60,12 @@ func (j *job) rewind(ctx context.Context) settle.Result {
 		return doneStep("%s", done)
 	}
 	if no, ok := errors.AsType[unfit](err); ok {
-		return refusedStep(no.code, "%s", no.detail)
+		if !no.passing {
+			j.leaveStopped(ctx)
+		}
+		r := refusedStep(no.code, "%s", no.detail)
+		r.Final = !no.passing
+		return r
 	}
 	if no, ok := errors.AsType[binlog.Refusal](err); ok {
 		return refusedStep(no.Code, "%s: %s", j.server, no.Detail)
@@ -81,6 +93,19 @@ func (j *job) rewindStep(ctx context.Context) (done string, err error) {
 	case settle.StepExport, settle.StepClone:
 	}
 	return "", unfitFor("not_available", "a rewind has no step %q", j.task.Step)
+}
+
+// leaveStopped ends the replication of a server that is given up while it caught up: nothing more is to come on top. Where
+// that fails it goes on receiving, errant as it is, which does no harm but to itself.
+func (j *job) leaveStopped(ctx context.Context) {
+	if j.task.Step != settle.StepCatchUp && j.task.Step != settle.StepVerify {
+		return
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultDeadline)
+	defer cancel()
+	if err := j.runAside(bounded, dutyStop, "STOP REPLICA"); err != nil {
+		j.fleet.settings.Log.Warn("replication of a server that was given up could not be stopped", "server", j.server, "error", err)
+	}
 }
 
 // isolate leaves the server to us: its clients are cut, nobody can write, nothing replicates. What the server has
@@ -178,13 +203,14 @@ func (j *job) undo(ctx context.Context) (string, error) {
 	if _, err := j.isolate(ctx); err != nil { // it may have restarted since
 		return "", err
 	}
-	was, err := j.readUndone(ctx)
-	if err != nil || was.done {
-		return "undone already", err
-	}
 	plan, err := j.examine(ctx)
-	if err != nil || len(plan.Changes) == 0 {
-		return "there is nothing to undo", err
+	switch {
+	case err != nil:
+		return "", err
+	case plan.done:
+		return "undone already", nil
+	case len(plan.Changes) == 0:
+		return "there is nothing to undo", nil
 	}
 	if err := j.prepareUndone(ctx); err != nil {
 		return "", err
@@ -205,23 +231,36 @@ const undoneTable = `CREATE TABLE IF NOT EXISTS _primacy.undone (
 	undone_at DATETIME(6) NOT NULL
 ) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COMMENT = 'Errant transactions that Primacy undoes on this server. Do not change.'`
 
-// undone is what the server says of its rewind.
+const undoneRow = "INSERT INTO _primacy.undone (settlement, transactions, definitions, target, undone_at) VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))"
+
+// undone is what the server says of its rewind. It speaks of rows, so it holds for whichever settlement finds it.
 type undone struct {
-	done        bool
+	done        bool     // what is applied of the set was undone
 	definitions string   // of the tables that were touched, as they were then
 	target      gtid.Set // what gtid_executed is to become; empty before the last step
 }
 
+// readUndone asks the server. Rows from which something else was undone are no basis for undoing more.
 func (j *job) readUndone(ctx context.Context) (undone, error) {
-	rows, err := j.query(ctx, "SELECT definitions, COALESCE(target, '') FROM _primacy.undone WHERE settlement = ?", j.task.Settlement)
+	rows, err := j.query(ctx, "SELECT transactions, definitions, COALESCE(target, '') FROM _primacy.undone")
 	if errno := mysqlErrno(err); errno == errNoSuchTable || errno == errUnknownDatabase {
 		return undone{}, nil
 	}
 	if err != nil || len(rows) == 0 {
 		return undone{}, err
 	}
-	target, err := gtid.Parse(rows[0][1].text)
-	return undone{done: true, definitions: rows[0][0].text, target: target}, err
+	was, err := gtid.Parse(rows[0][0].text)
+	if err != nil {
+		return undone{}, err
+	}
+	target, err := gtid.Parse(rows[0][2].text)
+	switch {
+	case err != nil:
+		return undone{}, err
+	case len(rows) > 1, !target.IsEmpty() && !was.Contains(j.applied), target.IsEmpty() && !was.Equal(j.applied):
+		return undone{}, unfitFor("undone_before", "%s was undone on %s before, and not brought to its end: with what it holds now its rows cannot be told; clone it", was, j.server)
+	}
+	return undone{done: true, definitions: rows[0][1].text, target: target}, nil
 }
 
 // prepareUndone opens super_read_only, with everybody else kept out by read_only and offline_mode, for what is written
@@ -302,8 +341,7 @@ func (j *job) carryOut(ctx context.Context, plan examined) error {
 		return err
 	}
 	side.guards = []guard{keptOut, j.stillErrant()}
-	return side.run(ctx, "INSERT INTO _primacy.undone (settlement, transactions, definitions, undone_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6)); COMMIT",
-		j.task.Settlement, plan.Found.String(), plan.definitions)
+	return side.run(ctx, undoneRow+"; COMMIT", j.task.Settlement, plan.Found.String(), plan.definitions, nil)
 }
 
 // notUndone explains an event that was refused: the rows are not what the log says, or not in the form that it describes.

@@ -12,14 +12,17 @@ import (
 // admit takes the set out of gtid_executed (4). The target is kept on the server first: between emptying and setting,
 // gtid_executed is empty although there are rows, and whoever finds it so completes it.
 func (j *job) admit(ctx context.Context) (string, error) {
-	was, err := j.readUndone(ctx)
+	o, err := j.observe(ctx)
 	if err != nil {
 		return "", err
 	}
-	o, err := j.observe(ctx)
+	j.applied = o.Executed.Intersect(j.task.Set)
+	was, err := j.readUndone(ctx)
 	switch {
 	case err != nil:
 		return "", err
+	case !j.applied.IsEmpty() && !was.done:
+		return "", unfitFor("not_undone", "%s does not know of having undone anything: begin anew", j.server)
 	case o.Executed.IsEmpty() && !was.target.IsEmpty():
 		if _, err := j.completeTarget(ctx, o); err != nil {
 			return "", err
@@ -28,9 +31,12 @@ func (j *job) admit(ctx context.Context) (string, error) {
 		if err := j.takeOut(ctx, was); err != nil {
 			return "", err
 		}
+		was.done = true
 	}
-	if err := j.forget(ctx); err != nil {
-		return "", err
+	if was.done {
+		if err := j.forgetUndone(ctx); err != nil {
+			return "", err
+		}
 	}
 	return "its transactions are those of the primary", nil
 }
@@ -86,7 +92,7 @@ func (j *job) keepTarget(ctx context.Context, was undone, target gtid.Set) error
 	if err := j.prepareUndone(ctx); err != nil {
 		return err
 	}
-	err := j.unlogged(ctx, keptOut, "REPLACE INTO _primacy.undone (settlement, transactions, definitions, target, undone_at) VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))",
+	err := j.unlogged(ctx, keptOut, "BEGIN; DELETE FROM _primacy.undone; "+undoneRow+"; COMMIT",
 		j.task.Settlement, j.task.Set.String(), was.definitions, target.String())
 	if err != nil {
 		return err
@@ -94,17 +100,9 @@ func (j *job) keepTarget(ctx context.Context, was undone, target gtid.Set) error
 	return j.closeAgain(ctx)
 }
 
-// forget deletes what the server kept of its rewind.
-func (j *job) forget(ctx context.Context) error {
-	was, err := j.readUndone(ctx)
-	if err != nil || !was.done {
-		return err
-	}
-	return j.forgetUndone(ctx, j.task.Settlement)
-}
-
-func (a *act) forgetUndone(ctx context.Context, settlement string) error {
-	if err := a.unlogged(ctx, stillOpen, "DELETE FROM _primacy.undone WHERE settlement = ?", settlement); err != nil {
+// forgetUndone deletes what the server kept of its rewind: from here on its rows are those of its transactions.
+func (a *act) forgetUndone(ctx context.Context) error {
+	if err := a.unlogged(ctx, stillOpen, "DELETE FROM _primacy.undone"); err != nil {
 		return err
 	}
 	return a.closeAgain(ctx)
@@ -116,7 +114,7 @@ func (a *act) completeTarget(ctx context.Context, o topology.Observation) (topol
 	if !o.Executed.IsEmpty() {
 		return o, nil
 	}
-	rows, err := a.query(ctx, "SELECT settlement, target FROM _primacy.undone WHERE target IS NOT NULL")
+	rows, err := a.query(ctx, "SELECT target FROM _primacy.undone WHERE target IS NOT NULL")
 	if errno := mysqlErrno(err); errno == errNoSuchTable || errno == errUnknownDatabase {
 		return o, nil
 	}
@@ -126,9 +124,9 @@ func (a *act) completeTarget(ctx context.Context, o topology.Observation) (topol
 	case len(rows) > 1:
 		return o, refuse(reparent.ReasonRefused, "%s knows of %d rewinds that did not come to their end", a.server, len(rows))
 	}
-	target, err := gtid.Parse(rows[0][1].text)
+	target, err := gtid.Parse(rows[0][0].text)
 	if err != nil {
-		return o, fmt.Errorf("%s: the transactions left by rewind %s: %w", a.server, rows[0][0], err)
+		return o, fmt.Errorf("%s: the transactions that its rewind left: %w", a.server, err)
 	}
 	if m, ok := topology.HighestMarker(target); ok && m.Term > a.term {
 		return o, fencedBy(m.Term, "%s holds the marker of term %d, we act under %d", a.server, m.Term, a.term)
@@ -136,7 +134,7 @@ func (a *act) completeTarget(ctx context.Context, o topology.Observation) (topol
 	if err := a.changeUnless(ctx, []guard{emptied}, "SET GLOBAL gtid_purged = "+literal(target)); err != nil {
 		return o, err
 	}
-	if err := a.forgetUndone(ctx, rows[0][0].text); err != nil { // else it would be put back again, should somebody empty it
+	if err := a.forgetUndone(ctx); err != nil { // else it would be put back again, should somebody empty it
 		return o, err
 	}
 	return a.observe(ctx)

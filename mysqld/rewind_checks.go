@@ -26,8 +26,11 @@ func (j *job) checkRewind(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if j.applied.IsEmpty() {
+	switch {
+	case j.applied.IsEmpty():
 		return "none of it is applied, so there is nothing to undo", nil
+	case plan.done:
+		return "it was undone before, and goes on from there", nil
 	}
 	var names []string
 	for _, t := range plan.Tables() {
@@ -39,6 +42,7 @@ func (j *job) checkRewind(ctx context.Context) (string, error) {
 // examined is a set of transactions that can be undone.
 type examined struct {
 	*binlog.Undoing
+	done        bool // an earlier attempt has undone it
 	keys        []touchedKey
 	definitions string
 }
@@ -59,6 +63,9 @@ func (j *job) examine(ctx context.Context) (examined, error) {
 	j.applied = o.Executed.Intersect(j.task.Set)
 	if j.applied.IsEmpty() {
 		return examined{Undoing: binlog.Undo(gtid.Set{}, binlog.UndoLimits{})}, nil
+	}
+	if was, err := j.readUndone(ctx); err != nil || was.done {
+		return examined{Undoing: binlog.Undo(gtid.Set{}, binlog.UndoLimits{}), done: was.done}, err
 	}
 	log, err := j.readLog(ctx)
 	if err != nil {
@@ -89,7 +96,7 @@ func (j *job) dispensable(ctx context.Context, o, p topology.Observation) error 
 		return unfitFor("last_copy", "%s holds %s, which the primary lacks and which is not to be undone", j.server, alone)
 	}
 	if len(o.Replicas) > 0 {
-		return unfitFor("replicas", "%v replicate from %s: what is undone here would stay there", o.Replicas, j.server)
+		return unfitYet("replicas", "%v replicate from %s: what is undone here would stay there", o.Replicas, j.server)
 	}
 	if gone := p.Purged.Subtract(o.Executed); !gone.IsEmpty() {
 		return unfitFor("purged", "the primary has purged %s, which %s needs to catch up", gone, j.server)
@@ -111,7 +118,7 @@ func (j *job) reused(ctx context.Context, o topology.Observation) error {
 		m := j.fleet.Probe(ctx, member)
 		switch held := m.Position().Intersect(own); {
 		case !m.OK() && !j.task.AcceptReuse:
-			return unfitFor("reuse", "%s could not be asked (%s) whether it holds %s; %s would use the same numbers again. "+
+			return unfitYet("reuse", "%s could not be asked (%s) whether it holds %s; %s would use the same numbers again. "+
 				"Bring it back, take it out of the cluster, or accept it", member, m.Error, own, j.server)
 		case !held.IsEmpty():
 			return unfitFor("reuse", "%s holds %s too: settle it first, for %s would use the same numbers again", member, held, j.server)

@@ -105,18 +105,17 @@ func (j *job) reaches(ctx context.Context, set gtid.Set) error {
 // verifyRewind compares every row that the set touched with the primary's. The keys come from the log as another program
 // reads it: nothing that undid the rows has a part in it.
 func (j *job) verifyRewind(ctx context.Context) (string, error) {
-	was, err := j.readUndone(ctx)
-	if err != nil {
-		return "", err
-	}
 	o, err := j.observe(ctx)
 	if err != nil {
 		return "", err
 	}
-	j.applied = o.Executed.Intersect(j.task.Set)
-	switch {
-	case j.applied.IsEmpty():
+	if j.applied = o.Executed.Intersect(j.task.Set); j.applied.IsEmpty() {
 		return "none of the transactions was ever applied", nil
+	}
+	was, err := j.readUndone(ctx)
+	switch {
+	case err != nil:
+		return "", err
 	case !was.done:
 		return "", unfitFor("not_undone", "%s does not know of having undone anything: begin anew", j.server)
 	}
