@@ -167,7 +167,7 @@ function Confirm({ cluster: c, state: s, act, refusal }: { cluster: Cluster; sta
         </div>
         {unanswered && (
           <p className="notice" role="alert" data-test="change-unanswered">
-            The change may have begun or not: {unanswered.message}. Asking again is safe: it goes by the same key, and is made once. If it has begun, it shows here as soon as the control plane answers.
+            The change may have begun or not: {unanswered.message}. Asking again is safe: it goes by the same key and under the same term, so that no second change follows one that took effect. If it has begun, it shows here as soon as the control plane answers.
           </p>
         )}
         <p className="go-row">
