@@ -35,6 +35,7 @@ type ControlPlane interface {
 type Settings struct {
 	Plane   ControlPlane
 	Events  *orchestrator.Stream
+	Errant  ErrantPlane  // for errant servers; nil: nothing is settled here
 	Charts  *Charts      // fed by the same stream; nil: nothing is kept for /trends
 	Metrics http.Handler // for /metrics; nil: there is none
 	// Extra is served under /sandbox/, behind the same guard, to operators; nil: there is none.

@@ -17,6 +17,7 @@ import (
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -38,6 +39,9 @@ type plane struct {
 	end    reparent.Operation
 	ended  chan struct{} // Await returns when it is closed
 	calls  []string
+	errant []orchestrator.Errant
+	begun  orchestrator.SettleAnswer
+	export settle.Transcript
 	store  error
 }
 
@@ -153,7 +157,7 @@ type service struct {
 
 func serveWith(t *testing.T, p *plane, change func(*Settings)) *service {
 	t.Helper()
-	s := Settings{Plane: p, Events: orchestrator.NewStream(nil), Version: "test"}
+	s := Settings{Plane: p, Errant: p, Events: orchestrator.NewStream(nil), Version: "test"}
 	if change != nil {
 		change(&s)
 	}

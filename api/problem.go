@@ -103,6 +103,8 @@ func (f *front) problemOf(err error) *Problem {
 		p := newProblem(http.StatusConflict, CodeBlocked, blocked.Error())
 		p.Obstacle = obstacleOf(&blocked.Obstacle)
 		return p
+	case settleProblem(err) != nil:
+		return settleProblem(err)
 	case errors.Is(err, orchestrator.ErrBusy):
 		return newProblem(http.StatusConflict, CodeBusy, err.Error()+"; follow it with /api/v1/events or wait for its end")
 	case errors.As(err, &elsewhere):

@@ -28,6 +28,7 @@ func (f *front) routes() http.Handler {
 	f.describeTrends(described)
 	f.describeRecoveries(described)
 	f.describeSwitches(described)
+	f.describeErrant(described)
 	f.describeEvents(described)
 	f.describeChecks(described)
 	f.describeHealth(described)
@@ -59,6 +60,7 @@ func (f *front) description() huma.Config {
 	c.Tags = []*huma.Tag{
 		{Name: "clusters", Description: "What is, and what is wrong"},
 		{Name: "changes", Description: "Moving the primary, and the record of it"},
+		{Name: "errant", Description: "Servers that hold what the primary's history does not, and what is done about them"},
 		{Name: "switches", Description: "Windows, automation, maintenance"},
 		{Name: "events", Description: "What happens, as it happens"},
 		{Name: "checks", Description: "For routers, supervisors and scrapers"},

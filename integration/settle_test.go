@@ -70,6 +70,9 @@ func (c *cluster) errantOf(server topology.Address) orchestrator.Errant {
 
 func (c *cluster) settle(w orchestrator.SettleWish) (orchestrator.SettleAnswer, error) {
 	c.t.Helper()
+	c.await("a primary that does without the server", func(v orchestrator.View) bool {
+		return serves(v) && settle.Needed(v.Snapshot, v.Primary, w.Server) == ""
+	})
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	w.Cluster, w.By, w.Reason = clusterName, "alice", "test"

@@ -124,6 +124,15 @@ func (c *cluster) unwanted(a topology.Address) string {
 
 // hindered says why a settlement that fits has to wait.
 func (c *cluster) hindered(s settle.Settlement) string {
+	if why := c.unsteady(); why != "" {
+		return why
+	}
+	current, _ := c.lineage.History.Current()
+	return settle.Needed(c.snapshot, current.Primary, s.Server)
+}
+
+// unsteady says why nothing is done to any server now.
+func (c *cluster) unsteady() string {
 	current, led := c.lineage.History.Current()
 	switch {
 	case !led, !topology.Serves(c.findings), !c.snapshot.Server(current.Primary).Writable():
@@ -131,7 +140,7 @@ func (c *cluster) hindered(s settle.Settlement) string {
 	case len(c.lineage.History.Leaderships) > 1, c.lineage.History.Recovered:
 		return "it waits until it is settled who leads"
 	}
-	return settle.Needed(c.snapshot, current.Primary, s.Server)
+	return ""
 }
 
 // chooseDonor fills in from whom is cloned, anew as long as nothing is: false when nobody will do.

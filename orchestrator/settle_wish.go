@@ -271,10 +271,11 @@ func (c *cluster) maySettle(s settle.Settlement, now time.Time) error {
 	case !c.errantSets(now)[s.Server].Equal(s.Set):
 		return fmt.Errorf("%w: what %s holds has changed while it was looked at; try again", ErrCannotSettle, s.Server)
 	}
-	if current, _ := c.lineage.History.Current(); current.Term != s.Term {
+	current, _ := c.lineage.History.Current()
+	if current.Term != s.Term {
 		return fmt.Errorf("%w: the primary was changed while it was looked at; try again", ErrCannotSettle)
 	}
-	if why := c.hindered(s); why != "" {
+	if why := settle.Needed(c.snapshot, current.Primary, s.Server); why != "" { // what passes by itself is waited for
 		return fmt.Errorf("%w: %s", ErrCannotSettle, why)
 	}
 	return nil

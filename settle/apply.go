@@ -56,7 +56,7 @@ func (s Settlement) Apply(r Result, now time.Time) Settlement {
 	case r.Outcome == reparent.Yes:
 		return s.done(r, now)
 	case r.Outcome == reparent.No && (r.Final || r.Code == string(reparent.ReasonDenied)):
-		return s.staged("refused", r, now).End(StateRefused, r.Detail, now)
+		return s.staged("blocked", r, now).End(StateRefused, r.Detail, now)
 	case r.Outcome == reparent.No && r.Code != string(reparent.ReasonFenced):
 		return s.failed(r, now)
 	}
