@@ -21,6 +21,7 @@ func settling(t *testing.T, servers int, policy settle.Policy) *cluster {
 	c.tune = func(b *blueprint) {
 		b.Bench = true
 		b.Errant = orchestrator.ErrantSettings{Policy: policy, ExportDir: t.TempDir()}
+		b.Clone.Donors.FromNeeded = true // of three servers the third is needed while the first is cloned
 	}
 	c.startPlane()
 	c.awaitHealthy()

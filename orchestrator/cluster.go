@@ -95,7 +95,7 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
 		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
-		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{}, entries: entries{},
+		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{}, passed: map[topology.Address]passed{}, entries: entries{},
 	}
 	if o.sharing != nil {
 		c.turned = r.NewBell()

@@ -112,9 +112,15 @@ type result struct {
 // primacy runs the program against a plane.
 func primacy(t *testing.T, p *plane, args ...string) result {
 	t.Helper()
+	return against(t, api.Settings{Plane: p, Events: p.events}, args...)
+}
+
+// against runs the program against an API.
+func against(t *testing.T, s api.Settings, args ...string) result {
+	t.Helper()
 	t.Setenv("LANG", "C.UTF-8")
 	t.Setenv("LC_ALL", "")
-	server := httptest.NewServer(api.Handler(api.Settings{Plane: p, Events: p.events}))
+	server := httptest.NewServer(api.Handler(s))
 	defer server.Close()
 	t.Setenv("PRIMACY_API", server.URL)
 	return runWith(t, args...)
