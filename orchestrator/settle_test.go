@@ -1,0 +1,145 @@
+package orchestrator
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// deskBench does every step at once, or when its test lets it.
+type deskBench struct {
+	steps  []settle.Step
+	answer func(ctx context.Context, t settle.Task) settle.Result
+}
+
+func (*deskBench) Decode(_ context.Context, _ topology.Address, set gtid.Set, _ settle.Limits) (settle.Transcript, error) {
+	return settle.Transcript{Set: set}, nil
+}
+
+func (b *deskBench) Work(ctx context.Context, _ string, _ uint32, t settle.Task, _ func(settle.Progress)) settle.Result {
+	b.steps = append(b.steps, t.Step)
+	if b.answer != nil {
+		return b.answer(ctx, t)
+	}
+	return settle.Result{Outcome: reparent.Yes, Detail: "done"}
+}
+
+// strayed is a cluster of four whose D holds a transaction of its own.
+func strayed() *topologytest.Builder {
+	return topologytest.Cluster("A", "B", "C", "D").Acks(1).Edit("D", func(o *topology.Observation) {
+		o.Executed = o.Executed.Union(strayOf("D"))
+	})
+}
+
+func strayOf(a topology.Address) gtid.Set {
+	return gtid.Range(gtid.Source{UUID: topologytest.UUID(a)}, 1, 1)
+}
+
+// settlingDesk has an elector with a bench act for the cluster of strayed, and goes on with what is on record.
+func settlingDesk(t *testing.T, bench *deskBench, s *settle.Settlement) *desk {
+	t.Helper()
+	d := deskOf(t, strayed())
+	d.o.settings.Bench, d.lineage.Settling = bench, s
+	return d
+}
+
+func rewindOf(a topology.Address) *settle.Settlement {
+	s := settle.Begin(settle.Settlement{ID: "shop-1", Cluster: "shop", Server: a, Kind: settle.KindRewind, Set: strayOf(a), Term: 1, By: "ada", Reason: "test"}, topologytest.Now)
+	return &s
+}
+
+func TestASettlementIsGoneOnWithByAnotherElectorAtWhicheverStepItStands(t *testing.T) {
+	steps := settle.KindRewind.Steps()
+	for done := range len(steps) {
+		bench := &deskBench{}
+		first := settlingDesk(t, bench, rewindOf("D"))
+		for range done {
+			first.round(t)
+		}
+		second := settlingDesk(t, bench, first.lineage.Settling)
+		if text := first.documents[lineageKey("shop")]; done > 0 {
+			kept, err := lineageOf(DocumentOf(lineageKey("shop"), text), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			second.lineage.Settling = kept.Settling
+		}
+		for range len(steps) - done {
+			second.round(t)
+		}
+		if !slices.Equal(bench.steps, steps) || second.lineage.Settling != nil {
+			t.Errorf("after %d steps of the first elector: %v, still %+v", done, bench.steps, second.lineage.Settling)
+		}
+		var end storedSettlement
+		if err := decode(DocumentOf("", second.documents[settlementKey("shop", "shop-1")]), &end, &end.Version); err != nil || end.Settlement.State != settle.StateSucceeded {
+			t.Errorf("%+v, %v", end.Settlement, err)
+		}
+	}
+}
+
+func TestAChangeOfThePrimaryEndsTheStepUnderWayAndTakesNothingOfIt(t *testing.T) {
+	began := make(chan struct{})
+	bench := &deskBench{answer: func(ctx context.Context, _ settle.Task) settle.Result {
+		close(began)
+		<-ctx.Done()
+		return settle.Result{Outcome: reparent.Yes, Detail: "too late"}
+	}}
+	d := settlingDesk(t, bench, rewindOf("D"))
+	d.look(t)
+	d.settleErrant(t.Context(), d.now)
+	<-began
+	d.endSettling()
+	d.busy = true // from here on only the change writes the lineage
+	d.workers.Wait()
+	for d.next(t.Context()) {
+	}
+	if s := d.lineage.Settling; s == nil || s.Step != settle.StepExport || len(s.Stages) > 0 || d.stint != nil {
+		t.Errorf("%+v", s)
+	}
+	if _, written := d.documents[lineageKey("shop")]; written {
+		t.Error("the lineage was written beside the change")
+	}
+}
+
+func TestAServerUnderSettlementIsNotRepaired(t *testing.T) {
+	bench := &deskBench{answer: func(context.Context, settle.Task) settle.Result { return settle.Result{Outcome: reparent.Unknown} }}
+	d := deskOf(t, strayed().Stopped("D", "C"))
+	d.o.settings.Bench, d.lineage.Settling = bench, rewindOf("D")
+	d.round(t)
+	for _, c := range d.sent {
+		if c.Server == "D" {
+			t.Errorf("%s was sent", c)
+		}
+	}
+	if len(d.sent) == 0 {
+		t.Error("nothing was repaired at all, so nothing was tested")
+	}
+}
+
+func TestWhatASettledServerHoldsBesidesCallsItOff(t *testing.T) {
+	bench := &deskBench{}
+	s := rewindOf("D")
+	s.Set = gtid.Range(gtid.Source{UUID: topologytest.UUID("D")}, 7, 7)
+	d := settlingDesk(t, bench, s)
+	d.round(t)
+	if len(bench.steps) > 0 || d.lineage.Settling != nil {
+		t.Errorf("%v, %+v", bench.steps, d.lineage.Settling)
+	}
+}
+
+func TestAStepThatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
+	bench := &deskBench{answer: func(context.Context, settle.Task) settle.Result {
+		return settle.Result{Outcome: reparent.No, Code: "unapplied", Detail: "not yet"}
+	}}
+	d := settlingDesk(t, bench, rewindOf("D"))
+	d.pass(t, 1e9*600)
+	if len(bench.steps) != settle.TriesMax || d.lineage.Settling != nil {
+		t.Errorf("tried %d times, %+v", len(bench.steps), d.lineage.Settling)
+	}
+}
