@@ -10,6 +10,7 @@ export function Drawing({ cluster: c }: { cluster: Cluster }) {
   const [width, setWidth] = useState(0);
   useLayoutEffect(() => {
     if (!box.current) return;
+    setWidth(box.current.clientWidth); // the watcher speaks only after the first picture
     const watcher = new ResizeObserver((seen) => setWidth(Math.floor(seen[0]!.contentRect.width)));
     watcher.observe(box.current);
     return () => watcher.disconnect();
