@@ -44,7 +44,9 @@ export function Drawing({ cluster: c }: { cluster: Cluster }) {
 /** flow is how replication into a server fares, in words and as one of three looks. */
 export function flow(s: Server): { look: "good" | "slow" | "broken"; words: string; lag: string } {
   const broken = s.receiver !== "on" || s.applier !== "on";
-  const lag = !s.reachable ? "" : s.lag_ms == null ? "lag unknown" : s.lag_ms === 0 ? "no lag" : `lag ${exact(s.lag_ms)}`;
+  // Without a receiver nobody knows what there would be to apply: no lag behind what arrived is not no lag.
+  const none = s.receiver === "on" ? "no lag" : "all that arrived is applied";
+  const lag = !s.reachable ? "" : s.lag_ms == null ? "lag unknown" : s.lag_ms === 0 ? none : `lag ${exact(s.lag_ms)}`;
   const words = !s.reachable ? "not reached" : broken ? `receiver ${s.receiver}, applier ${s.applier}` : "receiver on, applier on";
   if (broken || !s.reachable) return { look: "broken", words, lag };
   return { look: (s.lag_ms ?? 0) > 5000 ? "slow" : "good", words, lag };

@@ -47,7 +47,7 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
               <>
                 <Fact name="source"><Mono>{s.source}</Mono></Fact>
                 <Fact name="threads"><Threads server={s} /></Fact>
-                <Fact name="lag"><span className="num">{s.lag_ms == null ? "unknown" : exact(s.lag_ms)}{s.behind ? `, ${s.behind.toLocaleString("en")} behind` : ""}</span></Fact>
+                <Fact name="lag"><span className="num">{s.lag_ms == null ? "unknown" : exact(s.lag_ms)}{s.receiver === "on" ? "" : " behind what arrived"}{s.behind ? `, ${s.behind.toLocaleString("en")} behind` : ""}</span></Fact>
                 <Fact name="heard source">{s.heartbeat_age_ms == null ? "unknown" : <span className="num">{exact(s.heartbeat_age_ms)} ago</span>}</Fact>
               </>
             )}

@@ -1,6 +1,7 @@
 // @vitest-environment node
 import { describe, expect, it } from "vitest";
-import type { Cluster } from "../api/types";
+import type { Cluster, Server } from "../api/types";
+import { flow } from "./Drawing";
 import { transactions } from "./gtid";
 import { grown, ofTrends } from "./history";
 
@@ -34,4 +35,17 @@ describe("the history", () => {
     expect(h.times).toEqual([end - 4, end - 2, end]);
     expect(h.servers[1]!.lag).toEqual([null, null, 5]);
   });
+});
+
+describe("what an edge says", () => {
+  const server = (s: Partial<Server>): Server => ({ reachable: true, receiver: "on", applier: "on", lag_ms: 0, ...s }) as Server;
+
+  it.each([
+    ["all is well", {}, "good", "no lag"],
+    ["it is far behind", { lag_ms: 90_000 }, "slow", "lag 1 min 30 s"],
+    ["its lag is not known", { lag_ms: null }, "good", "lag unknown"],
+    ["its applier has stopped", { applier: "off" as const, lag_ms: 12 }, "broken", "lag 12 ms"],
+    ["it has lost its source: what it lacks then is not known", { receiver: "connecting" as const }, "broken", "all that arrived is applied"],
+    ["it is not reached: nothing is known", { reachable: false }, "broken", ""],
+  ])("when %s", (_, s, look, lag) => expect(flow(server(s))).toMatchObject({ look, lag }));
 });
