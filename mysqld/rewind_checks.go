@@ -72,7 +72,8 @@ func (j *job) examine(ctx context.Context) (examined, error) {
 		return examined{}, err
 	}
 	plan := examined{Undoing: log}
-	return plan, j.examineTables(ctx, &plan)
+	err = j.examineTables(ctx, &plan)
+	return plan, err
 }
 
 // primary is the established primary, read first-hand.

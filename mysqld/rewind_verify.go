@@ -44,10 +44,10 @@ func (j *job) follows(ctx context.Context) (topology.Observation, error) {
 	if r := o.Replication; r != nil && r.ApplierErrno != 0 {
 		return p, unfitFor("applier", "the applier of %s stopped with error %d while it caught up: it is not what it was; clone it", j.server, r.ApplierErrno)
 	}
-	return p, j.startFollowing(ctx, o, p)
+	return p, j.startFollowing(ctx, p)
 }
 
-func (j *job) startFollowing(ctx context.Context, o, p topology.Observation) error {
+func (j *job) startFollowing(ctx context.Context, p topology.Observation) error {
 	bounded, cancel := context.WithTimeout(ctx, defaultDeadline)
 	defer cancel()
 	j.command.Within = p.Executed.Union(j.task.Set)
