@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/errant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What errant servers hold
+         * @description Transactions that the primary's history does not contain: who wrote what and when, and whether a client may have been told. Read from the servers' binary logs when it is asked for; row values are shown, so it takes more than looking. Needs the role operator where auth is on.
+         */
+        get: operations["list-errant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/reparent": {
         parameters: {
             query?: never;
@@ -104,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/servers/{server}/errant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Settle an errant server
+         * @description Answers 202 as soon as it has begun, 200 for a dry run and for cancel, and 409 with code cannot_settle when it is not possible now. Needs the role operator where auth is on.
+         */
+        post: operations["settle-errant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/servers/{server}/maintenance": {
         parameters: {
             query?: never;
@@ -117,6 +157,46 @@ export interface paths {
          * @description A server under maintenance is never promoted and not repaired. Needs the role operator where auth is on.
          */
         put: operations["set-maintenance"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/settlements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was done about errant servers, newest first
+         * @description Under way and ended. Needs the role viewer where auth is on.
+         */
+        get: operations["list-settlements"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/settlements/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One settlement
+         * @description With what the transactions did, as it was put on record before they went. Needs the role operator where auth is on.
+         */
+        get: operations["get-settlement"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -416,6 +496,13 @@ export interface components {
             /** @description What was done to each server, and what it showed. */
             servers: components["schemas"]["Witness"][];
         };
+        Change: {
+            action: string;
+            after?: components["schemas"]["Value"][] | null;
+            before?: components["schemas"]["Value"][] | null;
+            schema: string;
+            table: string;
+        };
         Check: {
             ok: boolean;
             /** @description Why not; empty when ok. */
@@ -520,6 +607,32 @@ export interface components {
             ruleset: number;
             /** Format: int64 */
             zones?: number;
+        };
+        ErrantList: {
+            servers: components["schemas"]["ErrantServer"][];
+        };
+        ErrantServer: {
+            /** @description Where the whole was written, on the elector's host, when it is too large for the store. */
+            file?: string;
+            /** @description GTIDs that the binary log does not hold: purged, or not applied yet. */
+            missing?: string;
+            /**
+             * Format: int64
+             * @description How many rows were changed.
+             */
+            rows: number;
+            /** @example db1:3306 */
+            server: string;
+            /** @description The GTIDs. */
+            set: string;
+            /** @description What is being done about the server, or was done last. */
+            settlement?: components["schemas"]["Settlement"];
+            transactions: components["schemas"]["Transaction"][];
+            /** @description There are more rows than errant.rows_max; the others have no values here. */
+            truncated?: boolean;
+            /** @description Why they could not be read or judged. */
+            unread?: string;
+            verdict: components["schemas"]["Verdict"];
         };
         Event: {
             /** Format: date-time */
@@ -670,6 +783,26 @@ export interface components {
              * @example about:blank
              */
             type: string;
+        };
+        Process: {
+            known: boolean;
+            /** Format: int64 */
+            number: number;
+            orderly?: boolean;
+            running?: boolean;
+            /** Format: date-time */
+            started_at?: string;
+        };
+        Progress: {
+            /** Format: int64 */
+            done: number;
+            /**
+             * Format: int64
+             * @description 0 when that is not known.
+             */
+            of: number;
+            text: string;
+            unit?: string;
         };
         Recovery: {
             /** @description Nobody asked for it. */
@@ -871,6 +1004,72 @@ export interface components {
             version: string;
             zone: string;
         };
+        SettleAnswer: {
+            /** @description Of a dry run: whether it is possible. */
+            check?: components["schemas"]["StepCheck"];
+            settlement: components["schemas"]["Settlement"];
+            steps: string[];
+        };
+        SettleRequest: {
+            /** @description What the caller answers for. possibly_acked: clients may have been told of them. incomplete: not all of it can be put on record before it goes. reuse: a member could not be asked whether it holds a GTID that would be used anew. */
+            accept?: ("possibly_acked" | "incomplete" | "reuse")[];
+            /**
+             * @description rewind undoes the transactions row by row, clone replaces the server's data, cancel calls off what is under way.
+             * @enum {string}
+             */
+            action: "rewind" | "clone" | "cancel";
+            /** @description Find out whether it is possible, and change nothing. */
+            dry_run?: boolean;
+            /** @description For the record; needed but for a dry run. */
+            reason?: string;
+        };
+        Settlement: {
+            accept: string[];
+            /** @enum {string} */
+            action: "rewind" | "clone";
+            automatic: boolean;
+            by: string;
+            cluster: string;
+            /** @description Why it does not go on. */
+            code?: string;
+            detail: string;
+            donor?: string;
+            /** @description Where the transactions are on record: a key of the store, or a file on the elector's host. */
+            exported_to?: string;
+            /** Format: date-time */
+            finished_at?: string;
+            /** @example shop-20260102T150405.000 */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it is tried again.
+             */
+            next_at?: string;
+            progress?: components["schemas"]["Progress"];
+            reason: string;
+            server: string;
+            set: string;
+            stages: components["schemas"]["Stage"][];
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            state: "running" | "succeeded" | "refused" | "failed" | "cancelled";
+            /** @enum {string} */
+            step: "export" | "check" | "isolate" | "undo" | "clone" | "catch_up" | "verify" | "admit";
+            /**
+             * Format: int64
+             * @description Failed tries of this step, in a row.
+             */
+            tries: number;
+            verdict: components["schemas"]["Verdict"];
+        };
+        SettlementList: {
+            settlements: components["schemas"]["Settlement"][];
+        };
+        SettlementRecord: {
+            settlement: components["schemas"]["Settlement"];
+            transcript?: components["schemas"]["Transcript"];
+        };
         Stage: {
             detail: string;
             /** Format: int64 */
@@ -894,6 +1093,11 @@ export interface components {
             /** @description The change is saved before this step is taken. */
             save_first: boolean;
             title: string;
+        };
+        StepCheck: {
+            code?: string;
+            detail: string;
+            possible: boolean;
         };
         Summary: {
             /** @description Whether anti-flapping forbids automatic changes. */
@@ -949,6 +1153,35 @@ export interface components {
             /** @description For the record. */
             reason?: string;
         };
+        Transaction: {
+            /** Format: int64 */
+            bytes?: number;
+            changes?: components["schemas"]["Change"][] | null;
+            /** Format: date-time */
+            committed_at?: string;
+            file: string;
+            gtid: string;
+            process: components["schemas"]["Process"];
+            /** Format: int32 */
+            server_id: number;
+            statements?: string[] | null;
+            /** Format: int32 */
+            thread?: number;
+        };
+        Transcript: {
+            /** @description Where the whole was written, on the elector's host, when it is too large for the store. */
+            file?: string;
+            /** @description GTIDs that the binary log does not hold: purged, or not applied yet. */
+            missing?: string;
+            /**
+             * Format: int64
+             * @description How many rows were changed.
+             */
+            rows: number;
+            transactions: components["schemas"]["Transaction"][];
+            /** @description There are more rows than errant.rows_max; the others have no values here. */
+            truncated?: boolean;
+        };
         Trend: {
             /** @example db1:3306 */
             address: string;
@@ -969,6 +1202,23 @@ export interface components {
              * @description When the latest step ends; absent when there is none.
              */
             until?: string;
+        };
+        Value: {
+            column: string;
+            generated?: boolean;
+            key?: boolean;
+            sql: string;
+            value: unknown;
+        };
+        Verdict: {
+            /** @description Proven: no client was ever told that they are committed. Otherwise some may have been. */
+            never_acknowledged: boolean;
+            /**
+             * Format: int32
+             * @description Of the change that cancelled the last of them; 0 when none is known.
+             */
+            term: number;
+            why: string[];
         };
         WhatIf: {
             /** @description Why a promotion would not be made automatically right now. */
@@ -1183,6 +1433,40 @@ export interface operations {
             };
         };
     };
+    "list-errant": {
+        parameters: {
+            query?: {
+                /** @description Only of this server. */
+                server?: string;
+            };
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrantList"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     reparent: {
         parameters: {
             query?: {
@@ -1239,6 +1523,42 @@ export interface operations {
             };
         };
     };
+    "settle-errant": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettleRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettleAnswer"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-maintenance": {
         parameters: {
             query?: never;
@@ -1262,6 +1582,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-settlements": {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementList"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-settlement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettlementRecord"];
                 };
             };
             /** @description A problem; code tells which. */
