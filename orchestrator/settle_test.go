@@ -109,8 +109,10 @@ func TestAChangeOfThePrimaryEndsTheStepUnderWayAndTakesNothingOfIt(t *testing.T)
 
 func TestAServerUnderSettlementIsNotRepaired(t *testing.T) {
 	bench := &deskBench{answer: func(context.Context, settle.Task) settle.Result { return settle.Result{Outcome: reparent.Unknown} }}
-	d := deskOf(t, strayed().Stopped("D", "C"))
-	d.o.settings.Bench, d.lineage.Settling = bench, rewindOf("D")
+	d := deskOf(t, topologytest.Cluster("A", "B", "C", "D").Acks(1).Stopped("D", "C")) // D is clean already, and not admitted yet
+	s := rewindOf("D")
+	s.Step = settle.StepAdmit
+	d.o.settings.Bench, d.lineage.Settling = bench, s
 	d.round(t)
 	for _, c := range d.sent {
 		if c.Server == "D" {
