@@ -67,8 +67,7 @@ func before(ctx context.Context, l *link, file string) (gtid.Set, error) {
 // stack is the files from the one in which the first transaction of a set stands, as far as the log reaches back.
 type stack struct {
 	file  string
-	start time.Time // of the process that wrote it; zero when no file tells
-	older []string  // than the file, newest first
+	older []string // than the file, newest first
 }
 
 // firstFile finds the newest file that begins without any of a set: all of the set stands in it or later.
