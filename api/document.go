@@ -37,6 +37,7 @@ func specification(doc *huma.OpenAPI) []byte {
 	delete(schemas, "ErrorDetail")
 	openUp(schemas)
 	dryRuns(doc)
+	describeTags(doc)
 	describeMetrics(doc)
 	text, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {

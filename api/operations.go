@@ -32,17 +32,24 @@ func (f *front) describeClusters(described huma.API) {
 	huma.Register(described, needs(RoleViewer, huma.Operation{
 		OperationID: "get-cluster", Method: http.MethodGet, Path: prefix + "/clusters/{cluster}", Tags: []string{"clusters"},
 		Summary: "One cluster", Description: "Servers, findings with evidence, the anti-flapping window.",
-	}), func(_ context.Context, in *clusterPath) (*body[Cluster], error) {
+	}), func(_ context.Context, in *clusterPath) (*clusterAnswer, error) {
 		return f.cluster(in.Cluster)
 	})
 }
 
-func (f *front) cluster(name string) (*body[Cluster], error) {
+// clusterAnswer carries the revision of the cluster as its ETag, for If-Match.
+type clusterAnswer struct {
+	ETag string `header:"ETag"`
+	Body Cluster
+}
+
+func (f *front) cluster(name string) (*clusterAnswer, error) {
 	v, err := f.settings.Plane.Cluster(name)
 	if err != nil {
 		return nil, f.problemOf(err)
 	}
-	return &body[Cluster]{clusterOf(v, time.Now(), f.settings.FreshFor)}, nil
+	c := clusterOf(v, time.Now(), f.settings.FreshFor)
+	return &clusterAnswer{`"` + c.Revision + `"`, c}, nil
 }
 
 // ReparentRequest asks for a change of the primary.
@@ -238,7 +245,7 @@ func (f *front) describeSwitches(described huma.API) {
 func (f *front) acknowledge(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Body    AckRequest
-}) (*body[Cluster], error) {
+}) (*clusterAnswer, error) {
 	if _, err := f.settings.Plane.Acknowledge(ctx, in.Cluster, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
 	}
@@ -248,7 +255,7 @@ func (f *front) acknowledge(ctx context.Context, in *struct {
 func (f *front) automation(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Body    SwitchRequest
-}) (*body[Cluster], error) {
+}) (*clusterAnswer, error) {
 	if err := f.settings.Plane.SetAutomation(ctx, in.Cluster, in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
 	}
@@ -259,7 +266,7 @@ func (f *front) maintenance(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
 	Body    SwitchRequest
-}) (*body[Cluster], error) {
+}) (*clusterAnswer, error) {
 	if err := f.settings.Plane.SetMaintenance(ctx, in.Cluster, topology.Address(in.Server), in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
 		return nil, f.problemOf(err)
 	}

@@ -42,7 +42,7 @@ func (f *front) routes() http.Handler {
 	if f.settings.Extra != nil {
 		router.PathPrefix("/sandbox/").Handler(only(RoleOperator, f.settings.Extra))
 	}
-	return router
+	return tagged(router)
 }
 
 // description is what the OpenAPI document says of the whole.
