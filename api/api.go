@@ -24,9 +24,9 @@ type ControlPlane interface {
 	Await(ctx context.Context, id string) (reparent.Operation, error)
 	Recoveries(ctx context.Context, cluster string, limit int) ([]reparent.Operation, error)
 	Recovery(ctx context.Context, id string) (reparent.Operation, error)
-	Acknowledge(ctx context.Context, cluster, by, reason string) (antiflap.Window, error)
-	SetAutomation(ctx context.Context, cluster string, on bool, by, reason string) error
-	SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, by, reason string) error
+	Acknowledge(ctx context.Context, cluster string, o orchestrator.Order) (antiflap.Window, error)
+	SetAutomation(ctx context.Context, cluster string, on bool, o orchestrator.Order) error
+	SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error
 	// Ready tells why this elector could not act right now.
 	Ready(ctx context.Context) error
 }

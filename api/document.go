@@ -60,7 +60,7 @@ func dryRuns(doc *huma.OpenAPI) {
 	op := doc.Paths[prefix+"/clusters/{cluster}/reparent"].Post
 	op.Responses["202"].Description = "The change has begun, or has not ended within wait."
 	op.Responses["200"] = &huma.Response{Description: "The change has ended (wait), or its steps (dry_run).", Content: op.Responses["202"].Content}
-	op.Responses["409"] = &huma.Response{Description: "Codes blocked and busy: nothing was changed.", Content: op.Responses["default"].Content}
+	op.Responses["409"] = &huma.Response{Description: "Codes blocked, busy and changed: nothing was changed.", Content: op.Responses["default"].Content}
 }
 
 func describeMetrics(doc *huma.OpenAPI) {

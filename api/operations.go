@@ -99,7 +99,8 @@ type ReparentAnswer struct {
 type reparentInput struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Wait    string `query:"wait" example:"30s" doc:"Wait for the end, at most so long."`
-	Body    ReparentRequest
+	Conditions
+	Body ReparentRequest
 }
 
 // waitMax is how long a caller may wait for the end of a change.
@@ -129,10 +130,11 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 	if err != nil {
 		return nil, err
 	}
-	if err := f.unchanged(in.Cluster, in.Body.ExpectedTerm); err != nil {
+	order, err := in.order(ctx, in.Body.Reason, "reparent "+in.Cluster, in.Body)
+	if err != nil {
 		return nil, err
 	}
-	begun, err := f.settings.Plane.Reparent(ctx, wishOf(ctx, in))
+	begun, err := f.settings.Plane.Reparent(ctx, wishOf(in, order))
 	if err != nil {
 		return nil, f.wishProblem(err)
 	}
@@ -147,18 +149,6 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 	return f.await(ctx, begun.Operation, wait)
 }
 
-// unchanged refuses what was meant for another term.
-func (f *front) unchanged(cluster string, term *uint32) error {
-	v, err := f.settings.Plane.Cluster(cluster)
-	if err != nil {
-		return f.problemOf(err)
-	}
-	if term != nil && *term != v.Term {
-		return newProblem(http.StatusConflict, CodeChanged, fmt.Sprintf("cluster %s is in term %d, not %d", cluster, v.Term, *term))
-	}
-	return nil
-}
-
 // wishProblem names the field when the server that a request names is unknown; the path itself was right.
 func (f *front) wishProblem(err error) *Problem {
 	p := f.problemOf(err)
@@ -168,11 +158,12 @@ func (f *front) wishProblem(err error) *Problem {
 	return p
 }
 
-func wishOf(ctx context.Context, in *reparentInput) orchestrator.Wish {
+func wishOf(in *reparentInput, o orchestrator.Order) orchestrator.Wish {
 	b := in.Body
 	w := orchestrator.Wish{
 		Cluster: in.Cluster, Kind: reparent.Kind(b.Kind), To: topology.Address(b.To), DryRun: b.DryRun,
-		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, KeepErrant: b.KeepErrant, WithoutStore: b.WithoutStore, Reason: b.Reason, By: callerOf(ctx).name,
+		Drain: time.Duration(b.DrainMS) * time.Millisecond, AcceptLoss: b.AcceptLoss, KeepErrant: b.KeepErrant, WithoutStore: b.WithoutStore,
+		By: o.By, Reason: o.Reason, Call: o.Call, Revisions: o.Revisions, Term: b.ExpectedTerm,
 	}
 	for _, s := range b.CertifyDown {
 		w.CertifyDown = append(w.CertifyDown, topology.Address(s))
@@ -244,9 +235,14 @@ func (f *front) describeSwitches(described huma.API) {
 
 func (f *front) acknowledge(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
-	Body    AckRequest
+	Conditions
+	Body AckRequest
 }) (*clusterAnswer, error) {
-	if _, err := f.settings.Plane.Acknowledge(ctx, in.Cluster, callerOf(ctx).name, in.Body.Reason); err != nil {
+	order, err := in.order(ctx, in.Body.Reason, "ack "+in.Cluster, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.settings.Plane.Acknowledge(ctx, in.Cluster, order); err != nil {
 		return nil, f.problemOf(err)
 	}
 	return f.cluster(in.Cluster)
@@ -254,9 +250,14 @@ func (f *front) acknowledge(ctx context.Context, in *struct {
 
 func (f *front) automation(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
-	Body    SwitchRequest
+	Conditions
+	Body SwitchRequest
 }) (*clusterAnswer, error) {
-	if err := f.settings.Plane.SetAutomation(ctx, in.Cluster, in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
+	order, err := in.order(ctx, in.Body.Reason, "automation "+in.Cluster, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.settings.Plane.SetAutomation(ctx, in.Cluster, in.Body.On, order); err != nil {
 		return nil, f.problemOf(err)
 	}
 	return f.cluster(in.Cluster)
@@ -265,9 +266,14 @@ func (f *front) automation(ctx context.Context, in *struct {
 func (f *front) maintenance(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
-	Body    SwitchRequest
+	Conditions
+	Body SwitchRequest
 }) (*clusterAnswer, error) {
-	if err := f.settings.Plane.SetMaintenance(ctx, in.Cluster, topology.Address(in.Server), in.Body.On, callerOf(ctx).name, in.Body.Reason); err != nil {
+	order, err := in.order(ctx, in.Body.Reason, "maintenance "+in.Cluster+" "+in.Server, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.settings.Plane.SetMaintenance(ctx, in.Cluster, topology.Address(in.Server), in.Body.On, order); err != nil {
 		return nil, f.problemOf(err)
 	}
 	return f.cluster(in.Cluster)

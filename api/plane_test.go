@@ -42,6 +42,7 @@ type plane struct {
 	errant []orchestrator.Errant
 	begun  orchestrator.SettleAnswer
 	export settle.Transcript
+	orders []orchestrator.Order
 	store  error
 }
 
@@ -58,6 +59,7 @@ func (p *plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wishes = append(p.wishes, w)
+	p.orders = append(p.orders, orchestrator.Order{By: w.By, Reason: w.Reason, Call: w.Call, Revisions: w.Revisions})
 	if w.Cluster != p.view.Name {
 		return orchestrator.Answer{}, orchestrator.ErrNoSuchCluster
 	}
@@ -85,22 +87,38 @@ func (p *plane) Recovery(_ context.Context, id string) (reparent.Operation, erro
 	return p.end, nil
 }
 
-func (p *plane) Acknowledge(_ context.Context, cluster, by, reason string) (antiflap.Window, error) {
-	p.called("ack", cluster, by, reason)
+func (p *plane) Acknowledge(_ context.Context, cluster string, o orchestrator.Order) (antiflap.Window, error) {
+	p.ordered(o)
+	p.called("ack", cluster, o.By, o.Reason)
 	return antiflap.Window{}, p.err
 }
 
-func (p *plane) SetAutomation(_ context.Context, cluster string, on bool, by, reason string) error {
-	p.called("automation", cluster, on, by, reason)
+func (p *plane) SetAutomation(_ context.Context, cluster string, on bool, o orchestrator.Order) error {
+	p.ordered(o)
+	p.called("automation", cluster, on, o.By, o.Reason)
 	return p.err
 }
 
-func (p *plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
-	p.called("maintenance", cluster, server, on, by, reason)
+func (p *plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
+	p.ordered(o)
+	p.called("maintenance", cluster, server, on, o.By, o.Reason)
 	return p.err
 }
 
 func (p *plane) Ready(context.Context) error { return p.store }
+
+func (p *plane) ordered(o orchestrator.Order) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.orders = append(p.orders, o)
+}
+
+// last is the latest order that came in.
+func (p *plane) last() orchestrator.Order {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.orders[len(p.orders)-1]
+}
 
 func (p *plane) called(args ...any) {
 	text, _ := json.Marshal(args)

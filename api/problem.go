@@ -15,11 +15,12 @@ import (
 
 // The codes of problems; they are stable.
 const (
-	CodeBlocked          = "blocked"           // the change would not be safe or could not succeed; nothing was changed
-	CodeBusy             = "busy"              // another change of the cluster is under way
-	CodeChanged          = "changed"           // the cluster is not as the caller expects; nothing was changed
-	CodeNotLeading       = "not_leading"       // another elector acts for the cluster, or none does yet
-	CodeStoreUnavailable = "store_unavailable" // the store does not answer this elector
+	CodeBlocked          = "blocked"              // the change would not be safe or could not succeed; nothing was changed
+	CodeBusy             = "busy"                 // another change of the cluster is under way
+	CodeChanged          = "changed"              // the cluster is not as the caller expects; nothing was changed
+	CodeIdempotency      = "idempotency_conflict" // the key was used with another body before
+	CodeNotLeading       = "not_leading"          // another elector acts for the cluster, or none does yet
+	CodeStoreUnavailable = "store_unavailable"    // the store does not answer this elector
 	CodeNoSuchCluster    = "no_such_cluster"
 	CodeNoSuchServer     = "no_such_server"
 	CodeNoSuchRecovery   = "no_such_recovery"
@@ -107,6 +108,12 @@ func (f *front) problemOf(err error) *Problem {
 		return settleProblem(err)
 	case errors.Is(err, orchestrator.ErrBusy):
 		return newProblem(http.StatusConflict, CodeBusy, err.Error()+"; follow it with /api/v1/events or wait for its end")
+	case errors.Is(err, orchestrator.ErrOtherTerm):
+		return newProblem(http.StatusConflict, CodeChanged, err.Error()+"; look at it again")
+	case errors.Is(err, orchestrator.ErrOtherRevision):
+		return newProblem(http.StatusPreconditionFailed, CodeChanged, err.Error()+"; look at it again")
+	case errors.Is(err, orchestrator.ErrCallReused):
+		return newProblem(http.StatusUnprocessableEntity, CodeIdempotency, err.Error()+"; choose a new "+keyHeader+" for a new call")
 	case errors.As(err, &elsewhere):
 		return refersTo(elsewhere)
 	case errors.Is(err, orchestrator.ErrNotLeading):

@@ -143,7 +143,7 @@ func (p *plane) await(id string) (reparent.Operation, error) {
 func (p *plane) acknowledge() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err := p.orch.Acknowledge(ctx, clusterName, "the test", "looked at it")
+	_, err := p.orch.Acknowledge(ctx, clusterName, orchestrator.Order{By: "the test", Reason: "looked at it"})
 	return err
 }
 

@@ -142,8 +142,8 @@ func (c *cluster) next(ctx context.Context) bool {
 		c.round(ctx, *m.probed)
 	case m.asked != nil:
 		m.asked.work(ctx)
+		c.publish(c.snapshot.At) // whoever asked looks at once
 		m.asked.done.Ring()
-		c.publish(c.snapshot.At)
 	default:
 		return false
 	}

@@ -92,6 +92,9 @@ func (d *detached) kept() map[string]Document {
 
 // withoutStore begins a change that an operator answers for, although nobody can say who else may be acting.
 func (c *cluster) withoutStore(ctx context.Context, w Wish, now time.Time) (Answer, error) {
+	if op, begun, err := c.begun(ctx, w); begun || err != nil {
+		return Answer{Operation: op}, err
+	}
 	if c.busy {
 		return Answer{}, ErrBusy
 	}

@@ -21,11 +21,11 @@ func calls(e elector, cluster string) map[string]error {
 	ctx := context.Background()
 	_, planned := e.Reparent(ctx, Wish{Cluster: cluster, Kind: reparent.KindPlanned, By: "ada"})
 	_, rehearsed := e.Reparent(ctx, Wish{Cluster: cluster, Kind: reparent.KindEmergency, DryRun: true, By: "ada"})
-	_, acknowledged := e.Acknowledge(ctx, cluster, "ada", "seen")
+	_, acknowledged := e.Acknowledge(ctx, cluster, Order{By: "ada", Reason: "seen"})
 	return map[string]error{
 		"planned": planned, "dry run": rehearsed, "ack": acknowledged,
-		"automation":  e.SetAutomation(ctx, cluster, false, "ada", "migration"),
-		"maintenance": e.SetMaintenance(ctx, cluster, "B", true, "ada", "disk"),
+		"automation":  e.SetAutomation(ctx, cluster, false, Order{By: "ada", Reason: "migration"}),
+		"maintenance": e.SetMaintenance(ctx, cluster, "B", true, Order{By: "ada", Reason: "disk"}),
 	}
 }
 
@@ -75,7 +75,7 @@ func TestWhereAnElectorIsGoesWithItsLock(t *testing.T) {
 				if session != acts.man.session {
 					continue
 				}
-				_, err := three.Acknowledge(context.Background(), cluster, "ada", "seen")
+				_, err := three.Acknowledge(context.Background(), cluster, Order{By: "ada", Reason: "seen"})
 				var elsewhere *ElsewhereError
 				if !errors.As(err, &elsewhere) || elsewhere.Elector != acts.man.node || elsewhere.API != "https://"+acts.man.node+":3900" {
 					t.Errorf("%s: %v %+v", cluster, err, elsewhere)

@@ -189,30 +189,30 @@ func untilFinished(ctx context.Context, events <-chan Event, id string) bool {
 }
 
 // Acknowledge lifts a cluster's anti-flapping window and its pause after failed attempts.
-func (o *Orchestrator) Acknowledge(ctx context.Context, cluster, by, reason string) (antiflap.Window, error) {
+func (o *Orchestrator) Acknowledge(ctx context.Context, cluster string, by Order) (antiflap.Window, error) {
 	c, err := o.find(cluster)
 	if err != nil {
 		return antiflap.Window{}, err
 	}
-	return c.acknowledge(ctx, by, reason)
+	return c.acknowledge(ctx, by)
 }
 
 // SetAutomation switches automatic changes of one cluster.
-func (o *Orchestrator) SetAutomation(ctx context.Context, cluster string, on bool, by, reason string) error {
+func (o *Orchestrator) SetAutomation(ctx context.Context, cluster string, on bool, by Order) error {
 	c, err := o.find(cluster)
 	if err != nil {
 		return err
 	}
-	return c.setAutomation(ctx, on, by, reason)
+	return c.setAutomation(ctx, on, by)
 }
 
 // SetMaintenance keeps a server out of candidacy and of repairs, or takes it back.
-func (o *Orchestrator) SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
+func (o *Orchestrator) SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, by Order) error {
 	c, err := o.find(cluster)
 	if err != nil {
 		return err
 	}
-	return c.setMaintenance(ctx, server, on, by, reason)
+	return c.setMaintenance(ctx, server, on, by)
 }
 
 // isolation counts, over all clusters, the servers that are watched and those that are not reached. Each cluster keeps

@@ -32,6 +32,8 @@ type record struct {
 	Fenced map[topology.Address]string `json:"fenced,omitempty"`
 	// Lax are the processes of leaders that were seen to take writes without waiting for acknowledgements as they should.
 	Lax map[topology.Address]string `json:"lax,omitempty"`
+	// Calls are the latest that changed something here and had a key, oldest first.
+	Calls []reparent.Call `json:"calls,omitempty"`
 	// SavedAt is when this was saved, by the clock of the elector that did: the only moment that its other times can be
 	// compared with by one whose clock shows another time.
 	SavedAt time.Time `json:"saved_at,omitzero"`

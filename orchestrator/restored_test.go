@@ -50,7 +50,7 @@ func TestWhatAStoreHasForgottenWhoseLockIsStillOursIsPutOnRecordAgain(t *testing
 		pass(10 * time.Second)
 		restore := w.backUp()
 		name := w.names[0]
-		if err := e.SetMaintenance(t.Context(), w.names[0], "C", true, "ada", "a new disk"); err != nil {
+		if err := e.SetMaintenance(t.Context(), w.names[0], "C", true, Order{By: "ada", Reason: "a new disk"}); err != nil {
 			t.Fatal(err)
 		}
 		before, lineageBefore := w.stored(t, name)
@@ -116,7 +116,7 @@ func TestAStoreThatCannotBeReadWhereItMayHaveGoneBackIsAskedAgain(t *testing.T) 
 		e := w.join("one")
 		pass(10 * time.Second)
 		restore := w.backUp()
-		if err := e.SetMaintenance(t.Context(), w.names[0], "C", true, "ada", "a new disk"); err != nil {
+		if err := e.SetMaintenance(t.Context(), w.names[0], "C", true, Order{By: "ada", Reason: "a new disk"}); err != nil {
 			t.Fatal(err)
 		}
 		e.man.deaf(true)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -279,7 +280,22 @@ func (m *townsman) Get(_ context.Context, key string) (Document, bool, error) {
 	return DocumentOf(key, value), found, nil
 }
 
-func (m *townsman) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
+func (m *townsman) List(_ context.Context, prefix string, limit int, newestFirst bool) ([]Document, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isDeaf {
+		return nil, errors.New("no answer came")
+	}
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(m.documents)), func(key string) bool { return !strings.HasPrefix(key, prefix) })
+	if newestFirst {
+		slices.Reverse(keys)
+	}
+	var all []Document
+	for _, key := range keys[:min(len(keys), limit)] {
+		all = append(all, DocumentOf(key, m.documents[key]))
+	}
+	return all, nil
+}
 
 func (m *townsman) Ready(context.Context) error { return nil }
 

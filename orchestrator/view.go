@@ -76,6 +76,20 @@ type Wish struct {
 	WithoutStore bool
 	Reason       string
 	By           string
+	// Call and Revisions are as in an Order. Term, when set, is the term in which the cluster has to be.
+	Call      reparent.Call
+	Revisions []string
+	Term      *uint32
+}
+
+// Order is who asks for something, why, and what keeps it from being done twice or too late.
+type Order struct {
+	By     string
+	Reason string
+	// Call tells an order that is repeated, for its answer was lost, from a new one; without a key it is a new one.
+	Call reparent.Call
+	// Revisions are those of View.Revision of which the cluster has to be at one; with none it may be at any.
+	Revisions []string
 }
 
 // Answer is what came of a wish: the operation, running or (dry run, blocked) finished, and for a dry run
@@ -98,6 +112,12 @@ var (
 	ErrNotLeading = errors.New("this elector does not act for the cluster")
 	// ErrBusy: a change of this cluster is under way.
 	ErrBusy = errors.New("a change of this cluster is under way")
+	// ErrOtherTerm: the cluster is not in the term in which it has to be; nothing was done.
+	ErrOtherTerm = errors.New("the cluster is in another term")
+	// ErrOtherRevision: the cluster is at no revision at which it has to be; nothing was done.
+	ErrOtherRevision = errors.New("the cluster has changed")
+	// ErrCallReused: another thing was asked for under the same key before; nothing was done.
+	ErrCallReused = errors.New("the key belongs to another call")
 	// ErrBadWish: the wish makes no sense, whatever the state of the cluster.
 	ErrBadWish = errors.New("bad request")
 )

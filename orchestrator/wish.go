@@ -59,6 +59,9 @@ func (c *cluster) grant(ctx context.Context, w Wish, now time.Time) (Answer, err
 	if c.lease == nil || !c.lease.Held(now) {
 		return Answer{}, c.notLeading()
 	}
+	if op, begun, err := c.begun(ctx, w); begun || err != nil {
+		return Answer{Operation: op}, err
+	}
 	if c.busy {
 		return Answer{}, ErrBusy
 	}
@@ -136,32 +139,32 @@ func (c *cluster) wished(w Wish) reparent.Intent {
 	history.Recovered = history.Recovered || w.WithoutStore // who else may lead is not known: all are revoked
 	return reparent.Intent{
 		ID: "dry-run", Elector: c.o.settings.Elector, Term: c.sessionTerm + 1, Snapshot: c.snapshot, History: history,
-		Cause: cause, By: person(w.By), Reason: w.Reason, Wanted: w.To, CertifiedDown: topology.Servers(w.CertifyDown...),
+		Cause: cause, By: person(w.By), Reason: w.Reason, Call: w.Call, Wanted: w.To, CertifiedDown: topology.Servers(w.CertifyDown...),
 		AcceptLoss: w.AcceptLoss, KeepErrant: w.KeepErrant, Drain: w.Drain, Timing: c.o.settings.Timing,
 	}
 }
 
 // acknowledge lifts the window and the pause after failed attempts.
-func (c *cluster) acknowledge(ctx context.Context, by, reason string) (antiflap.Window, error) {
-	return c.change(ctx, fmt.Sprintf("%s acknowledged the last change: %s", person(by), reason), by, func(now time.Time) {
-		c.record.Antiflap = c.record.Antiflap.Acknowledge(person(by), reason, now).AttemptsReset()
+func (c *cluster) acknowledge(ctx context.Context, o Order) (antiflap.Window, error) {
+	return c.change(ctx, fmt.Sprintf("%s acknowledged the last change: %s", person(o.By), o.Reason), o, func(now time.Time) {
+		c.record.Antiflap = c.record.Antiflap.Acknowledge(person(o.By), o.Reason, now).AttemptsReset()
 	})
 }
 
-func (c *cluster) setAutomation(ctx context.Context, on bool, by, reason string) error {
+func (c *cluster) setAutomation(ctx context.Context, on bool, o Order) error {
 	word := map[bool]string{true: "on", false: "off"}[on]
-	_, err := c.change(ctx, fmt.Sprintf("%s switched automatic changes %s: %s", person(by), word, reason), by, func(now time.Time) {
-		c.record.Automation = &Switch{On: on, By: person(by), Reason: reason, At: now}
+	_, err := c.change(ctx, fmt.Sprintf("%s switched automatic changes %s: %s", person(o.By), word, o.Reason), o, func(now time.Time) {
+		c.record.Automation = &Switch{On: on, By: person(o.By), Reason: o.Reason, At: now}
 	})
 	return err
 }
 
-func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, on bool, by, reason string) error {
+func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, on bool, o Order) error {
 	if _, member := c.view().Ruleset.Member(server); !member {
 		return fmt.Errorf("%w: %q is no member of cluster %s; members are %s", ErrNoSuchServer, server, c.name, c.view().Ruleset.Servers())
 	}
 	word := map[bool]string{true: "under", false: "out of"}[on]
-	_, err := c.change(ctx, fmt.Sprintf("%s took %s %s maintenance: %s", person(by), server, word, reason), by, func(now time.Time) {
+	_, err := c.change(ctx, fmt.Sprintf("%s took %s %s maintenance: %s", person(o.By), server, word, o.Reason), o, func(now time.Time) {
 		notes := map[topology.Address]Note{}
 		for a, n := range c.record.Maintenance {
 			if a != server {
@@ -169,7 +172,7 @@ func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, o
 			}
 		}
 		if on {
-			notes[server] = Note{By: person(by), Reason: reason, At: now}
+			notes[server] = Note{By: person(o.By), Reason: o.Reason, At: now}
 		}
 		c.record.Maintenance = notes
 		c.snapshot.Maintenance = c.underMaintenance()
@@ -178,7 +181,7 @@ func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, o
 }
 
 // change edits the record in the loop, saves it, and takes the edit back when it could not be saved.
-func (c *cluster) change(ctx context.Context, text, by string, edit func(now time.Time)) (antiflap.Window, error) {
+func (c *cluster) change(ctx context.Context, text string, o Order, edit func(now time.Time)) (antiflap.Window, error) {
 	var window antiflap.Window
 	var failed error
 	err := c.do(ctx, func(loop context.Context) {
@@ -187,13 +190,19 @@ func (c *cluster) change(ctx context.Context, text, by string, edit func(now tim
 			return
 		}
 		now := c.now()
+		var done bool
+		if done, failed = c.done(o); done || failed != nil {
+			window = c.record.Antiflap.Window(now)
+			return
+		}
 		before := c.record
 		edit(now)
+		c.record = c.record.called(o.Call)
 		if failed = c.save(loop); failed != nil {
 			c.record = before
 			return
 		}
-		c.o.events.Tell(Event{Kind: EventOperator, At: now, Cluster: c.name, By: person(by), Text: text})
+		c.o.events.Tell(Event{Kind: EventOperator, At: now, Cluster: c.name, By: person(o.By), Text: text})
 		window = c.record.Antiflap.Window(now)
 	})
 	if err != nil {

@@ -176,13 +176,15 @@ type Operation struct {
 	Term    uint32 `json:"term"`
 	// SessionTerm is the term under which an elector that took the operation over acts; the highest it
 	// drew, so that sessions of the one before are fenced. 0 means Term.
-	SessionTerm uint32           `json:"session_term,omitempty"`
-	Elector     string           `json:"elector"`
-	By          string           `json:"by,omitempty"` // operator, when asked for by hand
-	Reason      string           `json:"reason,omitempty"`
-	From        topology.Address `json:"from,omitempty"`
-	To          topology.Address `json:"to,omitempty"`
-	Wanted      topology.Address `json:"wanted,omitempty"`
+	SessionTerm uint32 `json:"session_term,omitempty"`
+	Elector     string `json:"elector"`
+	By          string `json:"by,omitempty"` // operator, when asked for by hand
+	Reason      string `json:"reason,omitempty"`
+	// Call is the call that asked for this; empty when nobody did, or gave it no key.
+	Call   Call             `json:"call,omitzero"`
+	From   topology.Address `json:"from,omitempty"`
+	To     topology.Address `json:"to,omitempty"`
+	Wanted topology.Address `json:"wanted,omitempty"`
 
 	Phase      Phase     `json:"phase"`
 	State      State     `json:"state"`
@@ -236,6 +238,7 @@ type Intent struct {
 	Evidence []topology.Evidence
 	By       string
 	Reason   string
+	Call     Call
 	Wanted   topology.Address
 	// CertifiedDown are servers that an operator vouches to be powered off.
 	CertifiedDown topology.ServerSet
@@ -250,11 +253,17 @@ type Intent struct {
 	Foreseen bool
 }
 
+// Call is a call of somebody who gave it a key, to be able to repeat it: what came of the first one is then found by it.
+type Call struct {
+	Key    string `json:"key"`    // of this caller, for this kind of call and this cluster
+	Digest string `json:"digest"` // of what was asked for: the same key with another one is a mistake
+}
+
 // begin fills in what all kinds share.
 func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation {
 	op := Operation{
 		ID: in.ID, Cluster: in.Snapshot.Cluster, Kind: kind, Cause: in.Cause, Term: in.Term, Elector: in.Elector,
-		By: in.By, Reason: in.Reason, Wanted: in.Wanted, State: StateRunning, StartedAt: now, PhaseAt: now,
+		By: in.By, Reason: in.Reason, Call: in.Call, Wanted: in.Wanted, State: StateRunning, StartedAt: now, PhaseAt: now,
 		Clearance: c.Why(), Automatic: c.Automatic(), Ruleset: in.Snapshot.Ruleset, History: in.History,
 		Floor: in.History.Floor, Silent: in.CertifiedDown, AcceptLoss: in.AcceptLoss, KeepErrant: in.KeepErrant,
 		Timing: in.Timing, Known: map[topology.Address]Known{}, Barred: map[topology.Address]string{},

@@ -205,7 +205,7 @@ func (p *person) acknowledge(e *elector, refused bool) {
 func (w *world) acknowledge(e *elector) {
 	w.judge.acknowledged()
 	err := w.asks(func(ctx context.Context) error {
-		_, err := e.loop.Acknowledge(ctx, clusterName, "operator", "looked at it")
+		_, err := e.loop.Acknowledge(ctx, clusterName, orchestrator.Order{By: "operator", Reason: "looked at it"})
 		return err
 	})
 	w.tell("operator", "acknowledges: %v", err)
@@ -272,7 +272,7 @@ func (p *person) rebuild(e *elector) {
 
 func (w *world) maintain(e *elector, a topology.Address, on bool) error {
 	return w.asks(func(ctx context.Context) error {
-		return e.loop.SetMaintenance(ctx, clusterName, a, on, "operator", "work")
+		return e.loop.SetMaintenance(ctx, clusterName, a, on, orchestrator.Order{By: "operator", Reason: "work"})
 	})
 }
 

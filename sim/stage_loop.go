@@ -187,7 +187,7 @@ func (s *Stage) toTheLoop() map[scenario.Kind]func(scenario.Happening) error {
 		scenario.LiftTheWindow: func(scenario.Happening) error {
 			s.world.judge.acknowledged()
 			return s.asks(func(ctx context.Context, e *elector) error {
-				_, err := e.loop.Acknowledge(ctx, clusterName, "alice", "test")
+				_, err := e.loop.Acknowledge(ctx, clusterName, orchestrator.Order{By: "alice", Reason: "test"})
 				return err
 			})
 		},

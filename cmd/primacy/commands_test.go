@@ -72,18 +72,18 @@ func (p *plane) Recovery(_ context.Context, id string) (reparent.Operation, erro
 	return p.end, nil
 }
 
-func (p *plane) Acknowledge(_ context.Context, cluster, by, reason string) (antiflap.Window, error) {
-	p.called("ack", cluster, reason)
+func (p *plane) Acknowledge(_ context.Context, cluster string, o orchestrator.Order) (antiflap.Window, error) {
+	p.called("ack", cluster, o.Reason)
 	return antiflap.Window{}, p.err
 }
 
-func (p *plane) SetAutomation(_ context.Context, cluster string, on bool, by, reason string) error {
-	p.called("automation", cluster, map[bool]string{true: "on", false: "off"}[on], reason)
+func (p *plane) SetAutomation(_ context.Context, cluster string, on bool, o orchestrator.Order) error {
+	p.called("automation", cluster, map[bool]string{true: "on", false: "off"}[on], o.Reason)
 	return p.err
 }
 
-func (p *plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
-	p.called("maintenance", cluster, string(server), map[bool]string{true: "on", false: "off"}[on], reason)
+func (p *plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
+	p.called("maintenance", cluster, string(server), map[bool]string{true: "on", false: "off"}[on], o.Reason)
 	return p.err
 }
 

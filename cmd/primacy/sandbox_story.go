@@ -214,7 +214,7 @@ func (s *story) welcome(ctx context.Context, server *local.Server, old topology.
 			return err
 		}
 	}
-	_, err = s.orch.Acknowledge(ctx, s.cluster, "the story", "the next act is part of it")
+	_, err = s.orch.Acknowledge(ctx, s.cluster, orchestrator.Order{By: "the story", Reason: "the next act is part of it"})
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/primacydb/primacy/orchestrator"
 )
 
 // The dashboard in front of three real servers, from the death of the primary to the loss of the control plane. One page
@@ -68,7 +70,7 @@ func (p *tab) seesTopology(f *fleet) {
 // seesFailover keeps Primacy from acting for a moment: it is faster than anybody could look.
 func (p *tab) seesFailover(f *fleet) {
 	old := p.primary()
-	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, false, "ada", "to look at it"))
+	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, false, orchestrator.Order{By: "ada", Reason: "to look at it"}))
 	must(p.t, f.server(old).Kill())
 	killed := time.Now()
 	p.await("the failure", element("cluster-state", "data-state", "primary_failed"))
@@ -76,7 +78,7 @@ func (p *tab) seesFailover(f *fleet) {
 	p.await("what is wrong", element("finding", "data-code", "primary_dead"))
 	p.await("the dead one", element("server", "data-address", old, "data-role", "unreachable"))
 	p.picture("failed")
-	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, true, "ada", "seen enough"))
+	must(p.t, f.orch.SetAutomation(p.t.Context(), clusterName, true, orchestrator.Order{By: "ada", Reason: "seen enough"}))
 	released := time.Now()
 	p.await("another primary", fmt.Sprintf("(a => a && a !== %s)(%s?.dataset.address)", quoted(old), element("cluster-primary")))
 	p.await("a cluster that only lacks a server", element("cluster-state", "data-state", "degraded"))

@@ -58,7 +58,7 @@ func stirred(t *testing.T, s panorama.Settings) (*panorama.Plane, *counter) {
 	for range 10 {
 		plane.Change(time.Now())
 	}
-	must(t, plane.SetAutomation(context.Background(), plane.Clusters()[0].Name, false, "ada", "to see an event"))
+	must(t, plane.SetAutomation(context.Background(), plane.Clusters()[0].Name, false, orchestrator.Order{By: "ada", Reason: "to see an event"}))
 	return plane, c
 }
 

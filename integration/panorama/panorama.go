@@ -198,6 +198,8 @@ func (p *Plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 		return orchestrator.Answer{}, orchestrator.ErrBusy
 	case !t.view.Leading:
 		return orchestrator.Answer{}, &orchestrator.ElsewhereError{Elector: t.view.Elector}
+	case w.Term != nil && *w.Term != t.view.Term:
+		return orchestrator.Answer{}, orchestrator.ErrOtherTerm
 	}
 	now := time.Now()
 	op, steps := t.wished(w, now)
@@ -277,25 +279,25 @@ func (p *Plane) edit(cluster, by, text string, change func(*town, time.Time)) er
 }
 
 // Acknowledge implements api.ControlPlane.
-func (p *Plane) Acknowledge(_ context.Context, cluster, by, reason string) (antiflap.Window, error) {
-	return antiflap.Window{}, p.edit(cluster, by, by+" acknowledged the last change: "+reason, func(t *town, now time.Time) {
-		t.antiflap = t.antiflap.Acknowledge(by, reason, now)
+func (p *Plane) Acknowledge(_ context.Context, cluster string, o orchestrator.Order) (antiflap.Window, error) {
+	return antiflap.Window{}, p.edit(cluster, o.By, o.By+" acknowledged the last change: "+o.Reason, func(t *town, now time.Time) {
+		t.antiflap = t.antiflap.Acknowledge(o.By, o.Reason, now)
 	})
 }
 
 // SetAutomation implements api.ControlPlane.
-func (p *Plane) SetAutomation(_ context.Context, cluster string, on bool, by, reason string) error {
-	return p.edit(cluster, by, fmt.Sprintf("%s switched automatic changes (%t): %s", by, on, reason), func(t *town, now time.Time) {
-		t.automation = orchestrator.Switch{On: on, By: by, Reason: reason, At: now}
+func (p *Plane) SetAutomation(_ context.Context, cluster string, on bool, o orchestrator.Order) error {
+	return p.edit(cluster, o.By, fmt.Sprintf("%s switched automatic changes (%t): %s", o.By, on, o.Reason), func(t *town, now time.Time) {
+		t.automation = orchestrator.Switch{On: on, By: o.By, Reason: o.Reason, At: now}
 	})
 }
 
 // SetMaintenance implements api.ControlPlane.
-func (p *Plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, by, reason string) error {
-	return p.edit(cluster, by, fmt.Sprintf("%s switched maintenance of %s (%t): %s", by, server, on, reason), func(t *town, now time.Time) {
+func (p *Plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
+	return p.edit(cluster, o.By, fmt.Sprintf("%s switched maintenance of %s (%t): %s", o.By, server, on, o.Reason), func(t *town, now time.Time) {
 		delete(t.maintenance, server)
 		if on {
-			t.maintenance[server] = orchestrator.Note{By: by, Reason: reason, At: now}
+			t.maintenance[server] = orchestrator.Note{By: o.By, Reason: o.Reason, At: now}
 		}
 	})
 }
