@@ -26,14 +26,14 @@ const clusterName = "shop"
 
 // counter is the API as one process serves it, which can be closed and opened again.
 type counter struct {
-	t        *testing.T
+	t        testing.TB
 	settings api.Settings
 	address  string
 	close    func()
 }
 
 // serve opens a counter at a free port.
-func serve(t *testing.T, s api.Settings) *counter {
+func serve(t testing.TB, s api.Settings) *counter {
 	t.Helper()
 	c := &counter{t: t, settings: s, address: "127.0.0.1:0"}
 	c.open()
@@ -62,15 +62,15 @@ func (c *counter) open() {
 }
 
 // scenery serves clusters that do not exist.
-func scenery(t *testing.T, s panorama.Settings) (*panorama.Plane, *counter) {
+func scenery(t testing.TB, s panorama.Settings) (*panorama.Plane, *counter) {
 	t.Helper()
 	events := orchestrator.NewStream(nil)
 	plane := panorama.New(s, events, time.Now())
-	return plane, serve(t, api.Settings{Plane: plane, Events: events, Version: "test"})
+	return plane, serve(t, api.Settings{Plane: plane, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
 }
 
 // playing lets them change until the test ends.
-func playing(t *testing.T, plane *panorama.Plane, every time.Duration) {
+func playing(t testing.TB, plane *panorama.Plane, every time.Duration) {
 	ctx, stop := context.WithCancel(context.Background())
 	var changing sync.WaitGroup
 	changing.Go(func() { plane.Run(ctx, every) })
@@ -107,7 +107,7 @@ func realFleet(t *testing.T) *fleet {
 	var looping sync.WaitGroup
 	looping.Go(func() { f.orch.Run(ctx) })
 	t.Cleanup(func() { stop(); looping.Wait() })
-	f.counter = serve(t, api.Settings{Plane: f.orch, Events: events, Version: "test"})
+	f.counter = serve(t, api.Settings{Plane: f.orch, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
 	f.writes(t)
 	return f
 }
@@ -157,7 +157,7 @@ func (f *fleet) server(address string) *local.Server {
 	return nil
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ import (
 
 // tab is a page that somebody looks at. Everything that it must not do is noted, and fails its test at the end.
 type tab struct {
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context
 	base string // where the control plane serves
 
@@ -49,7 +49,7 @@ func open(t *testing.T, base, address string) *tab {
 }
 
 // blank is a tab that shows nothing yet, whose wrongs fail nobody.
-func blank(t *testing.T, base string) *tab {
+func blank(t testing.TB, base string) *tab {
 	t.Helper()
 	ctx, leave := chromedp.NewContext(chromium, chromedp.WithNewBrowserContext())
 	t.Cleanup(leave)
@@ -92,8 +92,7 @@ func described(o *runtime.RemoteObject) string {
 // entered judges what the browser itself wrote into the log of a page: violations of the policy and failed requests.
 func (p *tab) entered(e *log.Entry) {
 	p.mu.Lock()
-	// The page asks what would happen, and does without the answer where a control plane has none.
-	expected := e.Source == log.EntrySourceNetwork && (p.cutOff || strings.HasSuffix(e.URL, "/whatif"))
+	expected := p.cutOff && e.Source == log.EntrySourceNetwork
 	p.mu.Unlock()
 	if e.Level == log.EntryLevelError && !expected {
 		p.note(fmt.Sprintf("%s: %s %s", e.Source, e.Text, e.URL))

@@ -24,6 +24,8 @@ type Settings struct {
 	Clusters int
 	Servers  int // of each cluster; at least 3
 	Seed     uint64
+	// Changes is how often the primary of a cluster has changed at most; they are what takes time to make.
+	Changes int
 	// Hostile lets every text that a server or an operator supplies carry markup, scripts and marks that turn text around.
 	Hostile bool
 }

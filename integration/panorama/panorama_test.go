@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func landscapeOf(clusters int, now time.Time) *Plane {
-	return New(Settings{Clusters: clusters, Servers: 5, Seed: 1}, orchestrator.NewStream(nil), now)
+	return New(Settings{Clusters: clusters, Servers: 5, Seed: 1, Changes: 3}, orchestrator.NewStream(nil), now)
 }
 
 func TestTheSameSeedShowsTheSameLandscape(t *testing.T) {

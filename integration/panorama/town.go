@@ -60,15 +60,15 @@ func newTown(i int, s Settings, random *rand.Rand, now time.Time) *town {
 		t.base = t.base.Union(gtid.MustParse(fmt.Sprintf("%s:1-%d", identity(m.Address), 1000*(n+1))))
 	}
 	t.lead(1, t.ruleset.Members[0].Address, t.founded)
-	t.live(random, now)
+	t.live(random, s.Changes, now)
 	return t
 }
 
 // live gives a cluster a past and a present.
-func (t *town) live(random *rand.Rand, now time.Time) {
+func (t *town) live(random *rand.Rand, changes int, now time.Time) {
 	t.rebuild(now)
 	at := t.founded
-	for range random.IntN(4) {
+	for range random.IntN(changes + 1) {
 		at = at.Add(time.Duration(1+random.IntN(160)) * time.Hour)
 		if at.After(now.Add(-2 * time.Hour)) {
 			break

@@ -35,12 +35,13 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.Clusters, "clusters", 1000, "how many clusters")
 	flags.IntVar(&s.Servers, "servers", 5, "how many servers each has")
 	flags.Uint64Var(&s.Seed, "seed", 1, "the same seed gives the same landscape")
+	flags.IntVar(&s.Changes, "changes", 3, "how often the primary of a cluster has changed at most")
 	flags.BoolVar(&s.Hostile, "hostile", false, "let servers and operators supply markup and scripts")
 	every := flags.Duration("change-every", 200*time.Millisecond, "how often a cluster changes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if s.Clusters < 1 || s.Servers < 3 || *every <= 0 {
+	if s.Clusters < 1 || s.Servers < 3 || s.Changes < 0 || *every <= 0 {
 		return errors.New("a landscape has at least one cluster of at least three servers, and changes")
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
@@ -53,5 +54,5 @@ func run(ctx context.Context, args []string) error {
 	var changing sync.WaitGroup
 	defer changing.Wait()
 	changing.Go(func() { plane.Run(ctx, *every) })
-	return api.Serve(ctx, api.Settings{Plane: plane, Events: events, Version: "panorama"}, l, nil)
+	return api.Serve(ctx, api.Settings{Plane: plane, Events: events, Elector: "elector-1", Version: "panorama", NoticedWithin: 3 * time.Second}, l, nil)
 }

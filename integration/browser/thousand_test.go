@@ -1,0 +1,89 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/primacydb/primacy/integration/panorama"
+)
+
+func thousand(t testing.TB) (*panorama.Plane, *counter) {
+	return scenery(t, panorama.Settings{Clusters: 1000, Servers: 5, Seed: 1})
+}
+
+// The numbers behind this are measured by BenchmarkAThousandClusters; here is what keeps them small.
+func TestAThousandClustersAreShownByFewElementsAndFewRequests(t *testing.T) {
+	plane, c := thousand(t)
+	p := open(t, c.base(), "/")
+	p.await("all of them", says("fleet-total", "1,000"))
+	p.prefer("light")
+	p.await("the first rows", element("fleet-row"))
+	p.picture("fleet")
+	if rows := ask[int](p, count("fleet-row")); rows > 100 {
+		t.Errorf("%d rows are drawn for a screen that shows thirty", rows)
+	}
+	asked := p.requests("/api/v1/clusters")
+	for range 200 {
+		plane.Change(time.Now())
+	}
+	seen := plane.Clusters()
+	p.write("fleet-search", seen[999].Name)
+	p.await("the one that is sought", fmt.Sprintf("%s && %s === 1", element("fleet-row", "data-cluster", seen[999].Name), count("fleet-row")))
+	if more := p.requests("/api/v1/clusters") - asked; more > 20 {
+		t.Errorf("a burst of events led to %d requests", more)
+	}
+}
+
+// stopwatch runs in a page before anything else does.
+const stopwatch = `
+	window.longest = 0;
+	new PerformanceObserver(l => l.getEntries().forEach(e => longest = Math.max(longest, e.duration))).observe({ type: "longtask", buffered: true });
+	new MutationObserver((_, o) => {
+		if (!document.querySelector("[data-test='fleet-row']")) return;
+		window.firstRow = performance.now();
+		o.disconnect();
+	}).observe(document, { subtree: true, childList: true });`
+
+// BenchmarkAThousandClusters opens the fleet's page and keeps it open while a cluster changes every 50 ms: one operation is
+// one fetch of the list. How long it is run says how much memory it is given to lose: -benchtime 1800x is an hour.
+func BenchmarkAThousandClusters(b *testing.B) {
+	plane, c := thousand(b)
+	p := blank(b, c.base())
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: stopwatch})
+		return err
+	}))
+	p.navigate("/")
+	p.await("the first row", "window.firstRow")
+	b.ReportMetric(ask[float64](p, "firstRow"), "first-row-ms")
+	b.ReportMetric(ask[float64](p, "longest"), "first-longest-task-ms")
+	playing(b, plane, 50*time.Millisecond)
+	for range 10 { // what is made once and kept has been made by then
+		p.fetch(b)
+	}
+	before := p.heap()
+	ask[float64](p, "longest = 0")
+	for b.Loop() {
+		p.fetch(b)
+	}
+	b.ReportMetric(ask[float64](p, "longest"), "longest-task-ms")
+	b.ReportMetric(100*(p.heap()/before-1), "heap-growth-%")
+	b.ReportMetric(before/1e6, "heap-MB")
+	b.ReportMetric(ask[float64](p, "document.querySelectorAll('*').length"), "elements")
+	for _, wrong := range p.noted() {
+		b.Error("the page did what it must not:", wrong)
+	}
+}
+
+// fetch waits until the list has been asked for once more.
+func (p *tab) fetch(b *testing.B) {
+	b.Helper()
+	before := p.requests("/api/v1/clusters")
+	p.eventually("another fetch of the list", func() bool { return p.requests("/api/v1/clusters") > before })
+}
