@@ -69,6 +69,17 @@ describe("what a page shows", () => {
     stop();
   });
 
+  it("is fetched while events come faster than one could fetch", async () => {
+    const { waiting, source, stop } = asking(2000);
+    for (let i = 0; i < 100; i++) {
+      await vi.advanceTimersByTimeAsync(50);
+      waiting[waiting.length - 1]?.answer(i);
+      source.fire(event("finding_opened"));
+    }
+    expect(waiting.length).toBeGreaterThan(20);
+    stop();
+  });
+
   it("is not fetched more often than it may be", async () => {
     const { waiting, source, stop } = asking(60_000, 1000);
     for (let i = 0; i < 30; i++) {

@@ -25,6 +25,7 @@ export class Poll<T> {
   state: Live<T> = { failing: false, stale: false };
   private readonly watchers = new Set<() => void>();
   private timer?: ReturnType<typeof setTimeout>;
+  private due = Infinity; // when the timer fires
   private ageing?: ReturnType<typeof setTimeout>;
   private asked = 0; // number of the latest request
   private shown = 0; // number of the request whose answer is shown
@@ -32,7 +33,7 @@ export class Poll<T> {
   private again = false;
   private stopped = true;
   private begun = 0;
-  private sent = 0; // when the latest request was sent, by this machine's clock
+  private sent = -Infinity; // when the latest request was sent; like due, by a clock that nobody sets
 
   constructor(
     private readonly path: string,
@@ -49,6 +50,7 @@ export class Poll<T> {
 
   start(): () => void {
     this.stopped = false;
+    this.due = Infinity;
     this.begun = now();
     const off = [
       this.source.hear((e) => {
@@ -71,23 +73,26 @@ export class Poll<T> {
     };
   }
 
-  /** soon fetches within ms, or at the end of the fetch that is under way. */
+  /** soon fetches within ms, or at the end of the fetch that is under way. It puts nothing off: events may never pause. */
   soon(ms: number): void {
     if (this.flying) {
       this.again = true;
       return;
     }
+    const due = Math.max(performance.now() + ms, this.sent + (this.opts.apart ?? 0));
+    if (this.due <= due) return;
     clearTimeout(this.timer);
-    const earliest = this.sent + (this.opts.apart ?? 0) - Date.now();
-    this.timer = setTimeout(() => void this.fetch(), Math.max(ms, earliest));
+    this.due = due;
+    this.timer = setTimeout(() => void this.fetch(), due - performance.now());
   }
 
   private async fetch(): Promise<void> {
+    this.due = Infinity;
     if (this.stopped || document.hidden || signInNeeded() !== undefined) return;
     this.flying = true;
     this.again = false;
     const mine = ++this.asked;
-    this.sent = Date.now();
+    this.sent = performance.now();
     const at = now();
     try {
       this.take(mine, { data: await (this.opts.fetcher ?? get<T>)(this.path), failing: false, stale: false, at });
