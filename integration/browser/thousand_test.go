@@ -61,8 +61,7 @@ func BenchmarkAThousandClusters(b *testing.B) {
 	}))
 	p.navigate("/")
 	p.await("the first row", "window.firstRow")
-	b.ReportMetric(ask[float64](p, "firstRow"), "first-row-ms")
-	b.ReportMetric(ask[float64](p, "longest"), "first-longest-task-ms")
+	loading := ask[float64](p, "longest")
 	playing(b, plane, 50*time.Millisecond)
 	for range 10 { // what is made once and kept has been made by then
 		p.fetch(b)
@@ -72,6 +71,8 @@ func BenchmarkAThousandClusters(b *testing.B) {
 	for b.Loop() {
 		p.fetch(b)
 	}
+	b.ReportMetric(ask[float64](p, "firstRow"), "first-row-ms")
+	b.ReportMetric(loading, "loading-task-ms")
 	b.ReportMetric(ask[float64](p, "longest"), "longest-task-ms")
 	b.ReportMetric(100*(p.heap()/before-1), "heap-growth-%")
 	b.ReportMetric(before/1e6, "heap-MB")
