@@ -1306,7 +1306,10 @@ export interface operations {
                 /** @description next of the page before, asked for with the same sort. */
                 after?: string;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1315,11 +1318,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ClusterList"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1335,7 +1349,10 @@ export interface operations {
     "get-cluster": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1346,11 +1363,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Cluster"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1366,7 +1394,12 @@ export interface operations {
     acknowledge: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1381,6 +1414,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1401,7 +1435,12 @@ export interface operations {
     "set-automation": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1416,6 +1455,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1439,7 +1479,10 @@ export interface operations {
                 /** @description Only of this server. */
                 server?: string;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1450,11 +1493,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ErrantList"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1473,7 +1527,12 @@ export interface operations {
                 /** @description Wait for the end, at most so long. */
                 wait?: string;
             };
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1503,7 +1562,7 @@ export interface operations {
                     "application/json": components["schemas"]["ReparentAnswer"];
                 };
             };
-            /** @description Codes blocked and busy: nothing was changed. */
+            /** @description Codes blocked, busy and changed: nothing was changed. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1562,7 +1621,12 @@ export interface operations {
     "set-maintenance": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
             path: {
                 cluster: string;
                 server: string;
@@ -1578,6 +1642,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1600,7 +1665,10 @@ export interface operations {
             query?: {
                 limit?: number;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1611,11 +1679,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SettlementList"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1631,7 +1710,10 @@ export interface operations {
     "get-settlement": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
                 id: string;
@@ -1643,11 +1725,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SettlementRecord"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1663,7 +1756,10 @@ export interface operations {
     "get-trends": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1674,11 +1770,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Trends"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1697,7 +1804,10 @@ export interface operations {
                 /** @description Servers, or zone:NAME for all of a zone, that fail together. Left out: each server, each zone, and each pair of servers. */
                 fail?: string[] | null;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 cluster: string;
             };
@@ -1708,11 +1818,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["WhatIf"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1772,7 +1893,10 @@ export interface operations {
                 /** @description next of the page before, or the id of an event: only what happened before it. */
                 before?: string;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1781,11 +1905,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["EventList"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1820,7 +1955,10 @@ export interface operations {
                 /** @description Leave out stages and certificate. */
                 brief?: boolean;
             };
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1829,11 +1967,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RecoveryList"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1849,7 +1998,10 @@ export interface operations {
     "get-recovery": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path: {
                 id: string;
             };
@@ -1860,11 +2012,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Recovery"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
@@ -1880,7 +2043,10 @@ export interface operations {
     whoami: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1889,11 +2055,22 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Whoami"];
                 };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
