@@ -252,6 +252,30 @@ func (w *workshop) enlarge() {
 	}
 }
 
+// What a server acknowledged may be nowhere else. Its relay logs are not dropped before the others have it.
+func TestWhatTheServerAcknowledgedIsNotDroppedBeforeOthersHoldIt(t *testing.T) {
+	w := newWorkshop(t, local.Spec{Servers: 3})
+	x, p := w.task.Server, w.task.Primary
+	w.byHand(x, "START REPLICA")
+	w.eventually("a receiver that runs", func() bool { r := w.observed(x).Replication; return r != nil && r.Receiver == topology.ThreadOn })
+	w.byHand(x, "STOP REPLICA SQL_THREAD")
+	w.byHand(w.addressOf(1), "STOP REPLICA IO_THREAD")
+	w.byHand(p, "INSERT INTO app.writes VALUES (5, 5)") // which only the errant server acknowledges
+	if r := w.step(settle.StepIsolate); r.Outcome != reparent.No || r.Code != "only_copy" {
+		t.Fatalf("%+v", r)
+	}
+	o := w.observed(x)
+	if o.Unapplied().IsEmpty() || o.Replication == nil || o.Replication.Receiver != topology.ThreadOn {
+		t.Errorf("it dropped what it acknowledged, or receives no longer: %+v", o.Replication)
+	}
+	w.byHand(w.addressOf(1), "START REPLICA IO_THREAD")
+	w.eventually("another receiver that runs", func() bool { return w.observed(w.addressOf(1)).Replication.Receiver == topology.ThreadOn })
+	w.does(settle.StepIsolate)
+	if o := w.observed(x); !o.Received.IsEmpty() || o.Replication != nil || !o.Position().Intersects(w.task.Set) {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestACloneNamesThePrivilegeThatIsMissing(t *testing.T) {
 	w := newWorkshop(t, local.Spec{Servers: 4})
 	account := "'" + w.fleet.Users.Primacy.Name + "'@'%'"

@@ -75,7 +75,7 @@ func (j *job) isolateForClone(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if o.Replication != nil {
-		if err := j.forgetChannel(ctx); err != nil {
+		if err := j.forgetChannel(ctx, o); err != nil {
 			return "", err
 		}
 	}
@@ -88,8 +88,22 @@ func (j *job) isolateForClone(ctx context.Context) (string, error) {
 	return "it is closed, offline, and replicates from nobody", nil
 }
 
-// forgetChannel drops the channel with its relay logs, once others hold all that was received.
-func (j *job) forgetChannel(ctx context.Context) error {
+// forgetChannel drops the channel with its relay logs, once others hold all that was received. As long as they do not it
+// receives again: what it acknowledged counts.
+func (j *job) forgetChannel(ctx context.Context, before topology.Observation) error {
+	if err := j.holders(ctx, gtid.Set{}); err != nil {
+		return err
+	}
+	err := j.dropChannel(ctx)
+	if err != nil && before.Replication.Receiver != topology.ThreadOff {
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		_ = j.change(undo, "START REPLICA IO_THREAD") // a server without a channel has nothing to start
+	}
+	return err
+}
+
+func (j *job) dropChannel(ctx context.Context) error {
 	if err := j.runAside(ctx, dutyStop, "STOP REPLICA IO_THREAD"); err != nil {
 		return err
 	}
