@@ -79,7 +79,7 @@ func (j *job) isolateForClone(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
-	if o, err = j.closeReplica(ctx, o); err != nil {
+	if _, err := j.closeReplica(ctx, o); err != nil {
 		return "", err
 	}
 	if err := j.sourceOff(ctx); err != nil {
