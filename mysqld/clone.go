@@ -270,7 +270,7 @@ func (j *job) endClone(ctx context.Context, side *aside, ended <-chan error) {
 		return // a higher term has cut us off, and ends it itself
 	}
 	select {
-	case <-ended:
+	case _ = <-ended: // however it ended: the step's answer is why it was cut off
 	case <-ctx.Done():
 	}
 }

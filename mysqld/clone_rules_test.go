@@ -1,6 +1,7 @@
 package mysqld
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -92,8 +93,8 @@ func TestDataIsGivenUpOnlyForACopyOfThePrimarysHistory(t *testing.T) {
 				}
 				return
 			}
-			no, _ := err.(cloneRefusal)
-			if no.code != row.code || no.final != row.final {
+			no, refused := errors.AsType[cloneRefusal](err)
+			if !refused || no.code != row.code || no.final != row.final {
 				t.Errorf("%+v; expected %s, final %v", err, row.code, row.final)
 			}
 		})
