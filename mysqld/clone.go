@@ -270,7 +270,8 @@ func (j *job) endClone(ctx context.Context, side *aside, ended <-chan error) {
 		return // a higher term has cut us off, and ends it itself
 	}
 	select {
-	case _ = <-ended: // however it ended: the step's answer is why it was cut off
+	case err := <-ended: // the step's answer is why it was cut off
+		j.fleet.settings.Log.Debug("a clone was ended", "server", j.server, "error", err)
 	case <-ctx.Done():
 	}
 }
