@@ -246,12 +246,6 @@ func (p *tab) write(name, text string) {
 	p.do(chromedp.SendKeys(chromedp.CSS(selector(name)), text))
 }
 
-// press presses keys wherever the focus is.
-func (p *tab) press(keys string) {
-	p.t.Helper()
-	p.do(chromedp.KeyEvent(keys))
-}
-
 // choose picks an option as a person does who opens the list.
 func (p *tab) choose(name, value string) {
 	p.t.Helper()
