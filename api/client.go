@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,73 @@ func (c *Client) Clusters(ctx context.Context) ([]Summary, error) {
 	return list.Clusters, err
 }
 
+// ClusterQuery says which clusters are asked for, and in which order; its zero value, for all by name.
+type ClusterQuery struct {
+	Q        string   // part of a name or address
+	States   []string // one of these
+	Severity string   // critical, warning or info: a finding of this severity, or a worse one
+	Finding  string   // a finding with this code
+	Elector  string   // who acts for them
+	Worst    bool     // tell at most one finding of each, without evidence
+	Trouble  bool     // first what needs somebody
+	Limit    int      // 0: all
+	After    string   // Next of the page before
+}
+
+func (q ClusterQuery) values() url.Values {
+	v := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	set("q", q.Q)
+	set("state", strings.Join(q.States, ","))
+	set("severity", q.Severity)
+	set("finding", q.Finding)
+	set("elector", q.Elector)
+	set("after", q.After)
+	if q.Worst {
+		v.Set("findings", "worst")
+	}
+	if q.Trouble {
+		v.Set("sort", "trouble")
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return v
+}
+
+// ClusterList lists the clusters that are asked for.
+func (c *Client) ClusterList(ctx context.Context, q ClusterQuery) (ClusterList, error) {
+	var list ClusterList
+	err := c.get(ctx, prefix+"/clusters", q.values(), &list)
+	return list, err
+}
+
+// RecentEvents lists what has happened, newest first; of all clusters when the name is empty, from the newest on when
+// before is.
+func (c *Client) RecentEvents(ctx context.Context, cluster, before string, limit int) (EventList, error) {
+	query := url.Values{"limit": {strconv.Itoa(max(limit, 1))}}
+	if cluster != "" {
+		query.Set("cluster", cluster)
+	}
+	if before != "" {
+		query.Set("before", before)
+	}
+	var list EventList
+	err := c.get(ctx, prefix+"/events/recent", query, &list)
+	return list, err
+}
+
+// Whoami tells how the caller is known, and who answers.
+func (c *Client) Whoami(ctx context.Context) (Whoami, error) {
+	var told Whoami
+	err := c.get(ctx, prefix+"/whoami", nil, &told)
+	return told, err
+}
+
 // Cluster tells everything about one.
 func (c *Client) Cluster(ctx context.Context, name string) (Cluster, error) {
 	var told Cluster
@@ -109,7 +177,7 @@ func (c *Client) Reparent(ctx context.Context, cluster string, request ReparentR
 	var told ReparentAnswer
 	ctx, cancel := context.WithTimeout(ctx, wait+patience)
 	defer cancel()
-	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/reparent", query, request, &told)
+	err := c.sendOnce(ctx, http.MethodPost, clusterURL(cluster)+"/reparent", query, request, &told)
 	return told, err
 }
 
@@ -143,14 +211,14 @@ func (c *Client) Recovery(ctx context.Context, id string) (Recovery, error) {
 // Acknowledge lifts the anti-flapping window.
 func (c *Client) Acknowledge(ctx context.Context, cluster, reason string) (Cluster, error) {
 	var told Cluster
-	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/antiflap/ack", nil, AckRequest{Reason: reason}, &told)
+	err := c.sendOnce(ctx, http.MethodPost, clusterURL(cluster)+"/antiflap/ack", nil, AckRequest{Reason: reason}, &told)
 	return told, err
 }
 
 // SetAutomation switches automatic changes.
 func (c *Client) SetAutomation(ctx context.Context, cluster string, on bool, reason string) (Cluster, error) {
 	var told Cluster
-	err := c.send(ctx, http.MethodPut, clusterURL(cluster)+"/automation", nil, SwitchRequest{On: on, Reason: reason}, &told)
+	err := c.sendOnce(ctx, http.MethodPut, clusterURL(cluster)+"/automation", nil, SwitchRequest{On: on, Reason: reason}, &told)
 	return told, err
 }
 
@@ -158,7 +226,7 @@ func (c *Client) SetAutomation(ctx context.Context, cluster string, on bool, rea
 func (c *Client) SetMaintenance(ctx context.Context, cluster, server string, on bool, reason string) (Cluster, error) {
 	var told Cluster
 	path := clusterURL(cluster) + "/servers/" + url.PathEscape(server) + "/maintenance"
-	err := c.send(ctx, http.MethodPut, path, nil, SwitchRequest{On: on, Reason: reason}, &told)
+	err := c.sendOnce(ctx, http.MethodPut, path, nil, SwitchRequest{On: on, Reason: reason}, &told)
 	return told, err
 }
 
@@ -181,23 +249,44 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 }
 
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	return c.sendKeyed(ctx, "", method, path, query, body, into)
+}
+
+// sendOnce sends what takes a key, and sends it again when the answer is lost: the key keeps it from being done twice. Whether
+// keys are known there is asked before that, of a path that came with them.
+func (c *Client) sendOnce(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	key := rand.Text()
+	err := c.sendKeyed(ctx, key, method, path, query, body, into)
+	if !errors.As(err, new(*UnreachableError)) || ctx.Err() != nil {
+		return err
+	}
+	if _, knows := c.Whoami(ctx); knows != nil {
+		return err
+	}
+	return c.sendKeyed(ctx, key, method, path, query, body, into)
+}
+
+func (c *Client) sendKeyed(ctx context.Context, key, method, path string, query url.Values, body, into any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
 	}
-	err = c.sendText(ctx, method, path, query, text, into)
+	err = c.sendText(ctx, key, method, path, query, text, into)
 	if refusal := c.refusedHere(err); refusal != nil {
-		return c.sendOn(ctx, refusal, method, path, query, text, into)
+		return c.sendOn(ctx, refusal, key, method, path, query, text, into)
 	}
 	return err
 }
 
-func (c *Client) sendText(ctx context.Context, method, path string, query url.Values, text []byte, into any) error {
+func (c *Client) sendText(ctx context.Context, key, method, path string, query url.Values, text []byte, into any) error {
 	request, err := c.request(ctx, method, path, query, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		request.Header.Set(keyHeader, key)
+	}
 	return c.do(request, into)
 }
 

@@ -125,3 +125,69 @@ func TestAServerThatNeverAnswersIsNotWaitedForForEver(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestACallWhoseAnswerIsLostIsRepeatedWithItsKey cuts the connection after the call has been carried out.
+func TestACallWhoseAnswerIsLostIsRepeatedWithItsKey(t *testing.T) {
+	for name, row := range map[string]struct {
+		knowsKeys bool
+		calls     int
+	}{
+		"to a control plane that knows keys": {true, 2},
+		"to one of an earlier release":       {false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := shop()
+			inner, lost := Handler(Settings{Plane: p, Events: orchestrator.NewStream(nil)}), false
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/api/v1/whoami" && !row.knowsKeys:
+					http.NotFound(w, r)
+				case r.Method == http.MethodPost && !lost:
+					lost = true
+					inner.ServeHTTP(httptest.NewRecorder(), r)
+					panic(http.ErrAbortHandler)
+				default:
+					inner.ServeHTTP(w, r)
+				}
+			}))
+			defer s.Close()
+			client, err := NewClient(ClientSettings{URL: s.URL, User: "ada"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			_, err = client.Reparent(context.Background(), "shop", ReparentRequest{Kind: "planned"}, 0)
+			if (err == nil) != row.knowsKeys || len(p.wishes) != row.calls {
+				t.Fatalf("%v, %d calls", err, len(p.wishes))
+			}
+			if first, last := p.wishes[0].Call, p.wishes[len(p.wishes)-1].Call; first.Key == "" || first != last {
+				t.Errorf("%v, then %v", first, last)
+			}
+		})
+	}
+}
+
+func TestTheClientAsksForPagesAndReadsThem(t *testing.T) {
+	_, s := trouble5(t)
+	ctx := context.Background()
+	first, err := s.client.ClusterList(ctx, ClusterQuery{States: []string{"degraded", "blocked"}, Severity: "warning", Finding: "primary_dead", Worst: true, Trouble: true, Limit: 2})
+	if err != nil || first.Total != 3 || len(first.Clusters) != 2 || first.Clusters[0].Name != "carts" || len(first.Clusters[0].Findings) != 1 {
+		t.Fatalf("%+v %v", first, err)
+	}
+	second, err := s.client.ClusterList(ctx, ClusterQuery{States: []string{"degraded", "blocked"}, Trouble: true, After: first.Next})
+	if err != nil || len(second.Clusters) != 1 || second.Clusters[0].Name != "users" {
+		t.Errorf("%+v %v", second, err)
+	}
+	s.tell("shop", "one")
+	s.tell("shop", "two")
+	events, err := s.client.RecentEvents(ctx, "", "", 1)
+	if err != nil || len(events.Events) != 1 || events.Events[0].Text != "two" {
+		t.Fatalf("%+v %v", events, err)
+	}
+	if older, err := s.client.RecentEvents(ctx, "", events.Next, 1); err != nil || older.Events[0].Text != "one" || older.Next != "" {
+		t.Errorf("%+v %v", older, err)
+	}
+	if who, err := s.client.Whoami(ctx); err != nil || who.Role != "admin" || who.Auth {
+		t.Errorf("%+v %v", who, err)
+	}
+}

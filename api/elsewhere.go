@@ -33,7 +33,7 @@ func (e *SentOnError) Error() string {
 func (e *SentOnError) Unwrap() error { return e.Err }
 
 // sendOn asks the elector that a refusal names. Where it is not asked, the refusal says why.
-func (c *Client) sendOn(ctx context.Context, refusal *Problem, method, path string, query url.Values, body []byte, into any) error {
+func (c *Client) sendOn(ctx context.Context, refusal *Problem, key, method, path string, query url.Values, body []byte, into any) error {
 	there, why := c.elsewhere(refusal.API)
 	if why != "" {
 		told := *refusal
@@ -41,7 +41,7 @@ func (c *Client) sendOn(ctx context.Context, refusal *Problem, method, path stri
 		return &told
 	}
 	c.follow(refusal.Elector, there.URL())
-	err := there.sendText(ctx, method, path, query, body, into)
+	err := there.sendText(ctx, key, method, path, query, body, into)
 	if err == nil || errors.As(err, new(*Problem)) {
 		return err
 	}
