@@ -80,9 +80,11 @@ func TestAServerThatNobodyCanSendWhatItLacksIsCloned(t *testing.T) {
 
 // A change of the primary ends a clone at once and waits for nobody; the clone is done again afterwards.
 func TestAPrimaryThatDiesWhileAServerIsClonedIsReplacedAtOnce(t *testing.T) {
-	c := cloning(t, 4, orchestrator.CloneSettings{Join: true, RateMax: 1, Donors: settle.DonorRules{FromNeeded: true}})
+	c := cloning(t, 4, orchestrator.CloneSettings{Join: true, RateMax: 20, Donors: settle.DonorRules{FromNeeded: true}})
+	// A donor sends as fast as it can for the first second and keeps to its limit from then on, so it takes more data than that.
 	c.byHand(c.view().Primary, "CREATE TABLE app.large (id INT PRIMARY KEY AUTO_INCREMENT, v LONGBLOB)",
-		"INSERT INTO app.large (v) VALUES (REPEAT('x', 16000000)), (REPEAT('y', 16000000))")
+		"INSERT INTO app.large (v) VALUES (REPEAT('x', 16000000)), (REPEAT('y', 16000000))",
+		"INSERT INTO app.large (v) SELECT v FROM app.large", "INSERT INTO app.large (v) SELECT v FROM app.large", "INSERT INTO app.large (v) SELECT v FROM app.large")
 	late := c.late()
 	c.awaitLong("a clone that copies", func() bool {
 		s := c.view().Settling
