@@ -169,7 +169,7 @@ func TestACloneThatIsCutOffLeavesAnEmptyServerAndIsDoneAgain(t *testing.T) {
 	w.enlarge()
 	w.does(settle.StepCheck)
 	w.does(settle.StepIsolate)
-	w.task.RateMax = 1
+	w.task.RateMax = 20
 
 	t.Log("its time is over")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -243,10 +243,12 @@ func (w *workshop) isEmptied(r settle.Result) {
 	}
 }
 
+// enlarge gives the servers more than a donor sends in its first second, in which it keeps to no limit.
 func (w *workshop) enlarge() {
 	w.t.Helper()
 	w.byHand(w.task.Primary, "CREATE TABLE app.large (id INT PRIMARY KEY AUTO_INCREMENT, v LONGBLOB)",
-		"INSERT INTO app.large (v) VALUES "+strings.TrimSuffix(strings.Repeat("(REPEAT('x', 1000000)), ", 16), ", "))
+		"INSERT INTO app.large (v) VALUES "+strings.TrimSuffix(strings.Repeat("(REPEAT('x', 1000000)), ", 16), ", "),
+		"INSERT INTO app.large (v) SELECT v FROM app.large", "INSERT INTO app.large (v) SELECT v FROM app.large", "INSERT INTO app.large (v) SELECT v FROM app.large")
 	for _, donor := range []int{1, 2} {
 		w.held(w.addressOf(donor), "the large table", w.observed(w.task.Primary).Executed)
 	}
