@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -194,4 +195,34 @@ func TestWhatWasAnsweredByAnOrderlyShutdownIsLeftToAPerson(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	c.sameEverywhere()
+}
+
+// What stops servers loses patience, as systemd and containers do: it asks first, and kills whoever is not gone then. The
+// binary log ends as after a crash, and clients were told OK all the same (E6).
+func TestWhatWasAnsweredByAShutdownThatWasCutShortIsLeftToAPerson(t *testing.T) {
+	c := settling(t, 3, settle.PolicyAuto)
+	client := c.write(2)
+	c.awaitAcks(client, 20)
+	client.Stop()
+	c.converged(c.members()...)
+	old := c.view().Primary
+	c.lockOutAckers(old)
+	told := c.commitInFlight(old, unacked)
+	c.await("the commit waiting for acknowledgements", func(v orchestrator.View) bool { return v.Snapshot.Server(old).SemiSync.Waiters > 0 })
+	if err := syscall.Kill(c.server(old).Pid(), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the client was told: %v", <-told)
+	c.kill(old)
+	c.awaitNewPrimary(old)
+	c.restart(old)
+	c.awaitFinding(topology.Errant, old)
+	e := c.errantOf(old)
+	if len(e.Transcript.Transactions) == 0 || e.Transcript.Transactions[0].Process.Orderly {
+		t.Fatalf("it had time to end in order, so nothing is tested: %+v", e.Transcript)
+	}
+	if e.Verdict.Never {
+		t.Errorf("a client was told OK, and %v", e.Verdict.Why)
+	}
+	t.Log(e.Verdict.Why)
 }

@@ -101,7 +101,11 @@ func (f *Fleet) decode(ctx context.Context, l *link, from stack, set gtid.Set, l
 		if err == nil {
 			err = w.err
 		}
-		t = w.transcript(log, start, set)
+		stops, logged := l.stops(ctx)
+		if logged != nil { // what it does not say proves nothing
+			f.settings.Log.Debug("an error log could not be read", "server", l.server, "error", logged)
+		}
+		t = w.transcript(log, start, set, stops)
 		return err
 	})
 	return t, err
@@ -164,7 +168,7 @@ func inSchema(schema, statement string) string {
 	return "USE " + quoteName(schema) + "; " + statement
 }
 
-func (w *writer) transcript(log binlog.Log, start time.Time, set gtid.Set) settle.Transcript {
+func (w *writer) transcript(log binlog.Log, start time.Time, set gtid.Set, stops []said) settle.Transcript {
 	if len(log.Processes) > 0 && !log.Processes[0].Known && !start.IsZero() {
 		log.Processes[0].StartedAt, log.Processes[0].Known = start, true
 	}
@@ -172,7 +176,7 @@ func (w *writer) transcript(log binlog.Log, start time.Time, set gtid.Set) settl
 		log.Processes[n-1].Running = !log.Processes[n-1].Orderly
 	}
 	for i := range log.Processes {
-		log.Processes[i].Number = i + 1
+		log.Processes[i].Number, log.Processes[i].Stop = i+1, stopOf(log.Processes[i], stops)
 	}
 	for i, p := range w.of {
 		w.out.Transactions[i].Process = log.Processes[p]

@@ -173,6 +173,10 @@ func (ch charge) ended(led topology.Leadership, p settle.Process, seen topology.
 	switch {
 	case p.Orderly:
 		return fmt.Sprintf("%s was shut down in order, which tells whoever waits that all is well", led.Primary)
+	case !p.Running && p.Stop == settle.StopTold:
+		return fmt.Sprintf("%s was told to shut down and killed before it had: whoever waited may have been told that all is well", led.Primary)
+	case !p.Running && p.Stop != settle.StopNotTold:
+		return fmt.Sprintf("how the process of %s ended is not known: its error log (log_error has to name a file) does not reach back to its start", led.Primary)
 	case p.Running && (ch.fenced[led.Primary] != led.Incarnation || seen.Incarnation != led.Incarnation):
 		return fmt.Sprintf("%s still runs, and it is not on record that it was fenced before it let anybody go", led.Primary)
 	}

@@ -27,11 +27,23 @@ type Process struct {
 	StartedAt time.Time `json:"started_at,omitzero"` // to the second; or when the process emptied its binary log
 	// Orderly: its last file ends as an orderly shutdown leaves it.
 	Orderly bool `json:"orderly,omitempty"`
+	// Stop is what the server's error log says of whether it was told to stop, for a process that is gone.
+	Stop Stop `json:"stop,omitempty"`
 	// Running: it is the one that runs now.
 	Running bool `json:"running,omitempty"`
 	// Known is false when the file that it began with is gone.
 	Known bool `json:"known"`
 }
+
+// Stop is whether a process was told to stop. From that moment on it may tell OK to whoever waits, and whoever stops it may
+// lose patience and kill it before its binary log shows anything.
+type Stop string
+
+// What an error log says. It says nothing where it does not reach back to the start of the process.
+const (
+	StopTold    Stop = "told"
+	StopNotTold Stop = "not_told"
+)
 
 // Transaction is one transaction of a binary log.
 type Transaction struct {

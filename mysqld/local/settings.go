@@ -152,6 +152,7 @@ func placeSettings(dir, host string, port, id int) []setting {
 		{"tmpdir", filepath.Join(dir, "tmp")},
 		{"socket", socketName},
 		{"pid_file", "mysqld.pid"},
+		{"log_error", filepath.Join(dir, "error.log")},
 		{"secure_file_priv", "NULL"},
 		{"log_timestamps", "UTC"},
 	}
