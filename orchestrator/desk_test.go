@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func (d *desk) look(t *testing.T) {
 // round is a round of probes that the loop acts on, and the end of what it began.
 func (d *desk) round(t *testing.T) {
 	t.Helper()
-	d.cluster.round(t.Context(), round{began: d.now, servers: d.servers})
+	d.cluster.round(t.Context(), round{began: d.now, servers: slices.Clone(d.servers)})
 	d.workers.Wait()
 	for d.next(t.Context()) {
 	}
