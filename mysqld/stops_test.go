@@ -8,7 +8,9 @@ import (
 )
 
 func TestAProcessWasToldToStopOrNotOnlyWhereItsErrorLogReachesFromStartToStart(t *testing.T) {
-	at := func(seconds float64) time.Time { return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second))) }
+	at := func(seconds float64) time.Time {
+		return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))
+	}
 	start := func(s float64) said { return said{at(s), startsCode} }
 	stop := func(s float64) said { return said{at(s), stopsCode} }
 	for name, row := range map[string]struct {
