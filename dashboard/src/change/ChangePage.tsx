@@ -1,5 +1,6 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 import { get, send } from "../api/client";
+import { newKey } from "../api/key";
 import type { Cluster, RecoveryList, ReparentAnswer } from "../api/types";
 import { useLive } from "../live";
 import { Loading, Mono, ObstacleView, ProblemView, StateBadge } from "../parts";
@@ -13,7 +14,7 @@ import { exact } from "../time";
 import { mayNot, useWho } from "../who";
 import "./change.css";
 import { Form } from "./Form";
-import { type Action, begin, missing, newKey, request, type State, step, wishFor } from "./machine";
+import { type Action, begin, missing, request, type State, step, wishFor } from "./machine";
 import { Rehearsal } from "./Rehearsal";
 
 function path(cluster: string): string {

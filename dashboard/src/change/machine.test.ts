@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { Offline, ProblemError } from "../api/client";
 import type { Cluster, ReparentAnswer } from "../api/types";
 import { recoveryOf } from "../recoveries/examples";
-import { type Action, begin, missing, newKey, request, type State, step, type Wish, wishFor } from "./machine";
+import { newKey } from "../api/key";
+import { type Action, begin, missing, request, type State, step, type Wish, wishFor } from "./machine";
 
 const wish: Wish = { kind: "planned", to: "db2:3306", drain: "", reason: "", certifyDown: [], acceptLoss: false, keepErrant: false, withoutStore: false };
 const answer: ReparentAnswer = { recovery: recoveryOf({ id: "dry-run" }), steps: [] };

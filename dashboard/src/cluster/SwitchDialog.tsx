@@ -1,5 +1,6 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { send } from "../api/client";
+import { newKey } from "../api/key";
 import { Dialog, ProblemView } from "../parts";
 
 type Props = {
@@ -17,11 +18,16 @@ export function SwitchDialog({ title, says, verb, method, path, body, onClose }:
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Error>();
+  // What is sent again because no answer came goes by the same key, so that it is done and recorded once.
+  const sent = useRef({ content: "", key: "" });
   const submit = async (): Promise<void> => {
+    const asked = { ...body, ...(reason && { reason }) };
+    const content = JSON.stringify(asked);
+    if (sent.current.content !== content) sent.current = { content, key: newKey() };
     setBusy(true);
     setProblem(undefined);
     try {
-      await send(method, path, { ...body, ...(reason && { reason }) });
+      await send(method, path, asked, { key: sent.current.key });
       onClose();
     } catch (e) {
       setProblem(e as Error);

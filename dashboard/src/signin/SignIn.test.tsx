@@ -40,7 +40,7 @@ async function fill(test: string, text: string): Promise<void> {
 
 async function go(): Promise<void> {
   await act(async () => at("signin-go").click());
-  await act(() => new Promise((r) => setTimeout(r, 20)));
+  await act(() => vi.waitFor(() => expect(hasCredentials() || at("problem") !== null).toBe(true)));
 }
 
 describe("signing in", () => {

@@ -1,0 +1,67 @@
+import { act } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { SwitchDialog } from "./SwitchDialog";
+
+type Sent = { body: unknown; key: string | null };
+
+let root: Root;
+let sent: Sent[];
+let answers: boolean; // or the connection breaks
+let closed: number;
+
+beforeEach(() => {
+  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
+  sent = [];
+  closed = 0;
+  vi.stubGlobal("fetch", async (_: string, init: RequestInit) => {
+    sent.push({ body: JSON.parse(init.body as string), key: new Headers(init.headers).get("Idempotency-Key") });
+    if (!answers) throw new TypeError("network");
+    return new Response("{}");
+  });
+  document.body.innerHTML = "<div></div>";
+  root = createRoot(document.body.firstElementChild!);
+  act(() => root.render(<SwitchDialog title="Maintenance" says="It is not promoted." verb="Take it out" method="PUT" path="/x" body={{ on: true }} onClose={() => closed++} />));
+});
+
+afterEach(() => {
+  act(() => root.unmount());
+  vi.unstubAllGlobals();
+});
+
+async function submit(): Promise<void> {
+  const before = sent.length;
+  await act(async () => document.querySelector<HTMLElement>("button.primary")!.click());
+  await act(() => vi.waitFor(() => expect(sent.length > before && (closed > 0 || document.querySelector("[data-test=problem]") !== null)).toBe(true)));
+}
+
+async function reason(text: string): Promise<void> {
+  const field = document.querySelector<HTMLInputElement>("#reason")!;
+  await act(async () => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")!.set!.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+describe("switching something", () => {
+  it("asks again by the same key when no answer came", async () => {
+    answers = false;
+    await submit();
+    answers = true;
+    await submit();
+    expect(sent).toHaveLength(2);
+    expect(sent[0]!.key).toMatch(/^[0-9a-f]{32}$/);
+    expect(sent[1]).toEqual(sent[0]);
+    expect(closed).toBe(1);
+  });
+
+  it("takes another key for another order", async () => {
+    answers = false;
+    await submit();
+    await reason("a new disk");
+    answers = true;
+    await submit();
+    expect(sent[1]!.body).toEqual({ on: true, reason: "a new disk" });
+    expect(sent[1]!.key).not.toBe(sent[0]!.key);
+  });
+});
