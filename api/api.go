@@ -33,11 +33,13 @@ type ControlPlane interface {
 
 // Settings are what the API is told at start. Zero durations take the defaults that stand beside them.
 type Settings struct {
-	Plane   ControlPlane
-	Events  *orchestrator.Stream
-	Errant  ErrantPlane  // for errant servers; nil: nothing is settled here
-	Charts  *Charts      // fed by the same stream; nil: nothing is kept for /trends
-	Metrics http.Handler // for /metrics; nil: there is none
+	Plane  ControlPlane
+	Events *orchestrator.Stream
+	Errant ErrantPlane // for errant servers; nil: nothing is settled here
+	// Inspector looks at settings; nil: they are not checked here.
+	Inspector Inspector
+	Charts    *Charts      // fed by the same stream; nil: nothing is kept for /trends
+	Metrics   http.Handler // for /metrics; nil: there is none
 	// Extra is served under /sandbox/, behind the same guard, to operators; nil: there is none.
 	Extra http.Handler
 	// Access says who may call; it is asked at each request, so that it can change at run time. nil lets
@@ -91,6 +93,7 @@ type front struct {
 	began    time.Time
 	epoch    string // tells this process's events from those of an earlier one
 	streams  chan struct{}
+	checks   checks
 }
 
 // Handler serves the API.

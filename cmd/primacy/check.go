@@ -152,7 +152,7 @@ func checked(ctx context.Context, cfg config.Config, o checkOptions) (report che
 		if err != nil {
 			return report, err
 		}
-		limits := topology.LintLimits{SilentAfter: cfg.Detection.SilentAfter, Seed: cluster.Seed != ""}
+		limits := lintLimits(cfg, cluster)
 		found := inspected(ctx, fleet, cluster.Name, rules, limits)
 		if fixes := o.apply(ctx, fleet, found.Findings); len(fixes) > 0 {
 			report.Settings = append(report.Settings, fixes...)

@@ -31,6 +31,7 @@ type controlPlane struct {
 	metrics *metrics.Metrics
 	charts  *api.Charts
 	fleet   *mysqld.Fleet
+	linting inspector
 	store   *store.Store
 	hooks   *hooks.Runner
 	cancel  context.CancelFunc
@@ -54,6 +55,7 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 		return nil, err
 	}
 	p.fleet = mysqld.NewFleet(servers)
+	p.linting = inspectorOf(c, p.fleet)
 	settings, err := loopSettings(ctx, c, p.fleet, log)
 	if err != nil {
 		return nil, errors.Join(err, p.fleet.Close(), p.store.Close())
@@ -68,6 +70,27 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 	p.cancel = cancel
 	p.running.Go(func() { p.orch.Run(running) })
 	return p, nil
+}
+
+// inspector lets the API ask what primacy check asks.
+type inspector struct {
+	*mysqld.Fleet
+	limits map[string]topology.LintLimits
+}
+
+func inspectorOf(c config.Config, fleet *mysqld.Fleet) inspector {
+	i := inspector{fleet, map[string]topology.LintLimits{}}
+	for _, cluster := range c.Clusters {
+		i.limits[cluster.Name] = lintLimits(c, cluster)
+	}
+	return i
+}
+
+// LintLimits implements api.Inspector.
+func (i inspector) LintLimits(cluster string) topology.LintLimits { return i.limits[cluster] }
+
+func lintLimits(c config.Config, cluster config.Cluster) topology.LintLimits {
+	return topology.LintLimits{SilentAfter: c.Detection.SilentAfter, Seed: cluster.Seed != ""}
 }
 
 // Close stops the loop, gives the locks back and closes what startControlPlane opened.

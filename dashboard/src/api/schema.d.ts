@@ -84,6 +84,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What settings permit
+         * @description What settings, grants, accounts and tables permit that the durability policy promises not to happen, as primacy check tells it. Every server is asked; nothing is changed, and no row of anybody's data is read. Needs the role viewer where auth is on.
+         */
+        get: operations["check-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/errant": {
         parameters: {
             query?: never;
@@ -144,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/servers/{server}/errant/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an errant server holds, as SQL
+         * @description Read from its binary log when it is asked for. What is lacking is said in the first lines. To be looked at before it is run anywhere. Needs the role operator where auth is on.
+         */
+        get: operations["export-errant"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/servers/{server}/maintenance": {
         parameters: {
             query?: never;
@@ -196,6 +236,26 @@ export interface paths {
          * @description With what the transactions did, as it was put on record before they went. Needs the role operator where auth is on.
          */
         get: operations["get-settlement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/settlements/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a settlement's transactions did, as SQL
+         * @description As it was put on record before they went. Needs the role operator where auth is on.
+         */
+        get: operations["export-settlement"];
         put?: never;
         post?: never;
         delete?: never;
@@ -512,6 +572,15 @@ export interface components {
             /** Format: int32 */
             term: number;
         };
+        CheckedServer: {
+            /** @example db1:3306 */
+            address: string;
+            /** @description ok, or why it did not answer. */
+            reach: string;
+            /** @description What could not be looked at, with the reason: silence about it means nothing. */
+            unread: string[];
+            version?: string;
+        };
         Cluster: {
             antiflap: components["schemas"]["Antiflap"];
             /** @description Whether Primacy changes the primary by itself. */
@@ -792,6 +861,7 @@ export interface components {
             running?: boolean;
             /** Format: date-time */
             started_at?: string;
+            stop?: string;
         };
         Progress: {
             /** Format: int64 */
@@ -1003,6 +1073,32 @@ export interface components {
             term: number;
             version: string;
             zone: string;
+        };
+        SettingsCheck: {
+            /**
+             * Format: date-time
+             * @description When the servers were asked; an answer may be ten seconds old.
+             */
+            checked_at: string;
+            cluster: string;
+            durability: components["schemas"]["Durability"];
+            findings: components["schemas"]["SettingsFinding"][];
+            servers: components["schemas"]["CheckedServer"][];
+        };
+        SettingsFinding: {
+            /** @example sync_binlog */
+            code: string;
+            /** @description The statement that primacy check --fix would run. */
+            fix?: string;
+            /** @description What to do, as a statement where one does it. */
+            mend: string;
+            message: string;
+            /** @description The loss or the delay that it permits. */
+            permits: string;
+            /** @description Absent for what concerns the cluster as a whole. */
+            server?: string;
+            /** @enum {string} */
+            severity: "critical" | "warning" | "info";
         };
         SettleAnswer: {
             /** @description Of a dry run: whether it is possible. */
@@ -1473,6 +1569,51 @@ export interface operations {
             };
         };
     };
+    "check-settings": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsCheck"];
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-errant": {
         parameters: {
             query?: {
@@ -1618,6 +1759,52 @@ export interface operations {
             };
         };
     };
+    "export-errant": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Statements that would do again what the transactions did. */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sql": string;
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-maintenance": {
         parameters: {
             query?: never;
@@ -1733,6 +1920,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettlementRecord"];
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "export-settlement": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Statements that would do again what the transactions did. */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sql": string;
                 };
             };
             /** @description The answer is the one that the caller has. */
