@@ -38,7 +38,14 @@ type Plane struct {
 	random   *rand.Rand
 	towns    []*town
 	byName   map[string]*town
-	acting   map[*town]bool // those with a change under way
+	acting   map[*town]bool // those with a change or a settlement under way
+	calls    map[string]made
+}
+
+// made is what a call with an idempotency key has brought about.
+type made struct {
+	call     reparent.Call
+	recovery string // empty for what is no change of a primary
 }
 
 var _ api.ControlPlane = (*Plane)(nil)
@@ -47,7 +54,7 @@ var _ api.ControlPlane = (*Plane)(nil)
 func New(s Settings, events *orchestrator.Stream, now time.Time) *Plane {
 	p := &Plane{
 		settings: s, events: events, random: rand.New(rand.NewPCG(s.Seed, 0)),
-		byName: map[string]*town{}, acting: map[*town]bool{},
+		byName: map[string]*town{}, acting: map[*town]bool{}, calls: map[string]made{},
 	}
 	for i := range s.Clusters {
 		t := newTown(i, s, p.random, now)
@@ -59,9 +66,17 @@ func New(s Settings, events *orchestrator.Stream, now time.Time) *Plane {
 	return p
 }
 
+// Settings serve it with all that it has to show; charts have to be a tap of its events.
+func (p *Plane) Settings(charts *api.Charts, version string) api.Settings {
+	return api.Settings{
+		Plane: p, Errant: p, Inspector: p, Events: p.events, Charts: charts, Elector: "elector-1", Version: version, NoticedWithin: 3 * time.Second,
+	}
+}
+
 // Run changes one cluster every so often, and plays changes of the primary, until ctx ends.
 func (p *Plane) Run(ctx context.Context, every time.Duration) {
-	changes, frames := time.NewTicker(every), time.NewTicker(50*time.Millisecond)
+	changes, frames, rounds := time.NewTicker(every), time.NewTicker(50*time.Millisecond), time.NewTicker(probeEvery)
+	defer rounds.Stop()
 	defer changes.Stop()
 	defer frames.Stop()
 	for {
@@ -72,6 +87,10 @@ func (p *Plane) Run(ctx context.Context, every time.Duration) {
 			p.Change(now)
 		case now := <-frames.C:
 			p.advance(now)
+		case now := <-rounds.C:
+			p.mu.Lock()
+			p.probeWatched(now)
+			p.mu.Unlock()
 		}
 	}
 }
@@ -82,7 +101,7 @@ func (p *Plane) Change(now time.Time) {
 	defer p.mu.Unlock()
 	t := p.towns[p.random.IntN(len(p.towns))]
 	switch {
-	case t.running != nil:
+	case t.running != nil, t.settling != nil:
 	case t.now == well:
 		p.become(t, troubles.pick(p.random), now)
 	case t.now == dead:
@@ -139,9 +158,16 @@ func (p *Plane) advance(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.towns {
-		if p.acting[t] {
+		if !p.acting[t] {
+			continue
+		}
+		if t.running != nil {
 			p.played(t, now)
 		}
+		if t.settling != nil {
+			p.settles(t, now)
+		}
+		p.acting[t] = t.running != nil || t.settling != nil
 	}
 }
 
@@ -155,7 +181,6 @@ func (p *Plane) played(t *town, now time.Time) {
 		return
 	}
 	before := t.view.Findings
-	delete(p.acting, t)
 	t.ended(op, now)
 	t.rebuild(now)
 	p.compare(t, before, now)
@@ -185,7 +210,9 @@ func (p *Plane) Cluster(name string) (orchestrator.View, error) {
 	if !ok {
 		return orchestrator.View{}, orchestrator.ErrNoSuchCluster
 	}
-	return t.look(time.Now()), nil
+	now := time.Now()
+	p.watch(t, now)
+	return t.look(now), nil
 }
 
 // Reparent implements api.ControlPlane. A change that is not blocked takes three seconds.
@@ -193,9 +220,15 @@ func (p *Plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, ok := p.byName[w.Cluster]
+	before, repeated, err := p.repeats(w.Call, w.DryRun)
 	switch {
 	case !ok:
 		return orchestrator.Answer{}, orchestrator.ErrNoSuchCluster
+	case err != nil:
+		return orchestrator.Answer{}, err
+	case repeated:
+		op, err := p.find(before.recovery)
+		return orchestrator.Answer{Operation: op}, err
 	case t.running != nil:
 		return orchestrator.Answer{}, orchestrator.ErrBusy
 	case !t.view.Leading:
@@ -212,7 +245,26 @@ func (p *Plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 		return orchestrator.Answer{Operation: op, Steps: steps}, nil
 	}
 	p.begin(t, op, now)
+	p.remember(made{call: w.Call, recovery: op.ID})
 	return orchestrator.Answer{Operation: t.running.at(now)}, nil
+}
+
+// repeats finds what a call has brought about already.
+func (p *Plane) repeats(c reparent.Call, dryRun bool) (before made, repeated bool, err error) {
+	before, repeated = p.calls[c.Key]
+	if dryRun || !repeated {
+		return made{}, false, nil
+	}
+	if before.call.Digest != c.Digest {
+		err = orchestrator.ErrCallReused
+	}
+	return before, true, err
+}
+
+func (p *Plane) remember(m made) {
+	if m.call.Key != "" {
+		p.calls[m.call.Key] = m
+	}
 }
 
 // Await implements api.ControlPlane.
@@ -252,6 +304,10 @@ func (p *Plane) Recoveries(_ context.Context, cluster string, limit int) ([]repa
 func (p *Plane) Recovery(_ context.Context, id string) (reparent.Operation, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.find(id)
+}
+
+func (p *Plane) find(id string) (reparent.Operation, error) {
 	name := id[:max(0, strings.LastIndexByte(id, '-'))]
 	if t, ok := p.byName[name]; ok {
 		for _, op := range t.changes(time.Now()) {
@@ -264,39 +320,43 @@ func (p *Plane) Recovery(_ context.Context, id string) (reparent.Operation, erro
 }
 
 // edit changes a cluster as an operator does.
-func (p *Plane) edit(cluster, by, text string, change func(*town, time.Time)) error {
+func (p *Plane) edit(cluster string, o orchestrator.Order, text string, change func(*town, time.Time)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, ok := p.byName[cluster]
 	if !ok {
 		return orchestrator.ErrNoSuchCluster
 	}
+	if _, repeated, err := p.repeats(o.Call, false); repeated {
+		return err
+	}
+	p.remember(made{call: o.Call})
 	now := time.Now()
 	before := t.view.Findings
 	change(t, now)
 	t.rebuild(now)
 	p.compare(t, before, now)
-	p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventOperator, Cluster: cluster, By: by, Text: text})
+	p.events.Tell(orchestrator.Event{At: now, Kind: orchestrator.EventOperator, Cluster: cluster, By: o.By, Text: text})
 	return nil
 }
 
 // Acknowledge implements api.ControlPlane.
 func (p *Plane) Acknowledge(_ context.Context, cluster string, o orchestrator.Order) (antiflap.Window, error) {
-	return antiflap.Window{}, p.edit(cluster, o.By, o.By+" acknowledged the last change: "+o.Reason, func(t *town, now time.Time) {
+	return antiflap.Window{}, p.edit(cluster, o, o.By+" acknowledged the last change: "+o.Reason, func(t *town, now time.Time) {
 		t.antiflap = t.antiflap.Acknowledge(o.By, o.Reason, now)
 	})
 }
 
 // SetAutomation implements api.ControlPlane.
 func (p *Plane) SetAutomation(_ context.Context, cluster string, on bool, o orchestrator.Order) error {
-	return p.edit(cluster, o.By, fmt.Sprintf("%s switched automatic changes (%t): %s", o.By, on, o.Reason), func(t *town, now time.Time) {
+	return p.edit(cluster, o, fmt.Sprintf("%s switched automatic changes (%t): %s", o.By, on, o.Reason), func(t *town, now time.Time) {
 		t.automation = orchestrator.Switch{On: on, By: o.By, Reason: o.Reason, At: now}
 	})
 }
 
 // SetMaintenance implements api.ControlPlane.
 func (p *Plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
-	return p.edit(cluster, o.By, fmt.Sprintf("%s switched maintenance of %s (%t): %s", o.By, server, on, o.Reason), func(t *town, now time.Time) {
+	return p.edit(cluster, o, fmt.Sprintf("%s switched maintenance of %s (%t): %s", o.By, server, on, o.Reason), func(t *town, now time.Time) {
 		delete(t.maintenance, server)
 		if on {
 			t.maintenance[server] = orchestrator.Note{By: o.By, Reason: o.Reason, At: now}

@@ -2,6 +2,7 @@ package panorama
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -94,5 +96,79 @@ func TestAPlannedChangeIsPlayedToItsEnd(t *testing.T) {
 	op, err := p.Recovery(context.Background(), begun.Operation.ID)
 	if err != nil || op.State != reparent.StateSucceeded {
 		t.Errorf("%s, %v", op.State, err)
+	}
+}
+
+func (p *Plane) one(t *testing.T, s *situation) *town {
+	t.Helper()
+	for _, x := range p.towns {
+		if x.now == s {
+			return x
+		}
+	}
+	t.Fatal("no cluster is like that")
+	return nil
+}
+
+func TestARepeatedCallChangesNothingASecondTime(t *testing.T) {
+	p := landscapeOf(10, time.Now())
+	quiet := p.one(t, well)
+	wish := orchestrator.Wish{Cluster: quiet.name, Kind: reparent.KindPlanned, By: "ada", Call: reparent.Call{Key: "k", Digest: "d"}}
+	first, err := p.Reparent(t.Context(), wish)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.advance(time.Now().Add(lasts))
+	again, err := p.Reparent(t.Context(), wish)
+	if err != nil || again.Operation.ID != first.Operation.ID || quiet.running != nil {
+		t.Errorf("%s and %s, %v", first.Operation.ID, again.Operation.ID, err)
+	}
+	wish.Call.Digest = "another"
+	if _, err := p.Reparent(t.Context(), wish); !errors.Is(err, orchestrator.ErrCallReused) {
+		t.Error(err)
+	}
+}
+
+func TestAClusterThatSomebodyLooksAtHasAPastOfTenMinutes(t *testing.T) {
+	rounds := 0
+	events := orchestrator.NewStream(nil, func(e orchestrator.Event) {
+		if e.Kind == orchestrator.EventProbed {
+			rounds++
+		}
+	})
+	p := New(Settings{Clusters: 5, Servers: 3, Seed: 1}, events, time.Now())
+	for range 2 {
+		if _, err := p.Cluster(p.towns[0].name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := int(remembered / probeEvery); rounds != want {
+		t.Errorf("%d rounds, want %d", rounds, want)
+	}
+}
+
+func TestAnErrantServerIsSettledStepByStep(t *testing.T) {
+	p := landscapeOf(200, time.Now())
+	sick := p.one(t, astray)
+	found, err := p.Errant(t.Context(), sick.name, "")
+	if err != nil || len(found) != 1 || found[0].Transcript.Rows != rowsShown+2 {
+		t.Fatalf("%d servers, %v", len(found), err)
+	}
+	begun, err := p.Settle(t.Context(), orchestrator.SettleWish{
+		Cluster: sick.name, Server: found[0].Server, Kind: settle.KindRewind, Accept: []string{settle.AcceptPossiblyAcked}, Reason: "r", By: "ada",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _, err := p.Settlement(t.Context(), sick.name, begun.Settlement.ID)
+	if err != nil || !s.Running() || s.Progress == nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+	p.advance(time.Now().Add(time.Minute))
+	if s, _, err = p.Settlement(t.Context(), sick.name, begun.Settlement.ID); err != nil || s.State != settle.StateSucceeded || len(s.Stages) != len(begun.Steps) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if found, _ = p.Errant(t.Context(), sick.name, ""); len(found) > 0 {
+		t.Error("it is errant still")
 	}
 }

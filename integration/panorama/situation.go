@@ -1,11 +1,9 @@
 package panorama
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
 
-	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/topology"
 )
@@ -113,7 +111,7 @@ func receiverFails(t *town, seen []topology.Observation, now time.Time) {
 
 func errant(t *town, seen []topology.Observation, _ time.Time) {
 	o := t.replica(seen, 1)
-	o.Executed = o.Executed.Union(gtid.MustParse(fmt.Sprintf("%s:1-3", identity(o.Address+"/somebody"))))
+	o.Executed = o.Executed.Union(straySet(o.Address))
 }
 
 func primaryGone(t *town, seen []topology.Observation, _ time.Time) {

@@ -12,6 +12,7 @@ import (
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -35,6 +36,10 @@ type town struct {
 	maintenance map[topology.Address]orchestrator.Note
 	past        []reparent.Operation // latest first
 	running     *play
+	settled     []settle.Settlement // latest first
+	settling    *settling
+	probed      time.Time // the latest round that was told; zero while nobody looks
+	watched     time.Time // when somebody looked last
 
 	view orchestrator.View // as of the last rebuild
 }

@@ -48,11 +48,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	events := orchestrator.NewStream(nil)
+	charts := api.NewCharts()
+	events := orchestrator.NewStream(nil, charts.Tap)
 	plane := panorama.New(s, events, time.Now())
 	fmt.Printf("http://%s shows %d clusters of %d servers\n", l.Addr(), s.Clusters, s.Servers)
 	var changing sync.WaitGroup
 	defer changing.Wait()
 	changing.Go(func() { plane.Run(ctx, *every) })
-	return api.Serve(ctx, api.Settings{Plane: plane, Events: events, Elector: "elector-1", Version: "panorama", NoticedWithin: 3 * time.Second}, l, nil)
+	return api.Serve(ctx, plane.Settings(charts, "panorama"), l, nil)
 }
