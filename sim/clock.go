@@ -292,10 +292,20 @@ func (c *clock) strand(t *task) *strand {
 	s := &strand{task: t}
 	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
 		s.yield = yield
+		makeRoom()
 		for s.run(); s.again && yield(struct{}{}); s.run() {
 		}
 	})
 	return s
+}
+
+// makeRoom lets a new stack grow once, while next to nothing lies on it, to what most tasks need. By itself it would double
+// several times, and each time all that lies on it is moved.
+//
+//go:noinline
+func makeRoom() (last byte) {
+	var room [12 << 10]byte
+	return room[len(room)-1]
 }
 
 // run is a task from its beginning to its end, or until it is killed.
