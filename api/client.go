@@ -222,11 +222,14 @@ func (c *Client) SetAutomation(ctx context.Context, cluster string, on bool, rea
 	return told, err
 }
 
-// SetMaintenance takes a server out, or back.
-func (c *Client) SetMaintenance(ctx context.Context, cluster, server string, on bool, reason string) (Cluster, error) {
+// SetMaintenance takes a server out, or back; without one, the whole cluster.
+func (c *Client) SetMaintenance(ctx context.Context, cluster, server string, wanted MaintenanceRequest) (Cluster, error) {
 	var told Cluster
-	path := clusterURL(cluster) + "/servers/" + url.PathEscape(server) + "/maintenance"
-	err := c.sendOnce(ctx, http.MethodPut, path, nil, SwitchRequest{On: on, Reason: reason}, &told)
+	path := clusterURL(cluster)
+	if server != "" {
+		path += "/servers/" + url.PathEscape(server)
+	}
+	err := c.sendOnce(ctx, http.MethodPut, path+"/maintenance", nil, wanted, &told)
 	return told, err
 }
 

@@ -39,7 +39,7 @@ func TestTheClientReadsWhatTheServerWrites(t *testing.T) {
 	}
 	_, ackErr := s.client.Acknowledge(ctx, "shop", "seen")
 	_, switchErr := s.client.SetAutomation(ctx, "shop", true, "")
-	_, maintenanceErr := s.client.SetMaintenance(ctx, "shop", "db2:3306", false, "")
+	_, maintenanceErr := s.client.SetMaintenance(ctx, "shop", "db2:3306", MaintenanceRequest{})
 	if err := errors.Join(ackErr, switchErr, maintenanceErr); err != nil {
 		t.Error(err)
 	}

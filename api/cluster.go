@@ -44,6 +44,7 @@ type Cluster struct {
 	Automation bool       `json:"automation" doc:"Whether Primacy changes the primary by itself."`
 	// AutomationNote says who switched automation, and why.
 	AutomationNote *Note     `json:"automation_note,omitempty"`
+	Maintenance    *Note     `json:"maintenance,omitempty" doc:"Who has taken the whole cluster into maintenance, and why."`
 	ProbedAt       time.Time `json:"probed_at,omitzero" doc:"When the latest round of probes began."`
 	Leading        bool      `json:"leading" doc:"Whether the elector that answers acts for the cluster."`
 	Elector        string    `json:"elector" doc:"The elector that acts for the cluster, as far as this one knows."`
@@ -148,6 +149,7 @@ type Note struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at,omitzero"`
+	Until  time.Time `json:"until,omitzero" doc:"When it ends by itself, by the clock of the elector that acts; left out: when somebody ends it."`
 }
 
 // summaryOf tells everything but the findings.
@@ -180,6 +182,9 @@ func clusterOf(v orchestrator.View, now time.Time, freshFor time.Duration) Clust
 		Automation: v.Automation.On, AutomationNote: noteOf(orchestrator.Note{By: v.Automation.By, Reason: v.Automation.Reason, At: v.Automation.At}),
 		ProbedAt: stamp(v.At), Leading: v.Leading, Elector: v.Elector, Refusal: v.Refusal, Obstacle: obstacleOf(v.Obstacle),
 		Fresh: !stale(v, now, freshFor), ChangedAt: changedAt(v), Revision: v.Revision(),
+	}
+	if v.Held != nil {
+		c.Maintenance = noteOf(*v.Held)
 	}
 	for _, m := range v.Ruleset.Members {
 		c.Servers = append(c.Servers, serverOf(v, m))
@@ -340,7 +345,7 @@ func noteOf(n orchestrator.Note) *Note {
 	if n == (orchestrator.Note{}) {
 		return nil
 	}
-	return &Note{By: n.By, Reason: n.Reason, At: stamp(n.At)}
+	return &Note{By: n.By, Reason: n.Reason, At: stamp(n.At), Until: stamp(n.Until)}
 }
 
 // stamp is how times are told: UTC, to the microsecond.

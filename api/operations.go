@@ -227,10 +227,7 @@ func (f *front) describeSwitches(described huma.API) {
 		OperationID: "set-automation", Method: http.MethodPut, Path: prefix + "/clusters/{cluster}/automation", Tags: []string{"switches"},
 		Summary: "Switch automatic changes on or off", Description: "By hand a change is always possible.",
 	}), f.automation)
-	huma.Register(described, needs(RoleOperator, huma.Operation{
-		OperationID: "set-maintenance", Method: http.MethodPut, Path: prefix + "/clusters/{cluster}/servers/{server}/maintenance", Tags: []string{"switches"},
-		Summary: "Take a server out, or back", Description: "A server under maintenance is never promoted and not repaired.",
-	}), f.maintenance)
+	f.describeMaintenance(described)
 }
 
 func (f *front) acknowledge(ctx context.Context, in *struct {
@@ -258,22 +255,6 @@ func (f *front) automation(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if err := f.settings.Plane.SetAutomation(ctx, in.Cluster, in.Body.On, order); err != nil {
-		return nil, f.problemOf(err)
-	}
-	return f.cluster(in.Cluster)
-}
-
-func (f *front) maintenance(ctx context.Context, in *struct {
-	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
-	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
-	Conditions
-	Body SwitchRequest
-}) (*clusterAnswer, error) {
-	order, err := in.order(ctx, in.Body.Reason, "maintenance "+in.Cluster+" "+in.Server, in.Body)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.settings.Plane.SetMaintenance(ctx, in.Cluster, topology.Address(in.Server), in.Body.On, order); err != nil {
 		return nil, f.problemOf(err)
 	}
 	return f.cluster(in.Cluster)

@@ -248,6 +248,7 @@ func TestSwitchesReachTheControlPlaneWithNameAndReason(t *testing.T) {
 		s.ask("POST", "/api/v1/clusters/shop/antiflap/ack", `{"reason":"seen"}`, userHeader, "ada"),
 		s.ask("PUT", "/api/v1/clusters/shop/automation", `{"on":false,"reason":"migration"}`, userHeader, "ada"),
 		s.ask("PUT", "/api/v1/clusters/shop/servers/db2:3306/maintenance", `{"on":true,"reason":"disk"}`, userHeader, "ada"),
+		s.ask("PUT", "/api/v1/clusters/shop/maintenance", `{"on":true,"for_ms":60000,"reason":"switches"}`, userHeader, "ada"),
 	} {
 		if r.status != http.StatusOK || r.tree(t)["name"] != "shop" {
 			t.Errorf("%d %s", r.status, r.text)
@@ -257,9 +258,13 @@ func TestSwitchesReachTheControlPlaneWithNameAndReason(t *testing.T) {
 		`["ack","shop","ada (not authenticated)","seen"]`,
 		`["automation","shop",false,"ada (not authenticated)","migration"]`,
 		`["maintenance","shop","db2:3306",true,"ada (not authenticated)","disk"]`,
+		`["maintenance","shop","",true,"ada (not authenticated)","switches"]`,
 	}
 	if strings.Join(p.calls, "\n") != strings.Join(want, "\n") {
 		t.Errorf("called %v", p.calls)
+	}
+	if got := p.last().Lasting; got != time.Minute {
+		t.Errorf("it lasts %s", got)
 	}
 }
 

@@ -134,7 +134,7 @@ func (c *cluster) keepRecord(ctx context.Context, now time.Time) {
 	} else {
 		c.record.Antiflap = c.record.Antiflap.Doubted()
 	}
-	changed := c.record.Antiflap != before || c.aged(now) || c.noted
+	changed := c.record.Antiflap != before || c.aged(now) || c.noted || c.expire(now)
 	if c.sawOthers() {
 		changed, c.record.Seen = true, c.processes()
 	}

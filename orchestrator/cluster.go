@@ -266,8 +266,9 @@ func (c *cluster) observe(r round) {
 	lost, watched := c.o.isolation()
 	c.snapshot = topology.Snapshot{
 		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused,
-		Maintenance: c.underMaintenance(), OthersLost: lost, OthersWatched: watched,
+		OthersLost: lost, OthersWatched: watched,
 	}
+	c.maintained()
 	if c.o.sharing != nil && c.lease != nil {
 		c.snapshot.Words = c.o.sharing.words(c.name)
 	}
@@ -298,14 +299,6 @@ func (c *cluster) remember(servers []topology.Observation) {
 			c.floor = topology.Floor(c.floor, servers[i], current, c.record.Ruleset)
 		}
 	}
-}
-
-func (c *cluster) underMaintenance() topology.ServerSet {
-	var out []topology.Address
-	for a := range c.record.Maintenance {
-		out = append(out, a)
-	}
-	return topology.Servers(out...)
 }
 
 func (c *cluster) diagnose(now time.Time) {
@@ -354,7 +347,7 @@ func (c *cluster) publish(at time.Time) {
 	v := View{
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
 		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
-		Automation: c.automation(), Maintenance: c.record.Maintenance, Leading: c.lease != nil,
+		Automation: c.automation(), Maintenance: c.record.Maintenance, Held: c.record.Held, Leading: c.lease != nil,
 		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling,
 	}
 	if current, led := v.History.Current(); led {

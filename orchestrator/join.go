@@ -62,7 +62,7 @@ func (c *cluster) joining(now time.Time) (server, donor topology.Address, found 
 
 // keptApart tells whether a server is for somebody else to settle.
 func (c *cluster) keptApart(a topology.Address) bool {
-	return c.snapshot.Maintenance.Has(a) || !c.snapshot.Server(a).OK() ||
+	return c.snapshot.Maintenance.Has(a) || c.snapshot.Held != nil || !c.snapshot.Server(a).OK() ||
 		slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Server == a && f.Code == topology.Errant })
 }
 

@@ -206,7 +206,8 @@ func (o *Orchestrator) SetAutomation(ctx context.Context, cluster string, on boo
 	return c.setAutomation(ctx, on, by)
 }
 
-// SetMaintenance keeps a server out of candidacy and of repairs, or takes it back.
+// SetMaintenance keeps a server out of candidacy and of repairs, or takes it back. Without a server it is the whole cluster,
+// of which nothing is changed by itself meanwhile.
 func (o *Orchestrator) SetMaintenance(ctx context.Context, cluster string, server topology.Address, on bool, by Order) error {
 	c, err := o.find(cluster)
 	if err != nil {

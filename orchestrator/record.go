@@ -25,6 +25,8 @@ type record struct {
 	Antiflap    antiflap.Cluster          `json:"antiflap"`
 	Automation  *Switch                   `json:"automation,omitempty"`
 	Maintenance map[topology.Address]Note `json:"maintenance,omitempty"`
+	// Held is set while the whole cluster is in maintenance.
+	Held *Note `json:"held,omitempty"`
 	// Seen are the processes that were last seen at each address: a server that restarted while nobody
 	// watched may have lost its relay log.
 	Seen map[topology.Address]identity `json:"seen,omitempty"`
@@ -43,6 +45,7 @@ type record struct {
 func (r record) from(now time.Time) record {
 	if !r.SavedAt.IsZero() {
 		r.Antiflap = r.Antiflap.Shifted(now.Sub(r.SavedAt))
+		r.Maintenance, r.Held = shifted(r.Maintenance, now.Sub(r.SavedAt)), r.Held.shifted(now.Sub(r.SavedAt))
 		r.SavedAt = now
 	}
 	return r

@@ -25,13 +25,14 @@ func (v View) Revision() string {
 		Leaderships []topology.Leadership
 		Automation  Switch
 		Maintenance map[topology.Address]Note
+		Held        *Note `json:",omitempty"`
 		Running     string
 		// Of the window only what happened to it: how far its time has gone, another elector tells by another clock.
 		Opened, Ended, Acknowledged time.Time
 		Proven                      bool
 		Attempts                    int
 	}{
-		v.Name, v.Ruleset, v.History.Leaderships, v.Automation, v.Maintenance, running,
+		v.Name, v.Ruleset, v.History.Leaderships, v.Automation, timeless(v.Maintenance), v.Held.timeless(), running,
 		window.OpenedWall, window.Ended, window.AcknowledgedAt, !window.Proven.IsZero(), window.Attempts,
 	})
 	if err != nil {

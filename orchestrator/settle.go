@@ -119,6 +119,9 @@ func (c *cluster) unwanted(a topology.Address) string {
 	if note, under := c.record.Maintenance[a]; under {
 		return fmt.Sprintf("%s is under maintenance (%s %s)", a, note.By, note.Reason)
 	}
+	if c.record.Held != nil {
+		return fmt.Sprintf("the cluster is under maintenance (%s %s)", c.record.Held.By, c.record.Held.Reason)
+	}
 	return ""
 }
 

@@ -30,6 +30,8 @@ type View struct {
 	Told     time.Time
 	// Maintenance names who took a server out, and why.
 	Maintenance map[topology.Address]Note
+	// Held is who took the whole cluster, and why; nil when nobody has.
+	Held *Note
 	// Leading tells whether this elector acts for the cluster; Elector names who does.
 	Leading bool
 	Elector string
@@ -60,6 +62,8 @@ type Note struct {
 	By     string    `json:"by,omitempty"`
 	Reason string    `json:"reason,omitempty"`
 	At     time.Time `json:"at,omitzero"`
+	// Until is when it ends by itself; zero: when somebody ends it.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Wish asks for a change of the primary.
@@ -90,6 +94,8 @@ type Order struct {
 	Call reparent.Call
 	// Revisions are those of View.Revision of which the cluster has to be at one; with none it may be at any.
 	Revisions []string
+	// Lasting is how long maintenance goes on; 0 is until somebody ends it.
+	Lasting time.Duration
 }
 
 // Answer is what came of a wish: the operation, running or (dry run, blocked) finished, and for a dry run

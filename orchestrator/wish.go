@@ -159,27 +159,6 @@ func (c *cluster) setAutomation(ctx context.Context, on bool, o Order) error {
 	return err
 }
 
-func (c *cluster) setMaintenance(ctx context.Context, server topology.Address, on bool, o Order) error {
-	if _, member := c.view().Ruleset.Member(server); !member {
-		return fmt.Errorf("%w: %q is no member of cluster %s; members are %s", ErrNoSuchServer, server, c.name, c.view().Ruleset.Servers())
-	}
-	word := map[bool]string{true: "under", false: "out of"}[on]
-	_, err := c.change(ctx, fmt.Sprintf("%s took %s %s maintenance: %s", person(o.By), server, word, o.Reason), o, func(now time.Time) {
-		notes := map[topology.Address]Note{}
-		for a, n := range c.record.Maintenance {
-			if a != server {
-				notes[a] = n
-			}
-		}
-		if on {
-			notes[server] = Note{By: person(o.By), Reason: o.Reason, At: now}
-		}
-		c.record.Maintenance = notes
-		c.snapshot.Maintenance = c.underMaintenance()
-	})
-	return err
-}
-
 // change edits the record in the loop, saves it, and takes the edit back when it could not be saved.
 func (c *cluster) change(ctx context.Context, text string, o Order, edit func(now time.Time)) (antiflap.Window, error) {
 	var window antiflap.Window

@@ -16,7 +16,7 @@ import (
 func Detours(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
-	if !led || s.Reparenting || primary.UUID != current.PrimaryUUID || !primary.Writable() {
+	if !led || s.Reparenting || s.Held != nil || primary.UUID != current.PrimaryUUID || !primary.Writable() {
 		return nil
 	}
 	var all []Command

@@ -18,7 +18,7 @@ const repairDeadline = 10 * time.Second
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
-	if !led || s.Reparenting {
+	if !led || s.Reparenting || s.Held != nil {
 		return nil
 	}
 	if primary.UUID != current.PrimaryUUID {

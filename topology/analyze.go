@@ -32,7 +32,7 @@ const foundOften = 4
 var questions = []func(*inquiry) []Finding{
 	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
 	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
-	(*inquiry).errants, (*inquiry).rules, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
+	(*inquiry).errants, (*inquiry).rules, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
 	(*inquiry).silentStore,
 }
 
@@ -220,7 +220,7 @@ var codes = []Code{
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
 	UnknownAcker, SemiSyncSettings, AckerDisabled, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
 	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, ReplicaOffline, Lagging,
-	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings,
+	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings, ClusterMaintenance,
 }
 
 // Codes lists every kind of finding, for the metrics and the runbook.

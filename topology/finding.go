@@ -55,6 +55,7 @@ const (
 	DuplicateIdentity      Code = "duplicate_identity"   // two members with one server_uuid or server_id
 	RulesetDiffers         Code = "ruleset_differs"      // the configured rules cannot simply replace the recorded ones
 	StoreBehind            Code = "store_behind"         // servers know of a term that no record names
+	ClusterMaintenance     Code = "cluster_maintenance"  // an operator has taken the whole cluster: nothing is done by itself
 	StoreUnavailable       Code = "store_unavailable"    // the store does not answer this elector: it changes nothing by itself
 	LeadershipUnsettled    Code = "leadership_unsettled" // a later term was begun and its outcome is unknown
 	PrimaryReplaced        Code = "primary_replaced"     // another server answers at the primary's address

@@ -63,6 +63,8 @@ func (q *inquiry) restrained(found []Finding) []Finding {
 			f = f.without("a leadership change is running")
 		case behind:
 			f = f.without("the record is older than what the servers know: see " + string(StoreBehind))
+		case q.s.Held != nil:
+			f = f.without("the cluster is in maintenance" + q.ending(q.s.Held.Until))
 		case (len(q.ahead) > 0 || q.unsettled() != nil) && f.Remedy == RemedyReconcile:
 			f = f.without("a later term has to be settled first: see " + string(LeadershipUnsettled))
 		case !q.led && f.Remedy == RemedyReconcile:
@@ -91,7 +93,7 @@ func (q *inquiry) maintained(f Finding) Finding {
 		return f
 	}
 	f.Severity = SeverityInfo
-	return f.without(fmt.Sprintf("%s is in maintenance", f.Server))
+	return f.without(fmt.Sprintf("%s is in maintenance%s", f.Server, q.ending(q.s.MaintenanceEnds[f.Server])))
 }
 
 // explained says why nothing is done where the finding itself does not.
@@ -112,6 +114,7 @@ var inaction = map[Code]string{
 	ApplierFailed:      "starting it again would fail again; the cause has to be mended first",
 	Lagging:            "a replica catches up by itself, and one that lags delays no failover",
 	WrongSettings:      "settings are changed by an operator only, with the statements in the evidence",
+	ClusterMaintenance: "until then no primary is replaced and no replica repaired by itself; changes by hand go on",
 	WouldBlock:         "bring back the servers that are named",
 }
 

@@ -101,6 +101,10 @@ type Snapshot struct {
 	// Maintenance are servers that an operator keeps out; Reparenting is set while an operation runs.
 	Maintenance ServerSet
 	Reparenting bool
+	// MaintenanceEnds says until when, of those that do not stay out until somebody takes them back.
+	MaintenanceEnds map[Address]time.Time
+	// Held is set while an operator has the whole cluster in maintenance: nothing is changed by itself.
+	Held *Held
 	// RulesRefused says why the configured ruleset is not in force; empty when it is.
 	RulesRefused string
 	// StoreSilent is since when the store has not answered this elector, StoreError what the last attempt met; zero while
@@ -110,6 +114,12 @@ type Snapshot struct {
 	// OthersLost and OthersWatched count the servers of *all* clusters that this elector cannot reach
 	// or watches: whether we are the broken part.
 	OthersLost, OthersWatched int
+}
+
+// Held says who has a cluster in maintenance, why, and until when; zero: until somebody ends it.
+type Held struct {
+	By, Reason string
+	Until      time.Time
 }
 
 // Server finds an observation; an address that was never probed gives ReachUnknown.

@@ -86,6 +86,8 @@ var troubles = []trouble{
 	}},
 	{topology.StalePrimary, "A", "the old primary is back, read-only", secondTerm().Edit("A", func(o *observation) { o.Replication = nil }), "has not joined C", nil},
 	{topology.StalePrimary, "A", "its source side is on", secondTerm().Edit("A", func(o *observation) { o.SemiSync.SourceEnabled = true }), "source side of semi-sync is on", nil},
+	{topology.ClusterMaintenance, "", "an operator has taken the cluster", cluster().Held("ada", "switches", 90*time.Minute), "ada: switches), which ends in 90 min", clusters{
+		"only a server is out": cluster().MaintenanceFor("B", time.Hour)}},
 	{topology.StoreBehind, "", "a term that no record names", cluster().Executed("B", "A:1-100,t1,t7"), "not on record", clusters{
 		"the term is on record":  cluster(),
 		"it is an earlier term":  cluster().Term(5, "A", "").Executed("B", "A:1-100,t5,t2"),

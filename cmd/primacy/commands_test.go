@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,9 @@ type plane struct {
 	end    reparent.Operation
 	err    error
 	calls  []string
-	late   int // how often a change is asked for before it is on record
+	// lasting is how long each maintenance that was asked for is to last.
+	lasting []time.Duration
+	late    int // how often a change is asked for before it is on record
 }
 
 func (p *plane) Clusters() []orchestrator.View { return []orchestrator.View{p.view} }
@@ -84,6 +87,7 @@ func (p *plane) SetAutomation(_ context.Context, cluster string, on bool, o orch
 
 func (p *plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
 	p.called("maintenance", cluster, string(server), map[bool]string{true: "on", false: "off"}[on], o.Reason)
+	p.lasting = append(p.lasting, o.Lasting)
 	return p.err
 }
 
@@ -159,6 +163,10 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"a cluster that does not exist":       {"topology", "shap"},
 		"a recovery that does not exist":      {"explain", "shop-9"},
 		"a server that does not exist":        {"maintenance", "db9:3306", "on"},
+		"maintenance of nothing":              {"maintenance", "on", "--reason", "x"},
+		"a cluster taken for no reason":       {"maintenance", "on", "--cluster", "shop"},
+		"an end for what is ended":            {"maintenance", "db2:3306", "off", "--for", "2h"},
+		"an end in the past":                  {"maintenance", "db2:3306", "on", "--for", "-2h"},
 		"neither on nor off":                  {"automation", "shop", "maybe"},
 		"automation off without a reason":     {"automation", "shop", "off"},
 		"a certificate without a reason":      {"emergency", "shop", "--certify-down", "db1:3306"},
@@ -260,9 +268,14 @@ func TestSwitchesAreSwitched(t *testing.T) {
 	primacy(t, p, "automation", "shop", "off", "--reason", "migration").wants(t, exitDone, "are off")
 	primacy(t, p, "maintenance", "db2:3306", "on", "--reason", "disk").wants(t, exitDone, "under maintenance")
 	primacy(t, p, "maintenance", "db2:3306", "off").wants(t, exitDone, "back in service")
-	want := "ack shop seen|automation shop off migration|maintenance shop db2:3306 on disk|maintenance shop db2:3306 off "
+	primacy(t, p, "maintenance", "db2:3306", "on", "--for", "2h", "--reason", "disk").wants(t, exitDone, "under maintenance for 2h0m0s")
+	primacy(t, p, "maintenance", "on", "--cluster", "shop", "--reason", "switches").wants(t, exitDone, "Cluster shop is under maintenance")
+	want := "ack shop seen|automation shop off migration|maintenance shop db2:3306 on disk|maintenance shop db2:3306 off |maintenance shop db2:3306 on disk|maintenance shop  on switches"
 	if got := strings.Join(p.calls, "|"); got != want {
 		t.Errorf("called %s", got)
+	}
+	if want := []time.Duration{0, 0, 2 * time.Hour, 0}; !slices.Equal(p.lasting, want) {
+		t.Errorf("maintenance lasts %v", p.lasting)
 	}
 }
 

@@ -60,39 +60,6 @@ func automationCommand() *cobra.Command {
 	return c
 }
 
-func maintenanceCommand() *cobra.Command {
-	var reason, cluster string
-	c := &cobra.Command{
-		Use: "maintenance SERVER on|off", Short: "keep a server from being promoted and repaired, or take it back",
-		Args: cobra.ExactArgs(2), ValidArgsFunction: completing(serverThenSwitch),
-		RunE: func(c *cobra.Command, args []string) error {
-			on, err := switched(args[1])
-			if err != nil {
-				return err
-			}
-			a, err := asking(c)
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			if cluster == "" {
-				if cluster, err = a.clusterOf(c.Context(), args[0]); err != nil {
-					return err
-				}
-			}
-			after, err := a.SetMaintenance(c.Context(), cluster, args[0], on, reason)
-			if err != nil {
-				return err
-			}
-			word := map[bool]string{true: "under maintenance", false: "back in service"}[on]
-			return a.tell(after, func() { a.say("%s of cluster %s is %s.", shown(args[0]), shown(after.Name), word) })
-		},
-	}
-	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
-	c.Flags().StringVar(&cluster, "cluster", "", "the server's cluster (default: found by the address)")
-	return c
-}
-
 func switched(word string) (bool, error) {
 	switch word {
 	case "on":
@@ -144,22 +111,4 @@ func clusterThenSwitch(ctx context.Context, client *api.Client, args []string) [
 		return []string{"on", "off"}
 	}
 	return clusterNames(ctx, client, args)
-}
-
-func serverThenSwitch(ctx context.Context, client *api.Client, args []string) []string {
-	if len(args) > 1 {
-		return nil
-	}
-	if len(args) == 1 {
-		return []string{"on", "off"}
-	}
-	all, err := everyServer(ctx, client)
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, s := range all {
-		names = append(names, s.server)
-	}
-	return names
 }

@@ -221,7 +221,7 @@ func (t *terminal) details(c api.Cluster, s api.Server, now time.Time) []detail 
 		all = append(all, detail{count(int(s.Errant), "errant transaction"), red})
 	}
 	if s.Maintenance != nil {
-		all = append(all, detail{fmt.Sprintf("under maintenance: %s: %s", s.Maintenance.By, s.Maintenance.Reason), yellow})
+		all = append(all, detail{noteText(*s.Maintenance, now), yellow})
 	}
 	for _, e := range s.Errors {
 		if s.Reachable || !strings.HasPrefix(e, "probe: ") {

@@ -357,10 +357,11 @@ func (p *Plane) SetAutomation(_ context.Context, cluster string, on bool, o orch
 // SetMaintenance implements api.ControlPlane.
 func (p *Plane) SetMaintenance(_ context.Context, cluster string, server topology.Address, on bool, o orchestrator.Order) error {
 	return p.edit(cluster, o, fmt.Sprintf("%s switched maintenance of %s (%t): %s", o.By, server, on, o.Reason), func(t *town, now time.Time) {
-		delete(t.maintenance, server)
-		if on {
-			t.maintenance[server] = orchestrator.Note{By: o.By, Reason: o.Reason, At: now}
+		n := &orchestrator.Note{By: o.By, Reason: o.Reason, At: now}
+		if o.Lasting > 0 {
+			n.Until = now.Add(o.Lasting)
 		}
+		t.maintain(server, on, n)
 	})
 }
 

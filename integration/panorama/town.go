@@ -34,6 +34,7 @@ type town struct {
 	antiflap    antiflap.Cluster
 	automation  orchestrator.Switch
 	maintenance map[topology.Address]orchestrator.Note
+	held        *orchestrator.Note
 	past        []reparent.Operation // latest first
 	running     *play
 	settled     []settle.Settlement // latest first
@@ -188,8 +189,25 @@ func (t *town) observed(now time.Time) []topology.Observation {
 func (t *town) snapshot(now time.Time) topology.Snapshot {
 	s := topology.Snapshot{Cluster: t.name, At: now, Ruleset: t.ruleset, Servers: t.observed(now), Reparenting: t.running != nil}
 	s.Maintenance = topology.Servers(slices.Sorted(maps.Keys(t.maintenance))...)
+	if h := t.held; h != nil {
+		s.Held = &topology.Held{By: h.By, Reason: h.Reason, Until: h.Until}
+	}
 	s.OthersWatched = 1000
 	return s
+}
+
+// maintain begins or ends maintenance of a server, or of the whole town when none is named.
+func (t *town) maintain(server topology.Address, on bool, n *orchestrator.Note) {
+	switch {
+	case server == "" && on:
+		t.held = n
+	case server == "":
+		t.held = nil
+	case on:
+		t.maintenance[server] = *n
+	default:
+		delete(t.maintenance, server)
+	}
 }
 
 // rebuild works the view out anew.
@@ -197,7 +215,7 @@ func (t *town) rebuild(now time.Time) {
 	s := t.snapshot(now)
 	v := orchestrator.View{
 		Name: t.name, At: now, Ruleset: t.ruleset, Snapshot: s, History: t.history(t.healthy(now)), Roles: map[topology.Address]topology.ServerRole{},
-		Primary: t.primary, Term: t.term, Automation: t.automation, Antiflap: t.antiflap, Told: now, Maintenance: maps.Clone(t.maintenance),
+		Primary: t.primary, Term: t.term, Automation: t.automation, Antiflap: t.antiflap, Told: now, Maintenance: maps.Clone(t.maintenance), Held: t.held,
 		Leading: true, Elector: "elector-1",
 	}
 	v.Findings = topology.Analyze(s, v.History, topology.Limits{}, now, t.view.Findings)

@@ -32,6 +32,8 @@ type Builder struct {
 	edits   []edit
 
 	maintenance  topology.ServerSet
+	ends         map[topology.Address]time.Time
+	held         *topology.Held
 	reparenting  bool
 	rulesRefused string
 	storeSilent  time.Duration
@@ -156,7 +158,7 @@ func (b *Builder) Snapshot() topology.Snapshot {
 	c := b.build()
 	s := topology.Snapshot{
 		Cluster: "shop", At: Now, Ruleset: b.Ruleset(), Servers: c.servers, Words: slices.Clone(b.words),
-		Maintenance: b.maintenance, Reparenting: b.reparenting, RulesRefused: b.rulesRefused,
+		Maintenance: b.maintenance, MaintenanceEnds: b.ends, Held: b.held, Reparenting: b.reparenting, RulesRefused: b.rulesRefused,
 	}
 	if b.storeSilent > 0 {
 		s.StoreSilent, s.StoreError = Now.Add(-b.storeSilent), "etcd does not answer"
@@ -288,3 +290,18 @@ func UUID(name topology.Address) gtid.UUID {
 
 // Incarnation is the process of a server that was running when its leadership was decided.
 func Incarnation(name topology.Address) string { return string(name) + "/1" }
+
+// MaintenanceFor keeps a server out for a while.
+func (b *Builder) MaintenanceFor(name topology.Address, rest time.Duration) *Builder {
+	b.ends = map[topology.Address]time.Time{name: Now.Add(rest)}
+	return b.Maintenance(name)
+}
+
+// Held has an operator take the whole cluster; for no time it is until somebody ends it.
+func (b *Builder) Held(by, reason string, rest time.Duration) *Builder {
+	b.held = &topology.Held{By: by, Reason: reason}
+	if rest > 0 {
+		b.held.Until = Now.Add(rest)
+	}
+	return b
+}

@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/maintenance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Take a whole cluster out, or back
+         * @description Meanwhile nothing is changed there by itself: no primary is replaced and no replica repaired. Changes by hand go on. Needs the role operator where auth is on.
+         */
+        put: operations["set-cluster-maintenance"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/reparent": {
         parameters: {
             query?: never;
@@ -599,6 +619,8 @@ export interface components {
             fresh: boolean;
             /** @description Whether the elector that answers acts for the cluster. */
             leading: boolean;
+            /** @description Who has taken the whole cluster into maintenance, and why. */
+            maintenance?: components["schemas"]["Note"];
             /** @example shop */
             name: string;
             /** @description What a wanted change would need, when it is blocked. */
@@ -789,6 +811,16 @@ export interface components {
             term: number;
             why?: string;
         };
+        MaintenanceRequest: {
+            /**
+             * Format: int64
+             * @description How long it lasts, at most 30 days; left out: until it is switched off.
+             */
+            for_ms?: number;
+            on: boolean;
+            /** @description For the record. */
+            reason?: string;
+        };
         Member: {
             address: string;
             promotion: string;
@@ -804,6 +836,11 @@ export interface components {
             at?: string;
             by: string;
             reason: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself, by the clock of the elector that acts; left out: when somebody ends it.
+             */
+            until?: string;
         };
         Obstacle: {
             /** @description Histories that contradict each other, by server. */
@@ -1662,6 +1699,47 @@ export interface operations {
             };
         };
     };
+    "set-cluster-maintenance": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MaintenanceRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     reparent: {
         parameters: {
             query?: {
@@ -1822,7 +1900,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["SwitchRequest"];
+                "application/json": components["schemas"]["MaintenanceRequest"];
             };
         };
         responses: {
