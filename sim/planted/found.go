@@ -71,6 +71,10 @@ var foundBugs = []bug{
 		what:   "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
 		edits:  []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
 		breaks: []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
+		options: scripted(five1, 1,
+			on(1, sim.DiskStall, 4990*time.Millisecond, 15500*time.Millisecond), // its marker comes to its binary log when nobody waits for it any more
+			on(1, sim.WishPlanned, 5*time.Second, 0),
+			sim.Fault{Kind: sim.OldStore, At: 12400 * time.Millisecond, For: 32 * time.Second}), // so that another change is begun without asking it
 	},
 	{
 		name:   "forgotten-operations-are-waited-for",
