@@ -1,14 +1,16 @@
 //go:build ignore
 
 // Summary reads the events of `go test -json` and says what matters: failures
-// with their output, what was not run, and at the very end "N passed, N failed".
+// with their output, what was not run, which tests took longest, and at the very end "N passed, N failed".
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -39,7 +41,11 @@ type summary struct {
 	output         map[string]*strings.Builder // of what has not ended yet
 	broken         map[string]bool             // packages with a failure that was counted
 	skipped        []string
+	slowest        []event // of the tests that are part of no other, longest first
 }
+
+// slowestShown is how many tests are named of those that took longest: there is where to begin when all takes too long.
+const slowestShown = 15
 
 func main() {
 	s := summary{output: map[string]*strings.Builder{}, broken: map[string]bool{}}
@@ -64,6 +70,9 @@ func main() {
 }
 
 func (s *summary) take(e event) {
+	if e.Elapsed >= 10 && e.Test != "" && !strings.Contains(e.Test, "/") {
+		s.slowest = append(s.slowest, e)
+	}
 	switch e.Action {
 	case "output", "build-output":
 		s.keep(e)
@@ -129,6 +138,10 @@ func (s *summary) skip(e event) {
 // close ends the report. What did not run proves nothing, so where nobody reads
 // along it counts as failed.
 func (s *summary) close() {
+	slices.SortStableFunc(s.slowest, func(a, b event) int { return cmp.Compare(b.Elapsed, a.Elapsed) })
+	for _, e := range s.slowest[:min(slowestShown, len(s.slowest))] {
+		fmt.Printf("slow  %6.1fs  %s\n", e.Elapsed, e.place())
+	}
 	for _, place := range s.skipped {
 		fmt.Printf("NOT RUN  %s\n", place)
 	}
