@@ -34,6 +34,7 @@ type execution struct {
 func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.endSettling()
 	c.busy, c.snapshot.Reparenting = true, true
+	op.Follows = c.lineage.Certified
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)
 	c.tellBegun(&op)
@@ -80,10 +81,21 @@ func (x *execution) drive(op *reparent.Operation) *reparent.Operation {
 		}
 		op = x.advance(op, x.c.o.fleet.Do(ctx, batchOf(op, step)), now())
 	}
+	op = x.sealed(op)
 	if err := x.journal.ensure(ctx, op); err != nil {
 		x.tellUnsaved(op, err)
 	}
 	return op
+}
+
+// sealed is the operation as it is put on record for good. One that cannot be sealed is put there without: its servers are
+// what they are.
+func (x *execution) sealed(op *reparent.Operation) *reparent.Operation {
+	sealed, err := op.Sealed()
+	if err != nil {
+		x.tellUnsaved(op, err)
+	}
+	return &sealed
 }
 
 func batchOf(op *reparent.Operation, step reparent.Step) Batch {

@@ -59,6 +59,8 @@ type lineage struct {
 	History topology.History `json:"history"`
 	// Running is the id of an operation that has not ended.
 	Running string `json:"running,omitempty"`
+	// Certified names the certificate of the latest change that ended.
+	Certified reparent.Link `json:"certified,omitzero"`
 	// Settling is what is being done about a server with errant transactions; it has not ended.
 	Settling *settle.Settlement `json:"settling,omitempty"`
 	// LeftOut is the highest term that a store which was lost may have given out; all later ones are drawn above it.
@@ -205,19 +207,10 @@ func (l lineage) with(op reparent.Operation) lineage {
 	l.Running = ""
 	if op.Running() {
 		l.Running = op.ID
+	} else {
+		l.Certified = op.Link()
 	}
-	kept := slices.DeleteFunc(slices.Clone(l.History.Leaderships), func(k topology.Leadership) bool { return k.Term == op.Term })
-	led, decided := op.Leadership()
-	if decided {
-		kept = append(kept, led)
-		if !slices.Contains(l.History.Leaders, led.PrimaryUUID) {
-			l.History.Leaders = append(slices.Clone(l.History.Leaders), led.PrimaryUUID)
-		}
-	}
-	if led.Established() {
-		kept, l.History.Recovered = []topology.Leadership{led}, false
-	}
-	l.History.Leaderships = kept
+	l.History = op.Recorded(l.History)
 	return l
 }
 

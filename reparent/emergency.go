@@ -391,7 +391,8 @@ func (op Operation) applyFetching(commands []Command, results []Result, now time
 	if !frozen.Done() || !o.OK() || !op.lacks(op.To, op.Chosen, o.Executed).IsEmpty() {
 		return op.again(commands, results, "fetch", now)
 	}
-	p.Reading, p.Frozen = &o, Yes
+	p = p.reread(&o)
+	p.Frozen = Yes
 	op.Progress[op.To] = p
 	if strange := o.Position().Subtract(op.allowed()); !strange.IsEmpty() {
 		return op.nextCandidate("fetch", fmt.Sprintf("%s gave it more than the chosen history: %s", op.Source, strange), now)
@@ -488,8 +489,7 @@ func (op Operation) again(commands []Command, results []Result, stage string, no
 		}
 		p, seen := op.Progress[commands[i].Server], results[i].Observation
 		progressed = progressed || (p.Reading != nil && seen.Executed.Count() > p.Reading.Executed.Count())
-		p.Reading = &seen
-		op.Progress[commands[i].Server] = p
+		op.Progress[commands[i].Server] = p.reread(&seen)
 	}
 	op.Tries++
 	if progressed {
@@ -531,10 +531,10 @@ func (op Operation) nextCandidate(stage, why string, now time.Time) Operation {
 	return op.elected(found, now)
 }
 
-// unattached forgets who followed the last candidate: the next one needs them itself.
+// unattached forgets who followed the last candidate: the next one needs them itself, and is chosen by what is known now.
 func (op Operation) unattached() Operation {
 	for a, p := range op.Progress {
-		p.Attached, p.Applied = "", ""
+		p.Attached, p.Applied, p.Judged = "", "", nil
 		op.Progress[a] = p
 	}
 	return op

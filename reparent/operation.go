@@ -5,6 +5,7 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -85,8 +86,17 @@ type Progress struct {
 	Applied  Outcome `json:"applied,omitempty"`  // AwaitApplied of the chosen history
 	Released Outcome `json:"released,omitempty"`
 	Note     string  `json:"note,omitempty"` // why it is not a Yes
-	// Reading is what the server showed after it was frozen or silenced.
+	// Reading is what the server showed after it was frozen or silenced, or when it last answered since.
 	Reading *topology.Observation `json:"reading,omitempty"`
+	// Judged is what the choice of history and candidate rests on, where Reading is a later answer.
+	Judged *topology.Observation `json:"judged,omitempty"`
+}
+
+// reread takes a later answer of a server in, and keeps the one that the choice rests on.
+func (p Progress) reread(o *topology.Observation) Progress {
+	p.Judged = cmp.Or(p.Judged, p.Reading)
+	p.Reading = o
+	return p
 }
 
 // Known is what was last seen of a server before the operation began.
@@ -181,7 +191,11 @@ type Operation struct {
 	By          string `json:"by,omitempty"` // operator, when asked for by hand
 	Reason      string `json:"reason,omitempty"`
 	// Call is the call that asked for this; empty when nobody did, or gave it no key.
-	Call   Call             `json:"call,omitzero"`
+	Call Call `json:"call,omitzero"`
+	// Follows names the certificate of the cluster's change before this one, and Digest is this one's own: see Sealed.
+	Follows Link   `json:"follows,omitzero"`
+	Digest  string `json:"digest,omitempty"`
+
 	From   topology.Address `json:"from,omitempty"`
 	To     topology.Address `json:"to,omitempty"`
 	Wanted topology.Address `json:"wanted,omitempty"`
@@ -533,6 +547,9 @@ func (op Operation) fail(stage string, o Obstacle, now time.Time) Operation {
 	return op.finish(StateFailed, now)
 }
 
+// codeFenced is the code of an operation that a newer term has stopped.
+const codeFenced = "fenced"
+
 // fenced ends the operation because a newer term owns a server: whatever is left to do is the newer
 // elector's, and releasing anything now would undo its work. What was established stays so.
 func (op Operation) fenced(by topology.Address, now time.Time) Operation {
@@ -540,7 +557,7 @@ func (op Operation) fenced(by topology.Address, now time.Time) Operation {
 		return op.move(PhaseDone, string(op.Phase), fmt.Sprintf("%s is owned by a newer term by now; the rest is left to it", by), now).finish(StateSucceeded, now)
 	}
 	return op.fail(string(op.Phase), Obstacle{
-		Code:    "fenced",
+		Code:    codeFenced,
 		Message: fmt.Sprintf("%s is owned by a newer term; this change of term %d stops where it is", by, op.Term),
 	}, now)
 }
