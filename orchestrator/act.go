@@ -275,7 +275,7 @@ func (c *cluster) operation(ctx context.Context, lease Lease, clearance antiflap
 		return reparent.Operation{}, err
 	}
 	c.sessionTerm = term
-	in.Term, in.ID = term, operationID(c.name, term)
+	in.Term, in.ID = term, reparent.OperationID(c.name, term)
 	return make(clearance, in, c.now()), nil
 }
 

@@ -100,9 +100,6 @@ func exportKey(cluster, id string) string { return "exports/" + cluster + "/" + 
 // brakeKey holds the fleet brake, which all clusters share.
 const brakeKey = "fleet/antiflap"
 
-// operationID orders by term, so that newest first is descending order of keys.
-func operationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%010d", cluster, term) }
-
 func (r record) document() Document {
 	r.Version = recordVersion
 	return written(recordKey(r.Cluster), &r)

@@ -17,6 +17,9 @@ type Link struct {
 	Digest string `json:"digest"`
 }
 
+// OperationID names the change of a cluster under a term. Later ones have later names.
+func OperationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%010d", cluster, term) }
+
 // Sealed returns an operation that has ended with its digest filled in: the hex SHA-256 over all else in it, the link to the
 // change before it included. So none of them can be altered without altering all that came after it.
 func (op Operation) Sealed() (Operation, error) {

@@ -97,7 +97,7 @@ func (op Operation) wellFormed() Claim {
 		is  bool
 		why string
 	}{
-		{op.ID == "" || op.Cluster == "" || op.Term == 0, "it has no name, no cluster or no term"},
+		{op.Cluster == "" || op.Term == 0 || op.ID != OperationID(op.Cluster, op.Term), "its name is not that of its cluster and term"},
 		{op.Phase != PhaseDone, fmt.Sprintf("it stands in phase %s: it has not ended", op.Phase)},
 		{op.SessionTerm != 0 && op.SessionTerm < op.Term, "it was taken over under an earlier term than its own"},
 		{op.strangers() != "", string(op.strangers()) + " is no member of the cluster, and part of the change"},
@@ -137,11 +137,11 @@ func (op Operation) ended() bool {
 	decided, established, stopped := op.Decision != nil, !op.Established.IsZero(), op.Obstacle != nil
 	switch op.State {
 	case StateSucceeded:
-		return decided && established && !op.MarkedAt.IsZero() && !stopped && op.Ending == ""
+		return decided && established && !op.MarkedAt.IsZero() && (op.MarkSent || op.SessionTerm != 0) && !stopped && op.Ending == ""
 	case StateBlocked, StateUndone:
-		return !decided && !established && stopped && !op.MarkSent && op.MarkedAt.IsZero()
+		return !decided && !established && stopped && op.Ending == op.State && !op.MarkSent && op.MarkedAt.IsZero()
 	case StateFailed:
-		return !established && stopped && op.Ending == "" && (decided || op.Obstacle.Code == codeFenced)
+		return !established && stopped && (decided && op.Ending == "" || op.Obstacle.Code == codeFenced)
 	case StateRunning:
 	}
 	return false
@@ -301,10 +301,16 @@ func (op Operation) rightlyNot() Claim {
 	if obstacle == nil {
 		return refuted(name, "it is said not to have been possible (%s), and by the evidence it was", op.Obstacle.Code)
 	}
-	if o := obstacle.worded(); o.Code != op.Obstacle.Code || !strings.HasSuffix(op.Obstacle.Message, o.Message) || !slices.EqualFunc(o.Needs, op.Obstacle.Needs, topology.ServerSet.Equal) {
+	if o := obstacle.worded(); !o.same(*op.Obstacle) {
 		return refuted(name, "by the evidence it was not possible for another reason: %s", o.Message)
 	}
 	return holds(name, "it was rightly not made: %s", op.Obstacle.Message)
+}
+
+// same tells whether one obstacle is another one, which may tell first what else was tried.
+func (o Obstacle) same(told Obstacle) bool {
+	return o.Code == told.Code && strings.HasSuffix(told.Message, o.Message) && o.Remedy == told.Remedy &&
+		slices.EqualFunc(o.Needs, told.Needs, topology.ServerSet.Equal) && maps.EqualFunc(o.Branches, told.Branches, gtid.Set.Equal)
 }
 
 func (op Operation) revocationClaim(proof Revoked) Claim {
@@ -361,6 +367,8 @@ func (op Operation) establishment() Claim {
 		return untold(name, "whether the marker of term %d was acknowledged is not known; the change after it settles that", op.Term)
 	case op.SessionTerm != 0:
 		return untold(name, "the change was taken over: that the marker was acknowledged was seen on %s itself", op.To)
+	case op.Kind == KindPlanned && !can: // the old primary may attach while the marker waits for it, and be lost soon after
+		return untold(name, "%s answered that its marker was acknowledged, %s needed; who gave it is not recorded", op.To, acks(op.Ruleset.AcksNeeded(op.To)))
 	case op.Kind != KindAdoption && (op.Progress[op.To].Applied != Yes || !can):
 		return refuted(name, "%s is not said to have applied the history, or too few servers follow it for %s: %s", op.To, acks(op.Ruleset.AcksNeeded(op.To)), only(op.attached()))
 	}
@@ -494,7 +502,7 @@ func (op Operation) soleWriter() Claim {
 }
 
 func (op Operation) adopted() Claim {
-	if !op.Progress[op.To].Reading.Executed.Equal(op.Chosen) {
+	if p := op.Progress[op.To]; p.Reading == nil || !p.Reading.Executed.Equal(op.Chosen) {
 		return refuted("history", "what was honoured is not what %s had executed", op.To)
 	}
 	return holds("history", "what was honoured is what %s had executed", op.To)
@@ -548,6 +556,9 @@ func (op Operation) follows(earlier []Certificate) Claim {
 		return refuted(name, "it follows %s, and %s stands between them: one was put in, or made while the store did not answer", op.Follows.ID, earlier[len(earlier)-1].Operation.ID)
 	}
 	before := earlier[i].Operation
+	if rules := before.Ruleset; !op.History.Recovered && (op.Ruleset.Number < rules.Number || op.Ruleset.Number == rules.Number && !op.Ruleset.Same(rules)) {
+		return refuted(name, "its rules are not those that %s went by, and have no later number", before.ID)
+	}
 	if left := before.Recorded(before.History); !op.History.Recovered && !slices.EqualFunc(left.Leaderships, op.History.Leaderships, sameLeadership) {
 		return refuted(name, "it does not go by the leaderships that %s left on record", before.ID)
 	}
