@@ -79,6 +79,9 @@ func (k *keyring) key(t binlog.Table, row []settle.Value) (touchedKey, error) {
 		return key, nil
 	}
 	d := k.definitions[t]
+	if len(row) != len(d.Columns) { // it was altered or dropped since: nothing says which value belongs to which column
+		return key, unfitFor("schema_changed", "table %s has %d columns, and had %d when it was changed", t, len(d.Columns), len(row))
+	}
 	var parts []string
 	for i, v := range row {
 		c := d.Columns[i]

@@ -228,9 +228,25 @@ func contents(ctx context.Context, l *link, keys []touchedKey, definitions map[b
 	}
 	var all []string
 	for _, rows := range results {
-		all = append(all, fmt.Sprintf("%q", rows))
+		all = append(all, compared(rows))
 	}
 	return all, nil
+}
+
+// compared is rows as one text, in which a NULL is not the empty text that it is elsewhere.
+func compared(rows []row) string {
+	var all strings.Builder
+	for _, r := range rows {
+		for _, c := range r {
+			if c.null {
+				all.WriteString("NULL ")
+				continue
+			}
+			fmt.Fprintf(&all, "%q ", c.text)
+		}
+		all.WriteString("; ")
+	}
+	return all.String()
 }
 
 // exactly selects all columns so that different values read differently. A FLOAT is rounded as text, and other values are
