@@ -100,5 +100,5 @@ type front struct {
 func Handler(s Settings) http.Handler {
 	began := time.Now()
 	f := &front{settings: s.withDefaults(), began: began, epoch: epoch(began), streams: make(chan struct{}, streamsMax)}
-	return f.guarded(f.routes())
+	return timed(f.guarded(f.routes()))
 }

@@ -181,6 +181,9 @@ func (f *front) settle(ctx context.Context, in *struct {
 }) (*answer[SettleAnswer], error) {
 	who, server := callerOf(ctx).name, topology.Address(in.Server)
 	if in.Body.Action == "cancel" {
+		if p := in.Body.cannotCancel(); p != nil {
+			return nil, p
+		}
 		s, err := f.settings.Errant.CancelSettling(ctx, in.Cluster, server, who, in.Body.Reason)
 		if err != nil {
 			return nil, f.problemOf(err)
@@ -202,6 +205,17 @@ func (f *front) settle(ctx context.Context, in *struct {
 		told.Body.Check = &StepCheck{Possible: begun.Check.Outcome == "yes", Code: begun.Check.Code, Detail: begun.Check.Detail}
 	}
 	return &told, nil
+}
+
+// cannotCancel is what is wrong with a request to call a settlement off.
+func (r SettleRequest) cannotCancel() error {
+	switch {
+	case r.DryRun:
+		return mistaken("body.dry_run", "calling it off cannot be tried out; leave dry_run out")
+	case r.Reason == "":
+		return mistaken("body.reason", "it needs a reason, for it goes on record")
+	}
+	return nil
 }
 
 func (f *front) settlements(ctx context.Context, in *struct {

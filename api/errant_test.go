@@ -103,6 +103,8 @@ func TestWhatStandsAgainstASettlementIsAProblem(t *testing.T) {
 		{"something to accept that nobody knows", `{"action":"rewind","accept":["everything"]}`, nil, 422, CodeInvalid},
 		{"a clean server", `{"action":"rewind","reason":"r"}`, fmt.Errorf("%w: db3", orchestrator.ErrNotErrant), 409, CodeNotErrant},
 		{"one that is needed", `{"action":"clone","reason":"r"}`, fmt.Errorf("%w: without it commits wait", orchestrator.ErrCannotSettle), 409, CodeCannotSettle},
+		{"a dry run of calling it off", `{"action":"cancel","dry_run":true}`, nil, 422, CodeInvalid},
+		{"calling it off without a reason", `{"action":"cancel"}`, nil, 422, CodeInvalid},
 		{"no reason", `{"action":"clone"}`, fmt.Errorf("%w: it needs a reason", orchestrator.ErrBadWish), 422, CodeInvalid},
 		{"another elector acts", `{"action":"clone","reason":"r"}`, orchestrator.ErrNotLeading, 503, CodeNotLeading},
 	}
@@ -113,6 +115,9 @@ func TestWhatStandsAgainstASettlementIsAProblem(t *testing.T) {
 			got := serveWith(t, p, nil).ask("POST", path, row.body)
 			if got.status != row.status || !strings.Contains(got.text, `"code":"`+row.code+`"`) {
 				t.Errorf("%d %s", got.status, got.text)
+			}
+			if row.err == nil && len(p.calls) > 0 {
+				t.Errorf("it was done all the same: %s", p.calls)
 			}
 		})
 	}

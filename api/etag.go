@@ -16,20 +16,25 @@ import (
 // with something.
 const timeHeader = "Primacy-Time"
 
-// tagged puts the time on every answer of the API, and an ETag on everything that can be read again and again. Who
-// sends that back with If-None-Match gets 304 and no body while the answer would be the same.
+// timed puts the time on every answer of the API, refusals too.
+func timed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			w = &timedWriter{ResponseWriter: w}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// tagged puts an ETag on everything of the API that can be read again and again. Who sends that back with If-None-Match
+// gets 304 and no body while the answer would be the same.
 func tagged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.URL.Path, prefix+"/") {
+		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, prefix+"/") || r.URL.Path == prefix+"/events" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		timed := &timedWriter{ResponseWriter: w}
-		if r.Method != http.MethodGet || r.URL.Path == prefix+"/events" {
-			next.ServeHTTP(timed, r)
-			return
-		}
-		held := &heldAnswer{ResponseWriter: timed, status: http.StatusOK}
+		held := &heldAnswer{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(held, r)
 		held.send(r.Header.Values("If-None-Match"))
 	})

@@ -54,6 +54,8 @@ func TestEveryAnswerOfTheAPISaysWhatTimeItIs(t *testing.T) {
 	for _, r := range []reply{
 		s.ask("GET", "/api/v1/clusters", ""), s.ask("GET", "/api/v1/clusters/shap", ""), s.ask("GET", "/api/v1/nope", ""),
 		s.ask("PUT", "/api/v1/clusters/shop/automation", `{"on":true}`), s.ask("GET", "/api/v1/clusters", "", "If-None-Match", "*"),
+		s.ask("PUT", "/api/v1/clusters/shop/automation", `{"on":true}`, "Content-Type", "text/plain"),
+		s.ask("GET", "/api/v1/clusters", "", "Host", "elsewhere.example.org"),
 	} {
 		told, err := time.Parse(time.RFC3339, r.header.Get("Primacy-Time"))
 		if err != nil || time.Since(told) > time.Minute || time.Since(told) < -time.Minute || !strings.HasSuffix(r.header.Get("Primacy-Time"), "Z") {

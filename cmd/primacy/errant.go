@@ -58,6 +58,9 @@ func errantAction(c *cobra.Command, args []string, f errantFlags) error {
 	if !slices.Contains(errantActions, action) {
 		return usagef("%q is no action; use %s", action, strings.Join(errantActions, ", "))
 	}
+	if action == "cancel" && f.dryRun {
+		return usagef("--dry-run belongs to rewind and clone: calling it off cannot be tried out")
+	}
 	a, err := asking(c)
 	if err != nil {
 		return err

@@ -116,3 +116,10 @@ func TestADryRunSaysWhetherARewindIsPossible(t *testing.T) {
 	w.check = settle.Result{Outcome: reparent.No, Detail: "app.t has no primary key"}
 	onBench(t, w, "errant", "shop", "db3:3306", "rewind", "--dry-run").wants(t, exitBlocked, "Not possible", "no primary key")
 }
+
+func TestCallingItOffHasNoDryRun(t *testing.T) {
+	w := newWorkshop()
+	onBench(t, w, "errant", "shop", "db3:3306", "cancel", "--dry-run").wants(t, exitUsage, "--dry-run")
+	onBench(t, w, "errant", "shop", "db3:3306", "cancel", "--dry-run", "--reason", "later").wants(t, exitUsage, "--dry-run")
+	onBench(t, w, "errant", "shop", "db3:3306", "cancel", "--reason", "later").wants(t, exitDone)
+}
