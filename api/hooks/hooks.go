@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"slices"
 	"sync"
@@ -93,7 +95,7 @@ func (r *Runner) tell(ctx context.Context, h Hook, e orchestrator.Event) {
 
 func (h Hook) call(ctx context.Context, body []byte) error {
 	if h.URL != "" {
-		return h.post(ctx, body)
+		return withoutAddress(h.post(ctx, body))
 	}
 	command := exec.CommandContext(ctx, h.Command[0], h.Command[1:]...)
 	command.Stdin = bytes.NewReader(body)
@@ -106,6 +108,15 @@ func (h Hook) call(ctx context.Context, body []byte) error {
 
 // outputMax is how much of a failing command's output is logged.
 const outputMax = 512
+
+// withoutAddress leaves out the address, which is in the configuration under the hook's name: its path or query may be what
+// lets somebody in.
+func withoutAddress(err error) error {
+	if where := new(url.Error); errors.As(err, &where) {
+		return where.Err
+	}
+	return err
+}
 
 func (h Hook) post(ctx context.Context, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.URL, bytes.NewReader(body))

@@ -74,6 +74,22 @@ func TestAFailingHookIsLoggedWithWhatItSaid(t *testing.T) {
 	}
 }
 
+// The path of a webhook is what many services go by instead of a password.
+func TestAnAddressThatIsItsOwnPasswordIsNotLogged(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close() // so nobody answers there
+	var log lockedBuffer
+	stream := orchestrator.NewStream(nil)
+	hook := Hook{Name: "web", URL: server.URL + "/services/T0/geheim?key=geheim", Timeout: 10 * time.Second}
+	r := Start(stream, []Hook{hook}, slog.New(slog.NewTextHandler(&log, nil)))
+	defer r.Close()
+	stream.Tell(orchestrator.Event{Kind: orchestrator.EventLeading})
+	text := await(t, log.String)
+	if strings.Contains(text, "geheim") || !strings.Contains(text, "hook=web") || !strings.Contains(text, "refused") {
+		t.Errorf("logged %s", text)
+	}
+}
+
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
