@@ -131,17 +131,21 @@ type SettlementRecord struct {
 	Transcript *Transcript `json:"transcript,omitempty"`
 }
 
+// readingMax is how long the binary logs of errant servers may be read for one call: they hold what comes after the first
+// errant transaction, too, and that may be gigabytes.
+const readingMax = 5 * time.Minute
+
 func (f *front) describeErrant(described huma.API) {
 	if f.settings.Errant == nil {
 		return
 	}
 	huma.Register(described, needs(RoleOperator, huma.Operation{
-		OperationID: "list-errant", Method: http.MethodGet, Path: prefix + "/clusters/{cluster}/errant", Tags: []string{"errant"},
+		OperationID: "list-errant", Method: http.MethodGet, Path: prefix + "/clusters/{cluster}/errant", Tags: []string{"errant"}, Middlewares: huma.Middlewares{f.patient},
 		Summary: "What errant servers hold", Description: "Transactions that the primary's history does not contain: who wrote what and when, and whether a client may have been told. Read from the servers' binary logs when it is asked for; row values are shown, so it takes more than looking.",
 	}), f.errant)
 	huma.Register(described, needs(RoleOperator, huma.Operation{
 		OperationID: "settle-errant", Method: http.MethodPost, Path: prefix + "/clusters/{cluster}/servers/{server}/errant", Tags: []string{"errant"},
-		Summary: "Settle an errant server", DefaultStatus: http.StatusAccepted,
+		Summary: "Settle an errant server", DefaultStatus: http.StatusAccepted, Middlewares: huma.Middlewares{f.patient},
 		Description: "Answers 202 as soon as it has begun, 200 for a dry run and for cancel, and 409 with code cannot_settle when it is not possible now.",
 	}), f.settle)
 	huma.Register(described, needs(RoleViewer, huma.Operation{
@@ -158,6 +162,8 @@ func (f *front) errant(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Server  string `query:"server" example:"db1:3306" doc:"Only of this server."`
 }) (*body[ErrantList], error) {
+	ctx, cancel := context.WithTimeout(ctx, readingMax)
+	defer cancel()
 	all, err := f.settings.Errant.Errant(ctx, in.Cluster, topology.Address(in.Server))
 	if err != nil {
 		return nil, f.problemOf(err)
@@ -190,6 +196,8 @@ func (f *front) settle(ctx context.Context, in *struct {
 		}
 		return &answer[SettleAnswer]{http.StatusOK, SettleAnswer{Settlement: settlementOf(s), Steps: []string{}}}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, readingMax)
+	defer cancel()
 	begun, err := f.settings.Errant.Settle(ctx, orchestrator.SettleWish{
 		Cluster: in.Cluster, Server: server, Kind: settle.Kind(in.Body.Action), DryRun: in.Body.DryRun, Accept: in.Body.Accept, Reason: in.Body.Reason, By: who,
 	})
@@ -293,6 +301,8 @@ func (c *Client) Errant(ctx context.Context, cluster, server string) ([]ErrantSe
 		query.Set("server", server)
 	}
 	var list ErrantList
+	ctx, cancel := context.WithTimeout(ctx, readingMax+patience)
+	defer cancel()
 	err := c.get(ctx, clusterURL(cluster)+"/errant", query, &list)
 	return list.Servers, err
 }
@@ -300,6 +310,8 @@ func (c *Client) Errant(ctx context.Context, cluster, server string) ([]ErrantSe
 // Settle asks for a server's settlement, or calls it off.
 func (c *Client) Settle(ctx context.Context, cluster, server string, request SettleRequest) (SettleAnswer, error) {
 	var told SettleAnswer
+	ctx, cancel := context.WithTimeout(ctx, readingMax+patience)
+	defer cancel()
 	err := c.send(ctx, http.MethodPost, clusterURL(cluster)+"/servers/"+url.PathEscape(server)+"/errant", nil, request, &told)
 	return told, err
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/orchestrator"
@@ -69,6 +70,42 @@ func TestErrantTransactionsAreToldRowByRow(t *testing.T) {
 	}
 	if p.calls[0] != `["errant","shop","db3:3306"]` {
 		t.Error(p.calls)
+	}
+}
+
+// slowReader takes longer for a binary log than other answers may take.
+type slowReader struct {
+	*plane
+	takes time.Duration
+}
+
+func (r slowReader) Errant(ctx context.Context, cluster string, server topology.Address) ([]orchestrator.Errant, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.takes)
+	defer cancel()
+	<-ctx.Done()
+	return r.plane.Errant(ctx, cluster, server)
+}
+
+func (r slowReader) Settle(ctx context.Context, w orchestrator.SettleWish) (orchestrator.SettleAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.takes)
+	defer cancel()
+	<-ctx.Done()
+	return r.plane.Settle(ctx, w)
+}
+
+func TestALongBinaryLogHasTimeToBeRead(t *testing.T) {
+	p := strayed()
+	s := serveWith(t, p, func(s *Settings) {
+		s.AnswerTimeout, s.Errant = 50*time.Millisecond, slowReader{p, 200 * time.Millisecond}
+	})
+	if told, err := s.client.Errant(t.Context(), "shop", "db3:3306"); err != nil || len(told) != 1 {
+		t.Errorf("%+v, %v", told, err)
+	}
+	if r := s.ask("GET", "/api/v1/clusters/shop/servers/db3:3306/errant/export", ""); r.status != http.StatusOK {
+		t.Errorf("%d %s", r.status, r.text)
+	}
+	if _, err := s.client.Settle(t.Context(), "shop", "db3:3306", SettleRequest{Action: "rewind", Reason: "proven"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (f *front) describeExports(described huma.API) {
 	}
 	exported := func(op huma.Operation) huma.Operation {
 		op = needs(RoleOperator, op)
-		op.Method, op.Tags = http.MethodGet, []string{"errant"}
+		op.Method, op.Tags, op.Middlewares = http.MethodGet, []string{"errant"}, huma.Middlewares{f.patient}
 		op.Responses = map[string]*huma.Response{"200": {
 			Description: "Statements that would do again what the transactions did.",
 			Content:     map[string]*huma.MediaType{sqlType: {Schema: &huma.Schema{Type: huma.TypeString}}},
@@ -48,6 +48,8 @@ func (f *front) exportErrant(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
 }) (*export, error) {
+	ctx, cancel := context.WithTimeout(ctx, readingMax)
+	defer cancel()
 	found, err := f.settings.Errant.Errant(ctx, in.Cluster, topology.Address(in.Server))
 	if err != nil {
 		return nil, f.problemOf(err)
