@@ -41,7 +41,7 @@ func (p *printer) transaction(x Transaction) {
 	p.line("\n-- %s, committed %s on the server with server_id %d%s", x.GTID, x.CommittedAt.Format("2006-01-02 15:04:05.000000 MST"), x.ServerID, thread(x))
 	if len(x.Changes) == 0 {
 		for _, s := range x.Statements {
-			p.line("%s;", strings.TrimSuffix(s, ";"))
+			p.line("%s\n;", strings.TrimSuffix(s, ";")) // it may end in a comment
 		}
 		return
 	}
