@@ -28,6 +28,7 @@ func (f *front) routes() http.Handler {
 	f.describeSettings(described)
 	f.describeTrends(described)
 	f.describeRecoveries(described)
+	f.describeCertificates(described)
 	f.describeSwitches(described)
 	f.describeErrant(described)
 	f.describeExports(described)

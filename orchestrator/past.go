@@ -81,7 +81,15 @@ func (c *cluster) listed(ctx context.Context, limit int) ([]reparent.Operation, 
 
 // told finds a change by its id on record or, where that does not answer or does not know it yet, in memory.
 func (c *cluster) told(ctx context.Context, id string) (op reparent.Operation, found bool, err error) {
-	var d Document
+	d, found, err := c.stored(ctx, id)
+	if !found {
+		return op, false, err
+	}
+	op, err = decodeOperation(d)
+	return op, true, err
+}
+
+func (c *cluster) stored(ctx context.Context, id string) (d Document, found bool, err error) {
 	if !c.o.storeSilent() {
 		if d, found, err = c.o.store.Get(ctx, operationKey(c.name, id)); err != nil {
 			err = fmt.Errorf("load recovery %s: %w", id, err)
@@ -90,11 +98,7 @@ func (c *cluster) told(ctx context.Context, id string) (op reparent.Operation, f
 	if !found {
 		d, found = c.memory().find(operationKey(c.name, id))
 	}
-	if !found {
-		return op, false, err
-	}
-	op, err = decodeOperation(d)
-	return op, true, err
+	return d, found, err
 }
 
 func (p past) find(key string) (Document, bool) {

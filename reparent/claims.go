@@ -80,7 +80,7 @@ func (c Certificate) seal() Claim {
 	const name = "seal"
 	switch {
 	case c.digest != c.Operation.Digest:
-		return refuted(name, "the digest of the file is %s, and it says %s of itself: it was altered", c.digest, cmp.Or(c.Operation.Digest, "nothing"))
+		return refuted(name, "it was altered: it says that its digest is %s, and it is %s", cmp.Or(c.Operation.Digest, "none"), c.digest)
 	case c.strange != "":
 		return refuted(name, "%s holds what this release cannot read: if a later one made it, take that one", c.strange)
 	}
@@ -108,7 +108,7 @@ func (op Operation) wellFormed() Claim {
 			return refuted(name, "%s", wrong.why)
 		}
 	}
-	return holds(name, "%s change of cluster %s under term %d, %s; ruleset %d: %s", op.Kind, op.Cluster, op.Term, op.State, op.Ruleset.Number, policyWords(op.Ruleset))
+	return holds(name, "a change that can have ended so; it went by ruleset %d: %s", op.Ruleset.Number, policyWords(op.Ruleset))
 }
 
 func policyWords(r topology.Ruleset) string {
@@ -213,7 +213,7 @@ func (op Operation) decided(base gtid.Set, reached topology.ServerSet) Claim {
 	if again = again.sealed(base, reached); again.Decision.Hash != d.Hash {
 		return refuted(name, "the evidence leads to another decision: %s", differs(*again.Decision, d))
 	}
-	return holds(name, "hash %s, marker %s", d.Hash, d.Marker().GTID())
+	return holds(name, "marker %s, hash %s", d.Marker().GTID(), d.Hash)
 }
 
 // differs names what two decisions differ in.
@@ -372,7 +372,7 @@ func (op Operation) establishment() Claim {
 	case op.Kind != KindAdoption && (op.Progress[op.To].Applied != Yes || !can):
 		return refuted(name, "%s is not said to have applied the history, or too few servers follow it for %s: %s", op.To, acks(op.Ruleset.AcksNeeded(op.To)), only(op.attached()))
 	}
-	return holds(name, "%s answered that its marker was acknowledged, %s needed; it stands in the servers' journals", op.To, acks(op.Ruleset.AcksNeeded(op.To)))
+	return holds(name, "%s answered that its marker was acknowledged, %s needed", op.To, acks(op.Ruleset.AcksNeeded(op.To)))
 }
 
 // account asks whether the story that is told of a change is the one that the evidence tells.
@@ -567,4 +567,40 @@ func (op Operation) follows(earlier []Certificate) Claim {
 
 func sameLeadership(a, b topology.Leadership) bool {
 	return a.Hash == b.Hash && a.EstablishedAt.Equal(b.EstablishedAt)
+}
+
+// Journals are the decisions that servers hold, by server; those that were not read are not in it.
+type Journals map[topology.Address][]topology.Decision
+
+// Against asks the servers themselves, which nobody who alters files can: each keeps the decision of every term in its
+// journal, and the marker of an established one is there wherever its history is.
+func (c Certificate) Against(journals Journals) Claim {
+	const name = "journals"
+	op := c.Operation
+	var holders, others []topology.Address
+	for _, a := range slices.Sorted(maps.Keys(journals)) {
+		for _, d := range journals[a] {
+			switch {
+			case d.Cluster != op.Cluster || d.Term != op.Term:
+			case op.Decision != nil && d.Hash == op.Decision.Hash && d.Intact():
+				holders = append(holders, a)
+			default:
+				others = append(others, a)
+			}
+		}
+	}
+	found, strange := topology.Servers(holders...), topology.Servers(others...)
+	switch {
+	case len(journals) == 0:
+		return untold(name, "no server's journal was read")
+	case !strange.IsEmpty():
+		return refuted(name, "%s: another decision of term %d than the certificate's", strange, op.Term)
+	case op.Decision == nil:
+		return holds(name, "nothing was decided, and none of %d servers knows a decision of term %d", len(journals), op.Term)
+	case found.IsEmpty() && op.State == StateSucceeded:
+		return refuted(name, "none of %d servers holds the decision of term %d", len(journals), op.Term)
+	case found.IsEmpty():
+		return holds(name, "none of %d servers holds the decision of term %d: its marker was never acknowledged, or was cancelled since", len(journals), op.Term)
+	}
+	return holds(name, "the decision with that hash stands in the journals of %s (of %d read)", found, len(journals))
 }

@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		clustersCommand(), topologyCommand(),
 		reparentCommand(), emergencyCommand(),
 		recoveriesCommand(), explainCommand(),
-		checkCommand(), whatifCommand(),
+		checkCommand(), whatifCommand(), verifyCommand(),
 		ackCommand(), automationCommand(), maintenanceCommand(), errantCommand(),
 		simulateCommand(simulator{live: sim.Live, shrink: sim.Shrink, policies: policy.Check}),
 		versionCommand(),
