@@ -28,6 +28,7 @@ func TestKilledPrimariesAreReplacedRoundAfterRoundAndNothingIsLost(t *testing.T)
 				c.acknowledge()
 			}
 			t.Log(c.nothingLost(client))
+			c.everyChangeIsProven()
 		})
 	}
 }

@@ -33,6 +33,7 @@ func TestPlannedChangesBackAndForthUnderLoadLoseNothing(t *testing.T) {
 	if emergencies := slices.ContainsFunc(c.recoveries(), func(op reparent.Operation) bool { return op.Kind == reparent.KindEmergency }); emergencies {
 		t.Error("a planned change set off an emergency")
 	}
+	c.everyChangeIsProven()
 }
 
 func TestPlannedChangeGoesToTheServerThatWasAskedFor(t *testing.T) {
