@@ -144,6 +144,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/recoveries/{id}/certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What proves afterwards why a change was safe, as a file
+         * @description Everything that the change was decided by, under a digest that covers the certificate before it. `primacy verify FILE` re-computes it without any server. 409 with code no_certificate while the change is under way. Needs the role viewer where auth is on.
+         */
+        get: operations["get-certificate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/recoveries/{id}/verification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What comes of re-computing a certificate
+         * @description Claim by claim, as `primacy verify` does; by the control plane's own word, so whoever does not want to take that downloads the file. Needs the role viewer where auth is on.
+         */
+        get: operations["verify-certificate"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/reparent": {
         parameters: {
             query?: never;
@@ -601,6 +641,16 @@ export interface components {
             unread: string[];
             version?: string;
         };
+        Claim: {
+            detail: string;
+            /** @example revocation */
+            name: string;
+            /**
+             * @description holds: it follows from the evidence. accepted: a loss was possible, and somebody or the policy answers for it. untold: the file does not hold what it would take to tell. refuted: it does not follow, or the file was altered.
+             * @enum {string}
+             */
+            standing: "holds" | "accepted" | "untold" | "refuted";
+        };
         Cluster: {
             antiflap: components["schemas"]["Antiflap"];
             /** @description Whether Primacy changes the primary by itself. */
@@ -810,6 +860,10 @@ export interface components {
             /** Format: int32 */
             term: number;
             why?: string;
+        };
+        Link: {
+            digest: string;
+            id: string;
         };
         MaintenanceRequest: {
             /**
@@ -1353,6 +1407,18 @@ export interface components {
             term: number;
             why: string[];
         };
+        Verification: {
+            claims: components["schemas"]["Claim"][];
+            cluster: string;
+            /** @description Over all of the certificate, in hex. */
+            digest: string;
+            /** @description The certificate before this one; absent on the first. */
+            follows?: components["schemas"]["Link"];
+            /** @example shop-0000000003 */
+            id: string;
+            /** @description No claim is refuted. */
+            verified: boolean;
+        };
         WhatIf: {
             /** @description Why a promotion would not be made automatically right now. */
             by_hand?: string;
@@ -1728,6 +1794,100 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Cluster"];
                 };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-certificate": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A certificate, to the letter */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "verify-certificate": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verification"];
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem; code tells which. */
             default: {
