@@ -52,14 +52,17 @@ func (a *act) standsStill(ctx context.Context) (topology.Observation, error) {
 	return o, nil
 }
 
-// promiseToStayStopped makes the next start of the process leave replication off.
+// promiseToStayStopped makes the next start of the process leave replication off. That this process was started so says
+// something of the next one only where the option file or the command line told it: what was persisted then may have been
+// taken back since.
 func (a *act) promiseToStayStopped(ctx context.Context) error {
 	rows, err := a.query(ctx, `SELECT @@GLOBAL.skip_replica_start, @@GLOBAL.persisted_globals_load,
-		(SELECT variable_value FROM performance_schema.persisted_variables WHERE variable_name = 'skip_replica_start')`)
+		(SELECT variable_value FROM performance_schema.persisted_variables WHERE variable_name = 'skip_replica_start'),
+		(SELECT variable_source FROM performance_schema.variables_info WHERE variable_name = 'skip_replica_start')`)
 	if err != nil {
 		return err
 	}
-	now, loaded, persisted := rows[0][0].on(), rows[0][1].on(), rows[0][2]
+	now, loaded, persisted := rows[0][0].on() && rows[0][3].text != "PERSISTED", rows[0][1].on(), rows[0][2]
 	switch {
 	case !loaded && now:
 		return nil

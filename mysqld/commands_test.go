@@ -386,23 +386,24 @@ func TestFollowIsDoneTwiceWithTheEffectOfOnce(t *testing.T) {
 // The option files of these servers have the replica side on and the receiver start by itself. One that restarts beside its
 // primary, with both cut off from everybody else, acknowledges what nobody else holds.
 func TestAServerThatMustNotAcknowledgeDoesNotAfterARestartEither(t *testing.T) {
-	for name, before := range map[string]string{
-		"it has to be attached":   "STOP REPLICA IO_THREAD",
-		"it follows as it should": "STOP REPLICA IO_THREAD; SET GLOBAL rpl_semi_sync_replica_enabled = OFF; START REPLICA IO_THREAD",
+	for _, row := range []struct{ name, started, before string }{
+		{name: "it has to be attached", before: "STOP REPLICA IO_THREAD"},
+		{name: "it follows as it should", before: "STOP REPLICA IO_THREAD; SET GLOBAL rpl_semi_sync_replica_enabled = OFF; START REPLICA IO_THREAD"},
+		{name: "its process was started with what is not persisted any more", started: "SET PERSIST_ONLY skip_replica_start = ON", before: "RESET PERSIST skip_replica_start"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(row.name, func(t *testing.T) {
 			w := realStage(t)
 			restart := func() {
 				if err := w.servers[1].Restart(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			defer func() { // the others want a process that began without it
-				w.exec(1, "RESET PERSIST IF EXISTS skip_replica_start")
+			if row.started != "" {
+				w.exec(1, row.started)
 				restart()
-			}()
+			}
 			f, term := w.elector("elector-1"), w.term()
-			w.exec(1, before)
+			w.exec(1, row.before)
 			follow := w.follow(1, 0, term)
 			follow.Acker = false
 			r := w.must(f, follow)

@@ -32,6 +32,7 @@ type facts struct {
 	has           map[string]bool // the variables that exist, of those that columns name
 	bootReadOnly  bool            // by option file or command line
 	bootAcksOff   bool            // by option file, command line or default, or for want of the plugin
+	bootStopped   bool            // skip_replica_start, by option file or command line
 	loadPersisted bool            // persisted variables count at the next start
 	journal       bool
 	missing       []string
@@ -50,7 +51,7 @@ const (
 	// was persisted PERSISTED, and either hides what the option file says; then only a value that is persisted is believed.
 	askBoot = `SELECT VARIABLE_NAME, present.VARIABLE_VALUE, VARIABLE_SOURCE FROM performance_schema.variables_info
  JOIN performance_schema.global_variables AS present USING (VARIABLE_NAME)
- WHERE VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled') AND VARIABLE_SOURCE NOT IN ('DYNAMIC', 'PERSISTED')`
+ WHERE VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled', 'skip_replica_start') AND VARIABLE_SOURCE NOT IN ('DYNAMIC', 'PERSISTED')`
 	askJournal  = `SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_primacy' AND TABLE_NAME = 'journal'`
 	askGrants   = `SHOW GRANTS`
 	askReplicas = `SHOW REPLICAS`
@@ -113,6 +114,8 @@ func (f *facts) learnBoot(ctx context.Context, q queryer) error {
 			f.bootReadOnly = r[1].on() && r[2].text != "COMPILED"
 		case "rpl_semi_sync_replica_enabled":
 			f.bootAcksOff = !r[1].on()
+		case "skip_replica_start":
+			f.bootStopped = r[1].on()
 		}
 	}
 	return err

@@ -159,7 +159,7 @@ func (m *memory) start(incarnation string, r reading) time.Time {
 
 // boot puts what the next start will read in place of what this one did.
 func (f *facts) boot(s *topology.Settings, persisted string) {
-	s.BootReadOnly, s.BootAcksOff = f.bootReadOnly, f.bootAcksOff
+	s.BootReadOnly, s.BootAcksOff, s.SkipReplicaStart = f.bootReadOnly, f.bootAcksOff, f.bootStopped
 	if !f.loadPersisted {
 		return
 	}

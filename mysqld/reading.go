@@ -114,7 +114,6 @@ var variableColumns = []column{
 	global("sync_binlog", func(r *reading, c cell) { r.Settings.SyncBinlog = int(c.number()) }),
 	global("innodb_flush_log_at_trx_commit", func(r *reading, c cell) { r.Settings.FlushLogAtCommit = int(c.number()) }),
 	global("relay_log_recovery", func(r *reading, c cell) { r.Settings.RelayLogRecovery = c.on() }),
-	global("skip_replica_start", func(r *reading, c cell) { r.Settings.SkipReplicaStart = c.on() }),
 	global("replica_preserve_commit_order", func(r *reading, c cell) { r.Settings.PreserveOrder = c.on() }),
 	global("replica_net_timeout", func(r *reading, c cell) { r.Settings.ReplicaNetTimeout = c.times(time.Second) }),
 }
