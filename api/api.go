@@ -21,6 +21,8 @@ type ControlPlane interface {
 	Clusters() []orchestrator.View
 	Cluster(name string) (orchestrator.View, error)
 	Reparent(ctx context.Context, wish orchestrator.Wish) (orchestrator.Answer, error)
+	// OnRecord waits until a change that was begun is on record; an error says that it never will be.
+	OnRecord(ctx context.Context, id string) error
 	Await(ctx context.Context, id string) (reparent.Operation, error)
 	Recoveries(ctx context.Context, cluster string, limit int) ([]reparent.Operation, error)
 	Recovery(ctx context.Context, id string) (reparent.Operation, error)

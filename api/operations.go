@@ -143,6 +143,9 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 		told.Steps = stepsOf(begun.Steps)
 		return &answer[ReparentAnswer]{http.StatusOK, told}, nil
 	}
+	if err := f.settings.Plane.OnRecord(ctx, begun.Operation.ID); err != nil { // an elector that stops forgets what it has begun
+		return nil, f.problemOf(err)
+	}
 	if wait == 0 {
 		return &answer[ReparentAnswer]{http.StatusAccepted, told}, nil
 	}

@@ -44,6 +44,8 @@ type plane struct {
 	export settle.Transcript
 	orders []orchestrator.Order
 	store  error
+
+	unrecorded error // what OnRecord says
 }
 
 func (p *plane) Clusters() []orchestrator.View { return []orchestrator.View{p.view} }
@@ -65,6 +67,8 @@ func (p *plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 	}
 	return p.answer, p.err
 }
+
+func (p *plane) OnRecord(context.Context, string) error { return p.unrecorded }
 
 func (p *plane) Await(ctx context.Context, _ string) (reparent.Operation, error) {
 	select {

@@ -168,6 +168,12 @@ func TestErrorsOfTheControlPlaneHaveCodesOfTheirOwn(t *testing.T) {
 	}
 }
 
+func TestAChangeThatNeverComesOnRecordIsNotCalledAccepted(t *testing.T) {
+	p := shop()
+	p.unrecorded = fmt.Errorf("%w: shop-7 was begun and given up", orchestrator.ErrNotLeading)
+	serveWith(t, p, nil).ask("POST", "/api/v1/clusters/shop/reparent", `{"kind":"planned"}`).wantProblem(t, http.StatusServiceUnavailable, CodeNotLeading, "shop-7")
+}
+
 func TestEveryMistakeIsAProblemThatNamesThePlace(t *testing.T) {
 	const change = "/api/v1/clusters/shop/reparent"
 	for name, row := range map[string]struct {

@@ -65,6 +65,7 @@ type cluster struct {
 	mu        sync.Mutex
 	published View
 	running   *reparent.Operation
+	recording *recording // of the change that was begun last
 	past      past
 	progress  *settle.Progress // of the settlement's step
 	elector   string

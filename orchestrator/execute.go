@@ -28,6 +28,8 @@ type execution struct {
 	lineage lineage
 	journal *journal
 	owner   uint32
+
+	recording *recording
 }
 
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
@@ -38,10 +40,11 @@ func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.refusal, c.obstacle = "", nil
 	c.show(&op)
 	c.tellBegun(&op)
-	x := execution{c: c, lease: lease, lineage: c.lineage}
+	x := execution{c: c, lease: lease, lineage: c.lineage, recording: c.recordFrom(op.ID)}
 	without, _ := lease.(*detached)
 	c.workers.Go(func() {
 		final := *x.drive(&op)
+		x.recording.end(unrecorded(op.ID))
 		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner, without: without})
 	})
 }
@@ -206,6 +209,7 @@ func (j *journal) note(op *reparent.Operation, err error) {
 	j.tries++
 	if j.err = err; err == nil {
 		j.saved = op
+		j.x.recording.end(nil)
 	}
 	j.tried.Ring()
 }

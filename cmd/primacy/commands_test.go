@@ -62,6 +62,8 @@ func (p *plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 	return orchestrator.Answer{Operation: begun}, nil
 }
 
+func (p *plane) OnRecord(context.Context, string) error { return nil }
+
 func (p *plane) Await(context.Context, string) (reparent.Operation, error) { return p.end, nil }
 
 func (p *plane) Recoveries(context.Context, string, int) ([]reparent.Operation, error) {

@@ -267,6 +267,9 @@ func (p *Plane) remember(m made) {
 	}
 }
 
+// OnRecord implements api.ControlPlane; there is no record to wait for.
+func (p *Plane) OnRecord(context.Context, string) error { return nil }
+
 // Await implements api.ControlPlane.
 func (p *Plane) Await(ctx context.Context, id string) (reparent.Operation, error) {
 	op, err := p.Recovery(ctx, id)
