@@ -81,11 +81,16 @@ func primaryIsDescribed(w *world) {
 		}
 	}
 	// The list of replicas is learned rarely, so a fleet that comes later is sure to have it.
-	listed := w.watching(w.settings()).Probe(w.Context(), w.server(primary)).Replicas
 	want := []topology.Address{w.server(replica), w.server(other)}
 	slices.Sort(want)
-	if !slices.Equal(listed, want) {
-		w.Errorf("replicas %v, want %v", listed, want)
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		listed := w.watching(w.settings()).Probe(w.Context(), w.server(primary)).Replicas
+		if slices.Equal(listed, want) { // they may be connecting still
+			return
+		}
+		if time.Now().After(deadline) {
+			w.Fatalf("replicas %v, want %v", listed, want)
+		}
 	}
 }
 
