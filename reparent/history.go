@@ -65,7 +65,7 @@ func (op Operation) tentative(a topology.Address) bool {
 }
 
 func (op Operation) read(a topology.Address, position gtid.Set) reading {
-	legit := op.legit(position)
+	legit := op.legit(position).Subtract(op.pending(a))
 	marker, _ := topology.HighestMarker(legit)
 	return reading{address: a, position: position, legit: legit, marker: marker}
 }
@@ -86,7 +86,26 @@ func (op Operation) legit(position gtid.Set) gtid.Set {
 	for _, l := range op.History.Leaderships {
 		kept = kept.Union(position.Intersect(l.Base))
 	}
-	return kept
+	return kept.Union(position.Intersect(op.accepted()))
+}
+
+// accepted are the errant transactions that somebody had taken into the history of the established leadership. Whoever
+// holds its marker has them from its primary, like what that one wrote, in the order of its binary log.
+func (op Operation) accepted() gtid.Set {
+	current, _ := op.History.Current()
+	return current.Accepts()
+}
+
+// pending is what a server that they come from holds of them while the primary was not seen to hold it. The primary may
+// never have got it, or as an empty transaction that keeps it out: so it makes no history. Where the server's rows were
+// compared before the primary got it, the server is as good as any other that has the history.
+func (op Operation) pending(a topology.Address) gtid.Set {
+	current, _ := op.History.Current()
+	set := current.Accepted[a]
+	if set.IsEmpty() || op.KeepErrant {
+		return gtid.Set{}
+	}
+	return set.Subtract(op.floor())
 }
 
 // under keeps what is valid on a server that holds a decision's marker: what the decision honoured, the
@@ -160,7 +179,9 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 		}
 		if l.Marker() == top {
 			return validity{
-				with:    func(s gtid.Set) gtid.Set { return under(l.Decision, s).Union(op.completedUnder(l, s)) },
+				with: func(s gtid.Set) gtid.Set {
+					return under(l.Decision, s).Union(op.completedUnder(l, s)).Union(s.Intersect(l.Accepts()))
+				},
 				without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },
 			}, true
 		}

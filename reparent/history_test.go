@@ -326,3 +326,35 @@ func TestFloorsAreNotMeantForMarkersThatNobodyWrote(t *testing.T) {
 		t.Errorf("%+v", obstacle)
 	}
 }
+
+// An operator had what D wrote alone taken into the history, and the primary died when B had it from there.
+func TestWhatWasTakenIntoTheHistoryCountsForWhoeverGotItFromThePrimary(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Dead("A").Positions("A:1-110, t1, X:1", "B").Positions("A:1-100, t1", "C").Positions("A:1-105, t1, X:1", "D")
+	in := intentOf(b)
+	refused, _ := revoking(in).froze(in, "B", "C", "D").chooseHistory()
+	if refused.history.Intersects(b.Set("X:1")) || !refused.clean.Equal(topology.Servers("C")) {
+		t.Fatalf("it counts although nobody took it in: %s, clean %s", refused.history, refused.clean)
+	}
+	in.History.Leaderships[0] = in.History.Leaderships[0].Accepting("D", b.Set("X:1"))
+	c, obstacle := revoking(in).froze(in, "B", "C", "D").chooseHistory()
+	if obstacle != nil || !c.history.Equal(b.Set("A:1-110, t1, X:1")) || !c.clean.Equal(topology.Servers("B", "C", "D")) {
+		t.Errorf("%+v %s, clean %s", obstacle, c.history, c.clean)
+	}
+	b.Positions("A:1-100, t1", "B")
+	in = intentOf(b)
+	in.History.Leaderships[0] = in.History.Leaderships[0].Accepting("D", b.Set("X:1"))
+	in.History.Floor = b.Set("A:1-104, t1, X:1")
+	if c, obstacle := revoking(in).froze(in, "B", "C", "D").chooseHistory(); obstacle != nil || !c.history.Equal(b.Set("A:1-105, t1, X:1")) {
+		t.Errorf("the primary was seen to hold it, and D has it: %+v %s", obstacle, c.history)
+	}
+}
+
+func TestWhatWasToBeTakenIntoTheHistoryAndNeverReachedThePrimaryStaysErrant(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Dead("A").Positions("A:1-105, t1, X:1", "D")
+	in := intentOf(b)
+	in.History.Leaderships[0] = in.History.Leaderships[0].Accepting("D", b.Set("X:1"))
+	c, obstacle := revoking(in).froze(in, "B", "C", "D").chooseHistory()
+	if obstacle != nil || c.history.Intersects(b.Set("X:1")) || c.clean.Has("D") {
+		t.Errorf("%+v %s, clean %s", obstacle, c.history, c.clean)
+	}
+}

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"maps"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -34,6 +35,28 @@ type Leadership struct {
 	Decision
 	// EstablishedAt is zero while the outcome is unknown: the marker may or may not have been acked.
 	EstablishedAt time.Time `json:"established_at,omitzero"`
+	// Accepted are errant transactions that somebody had taken into the history of this leadership, by the server that
+	// held them: the primary has them, or is about to get them. They belong to the history of whoever got them from the
+	// primary; what that server holds of them counts once the primary was seen to hold it. The base of the next leadership
+	// contains what came of them.
+	Accepted map[Address]gtid.Set `json:"accepted,omitempty"`
+}
+
+// Accepts are all transactions that were taken into the leadership's history after its establishment.
+func (l Leadership) Accepts() (all gtid.Set) {
+	for _, set := range l.Accepted {
+		all = all.Union(set)
+	}
+	return all
+}
+
+// Accepting is the leadership with more transactions of one server taken into its history.
+func (l Leadership) Accepting(from Address, set gtid.Set) Leadership {
+	accepted := map[Address]gtid.Set{}
+	maps.Copy(accepted, l.Accepted)
+	accepted[from] = accepted[from].Union(set)
+	l.Accepted = accepted
+	return l
 }
 
 // Established tells whether the leadership is known to have been established.
