@@ -20,7 +20,7 @@ import (
 type ErrantPlane interface {
 	Errant(ctx context.Context, cluster string, server topology.Address) ([]orchestrator.Errant, error)
 	Settle(ctx context.Context, w orchestrator.SettleWish) (orchestrator.SettleAnswer, error)
-	CancelSettling(ctx context.Context, cluster string, server topology.Address, by, reason string) (settle.Settlement, error)
+	CancelSettling(ctx context.Context, cluster string, server topology.Address, o orchestrator.Order) (settle.Settlement, error)
 	Settlements(ctx context.Context, cluster string, limit int) ([]settle.Settlement, error)
 	Settlement(ctx context.Context, cluster, id string) (settle.Settlement, settle.Transcript, error)
 }
@@ -69,7 +69,7 @@ type Settlement struct {
 	ID         string    `json:"id" example:"shop-20260102T150405.000"`
 	Cluster    string    `json:"cluster"`
 	Server     string    `json:"server"`
-	Action     string    `json:"action" enum:"rewind,clone"`
+	Action     string    `json:"action" enum:"rewind,clone,discard,keep"`
 	Set        string    `json:"set"`
 	Verdict    Verdict   `json:"verdict"`
 	Donor      string    `json:"donor,omitempty"`
@@ -77,7 +77,7 @@ type Settlement struct {
 	By         string    `json:"by"`
 	Reason     string    `json:"reason"`
 	Accept     []string  `json:"accept" nullable:"false"`
-	Step       string    `json:"step" enum:"export,check,isolate,undo,clone,catch_up,verify,admit"`
+	Step       string    `json:"step" enum:"export,check,isolate,undo,clone,catch_up,verify,discard,keep,admit"`
 	State      string    `json:"state" enum:"running,succeeded,refused,failed,cancelled"`
 	Tries      int       `json:"tries" doc:"Failed tries of this step, in a row."`
 	NextAt     time.Time `json:"next_at,omitzero" doc:"When it is tried again."`
@@ -100,9 +100,9 @@ type Progress struct {
 
 // SettleRequest asks for a server's settlement, or calls it off.
 type SettleRequest struct {
-	Action string   `json:"action" enum:"rewind,clone,cancel" doc:"rewind undoes the transactions row by row, clone replaces the server's data, cancel calls off what is under way."`
+	Action string   `json:"action" enum:"rewind,clone,discard,keep,cancel" doc:"rewind undoes the transactions row by row, clone replaces the server's data, discard has the primary commit empty transactions with their GTIDs where they changed nothing that the primary does not have, keep has the primary do what they did, cancel calls off what is under way."`
 	DryRun bool     `json:"dry_run,omitempty" doc:"Find out whether it is possible, and change nothing."`
-	Accept []string `json:"accept,omitempty" nullable:"false" enum:"possibly_acked,incomplete,reuse" doc:"What the caller answers for. possibly_acked: clients may have been told of them. incomplete: not all of it can be put on record before it goes. reuse: a member could not be asked whether it holds a GTID that would be used anew."`
+	Accept []string `json:"accept,omitempty" nullable:"false" enum:"possibly_acked,incomplete,reuse,unverified" doc:"What the caller answers for. possibly_acked: clients may have been told of them. incomplete: not all of it can be put on record before it goes. reuse: a member could not be asked whether it holds a GTID that would be used anew, or is about to be taken into the history. unverified: the primary has what statements, and rows of tables without a primary key, cannot be compared for (discard)."`
 	Reason string   `json:"reason,omitempty" maxLength:"1000" doc:"For the record; needed but for a dry run."`
 }
 
@@ -183,14 +183,19 @@ func (f *front) errant(ctx context.Context, in *struct {
 func (f *front) settle(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
 	Server  string `path:"server" example:"db1:3306" maxLength:"300"`
-	Body    SettleRequest
+	Conditions
+	Body SettleRequest
 }) (*answer[SettleAnswer], error) {
-	who, server := callerOf(ctx).name, topology.Address(in.Server)
+	server := topology.Address(in.Server)
+	o, err := in.order(ctx, in.Body.Reason, "errant "+in.Cluster+" "+in.Server, in.Body)
+	if err != nil {
+		return nil, err
+	}
 	if in.Body.Action == "cancel" {
 		if p := in.Body.cannotCancel(); p != nil {
 			return nil, p
 		}
-		s, err := f.settings.Errant.CancelSettling(ctx, in.Cluster, server, who, in.Body.Reason)
+		s, err := f.settings.Errant.CancelSettling(ctx, in.Cluster, server, o)
 		if err != nil {
 			return nil, f.problemOf(err)
 		}
@@ -199,7 +204,8 @@ func (f *front) settle(ctx context.Context, in *struct {
 	ctx, cancel := context.WithTimeout(ctx, readingMax)
 	defer cancel()
 	begun, err := f.settings.Errant.Settle(ctx, orchestrator.SettleWish{
-		Cluster: in.Cluster, Server: server, Kind: settle.Kind(in.Body.Action), DryRun: in.Body.DryRun, Accept: in.Body.Accept, Reason: in.Body.Reason, By: who,
+		Cluster: in.Cluster, Server: server, Kind: settle.Kind(in.Body.Action), DryRun: in.Body.DryRun, Accept: in.Body.Accept,
+		Reason: o.Reason, By: o.By, Call: o.Call, Revisions: o.Revisions,
 	})
 	if err != nil {
 		return nil, f.problemOf(err)

@@ -26,8 +26,8 @@ func (p *plane) Settle(_ context.Context, w orchestrator.SettleWish) (orchestrat
 	return p.begun, p.err
 }
 
-func (p *plane) CancelSettling(_ context.Context, cluster string, server topology.Address, by, reason string) (settle.Settlement, error) {
-	p.called("cancel", cluster, server, by, reason)
+func (p *plane) CancelSettling(_ context.Context, cluster string, server topology.Address, o orchestrator.Order) (settle.Settlement, error) {
+	p.called("cancel", cluster, server, o)
 	return p.begun.Settlement, p.err
 }
 

@@ -60,13 +60,17 @@ func (f *Fleet) work(ctx context.Context, cluster string, term uint32, t settle.
 	return j.do(ctx)
 }
 
-// do picks who carries the step out: rewind.go for a rewind's, clone.go for a clone's.
+// do picks who carries the step out: each kind has a file of its own.
 func (j *job) do(ctx context.Context) settle.Result {
 	switch j.task.Kind {
 	case settle.KindRewind:
-		return j.rewind(ctx)
+		return j.stepped(ctx, j.rewindStep)
 	case settle.KindClone:
 		return j.clone(ctx)
+	case settle.KindKeep:
+		return j.stepped(ctx, j.keepStep)
+	case settle.KindDiscard:
+		return j.stepped(ctx, j.discardStep)
 	}
 	return settle.NotAvailable(j.task)
 }

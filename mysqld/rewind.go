@@ -51,11 +51,11 @@ type underWay struct{ detail string }
 
 func (u underWay) Error() string { return u.detail }
 
-// rewind does one step of a rewind.
-func (j *job) rewind(ctx context.Context) settle.Result {
+// stepped does a step, and tells what came of it.
+func (j *job) stepped(ctx context.Context, step func(context.Context) (string, error)) settle.Result {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
-	done, err := j.rewindStep(ctx)
+	done, err := step(ctx)
 	if err == nil {
 		return doneStep("%s", done)
 	}
@@ -90,15 +90,19 @@ func (j *job) rewindStep(ctx context.Context) (done string, err error) {
 		return j.verifyRewind(ctx)
 	case settle.StepAdmit:
 		return j.admit(ctx)
-	case settle.StepExport, settle.StepClone:
+	case settle.StepExport, settle.StepClone, settle.StepKeep, settle.StepDiscard:
 	}
-	return "", unfitFor("not_available", "a rewind has no step %q", j.task.Step)
+	return "", j.noSuchStep()
+}
+
+func (j *job) noSuchStep() error {
+	return unfitFor("not_available", "a %s has no step %q", j.task.Kind, j.task.Step)
 }
 
 // leaveStopped ends the replication of a server that is given up while it caught up: nothing more is to come on top. Where
 // that fails it goes on receiving, errant as it is, which does no harm but to itself.
 func (j *job) leaveStopped(ctx context.Context) {
-	if j.task.Step != settle.StepCatchUp && j.task.Step != settle.StepVerify {
+	if s := j.task.Step; s != settle.StepCatchUp && s != settle.StepVerify && !s.IntoHistory() {
 		return
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultDeadline)

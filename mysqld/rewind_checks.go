@@ -1,6 +1,7 @@
 package mysqld
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -67,7 +68,7 @@ func (j *job) examine(ctx context.Context) (examined, error) {
 	if was, err := j.readUndone(ctx); err != nil || was.done {
 		return examined{Undoing: binlog.Undo(gtid.Set{}, binlog.UndoLimits{}), done: was.done}, err
 	}
-	log, err := j.readLog(ctx)
+	log, err := j.readLog(ctx, binlog.UndoLimits{Rows: cmp.Or(j.task.Limits.Rows, settle.RowsMax)})
 	if err != nil {
 		return examined{}, err
 	}
@@ -93,6 +94,14 @@ func (j *job) primary(ctx context.Context) (topology.Observation, error) {
 // dispensable checks (1), that nobody replicates from the server, that it can catch up afterwards, and that no GTID comes
 // to stand for two transactions.
 func (j *job) dispensable(ctx context.Context, o, p topology.Observation) error {
+	if err := j.detached(o, p); err != nil {
+		return err
+	}
+	return j.reused(ctx, o)
+}
+
+// detached checks that the server can be taken out of replication, and can catch up.
+func (j *job) detached(o, p topology.Observation) error {
 	if alone := o.Position().Subtract(j.task.Set).Subtract(p.Executed); !alone.IsEmpty() {
 		return unfitFor("last_copy", "%s holds %s, which the primary lacks and which is not to be undone", j.server, alone)
 	}
@@ -102,7 +111,7 @@ func (j *job) dispensable(ctx context.Context, o, p topology.Observation) error 
 	if gone := p.Purged.Subtract(o.Executed); !gone.IsEmpty() {
 		return unfitFor("purged", "the primary has purged %s, which %s needs to catch up", gone, j.server)
 	}
-	return j.reused(ctx, o)
+	return nil
 }
 
 // reused refuses what would give one GTID to two transactions: once its own numbers are taken back the server uses them
@@ -132,16 +141,13 @@ func (j *job) reused(ctx context.Context, o topology.Observation) error {
 const undoBytes = 256 << 20
 
 // readLog gathers what undoes the applied part of the set.
-func (j *job) readLog(ctx context.Context) (*binlog.Undoing, error) {
+func (j *job) readLog(ctx context.Context, limits binlog.UndoLimits) (*binlog.Undoing, error) {
 	rows, err := j.query(ctx, "SELECT @@GLOBAL.max_allowed_packet")
 	if err != nil {
 		return nil, err
 	}
 	const driverMax, spare = 64 << 20, 64 << 10
-	limits := binlog.UndoLimits{Rows: j.task.Limits.Rows, Bytes: undoBytes, Event: (min(int(rows[0][0].number()), driverMax) - spare) / 4 * 3}
-	if limits.Rows == 0 {
-		limits.Rows = settle.RowsMax
-	}
+	limits.Bytes, limits.Event = undoBytes, (min(int(rows[0][0].number()), driverMax)-spare)/4*3
 	from, err := firstFile(ctx, j.link, j.applied)
 	if err != nil {
 		return nil, err
@@ -261,18 +267,23 @@ func (j *job) tableFits(ctx context.Context, t binlog.Table, d definition) error
 // cascades refuses tables whose foreign keys change children that do not stand in the binary log. From 9.6 on they do,
 // unless the server is told to leave them to InnoDB.
 func (j *job) cascades(ctx context.Context, t binlog.Table) error {
+	child, logged, err := j.children(ctx, t)
+	if err == nil && !logged && !child.null {
+		err = unfitFor("cascade", "%s: rows of %s go with those of %s without a trace in the binary log", j.server, child, t)
+	}
+	return err
+}
+
+// children names a table whose rows foreign keys change with those of another one, and tells whether the log tells of them.
+func (j *job) children(ctx context.Context, t binlog.Table) (child cell, logged bool, err error) {
 	rows, err := j.query(ctx, `SELECT (SELECT variable_value FROM performance_schema.global_variables WHERE variable_name = 'innodb_native_foreign_keys'),
 		(SELECT CONCAT(MIN(constraint_schema), '.', MIN(table_name)) FROM information_schema.referential_constraints
 		WHERE unique_constraint_schema = ? AND referenced_table_name = ?
 			AND (delete_rule NOT IN ('RESTRICT', 'NO ACTION') OR update_rule NOT IN ('RESTRICT', 'NO ACTION')))`, t.Schema, t.Name)
 	if err != nil {
-		return err
+		return cell{}, false, err
 	}
-	logged, child := rows[0][0].text == "OFF", rows[0][1]
-	if !logged && !child.null {
-		return unfitFor("cascade", "%s: rows of %s go with those of %s without a trace in the binary log", j.server, child, t)
-	}
-	return nil
+	return rows[0][1], rows[0][0].text == "OFF", nil
 }
 
 // loggedAs are the types under which a binary log may describe a column. Tried on 9.7.

@@ -62,7 +62,7 @@ func (k *keyring) seen(key touchedKey, before, after bool) {
 	if key.where == "" {
 		return
 	}
-	name := key.table.String() + " " + key.where
+	name := key.name()
 	i, known := k.at[name]
 	if !known {
 		i, k.at[name] = len(k.keys), len(k.keys)
@@ -147,6 +147,9 @@ func expected(there bool, when string) string {
 	}
 	return "that there was none " + when + " the transactions"
 }
+
+// name tells rows apart.
+func (k touchedKey) name() string { return k.table.String() + " " + k.where }
 
 // described names the row by its table alone: keys are somebody's data.
 func (k touchedKey) described() string { return fmt.Sprintf("table %s", k.table) }

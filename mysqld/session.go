@@ -289,6 +289,8 @@ const (
 	dutyClose duty = "close"
 	// dutyMark commits in the journal; while that waits for acknowledgements nothing can end it (E2).
 	dutyMark duty = "mark"
+	// dutyKeep commits on the primary what is taken into its history; it can be killed until it waits for acknowledgements.
+	dutyKeep duty = "keep"
 )
 
 // announcement is what a connection says of itself in performance_schema.session_connect_attrs.

@@ -2,7 +2,9 @@ package orchestrator
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,7 +113,20 @@ func (s deskStore) Get(_ context.Context, key string) (Document, bool, error) {
 	return DocumentOf(key, value), found, nil
 }
 
-func (deskStore) List(context.Context, string, int, bool) ([]Document, error) { return nil, nil }
+func (s deskStore) List(_ context.Context, prefix string, limit int, backward bool) (all []Document, err error) {
+	for _, key := range slices.Sorted(maps.Keys(s.documents)) {
+		if strings.HasPrefix(key, prefix) {
+			all = append(all, DocumentOf(key, s.documents[key]))
+		}
+	}
+	if backward {
+		slices.Reverse(all)
+	}
+	if limit > 0 {
+		all = all[:min(limit, len(all))]
+	}
+	return all, nil
+}
 
 func (deskStore) Ready(context.Context) error { return nil }
 

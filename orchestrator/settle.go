@@ -85,7 +85,27 @@ func (c *cluster) goOn(ctx context.Context, s settle.Settlement, now time.Time) 
 	if s.Kind == settle.KindClone && !c.chooseDonor(ctx, &s, now) {
 		return
 	}
+	if s.Step.IntoHistory() && !c.takenIn(ctx, s) {
+		return
+	}
 	c.work(s)
+}
+
+// takenIn puts on record that the transactions are about to belong to the history of the leadership, before the primary
+// gets any of them: else every server that had them from it would be errant if it died right then. False when that could
+// not be saved.
+func (c *cluster) takenIn(ctx context.Context, s settle.Settlement) bool {
+	current, _ := c.lineage.History.Current()
+	if current.Accepted[s.Server].Contains(s.Set) {
+		return true
+	}
+	before := c.lineage
+	c.lineage.History.Leaderships = []topology.Leadership{current.Accepting(s.Server, s.Set)} // the only one: see unsteady
+	if err := c.saveLineage(ctx); err != nil {
+		c.lineage = before
+		return false
+	}
+	return true
 }
 
 // outdated says why a settlement does not fit its server any more. What a clone leaves of a server's GTIDs while it runs
@@ -183,7 +203,8 @@ func (c *cluster) task(s settle.Settlement) settle.Task {
 		Settlement: s.ID, Kind: s.Kind, Step: s.Step, Cluster: c.name, Server: s.Server, Set: s.Set, Donor: s.Donor,
 		Primary: current.Primary, PrimaryUUID: current.PrimaryUUID, Members: c.record.Ruleset.Servers().List(),
 		AcceptReuse: s.Accepts(settle.AcceptReuse), AcceptIncomplete: s.Accepts(settle.AcceptIncomplete),
-		Limits: settle.Limits{Rows: e.RowsMax}, ExportDir: e.ExportDir, RateMax: c.o.settings.Clone.RateMax,
+		AcceptUnverified: s.Accepts(settle.AcceptUnverified),
+		Limits:           settle.Limits{Rows: e.RowsMax}, ExportDir: e.ExportDir, RateMax: c.o.settings.Clone.RateMax,
 	}
 }
 

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -143,5 +144,61 @@ func TestAStepThatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
 	d.pass(t, 1e9*600)
 	if len(bench.steps) != settle.TriesMax || d.lineage.Settling != nil {
 		t.Errorf("tried %d times, %+v", len(bench.steps), d.lineage.Settling)
+	}
+}
+
+// What the primary is about to get belongs to the history of its leadership before it gets it.
+func TestWhatIsTakenIntoTheHistoryIsOnRecordBeforeThePrimaryGetsIt(t *testing.T) {
+	for _, kind := range []settle.Kind{settle.KindKeep, settle.KindDiscard} {
+		var d *desk
+		bench := &deskBench{}
+		bench.answer = func(_ context.Context, task settle.Task) settle.Result {
+			kept, err := lineageOf(DocumentOf(lineageKey("shop"), d.documents[lineageKey("shop")]), "shop")
+			if err != nil {
+				t.Error(err)
+			}
+			current, _ := kept.History.Current()
+			if on := current.Accepted["D"].Contains(strayOf("D")); on != task.Step.IntoHistory() {
+				t.Errorf("%s of a %s: on record %v", task.Step, kind, on)
+			}
+			return settle.Result{Outcome: reparent.Yes, Detail: "done"}
+		}
+		s := rewindOf("D")
+		s.Kind = kind
+		d = settlingDesk(t, bench, s)
+		for range kind.Steps() {
+			d.round(t)
+		}
+		if !slices.Equal(bench.steps, kind.Steps()) || d.lineage.Settling != nil {
+			t.Errorf("%v, still %+v", bench.steps, d.lineage.Settling)
+		}
+	}
+}
+
+func TestACallThatIsRepeatedFindsTheSettlementThatItBeganAndTheOneThatItCalledOff(t *testing.T) {
+	d := settlingDesk(t, &deskBench{answer: func(context.Context, settle.Task) settle.Result { return settle.Result{Outcome: reparent.Unknown} }}, nil)
+	began, ended := reparent.Call{Key: "k1", Digest: "a"}, reparent.Call{Key: "k2", Digest: "b"}
+	s := rewindOf("D")
+	s.Calls = []reparent.Call{began}
+	d.concluded(t.Context(), *s)
+	for _, call := range []reparent.Call{began, ended} {
+		found, is, err := d.settled(t.Context(), Order{Call: call})
+		if err != nil || is != (call == began) || is && found.ID != s.ID {
+			t.Errorf("%v: %+v, %v, %v", call, found, is, err)
+		}
+	}
+	if _, err := d.cancelSettling(t.Context(), "D", Order{By: "ada", Reason: "test", Call: ended}); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []reparent.Call{began, ended} {
+		if found, is, err := d.settled(t.Context(), Order{Call: call}); err != nil || !is || found.State != settle.StateCancelled {
+			t.Errorf("%v: %+v, %v, %v", call, found, is, err)
+		}
+	}
+	if _, _, err := d.settled(t.Context(), Order{Call: reparent.Call{Key: "k1", Digest: "other"}}); !errors.Is(err, ErrCallReused) {
+		t.Errorf("the key of another call: %v", err)
+	}
+	if _, _, err := d.settled(t.Context(), Order{Revisions: []string{"another"}}); !errors.Is(err, ErrOtherRevision) {
+		t.Errorf("meant for another revision: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
 )
@@ -34,6 +35,9 @@ type SettleWish struct {
 	Accept  []string // see settle.Accept…
 	Reason  string
 	By      string
+	// Call and Revisions are those of an Order.
+	Call      reparent.Call
+	Revisions []string
 }
 
 // SettleAnswer is the settlement that was begun or, for a dry run, would be, with the steps that it takes.
@@ -170,6 +174,9 @@ func (o *Orchestrator) Settle(ctx context.Context, w SettleWish) (SettleAnswer, 
 	if err := w.sane(); err != nil {
 		return SettleAnswer{}, err
 	}
+	if s, begun, err := c.settledUnder(ctx, w.order()); begun || err != nil {
+		return SettleAnswer{Settlement: s, Steps: s.Kind.Steps()}, err
+	}
 	charges, _, err := c.charges(ctx, w.Server)
 	if err != nil {
 		return SettleAnswer{}, err
@@ -178,14 +185,75 @@ func (o *Orchestrator) Settle(ctx context.Context, w SettleWish) (SettleAnswer, 
 		return SettleAnswer{}, fmt.Errorf("%w: %s", ErrNotErrant, w.Server)
 	}
 	j, err := charges[0].judge(ctx)
-	if err != nil && !slices.Contains(w.Accept, settle.AcceptPossiblyAcked) {
+	takesAway := w.Kind != settle.KindKeep && !slices.Contains(w.Accept, settle.AcceptPossiblyAcked)
+	if err != nil && takesAway {
 		return SettleAnswer{}, fmt.Errorf("%w: it cannot be judged whether a client was answered: %w", ErrCannotSettle, err)
 	}
-	if !j.verdict.Never && !slices.Contains(w.Accept, settle.AcceptPossiblyAcked) {
+	if !j.verdict.Never && takesAway {
 		return SettleAnswer{}, fmt.Errorf("%w: %s may have been answered to clients (%s); look at what it did, and give %s as accepted if it may go",
 			ErrCannotSettle, j.set, join(j.verdict.Why), settle.AcceptPossiblyAcked)
 	}
 	return c.settleAsAsked(ctx, w, j)
+}
+
+// order is who asks, without what a dry run does not need.
+func (w SettleWish) order() Order {
+	o := Order{By: w.By, Reason: w.Reason, Call: w.Call, Revisions: w.Revisions}
+	if w.DryRun {
+		o.Call = reparent.Call{}
+	}
+	return o
+}
+
+// settledUnder finds the settlement that a call has begun or called off already, and refuses one that was meant for another
+// state of the cluster. A call is kept with the settlement, which is saved when it is begun and when it ends.
+func (c *cluster) settledUnder(ctx context.Context, o Order) (s settle.Settlement, found bool, err error) {
+	var failed error
+	err = c.do(ctx, func(loop context.Context) { s, found, failed = c.settled(loop, o) })
+	return s, found, errors.Join(err, failed)
+}
+
+func (c *cluster) settled(ctx context.Context, o Order) (s settle.Settlement, found bool, err error) {
+	if c.lease == nil {
+		return s, false, c.notLeading()
+	}
+	if o.Call != (reparent.Call{}) {
+		if s, found, err = c.settlementOf(ctx, o.Call); found || err != nil {
+			return s, found, err
+		}
+	}
+	if len(o.Revisions) > 0 {
+		err = at(c.current(), o.Revisions)
+	}
+	return s, false, err
+}
+
+func (c *cluster) settlementOf(ctx context.Context, call reparent.Call) (settle.Settlement, bool, error) {
+	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
+	defer cancel()
+	all, err := c.settlements(ctx, callsKept)
+	if err != nil {
+		return settle.Settlement{}, false, err
+	}
+	if now := c.lineage.Settling; now != nil {
+		all = append([]settle.Settlement{*now}, all...)
+	}
+	for _, s := range all {
+		for _, earlier := range s.Calls {
+			if earlier.Key == call.Key {
+				return s, true, same(earlier, call)
+			}
+		}
+	}
+	return settle.Settlement{}, false, nil
+}
+
+// calls keeps the key of an order, if it has one.
+func (o Order) calls(before []reparent.Call) []reparent.Call {
+	if o.Call == (reparent.Call{}) {
+		return before
+	}
+	return append(slices.Clone(before), o.Call)
 }
 
 func join(why []string) string {
@@ -197,15 +265,15 @@ func join(why []string) string {
 
 func (w SettleWish) sane() error {
 	for _, a := range w.Accept {
-		if a != settle.AcceptPossiblyAcked && a != settle.AcceptIncomplete && a != settle.AcceptReuse {
-			return fmt.Errorf("%w: accept %q is unknown; it may be %s, %s or %s", ErrBadWish, a, settle.AcceptPossiblyAcked, settle.AcceptIncomplete, settle.AcceptReuse)
+		if !slices.Contains(settle.Accepts(), a) {
+			return fmt.Errorf("%w: accept %q is unknown; it may be one of %v", ErrBadWish, a, settle.Accepts())
 		}
 	}
 	switch {
 	case w.Server == "":
 		return fmt.Errorf("%w: no server is named", ErrBadWish)
-	case w.Kind != settle.KindRewind && w.Kind != settle.KindClone:
-		return fmt.Errorf("%w: action %q is unknown, use rewind or clone", ErrBadWish, w.Kind)
+	case !slices.Contains(settle.Kinds(), w.Kind):
+		return fmt.Errorf("%w: action %q is unknown, use one of %v", ErrBadWish, w.Kind, settle.Kinds())
 	case w.Reason == "" && !w.DryRun:
 		return fmt.Errorf("%w: it needs a reason, for it goes on record", ErrBadWish)
 	}
@@ -220,10 +288,14 @@ func (c *cluster) settleAsAsked(ctx context.Context, w SettleWish, j judgement) 
 	var term uint32
 	var failed error
 	err := c.do(ctx, func(loop context.Context) {
+		var found bool
+		if s, found, failed = c.settled(loop, w.order()); found || failed != nil { // while it was judged
+			return
+		}
 		now := c.now()
 		s = settle.Settlement{
 			ID: settlementID(c.name, now), Cluster: c.name, Server: w.Server, Kind: w.Kind, Set: j.set, Verdict: j.verdict, Term: j.term,
-			By: person(w.By), Reason: w.Reason, Accept: w.Accept,
+			By: person(w.By), Reason: w.Reason, Accept: w.Accept, Calls: w.order().calls(nil),
 		}
 		if failed = c.maySettle(s, now); failed != nil {
 			return
@@ -282,18 +354,21 @@ func (c *cluster) maySettle(s settle.Settlement, now time.Time) error {
 }
 
 // CancelSettling calls a settlement off. What it has done so far stays done: the server stays quarantined.
-func (o *Orchestrator) CancelSettling(ctx context.Context, cluster string, server topology.Address, by, reason string) (settle.Settlement, error) {
+func (o *Orchestrator) CancelSettling(ctx context.Context, cluster string, server topology.Address, order Order) (settle.Settlement, error) {
 	c, err := o.find(cluster)
 	if err != nil {
 		return settle.Settlement{}, err
 	}
-	var s settle.Settlement
+	s, done, err := c.settledUnder(ctx, order)
+	if done || err != nil {
+		return s, err
+	}
 	var failed error
-	err = c.do(ctx, func(loop context.Context) { s, failed = c.cancelSettling(loop, server, by, reason) })
+	err = c.do(ctx, func(loop context.Context) { s, failed = c.cancelSettling(loop, server, order) })
 	return s, errors.Join(err, failed)
 }
 
-func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, by, reason string) (settle.Settlement, error) {
+func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, o Order) (settle.Settlement, error) {
 	now := c.now()
 	switch s := c.lineage.Settling; {
 	case c.lease == nil || !c.lease.Held(now):
@@ -306,7 +381,8 @@ func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, b
 		return *s, fmt.Errorf("%w: %s is at its last step, which is not left half done", ErrCannotSettle, server)
 	default:
 		c.endSettling()
-		end := s.End(settle.StateCancelled, fmt.Sprintf("called off by %s: %s", person(by), reason), now)
+		end := s.End(settle.StateCancelled, fmt.Sprintf("called off by %s: %s", person(o.By), o.Reason), now)
+		end.Calls = o.calls(end.Calls)
 		c.concluded(ctx, end)
 		return end, nil
 	}

@@ -19,12 +19,21 @@ type Kind string
 const (
 	KindRewind Kind = "rewind" // undone, row by row, from the server's own binary log
 	KindClone  Kind = "clone"  // the server's data is replaced by that of a healthy one
+	// KindKeep takes them into the history: the primary does what they did, under their own GTIDs.
+	KindKeep Kind = "keep"
+	// KindDiscard keeps them out of the history for good where they changed nothing that the primary does not have: the
+	// primary gets empty transactions of the same GTIDs.
+	KindDiscard Kind = "discard"
 )
+
+// Kinds are all of them, in the order in which they are told.
+func Kinds() []Kind { return []Kind{KindRewind, KindClone, KindDiscard, KindKeep} }
 
 // Step is where a settlement stands. Whatever a step does may be done twice.
 type Step string
 
-// The steps, in the order in which a settlement takes them; undo is a rewind's, clone a clone's.
+// The steps, in the order in which a settlement takes them; undo and admit are a rewind's, clone and admit a clone's. Keep
+// and discard are the last steps of what they are named after.
 const (
 	// StepExport reads the transactions and puts them on record. It changes nothing on the server.
 	StepExport Step = "export"
@@ -40,6 +49,10 @@ const (
 	StepCatchUp Step = "catch_up"
 	// StepVerify compares what was touched with the primary.
 	StepVerify Step = "verify"
+	// StepKeep has the primary do what the transactions did, while it is seen that the server has the same rows.
+	StepKeep Step = "keep"
+	// StepDiscard has the primary commit empty transactions with their GTIDs.
+	StepDiscard Step = "discard"
 	// StepAdmit takes the transactions out of the server's GTID set, last of all: until then it is errant by its own
 	// word, whoever looks.
 	StepAdmit Step = "admit"
@@ -47,11 +60,20 @@ const (
 
 // Steps are the steps of a kind, in order.
 func (k Kind) Steps() []Step {
-	if k == KindClone {
+	switch k {
+	case KindClone:
 		return []Step{StepExport, StepCheck, StepIsolate, StepClone, StepAdmit}
+	case KindKeep:
+		return []Step{StepExport, StepCheck, StepIsolate, StepCatchUp, StepKeep}
+	case KindDiscard:
+		return []Step{StepExport, StepCheck, StepIsolate, StepCatchUp, StepVerify, StepDiscard}
+	case KindRewind:
 	}
 	return []Step{StepExport, StepCheck, StepIsolate, StepUndo, StepCatchUp, StepVerify, StepAdmit}
 }
+
+// IntoHistory tells whether a step takes the transactions into the history of the primary, which has to be on record before.
+func (s Step) IntoHistory() bool { return s == StepKeep || s == StepDiscard }
 
 // State is what has become of a settlement.
 type State string
@@ -101,7 +123,9 @@ type Task struct {
 	// AcceptReuse: somebody answers for it that a GTID may be used anew although a member could not be asked.
 	AcceptReuse bool `json:"accept_reuse,omitempty"`
 	// AcceptIncomplete: somebody answers for it that what cannot be read any more is not on record before it is gone.
-	AcceptIncomplete bool   `json:"accept_incomplete,omitempty"`
+	AcceptIncomplete bool `json:"accept_incomplete,omitempty"`
+	// AcceptUnverified: somebody answers for it that the primary has what cannot be compared.
+	AcceptUnverified bool   `json:"accept_unverified,omitempty"`
 	Limits           Limits `json:"limits"`
 	// ExportDir is where transcripts go that are too large for the store; empty for nowhere.
 	ExportDir string `json:"export_dir,omitempty"`
@@ -155,6 +179,8 @@ type Settlement struct {
 	Reason    string           `json:"reason,omitempty"`
 	// Accept is what somebody answers for: see Accept….
 	Accept []string `json:"accept,omitempty"`
+	// Calls are those that began it and called it off, where they had keys.
+	Calls []reparent.Call `json:"calls,omitempty"`
 
 	Step       Step             `json:"step"`
 	StepAt     time.Time        `json:"step_at,omitzero"`
@@ -175,7 +201,13 @@ const (
 	AcceptPossiblyAcked = "possibly_acked" // the transactions may have been answered to a client
 	AcceptIncomplete    = "incomplete"     // not everything can be read any more, so what is put on record before it goes is not all
 	AcceptReuse         = "reuse"          // a GTID may be used anew although a member could not be asked whether it holds it
+	AcceptUnverified    = "unverified"     // the primary has what statements, and tables without a primary key, cannot be compared for
 )
+
+// Accepts are all of them.
+func Accepts() []string {
+	return []string{AcceptPossiblyAcked, AcceptIncomplete, AcceptReuse, AcceptUnverified}
+}
 
 // Running tells whether something is left to do.
 func (s Settlement) Running() bool { return s.State == StateRunning }

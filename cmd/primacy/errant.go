@@ -26,7 +26,7 @@ type errantFlags struct {
 func errantCommand() *cobra.Command {
 	var f errantFlags
 	c := &cobra.Command{
-		Use: "errant CLUSTER [SERVER] [show|export|rewind|clone|cancel]", Short: "what servers hold that the primary's history does not, and what to do about it",
+		Use: "errant CLUSTER [SERVER] [show|export|rewind|clone|discard|keep|cancel]", Short: "what servers hold that the primary's history does not, and what to do about it",
 		Long: `Errant transactions stand on a server and not in the history of the primary: an old primary
 wrote them without an acknowledgement and came back after a failover, or somebody wrote to a
 replica. The server is quarantined until they are settled.
@@ -35,9 +35,13 @@ replica. The server is quarantined until they are settled.
   export  all of it, as SQL or JSON, on standard output
   rewind  undo it on the server, row by row, and let it join again
   clone   replace the server's data by that of a healthy one
+  discard keep it out of the history for good, where the primary's rows are the same: the primary
+          gets empty transactions with the same GTIDs
+  keep    have the primary do what it did, under the same GTIDs, where the primary's rows are
+          still what they were before
   cancel  call off what is under way; the server stays quarantined
 
-What may have been answered to a client goes only with --accept possibly_acked.`,
+What may have been answered to a client goes only with --accept possibly_acked; keep takes nothing away.`,
 		Args: cobra.RangeArgs(1, 3), ValidArgsFunction: completing(errantArguments),
 		RunE: func(c *cobra.Command, args []string) error { return errantAction(c, args, f) },
 	}
@@ -45,7 +49,7 @@ What may have been answered to a client goes only with --accept possibly_acked.`
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for the record")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "find out whether it is possible, and change nothing")
 	c.Flags().BoolVar(&f.wait, "wait", true, "follow it to its end")
-	c.Flags().StringSliceVar(&f.accept, "accept", nil, "what you answer for: possibly_acked (a client may have been told of it), incomplete (not all of it can be put on record before it goes), reuse (a member could not be asked whether it holds a GTID that would be used anew)")
+	c.Flags().StringSliceVar(&f.accept, "accept", nil, "what you answer for: possibly_acked (a client may have been told of it), incomplete (not all of it can be put on record before it goes), reuse (a member could not be asked whether it holds a GTID that would be used anew or taken into the history), unverified (the primary has what cannot be compared: of discard)")
 	return c
 }
 
@@ -78,7 +82,7 @@ func errantAction(c *cobra.Command, args []string, f errantFlags) error {
 	return a.settle(c.Context(), cluster, server, action, f)
 }
 
-var errantActions = []string{"show", "export", "rewind", "clone", "cancel"}
+var errantActions = []string{"show", "export", "rewind", "clone", "discard", "keep", "cancel"}
 
 func errantArguments(ctx context.Context, client *api.Client, args []string) []string {
 	switch len(args) {

@@ -64,7 +64,7 @@ func (b bench) Settle(_ context.Context, w orchestrator.SettleWish) (orchestrato
 	return orchestrator.SettleAnswer{Settlement: b.begun, Steps: w.Kind.Steps(), Check: b.check}, b.err
 }
 
-func (b bench) CancelSettling(context.Context, string, topology.Address, string, string) (settle.Settlement, error) {
+func (b bench) CancelSettling(context.Context, string, topology.Address, orchestrator.Order) (settle.Settlement, error) {
 	return b.begun, b.err
 }
 

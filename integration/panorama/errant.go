@@ -173,7 +173,7 @@ func (p *Plane) settles(t *town, now time.Time) {
 }
 
 // CancelSettling implements api.ErrantPlane.
-func (p *Plane) CancelSettling(_ context.Context, cluster string, _ topology.Address, by, reason string) (settle.Settlement, error) {
+func (p *Plane) CancelSettling(_ context.Context, cluster string, _ topology.Address, o orchestrator.Order) (settle.Settlement, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t, ok := p.byName[cluster]
@@ -184,7 +184,7 @@ func (p *Plane) CancelSettling(_ context.Context, cluster string, _ topology.Add
 		return settle.Settlement{}, orchestrator.ErrNotErrant
 	}
 	now := time.Now()
-	s := t.settling.at(now).End(settle.StateCancelled, "called off by "+by+": "+reason, now)
+	s := t.settling.at(now).End(settle.StateCancelled, "called off by "+o.By+": "+o.Reason, now)
 	t.settling, t.settled = nil, slices.Insert(t.settled, 0, s)
 	return s, nil
 }

@@ -132,6 +132,13 @@ func (c rowChange) inverse() []byte {
 	return body
 }
 
+// again is a row event as a statement of its own. Foreign keys are checked as they were when it was written.
+func again(rows []byte) []byte {
+	event := slices.Clone(rows)
+	event[headerLength+tableIDLength] |= flagStatementEnd
+	return event
+}
+
 func appendPacked(to []byte, n int) []byte {
 	if n < 0xfb {
 		return append(to, byte(n))

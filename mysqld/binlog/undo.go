@@ -30,8 +30,9 @@ func (t Table) String() string { return t.Schema + "." + t.Name }
 type Undoing struct {
 	// Changes are the row events, in the order of the log; they are undone from the last to the first.
 	Changes []RowChange
-	// Found are those of the set that the log holds.
+	// Found are those of the set that the log holds, and Order they are as they follow each other.
 	Found gtid.Set
+	Order []gtid.GTID
 	Rows  int
 
 	set     gtid.Set
@@ -52,13 +53,18 @@ type UndoLimits struct {
 	Rows  int // in all
 	Bytes int // of all row events together
 	Event int // of one
+	// Overwritten allows that transactions which stay came later on the same tables: whoever asks compares the rows.
+	Overwritten bool
 }
 
 // RowChange is one row event of the set.
 type RowChange struct {
 	Table Table
+	GTID  gtid.GTID // of the transaction
 	// Description and Inverse are the events that undo it, see Statement.
 	Description, Inverse []byte
+	// Again is what does it once more, as Inverse undoes it.
+	Again []byte
 	// Event is what is undone.
 	Event Event
 }
@@ -115,7 +121,7 @@ func (u *Undoing) transaction(body *replication.GTIDEvent) error {
 		return nil
 	}
 	u.begun = true
-	u.Found = u.Found.Union(gtid.Of(g))
+	u.Found, u.Order = u.Found.Union(gtid.Of(g)), append(u.Order, g)
 	if u.formats != nil && !bytes.Equal(shape(u.formats), shape(u.format)) {
 		return refuse("format", "the server was upgraded between the transactions that are to be undone: their events differ in form")
 	}
@@ -135,7 +141,7 @@ func (u *Undoing) rows(e Event, decoded *replication.RowsEvent) error {
 		return fmt.Errorf("rows of table %d, which the log does not describe", decoded.TableID)
 	}
 	if !u.within {
-		if x, both := u.touched[table.name]; both {
+		if x, both := u.touched[table.name]; both && !u.limits.Overwritten {
 			return refuse("interleaved", "%s, which stays, changed table %s after %s, which is to be undone: it may stand on its rows", u.current, table.name, x)
 		}
 		return nil
@@ -147,7 +153,9 @@ func (u *Undoing) rows(e Event, decoded *replication.RowsEvent) error {
 	if n != len(decoded.Rows)/imagesOf(decoded) {
 		return refuse("row_image", "%s: %d rows of table %s, of which %d were understood", u.current, len(decoded.Rows)/imagesOf(decoded), table.name, n)
 	}
-	u.Changes = append(u.Changes, RowChange{Table: table.name, Description: table.raw, Inverse: inverse, Event: e})
+	u.Changes = append(u.Changes, RowChange{
+		Table: table.name, GTID: u.Order[len(u.Order)-1], Description: table.raw, Inverse: inverse, Again: again(u.raw(e)), Event: e,
+	})
 	u.Rows, u.bytes = u.Rows+n, u.bytes+len(inverse)
 	if _, known := u.touched[table.name]; !known {
 		g, _ := gtid.ParseGTID(u.current)
@@ -179,19 +187,34 @@ func (u *Undoing) withinLimits(event int) error {
 // statement is what was logged as text. A transaction of rows has it at its ends, and for savepoints; what was
 // rolled back to one does not stand in the log at all.
 func (u *Undoing) statement(text string) error {
-	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
-	word = strings.ToUpper(word)
+	word := Word(text)
 	switch {
-	case word == "BEGIN", word == "COMMIT", word == "SAVEPOINT":
+	case Frame(word):
 		return nil
 	case u.within && word == "XA":
 		return refuse("xa", "%s is an XA transaction", u.current)
 	case u.within:
 		return refuse("ddl", "%s is a statement (%s …), which no row undoes", u.current, word)
-	case u.begun:
+	case u.begun && !u.limits.Overwritten:
 		return refuse("interleaved", "%s, which stays, is a statement (%s …) after transactions that are to be undone", u.current, word)
 	}
 	return nil
+}
+
+// Word is the first one of a statement.
+func Word(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return strings.ToUpper(word)
+}
+
+// Frame tells whether a statement with this word only holds a transaction of rows together.
+func Frame(word string) bool { return word == "BEGIN" || word == "COMMIT" || word == "SAVEPOINT" }
+
+// Whole tells whether an event has all columns of its rows.
+func Whole(e *replication.RowsEvent) bool {
+	columns := int(e.ColumnCount)
+	return e.Type() != replication.EnumRowsEventTypeUnknown && allSet(e.ColumnBitmap1, columns) &&
+		(e.Type() != replication.EnumRowsEventTypeUpdate || allSet(e.ColumnBitmap2, columns))
 }
 
 // harmless are events that change nothing.
@@ -223,10 +246,13 @@ func (u *Undoing) Tables() []Table {
 	return slices.SortedFunc(maps.Keys(u.touched), func(a, b Table) int { return strings.Compare(a.String(), b.String()) })
 }
 
+// Format is the statement that describes the log to a session. Behind it the session has to be told its gtid_next again.
+func (u *Undoing) Format() string { return Statement(Format(u.formats)) }
+
 // Statements undo the set, from the last row event to the first. The first of them describes the log; behind it the
 // session has to be told its gtid_next again.
 func (u *Undoing) Statements(yield func(string) bool) {
-	if !yield(Statement(Format(u.formats))) {
+	if !yield(u.Format()) {
 		return
 	}
 	for _, change := range slices.Backward(u.Changes) {

@@ -1198,13 +1198,13 @@ export interface components {
             steps: string[];
         };
         SettleRequest: {
-            /** @description What the caller answers for. possibly_acked: clients may have been told of them. incomplete: not all of it can be put on record before it goes. reuse: a member could not be asked whether it holds a GTID that would be used anew. */
-            accept?: ("possibly_acked" | "incomplete" | "reuse")[];
+            /** @description What the caller answers for. possibly_acked: clients may have been told of them. incomplete: not all of it can be put on record before it goes. reuse: a member could not be asked whether it holds a GTID that would be used anew, or is about to be taken into the history. unverified: the primary has what statements, and rows of tables without a primary key, cannot be compared for (discard). */
+            accept?: ("possibly_acked" | "incomplete" | "reuse" | "unverified")[];
             /**
-             * @description rewind undoes the transactions row by row, clone replaces the server's data, cancel calls off what is under way.
+             * @description rewind undoes the transactions row by row, clone replaces the server's data, discard has the primary commit empty transactions with their GTIDs where they changed nothing that the primary does not have, keep has the primary do what they did, cancel calls off what is under way.
              * @enum {string}
              */
-            action: "rewind" | "clone" | "cancel";
+            action: "rewind" | "clone" | "discard" | "keep" | "cancel";
             /** @description Find out whether it is possible, and change nothing. */
             dry_run?: boolean;
             /** @description For the record; needed but for a dry run. */
@@ -1213,7 +1213,7 @@ export interface components {
         Settlement: {
             accept: string[];
             /** @enum {string} */
-            action: "rewind" | "clone";
+            action: "rewind" | "clone" | "discard" | "keep";
             automatic: boolean;
             by: string;
             cluster: string;
@@ -1242,7 +1242,7 @@ export interface components {
             /** @enum {string} */
             state: "running" | "succeeded" | "refused" | "failed" | "cancelled";
             /** @enum {string} */
-            step: "export" | "check" | "isolate" | "undo" | "clone" | "catch_up" | "verify" | "admit";
+            step: "export" | "check" | "isolate" | "undo" | "clone" | "catch_up" | "verify" | "discard" | "keep" | "admit";
             /**
              * Format: int64
              * @description Failed tries of this step, in a row.
@@ -1964,7 +1964,12 @@ export interface operations {
     "settle-errant": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
             path: {
                 cluster: string;
                 server: string;
