@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -100,5 +102,31 @@ func TestTheDashboardAsksForFindingsByTheirNames(t *testing.T) {
 	}
 	if !strings.Contains(string(source), `"`+string(topology.WouldBlock)+`"`) {
 		t.Errorf("%s has another name there, so that the page would say that a failover would not block", topology.WouldBlock)
+	}
+}
+
+func TestEachCodeIsExplained(t *testing.T) {
+	text, err := os.ReadFile("../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range sources {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, code := range regexp.MustCompile(`(?m)^\tCode[A-Z]\w+ += "(\w+)"`).FindAllSubmatch(source, -1) {
+			if found++; !bytes.Contains(text, []byte("`"+string(code[1])+"`")) {
+				t.Errorf("docs/api.md does not name the code %s", code[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d codes were found", found)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -253,7 +254,7 @@ func (f *front) settlement(ctx context.Context, in *struct {
 }) (*body[SettlementRecord], error) {
 	s, t, err := f.settings.Errant.Settlement(ctx, in.Cluster, in.ID)
 	if err != nil {
-		return nil, f.problemOf(err)
+		return nil, f.unsettled(err, in.Cluster, in.ID)
 	}
 	record := SettlementRecord{Settlement: settlementOf(s)}
 	if s.ExportedTo != "" {
@@ -261,6 +262,14 @@ func (f *front) settlement(ctx context.Context, in *struct {
 		record.Transcript = &told
 	}
 	return &body[SettlementRecord]{record}, nil
+}
+
+// unsettled is why a settlement cannot be told; where one is not there, it says where those are that are.
+func (f *front) unsettled(err error, cluster, id string) *Problem {
+	if errors.Is(err, orchestrator.ErrNoSuchRecovery) {
+		return newProblem(http.StatusNotFound, CodeNoSuchRecovery, fmt.Sprintf("cluster %s has no settlement %q; %s/settlements lists them", cluster, clip(id), clusterURL(cluster)))
+	}
+	return f.problemOf(err)
 }
 
 // settleProblem is what stands against a settlement; nil for other errors.

@@ -171,3 +171,16 @@ func TestSettlementsStayOnRecordWithWhatWentWithThem(t *testing.T) {
 		t.Errorf("%+v, %v", one, err)
 	}
 }
+
+func TestASettlementThatIsNotThereIsLookedForWhereSettlementsAre(t *testing.T) {
+	p := strayed()
+	p.err = fmt.Errorf("%w: settlement %q", orchestrator.ErrNoSuchRecovery, "shop-2")
+	s := serveWith(t, p, nil)
+	for _, path := range []string{"/api/v1/clusters/shop/settlements/shop-2", "/api/v1/clusters/shop/settlements/shop-2/export"} {
+		r := s.ask("GET", path, "")
+		r.wantProblem(t, 404, CodeNoSuchRecovery)
+		if !strings.Contains(r.text, "/api/v1/clusters/shop/settlements lists them") || strings.Contains(r.text, "/recoveries") {
+			t.Errorf("%s: %s", path, r.text)
+		}
+	}
+}

@@ -69,7 +69,7 @@ func (f *front) exportSettlement(ctx context.Context, in *struct {
 }) (*export, error) {
 	s, t, err := f.settings.Errant.Settlement(ctx, in.Cluster, in.ID)
 	if err != nil {
-		return nil, f.problemOf(err)
+		return nil, f.unsettled(err, in.Cluster, in.ID)
 	}
 	if s.ExportedTo == "" {
 		return nil, newProblem(http.StatusConflict, CodeNotErrant, "nothing of "+clip(in.ID)+" is on record yet")

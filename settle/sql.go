@@ -18,6 +18,9 @@ func (t Transcript) WriteSQL(w io.Writer) error {
 	if t.Truncated {
 		p.line("-- INCOMPLETE: there are more rows than were read")
 	}
+	if t.File != "" {
+		p.line("-- INCOMPLETE: they are too large to be told here, and stand in %s on the elector's host", t.File)
+	}
 	p.line("SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0;")
 	for _, x := range t.Transactions {
 		p.transaction(x)

@@ -21,3 +21,14 @@ func TestAStatementThatEndsInACommentIsEndedBehindIt(t *testing.T) {
 		t.Errorf("%d statements are ended:\n%s", got, &text)
 	}
 }
+
+// What is too large for the store is in a file, and the store's copy has no transactions.
+func TestAnExportThatStandsInAFileSaysWhere(t *testing.T) {
+	var text bytes.Buffer
+	if err := (Transcript{Rows: 7, File: "/var/lib/exports/shop-1.json"}).WriteSQL(&text); err != nil {
+		t.Fatal(err)
+	}
+	if got := text.String(); !strings.Contains(got, "INCOMPLETE") || !strings.Contains(got, "/var/lib/exports/shop-1.json") {
+		t.Errorf("nothing says that this is not all of it:\n%s", got)
+	}
+}
