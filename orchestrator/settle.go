@@ -260,6 +260,11 @@ func (c *cluster) took(ctx context.Context, w worked) {
 
 // concluded puts on record where a settlement stands now. What cannot be saved did not happen: the step is done again.
 func (c *cluster) concluded(ctx context.Context, next settle.Settlement, more ...Document) {
+	_ = c.conclude(ctx, next, more...)
+}
+
+// conclude is concluded for somebody who is waiting to hear of it.
+func (c *cluster) conclude(ctx context.Context, next settle.Settlement, more ...Document) error {
 	before := c.lineage
 	c.lineage.Settling = &next
 	if !next.Running() {
@@ -268,7 +273,7 @@ func (c *cluster) concluded(ctx context.Context, next settle.Settlement, more ..
 	if was := before.Settling; was == nil || was.Step != next.Step || was.Tries != next.Tries || !next.Running() {
 		if err := c.saveLineage(ctx, append(more, settlementDocument(next))...); err != nil {
 			c.lineage = before
-			return
+			return err
 		}
 	}
 	c.tellSettlement(before.Settling, next)
@@ -276,6 +281,7 @@ func (c *cluster) concluded(ctx context.Context, next settle.Settlement, more ..
 		c.putAside(next)
 	}
 	c.publish(c.snapshot.At)
+	return nil
 }
 
 // putAside keeps what came of a settlement that was begun by itself.

@@ -202,3 +202,21 @@ func TestACallThatIsRepeatedFindsTheSettlementThatItBeganAndTheOneThatItCalledOf
 		t.Errorf("meant for another revision: %v", err)
 	}
 }
+
+// readOnlyLease keeps nothing.
+type readOnlyLease struct{ Lease }
+
+func (readOnlyLease) Put(context.Context, ...Document) error { return errors.New("the disk of the store is full") }
+
+func TestASettlementThatCouldNotBeCalledOffOnRecordIsNotSaidToBe(t *testing.T) {
+	d := settlingDesk(t, &deskBench{}, rewindOf("D"))
+	d.lease = readOnlyLease{d.lease}
+	s, err := d.cancelSettling(t.Context(), "D", Order{By: "ada", Reason: "later"})
+	if err == nil || d.lineage.Settling == nil {
+		t.Errorf("%s, %v, and still %+v", s.State, err, d.lineage.Settling)
+	}
+	d.lease = d.lease.(readOnlyLease).Lease
+	if s, err = d.cancelSettling(t.Context(), "D", Order{By: "ada", Reason: "later"}); err != nil || s.State != settle.StateCancelled || d.lineage.Settling != nil {
+		t.Errorf("%s, %v, and still %+v", s.State, err, d.lineage.Settling)
+	}
+}

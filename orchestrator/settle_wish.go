@@ -309,8 +309,8 @@ func (c *cluster) settleAsAsked(ctx context.Context, w SettleWish, j judgement) 
 			task, lease, term = c.task(s), c.lease, c.sessionTerm
 			return
 		}
-		if c.concluded(loop, s); c.lineage.Settling == nil {
-			failed = errors.New("the settlement could not be put on record; nothing was changed")
+		if err := c.conclude(loop, s); err != nil {
+			failed = fmt.Errorf("the settlement could not be put on record, and nothing was changed: %w", err)
 			return
 		}
 		c.settleErrant(loop, now)
@@ -383,7 +383,9 @@ func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, o
 		c.endSettling()
 		end := s.End(settle.StateCancelled, fmt.Sprintf("called off by %s: %s", person(o.By), o.Reason), now)
 		end.Calls = o.calls(end.Calls)
-		c.concluded(ctx, end)
+		if err := c.conclude(ctx, end); err != nil {
+			return *s, fmt.Errorf("it could not be put on record that the settlement of %s is called off, so it goes on: %w", server, err)
+		}
 		return end, nil
 	}
 }
