@@ -60,6 +60,7 @@ type checks struct {
 
 type check struct {
 	mu     sync.Mutex
+	asked  time.Time // by a clock that nobody sets
 	latest SettingsCheck
 }
 
@@ -97,12 +98,13 @@ func (f *front) inspected(ctx context.Context, v orchestrator.View) SettingsChec
 	place := f.checks.of(v.Name)
 	place.mu.Lock()
 	defer place.mu.Unlock()
-	if now := time.Now(); now.Sub(place.latest.CheckedAt) < recheck {
+	now := time.Now()
+	if now.Sub(place.asked) < recheck {
 		return place.latest
 	}
 	told := f.inspect(ctx, v)
 	if ctx.Err() == nil { // what a caller who went away has cut short is nobody's answer
-		place.latest = told
+		place.asked, place.latest = now, told
 	}
 	return told
 }

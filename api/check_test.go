@@ -67,3 +67,13 @@ func TestACheckOfAnUnknownClusterAsksNobody(t *testing.T) {
 		t.Error(s.plane.calls)
 	}
 }
+
+// Else a clock that was set back would have an old answer told until it has caught up.
+func TestACheckFromTheFutureIsNotToldAgain(t *testing.T) {
+	p := shop()
+	f := &front{settings: Settings{Plane: p, Inspector: p}.withDefaults()}
+	f.checks.of("shop").latest = SettingsCheck{CheckedAt: time.Now().Add(time.Hour)}
+	if told := f.inspected(t.Context(), p.view); len(told.Servers) != 3 {
+		t.Errorf("%+v", told)
+	}
+}
