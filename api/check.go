@@ -60,7 +60,7 @@ type checks struct {
 
 type check struct {
 	mu     sync.Mutex
-	asked  time.Time // by a clock that nobody sets
+	asked  time.Time // when the latest was there, by a clock that nobody sets
 	latest SettingsCheck
 }
 
@@ -98,13 +98,12 @@ func (f *front) inspected(ctx context.Context, v orchestrator.View) SettingsChec
 	place := f.checks.of(v.Name)
 	place.mu.Lock()
 	defer place.mu.Unlock()
-	now := time.Now()
-	if now.Sub(place.asked) < recheck {
+	if time.Since(place.asked) < recheck {
 		return place.latest
 	}
 	told := f.inspect(ctx, v)
 	if ctx.Err() == nil { // what a caller who went away has cut short is nobody's answer
-		place.asked, place.latest = now, told
+		place.asked, place.latest = time.Now(), told
 	}
 	return told
 }

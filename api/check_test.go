@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/primacydb/primacy/topology"
@@ -76,4 +77,27 @@ func TestACheckFromTheFutureIsNotToldAgain(t *testing.T) {
 	if told := f.inspected(t.Context(), p.view); len(told.Servers) != 3 {
 		t.Errorf("%+v", told)
 	}
+}
+
+// frozen answers only when an inspection's time is up.
+type frozen struct{ *plane }
+
+func (i frozen) Inspect(ctx context.Context, a topology.Address) topology.Inspection {
+	bounded, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	<-bounded.Done()
+	return i.plane.Inspect(ctx, a)
+}
+
+// Else whoever waits for the answer would have them asked again, one after the other, for 15 s each.
+func TestACheckOfServersThatAreFrozenIsToldToThoseWhoWaitedForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := shop()
+		f := &front{settings: Settings{Plane: p, Inspector: frozen{p}}.withDefaults()}
+		f.inspected(t.Context(), p.view)
+		f.inspected(t.Context(), p.view)
+		if len(p.calls) != 3 {
+			t.Errorf("%d servers were asked", len(p.calls))
+		}
+	})
 }
