@@ -14,7 +14,9 @@ import (
 // deafLease is held, and its store takes nothing any more.
 type deafLease struct{ deskLease }
 
-func (deafLease) Put(context.Context, ...Document) error { return errors.New("the lock has been given back") }
+func (deafLease) Put(context.Context, ...Document) error {
+	return errors.New("the lock has been given back")
+}
 
 func TestAChangeIsAcceptedOnlyOnceItIsOnRecord(t *testing.T) {
 	for name, taken := range map[string]bool{"the store takes it": true, "the elector stops before": false} {

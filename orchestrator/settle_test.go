@@ -206,7 +206,9 @@ func TestACallThatIsRepeatedFindsTheSettlementThatItBeganAndTheOneThatItCalledOf
 // readOnlyLease keeps nothing.
 type readOnlyLease struct{ Lease }
 
-func (readOnlyLease) Put(context.Context, ...Document) error { return errors.New("the disk of the store is full") }
+func (readOnlyLease) Put(context.Context, ...Document) error {
+	return errors.New("the disk of the store is full")
+}
 
 func TestASettlementThatCouldNotBeCalledOffOnRecordIsNotSaidToBe(t *testing.T) {
 	d := settlingDesk(t, &deskBench{}, rewindOf("D"))
