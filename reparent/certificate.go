@@ -28,12 +28,21 @@ func (op Operation) Sealed() (Operation, error) {
 	if err != nil {
 		return op, fmt.Errorf("seal %s: %w", op.ID, err)
 	}
+	if sorted, plain := sortedKeys(text); plain {
+		op.Digest = hashed(sorted)
+		return op, nil
+	}
 	tree, err := parsed(text)
 	if err != nil {
 		return op, fmt.Errorf("seal %s: %w", op.ID, err)
 	}
 	op.Digest, err = digestOf(tree)
 	return op, err
+}
+
+func hashed(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // Link names the operation's certificate.
@@ -98,8 +107,7 @@ func CertificateOf(operation []byte) ([]byte, error) {
 // digestOf hashes a tree as JSON with sorted keys and without blanks, so that a file may be laid out anew.
 func digestOf(tree any) (string, error) {
 	text, err := json.Marshal(tree)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
+	return hashed(text), err
 }
 
 // nestedMost is how deep a certificate may be nested; what is deeper was made to hurt.
