@@ -1,7 +1,9 @@
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { onSignIn, setCredentials, hasCredentials, signInNeeded } from "./api/client";
 import { ChangePage } from "./change/ChangePage";
+import { CheckPage } from "./check/CheckPage";
 import { ClusterPage } from "./cluster/ClusterPage";
+import { ErrantPage } from "./errant/ErrantPage";
 import { EventsPage } from "./events/EventsPage";
 import { FleetPage } from "./fleet/FleetPage";
 import { keyList, useKeys } from "./keys";
@@ -49,6 +51,10 @@ function Page({ route: r }: { route: Route }) {
       return <ClusterPage cluster={r.cluster} />;
     case "change":
       return <ChangePage cluster={r.cluster} />;
+    case "errant":
+      return <ErrantPage cluster={r.cluster} />;
+    case "check":
+      return <CheckPage cluster={r.cluster} />;
     case "recoveries":
       return <RecoveriesPage />;
     case "recovery":
@@ -70,7 +76,7 @@ function keyOf(r: Route): string {
 }
 
 function titleOf(r: Route): string {
-  const what = { fleet: "Fleet", cluster: "", change: "Change of ", recoveries: "Recoveries", recovery: "", events: "Events", lost: "Nothing here" }[r.page];
+  const what = { fleet: "Fleet", cluster: "", change: "Change of ", errant: "Errant transactions of ", check: "Settings of ", recoveries: "Recoveries", recovery: "", events: "Events", lost: "Nothing here" }[r.page];
   return `${what}${"cluster" in r ? r.cluster : ""}${"id" in r ? r.id : ""} · Primacy`;
 }
 
@@ -84,7 +90,7 @@ function Bar({ route, onHelp }: { route: Route; onHelp: () => void }) {
         <span aria-hidden="true" className="mark">◆</span> Primacy
       </a>
       <nav aria-label="Pages">
-        <a href={href.fleet()} aria-current={at(["fleet", "cluster", "change"])}>Fleet</a>
+        <a href={href.fleet()} aria-current={at(["fleet", "cluster", "change", "errant", "check"])}>Fleet</a>
         <a href={href.recoveries()} aria-current={at(["recoveries", "recovery"])}>Recoveries</a>
         <a href={href.events()} aria-current={at(["events"])}>Events</a>
         <a href="docs">API</a>

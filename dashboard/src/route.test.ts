@@ -7,6 +7,8 @@ describe("an address and its page", () => {
     for (const name of ["shop", "a/b", "50%", "ü ?#&", "<b>"]) {
       expect(routeOf(href.cluster(name))).toMatchObject({ page: "cluster", cluster: name });
       expect(routeOf(href.change(name, { kind: "planned", to: "db1:3306" }))).toMatchObject({ page: "change", cluster: name });
+      expect(routeOf(href.errant(name, { server: "db1:3306" }))).toMatchObject({ page: "errant", cluster: name });
+      expect(routeOf(href.check(name))).toMatchObject({ page: "check", cluster: name });
       expect(routeOf(href.recovery(name))).toMatchObject({ page: "recovery", id: name });
       expect(routeOf(href.recoveries({ cluster: name })).query.get("cluster")).toBe(name);
     }

@@ -3,7 +3,7 @@ import { useSyncExternalStore } from "react";
 
 export type Route =
   | { page: "fleet"; query: URLSearchParams }
-  | { page: "cluster" | "change"; cluster: string; query: URLSearchParams }
+  | { page: "cluster" | "change" | "errant" | "check"; cluster: string; query: URLSearchParams }
   | { page: "recoveries" | "events"; query: URLSearchParams }
   | { page: "recovery"; id: string; query: URLSearchParams }
   | { page: "lost"; path: string; query: URLSearchParams };
@@ -24,7 +24,9 @@ export function routeOf(hash: string): Route {
   const [first, second, third] = parts;
   if (parts.length === 0) return { page: "fleet", query };
   if (first === "clusters" && second !== undefined && parts.length === 2) return { page: "cluster", cluster: second, query };
-  if (first === "clusters" && second !== undefined && third === "change" && parts.length === 3) return { page: "change", cluster: second, query };
+  if (first === "clusters" && second !== undefined && parts.length === 3) {
+    if (third === "change" || third === "errant" || third === "check") return { page: third, cluster: second, query };
+  }
   if (first === "recoveries" && parts.length === 1) return { page: "recoveries", query };
   if (first === "recoveries" && second !== undefined && parts.length === 2) return { page: "recovery", id: second, query };
   if (first === "events" && parts.length === 1) return { page: "events", query };
@@ -78,6 +80,8 @@ export const href = {
   fleet: (query?: { state?: string; q?: string }) => queried("#/", query),
   cluster: (name: string) => `#/clusters/${encodeURIComponent(name)}`,
   change: (name: string, query?: { kind?: string; to?: string }) => queried(`#/clusters/${encodeURIComponent(name)}/change`, query),
+  errant: (name: string, query?: { server?: string }) => queried(`#/clusters/${encodeURIComponent(name)}/errant`, query),
+  check: (name: string) => `#/clusters/${encodeURIComponent(name)}/check`,
   recoveries: (query?: { cluster?: string }) => queried("#/recoveries", query),
   recovery: (id: string) => `#/recoveries/${encodeURIComponent(id)}`,
   events: (query?: { cluster?: string; kind?: string }) => queried("#/events", query),

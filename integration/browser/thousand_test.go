@@ -2,7 +2,9 @@ package browser
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -50,8 +52,12 @@ const stopwatch = `
 		o.disconnect();
 	}).observe(document, { subtree: true, childList: true });`
 
+var heapFile = flag.String("heap", "", "write the page's heap, once a minute, into this file (a row for each: seconds, bytes, elements)")
+
 // BenchmarkAThousandClusters opens the fleet's page and keeps it open while a cluster changes every 50 ms: one operation is
 // one fetch of the list. How long it is run says how much memory it is given to lose: -benchtime 1800x is an hour.
+//
+//	go test ./integration/browser -run '^$' -bench AThousandClusters -benchtime 1800x -timeout 2h -heap heap.csv
 func BenchmarkAThousandClusters(b *testing.B) {
 	plane, c := thousand(b)
 	p := blank(b, c.base())
@@ -68,8 +74,10 @@ func BenchmarkAThousandClusters(b *testing.B) {
 	}
 	before := p.heap()
 	ask[float64](p, "longest = 0")
+	log := heapLog(b)
 	for b.Loop() {
 		p.fetch(b)
+		log.minute(p)
 	}
 	b.ReportMetric(ask[float64](p, "firstRow"), "first-row-ms")
 	b.ReportMetric(loading, "loading-task-ms")
@@ -87,4 +95,33 @@ func (p *tab) fetch(b *testing.B) {
 	b.Helper()
 	before := p.requests("/api/v1/clusters")
 	p.eventually("another fetch of the list", func() bool { return p.requests("/api/v1/clusters") > before })
+}
+
+// heapMinutes notes how much memory a page takes, minute by minute.
+type heapMinutes struct {
+	began, next time.Time
+	file        *os.File // nil: nothing is noted
+}
+
+func heapLog(b *testing.B) *heapMinutes {
+	h := &heapMinutes{began: time.Now(), next: time.Now()}
+	if *heapFile == "" {
+		return h
+	}
+	var err error
+	h.file, err = os.Create(*heapFile)
+	must(b, err)
+	b.Cleanup(func() { must(b, h.file.Close()) })
+	_, err = fmt.Fprintln(h.file, "seconds,heap_bytes,elements")
+	must(b, err)
+	return h
+}
+
+func (h *heapMinutes) minute(p *tab) {
+	if h.file == nil || time.Now().Before(h.next) {
+		return
+	}
+	h.next = h.next.Add(time.Minute)
+	_, err := fmt.Fprintf(h.file, "%.0f,%.0f,%.0f\n", time.Since(h.began).Seconds(), p.heap(), ask[float64](p, "document.querySelectorAll('*').length"))
+	must(p.t, err)
 }

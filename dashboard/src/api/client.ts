@@ -163,6 +163,17 @@ export async function send<T>(method: "POST" | "PUT", path: string, content: unk
   return body<T>(r);
 }
 
+/** file fetches what is to be saved as it is: no mark in it is made visible, for it would be another text then. */
+export async function file(path: string): Promise<Blob> {
+  const r = await ask(path, { headers: authorization() }, sendTimeout);
+  if (!r.ok) throw await problemOf(r);
+  try {
+    return await r.blob();
+  } catch {
+    throw new Offline("the answer broke off");
+  }
+}
+
 async function body<T>(r: Response): Promise<T> {
   try {
     return JSON.parse(visible(await r.text())) as T;

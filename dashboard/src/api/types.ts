@@ -35,3 +35,14 @@ export type Whoami = S["Whoami"];
 
 export type Case = S["Case"];
 export type WhatIf = S["WhatIf"];
+
+export type ErrantServer = S["ErrantServer"];
+export type ErrantList = S["ErrantList"];
+export type Transaction = S["Transaction"];
+export type RowChange = S["Change"];
+export type Settlement = S["Settlement"];
+export type SettlementList = S["SettlementList"];
+export type SettleRequest = S["SettleRequest"];
+export type SettleAnswer = S["SettleAnswer"];
+export type SettingsCheck = S["SettingsCheck"];
+export type SettingsFinding = S["SettingsFinding"];

@@ -3,6 +3,7 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Cluster, Recovery, ReparentRequest } from "../api/types";
 import { hostile, recoveryOf } from "../recoveries/examples";
+import { until } from "../until";
 import { ChangePage } from "./ChangePage";
 
 type Sent = { body: ReparentRequest; key: string | null };
@@ -49,11 +50,6 @@ async function answering(path: string, init: RequestInit): Promise<Response> {
 }
 
 const at = <T extends HTMLElement>(test: string): T | null => document.querySelector<T>(`[data-test="${test}"]`);
-
-async function until(claim: () => boolean): Promise<void> {
-  for (let i = 0; i < 200 && !claim(); i++) await act(() => new Promise((r) => setTimeout(r, 10)));
-  if (!claim()) throw new Error(`it never came: ${claim.toString()}\n${document.body.textContent?.slice(0, 500)}`);
-}
 
 async function opened(): Promise<void> {
   act(() => root.render(<ChangePage cluster="shop" />));

@@ -167,6 +167,7 @@ function Findings({ cluster: c }: { cluster: Cluster }) {
     <section className="card" aria-label="Findings">
       <h2>Findings <span className="quiet num">{sorted.length === 0 ? "" : sorted.length}</span></h2>
       {sorted.length === 0 ? <p className="quiet">Nothing is wrong, as far as every probe told.</p> : sorted.map((f) => <FindingView key={`${f.code} ${f.server ?? ""}`} finding={f} />)}
+      <p className="more-links"><a href={href.check(c.name)} data-test="to-check">Settings check</a> · <a href={href.errant(c.name)}>Errant transactions</a></p>
     </section>
   );
 }

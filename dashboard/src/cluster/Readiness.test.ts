@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { describe, expect, it } from "vitest";
-import type { Case } from "../api/types";
-import { byWhom, survived } from "./Readiness";
+import type { Case, Cluster } from "../api/types";
+import { byWhom, choices, survived } from "./Readiness";
 
 const closed = { open: false, held: false, left_ms: 0, reason: "", lift: "" };
 
@@ -17,4 +17,11 @@ describe("a promotion happens", () => {
 describe("a failure is survived", () => {
   it.each([["unaffected", true], ["promoted", true], ["writes_wait", false], ["blocked", false], ["unknown", false]] as const)("when it leaves %s: %s", (outcome, yes) =>
     expect(survived({ kind: "server", failed: ["a"], outcome } as Case)).toBe(yes));
+});
+
+describe("what may be said to fail", () => {
+  it("is each server and each zone", () => {
+    const servers = [{ address: "db1", zone: "b" }, { address: "db2", zone: "a" }, { address: "db3", zone: "" }] as Cluster["servers"];
+    expect(choices({ servers }).map(([fail]) => fail)).toEqual(["db1", "db2", "db3", "zone:a", "zone:b"]);
+  });
 });

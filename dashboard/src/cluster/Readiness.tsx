@@ -1,6 +1,7 @@
+import { useState } from "react";
 import type { Case, Cluster, WhatIf } from "../api/types";
 import { useLive } from "../live";
-import { Mono, ObstacleView } from "../parts";
+import { Mono, ObstacleView, ProblemView } from "../parts";
 import { exact, now, parse, span } from "../time";
 
 /** wouldBlock is the finding that speaks of this; it is there even while nobody answers what if. */
@@ -20,6 +21,7 @@ export function Readiness({ cluster: c }: { cluster: Cluster }) {
       {known && known.outcome !== "blocked" && block && <p><b className="odd">But:</b> {block.message}</p>}
       {known?.outcome === "promoted" && <p className="quiet">{byWhom(c, told?.by_hand)} {told && <Expected told={told} />}</p>}
       {told && <Others cases={told.failures.filter((k) => k !== known)} />}
+      <Chosen cluster={c} />
     </section>
   );
 }
@@ -87,6 +89,43 @@ function Others({ cases }: { cases: Case[] }) {
       {pairs.some(survived) && <p className="quiet">{pairs.filter(survived).length} of {pairs.length} pairs of servers may fail together.</p>}
     </details>
   );
+}
+
+/** choices are what may be said to fail: each server, and each zone in which there are several. */
+export function choices(c: Pick<Cluster, "servers">): [fail: string, name: string][] {
+  const zones = [...new Set(c.servers.map((s) => s.zone).filter((z) => z !== ""))].sort();
+  return [...c.servers.map((s): [string, string] => [s.address, s.address]), ...zones.map((z): [string, string] => [`zone:${z}`, `zone ${z}`])];
+}
+
+/** Chosen answers for whatever somebody says to fail together. */
+function Chosen({ cluster: c }: { cluster: Cluster }) {
+  const [open, setOpen] = useState(false);
+  const [fails, choose] = useState<string[]>([]);
+  const toggle = (f: string): void => choose(fails.includes(f) ? fails.filter((x) => x !== f) : [...fails, f]);
+  return (
+    <details open={open} onToggle={(e) => setOpen(e.currentTarget.open)} data-test="whatif-choose">
+      <summary>If these died together …</summary>
+      {open && (
+        <>
+          <div className="whatif-choices" role="group" aria-label="What fails">
+            {choices(c).map(([fail, name]) => (
+              <label key={fail}><input type="checkbox" data-test="whatif-fail" value={fail} checked={fails.includes(fail)} onChange={() => toggle(fail)} /> <Mono>{name}</Mono></label>
+            ))}
+          </div>
+          <div className="whatif-answer" role="status">{fails.length === 0 ? <p className="quiet">Choose servers or zones.</p> : <Foretold key={fails.join(" ")} cluster={c.name} fails={fails} />}</div>
+        </>
+      )}
+    </details>
+  );
+}
+
+function Foretold({ cluster, fails }: { cluster: string; fails: string[] }) {
+  const query = fails.map((f) => `fail=${encodeURIComponent(f)}`).join("&");
+  const live = useLive<WhatIf>(`/api/v1/clusters/${encodeURIComponent(cluster)}/whatif?${query}`, { every: 3000, apart: 500, wakes: (e) => e.cluster === cluster });
+  const told = live.stale || live.failing ? undefined : live.data?.failures[0];
+  if (live.problem) return <ProblemView problem={live.problem} />;
+  if (told === undefined) return <p className="quiet">{live.failing ? "Not known at the moment." : "Asking …"}</p>;
+  return <div data-test="whatif-answer" data-outcome={told.outcome}><Answer case={told} /></div>;
 }
 
 /** useWhatIf is undefined when the latest answer is not of now: a forecast of before the outage must not be read in it. */

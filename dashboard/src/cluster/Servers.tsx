@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { Cluster, Server } from "../api/types";
 import { Age, Mono } from "../parts";
+import { href } from "../route";
 import { exact, now, parse } from "../time";
 import { mayNot, useWho } from "../who";
 import { transactions } from "./gtid";
@@ -56,7 +57,7 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
             <Fact name="up for"><Age at={s.started_at} form="since" /></Fact>
           </>
         )}
-        {s.errant_transactions > 0 && <Fact name="errant"><b className="odd">{s.errant_transactions.toLocaleString("en")} transactions</b> that the primary's history does not contain</Fact>}
+        {s.errant_transactions > 0 && <Fact name="errant"><b className="odd">{s.errant_transactions.toLocaleString("en")} transactions</b> that the primary's history does not contain: <a href={href.errant(c.name, { server: s.address })} data-test="to-errant">look at them</a></Fact>}
         {s.maintenance && <Fact name="maintenance">by {s.maintenance.by}{s.maintenance.reason ? `: ${s.maintenance.reason}` : ""}, <Age at={s.maintenance.at} /></Fact>}
       </dl>
       {s.errors.length > 0 && <ul className="errors">{s.errors.map((e, i) => <li key={i}>{e}</li>)}</ul>}

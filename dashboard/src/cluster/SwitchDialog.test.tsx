@@ -1,6 +1,7 @@
 import { act } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { until } from "../until";
 import { SwitchDialog } from "./SwitchDialog";
 
 type Sent = { body: unknown; key: string | null };
@@ -32,7 +33,7 @@ afterEach(() => {
 async function submit(): Promise<void> {
   const before = sent.length;
   await act(async () => document.querySelector<HTMLElement>("button.primary")!.click());
-  await act(() => vi.waitFor(() => expect(sent.length > before && (closed > 0 || document.querySelector("[data-test=problem]") !== null)).toBe(true)));
+  await until(() => sent.length > before && (closed > 0 || document.querySelector("[data-test=problem]") !== null));
 }
 
 async function reason(text: string): Promise<void> {

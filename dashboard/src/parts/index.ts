@@ -6,6 +6,8 @@ export { Freshness } from "./Freshness";
 export { Loading } from "./Loading";
 export { Mono } from "./Mono";
 export { ObstacleView } from "./ObstacleView";
+export { Pages } from "./Pages";
 export { ProblemView } from "./ProblemView";
+export { Save } from "./Save";
 export { Severity } from "./Severity";
 export { StateBadge } from "./StateBadge";

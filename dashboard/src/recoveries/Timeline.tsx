@@ -1,10 +1,10 @@
-import type { Recovery, Stage } from "../api/types";
+import type { Stage } from "../api/types";
 import { Mono } from "../parts";
 import { exact, now, useSecond } from "../time";
-import { type Bar, bars } from "./story";
+import { type Bar, bars, type Told } from "./story";
 
 /** Timeline is what was done, one stage after the other, on one scale, each with what it found. */
-export function Timeline({ recovery: r }: { recovery: Recovery }) {
+export function Timeline({ recovery: r }: { recovery: Told }) {
   useSecond();
   const drawn = bars(r, now());
   return (

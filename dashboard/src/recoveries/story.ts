@@ -12,8 +12,11 @@ export function micros(iso: string): number {
 /** Bar is a stage on the time line: when it began and what it took in milliseconds, and where it lies in the whole, in percent. */
 export type Bar = { began: number; took: number; left: number; width: number };
 
+/** Told is what is shown on a time line: a change, or anything else that goes by stages. */
+export type Told = Pick<Recovery, "started_at" | "stages"> & { state: string; phase: string };
+
 /** bars puts the stages on one scale. Of a change under way, the last bar is the phase that goes on until now. */
-export function bars(r: Recovery, now: number): Bar[] {
+export function bars(r: Told, now: number): Bar[] {
   const origin = micros(r.started_at);
   const spans = r.stages.map((s) => ({ began: Math.max(0, micros(s.started_at) - origin) / 1000, took: s.duration_us / 1000 }));
   if (r.state === "running") {

@@ -2,6 +2,7 @@ import { act } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { authorization, hasCredentials, setCredentials } from "../api/client";
+import { until } from "../until";
 import { SignIn } from "./SignIn";
 
 let root: Root;
@@ -40,7 +41,7 @@ async function fill(test: string, text: string): Promise<void> {
 
 async function go(): Promise<void> {
   await act(async () => at("signin-go").click());
-  await act(() => vi.waitFor(() => expect(hasCredentials() || at("problem") !== null).toBe(true)));
+  await until(() => hasCredentials() || at("problem") !== null);
 }
 
 describe("signing in", () => {
