@@ -96,26 +96,12 @@ type ClusterQuery struct {
 }
 
 func (q ClusterQuery) values() url.Values {
-	v := url.Values{}
-	set := func(name, value string) {
-		if value != "" {
-			v.Set(name, value)
-		}
-	}
-	set("q", q.Q)
-	set("state", strings.Join(q.States, ","))
-	set("severity", q.Severity)
-	set("finding", q.Finding)
-	set("elector", q.Elector)
-	set("after", q.After)
+	v := queried("q", q.Q, "state", strings.Join(q.States, ","), "severity", q.Severity, "finding", q.Finding, "elector", q.Elector, "after", q.After, "limit", most(q.Limit))
 	if q.Worst {
 		v.Set("findings", "worst")
 	}
 	if q.Trouble {
 		v.Set("sort", "trouble")
-	}
-	if q.Limit > 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
 	}
 	return v
 }
@@ -140,6 +126,69 @@ func (c *Client) RecentEvents(ctx context.Context, cluster, before string, limit
 	var list EventList
 	err := c.get(ctx, prefix+"/events/recent", query, &list)
 	return list, err
+}
+
+// EventQuery says which events are asked for; its zero value, for the newest hundred of all.
+type EventQuery struct {
+	Cluster string
+	Kinds   []string // one of these
+	Before  string   // Next of the page before, or the id of an event
+	Limit   int      // 0: 100
+}
+
+// FindEvents lists what has happened and matches, newest first.
+func (c *Client) FindEvents(ctx context.Context, q EventQuery) (EventList, error) {
+	var list EventList
+	err := c.get(ctx, prefix+"/events/recent", queried("cluster", q.Cluster, "kind", strings.Join(q.Kinds, ","), "before", q.Before, "limit", most(q.Limit)), &list)
+	return list, err
+}
+
+// RecoveryQuery says which changes are asked for; its zero value, for the latest fifty of all clusters.
+type RecoveryQuery struct {
+	Cluster      string
+	Kind         string    // adoption, planned or emergency
+	States       []string  // one of these
+	Automatic    string    // true: those that nobody asked for; false: those that somebody did
+	Since, Until time.Time // begun then or later, and before
+	Before       string    // Next of the page before
+	Limit        int       // 0: 50
+	Brief        bool      // without stages and certificate
+}
+
+// FindRecoveries lists the changes that match, newest first.
+func (c *Client) FindRecoveries(ctx context.Context, q RecoveryQuery) (RecoveryList, error) {
+	moment := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	query := queried("cluster", q.Cluster, "kind", q.Kind, "state", strings.Join(q.States, ","), "automatic", q.Automatic,
+		"since", moment(q.Since), "until", moment(q.Until), "before", q.Before, "limit", most(q.Limit))
+	if q.Brief {
+		query.Set("brief", "true")
+	}
+	var list RecoveryList
+	err := c.get(ctx, prefix+"/recoveries", query, &list)
+	return list, err
+}
+
+// queried is a query of names with their values, without those that are empty.
+func queried(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v
+}
+
+func most(limit int) string {
+	if limit <= 0 {
+		return ""
+	}
+	return strconv.Itoa(limit)
 }
 
 // Whoami tells how the caller is known, and who answers.

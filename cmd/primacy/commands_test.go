@@ -184,6 +184,11 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"a log format that does not exist":    {"serve", "--log-format", "xml"},
 		"a scenario that does not exist":      {"sandbox", "--scenario", "boredom"},
 		"a limit that lists nothing at all":   {"recoveries", "--limit", "0"},
+		"no events at all":                    {"events", "--limit", "0"},
+		"a kind of event that does not exist": {"events", "--kind", "boredom"},
+		"a state that does not exist":         {"clusters", "--state", "fine"},
+		"a time that is none":                 {"recoveries", "--since", "yesterday"},
+		"a page after which nothing can be":   {"events", "--follow", "--before", "x-1"},
 		"a planned change with a certificate": {"reparent", "shop", "--certify-down", "db1:3306"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +224,7 @@ func TestNobodyThereSaysHowToStartOne(t *testing.T) {
 }
 
 func TestReadingCommandsAnswerInBothForms(t *testing.T) {
-	for _, args := range [][]string{{"clusters"}, {"topology", "shop"}, {"recoveries"}, {"recoveries", "shop"}, {"explain", "shop-0000000004"}, {"version"}} {
+	for _, args := range [][]string{{"clusters"}, {"topology", "shop"}, {"recoveries"}, {"recoveries", "shop"}, {"recoveries", "--automatic=false", "--since", "24h", "--state", "succeeded"}, {"events"}, {"events", "shop", "--kind", "operator"}, {"clusters", "--trouble", "--search", "sh", "-n", "3"}, {"explain", "shop-0000000004"}, {"version"}} {
 		p := newPlane()
 		primacy(t, p, args...).wants(t, exitDone)
 		r := primacy(t, p, append(args, "-o", "json")...)
@@ -283,12 +288,16 @@ func TestSwitchesAreSwitched(t *testing.T) {
 
 func TestTheShellIsToldTheNames(t *testing.T) {
 	for name, row := range map[string]struct{ args, want string }{
-		"clusters":            {"topology ", "shop"},
-		"servers to promote":  {"reparent shop --to ", "db2:3306"},
-		"servers to take out": {"maintenance ", "db3:3306"},
-		"on and off":          {"automation shop ", "off"},
-		"recoveries":          {"explain ", "shop-0000000004"},
-		"forms of output":     {"clusters --output ", "json"},
+		"clusters":             {"topology ", "shop"},
+		"servers to promote":   {"reparent shop --to ", "db2:3306"},
+		"servers to take out":  {"maintenance ", "db3:3306"},
+		"on and off":           {"automation shop ", "off"},
+		"recoveries":           {"explain ", "shop-0000000004"},
+		"forms of output":      {"clusters --output ", "json"},
+		"clusters with events": {"events ", "shop"},
+		"kinds of events":      {"events --kind ", "primary_changed"},
+		"states":               {"clusters --state ", "blocked"},
+		"ends of changes":      {"recoveries --state ", "undone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := primacy(t, newPlane(), append([]string{"__complete"}, strings.Split(row.args, " ")...)...)

@@ -77,6 +77,13 @@ func codeOfProblem(code string) int {
 	return exitFailed
 }
 
+// asProblem is what a control plane said; nil when it said nothing.
+func asProblem(err error) *api.Problem {
+	var problem *api.Problem
+	errors.As(err, &problem)
+	return problem
+}
+
 // complain prints what went wrong and, where something is known to help, what.
 func (t *terminal) complain(err error) {
 	var problem *api.Problem

@@ -120,10 +120,36 @@ func TestRecoveriesInATable(t *testing.T) {
 
 func TestClustersInATable(t *testing.T) {
 	all := []api.Summary{
-		{Name: "shop", State: "healthy", Primary: "db1:3306", Term: 7, Servers: 3, Elector: "elector-2"},
-		{Name: "stock", State: "primary_failed", Servers: 5, Findings: make([]api.Finding, 2)},
+		{Name: "shop", State: "healthy", Primary: "db1:3306", Term: 7, Servers: 3, Reachable: 3, Elector: "elector-2", ChangedAt: noon.Add(-50 * time.Hour)},
+		{Name: "stock", State: "primary_failed", Servers: 5, Reachable: 4, Findings: []api.Finding{{Code: "primary_dead"}}, FindingCount: 3},
+		{Name: "orders-archive", State: "degraded", Primary: "orders-archive-db3.example.org:3306", Servers: 5, Reachable: 5, Findings: []api.Finding{{Code: "errant_transactions"}}, FindingCount: 1, ChangedAt: noon.Add(-time.Minute)},
 	}
-	wantGolden(t, "clusters", drawn(func(s *terminal) { s.clusters(all) }))
+	wantGolden(t, "clusters", drawn(func(s *terminal) { s.clusters(api.ClusterList{Clusters: all[:2]}, noon) }))
+	for i := range all {
+		all[i].Elector = "elector-1"
+	}
+	list := api.ClusterList{Clusters: all, Total: 120, States: map[string]int{"healthy": 117, "degraded": 2, "primary_failed": 1}, Next: "dHJvdWJsZQ"}
+	wantGolden(t, "clusters_page", drawn(func(s *terminal) { s.clusters(list, noon) }))
+}
+
+func TestEventsAreToldLikeADiary(t *testing.T) {
+	at := noon.Add(-24 * time.Hour)
+	all := []api.Event{
+		{At: at, Kind: "finding_opened", Cluster: "shop", Text: "db1:3306 is gone: its host refuses the connection, so no process listens", Finding: &api.Finding{Severity: "critical"}},
+		{At: at.Add(2 * time.Second), Kind: "recovery_started", Cluster: "shop", Text: "primary_dead: db1:3306 is gone"},
+		{At: at.Add(3 * time.Second), Kind: "recovery_stage", Cluster: "shop", Text: "revoke: no earlier primary can complete a write", Stage: &api.Stage{Outcome: "ok"}},
+		{At: at.Add(4 * time.Second), Kind: "recovery_finished", Cluster: "shop", State: "succeeded", Text: "the change ended: succeeded"},
+		{At: noon, Kind: "operator", Cluster: "shop", By: "ada", Text: "acknowledged the last change: looked at it"},
+		{At: noon, Kind: "refused", Cluster: "stock", Text: "the anti-flapping window is open"},
+		{At: noon, Kind: "finding_opened", Cluster: "stock", Text: "db7:3306 lags", Finding: &api.Finding{Severity: "warning"}},
+		{At: noon, Kind: "store"},
+	}
+	wantGolden(t, "events", drawn(func(s *terminal) {
+		var d diary
+		for _, e := range all {
+			d.tell(s, e)
+		}
+	}))
 }
 
 func TestStepsOfADryRun(t *testing.T) {
@@ -145,7 +171,9 @@ func TestWhatAServerSaysCannotMoveTheCursor(t *testing.T) {
 		s.tree(c, noon)
 		s.explain(r)
 		s.recoveries([]api.Recovery{r}, noon)
-		s.clusters([]api.Summary{{Name: evil, Primary: evil, State: evil, Elector: evil}})
+		s.clusters(api.ClusterList{Clusters: []api.Summary{{Name: evil, Primary: evil, State: evil, Elector: evil}}}, noon)
+		var d diary
+		d.tell(s, api.Event{Kind: evil, Cluster: evil, Text: evil, By: evil})
 	})
 	if strings.ContainsAny(text, "\x1b\x07\r\u202e") || strings.Contains(text, "\nforged") {
 		t.Errorf("got %q", text)

@@ -31,7 +31,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		serveCommand(), sandboxCommand(),
 		clustersCommand(), topologyCommand(),
 		reparentCommand(), emergencyCommand(),
-		recoveriesCommand(), explainCommand(),
+		recoveriesCommand(), explainCommand(), eventsCommand(),
 		checkCommand(), whatifCommand(), verifyCommand(),
 		ackCommand(), automationCommand(), maintenanceCommand(), errantCommand(),
 		simulateCommand(simulator{live: sim.Live, shrink: sim.Shrink, policies: policy.Check}),

@@ -70,18 +70,30 @@ func switched(word string) (bool, error) {
 	return false, usagef("%q is neither on nor off", word)
 }
 
-// clusterOf finds the cluster that a server belongs to.
+// clusterOf finds the cluster that a server belongs to, without asking for all that there are.
 func (a *ask) clusterOf(ctx context.Context, server string) (string, error) {
-	all, err := everyServer(ctx, a.Client)
+	found, err := a.ClusterList(ctx, api.ClusterQuery{Q: server, Worst: true})
 	if err != nil {
 		return "", err
 	}
-	var known []string
-	for _, s := range all {
-		if s.server == server {
-			return s.cluster, nil
+	for _, summary := range found.Clusters {
+		c, err := a.Cluster(ctx, summary.Name)
+		if err != nil {
+			return "", err
 		}
+		for _, s := range c.Servers {
+			if s.Address == server {
+				return c.Name, nil
+			}
+		}
+	}
+	var known []string
+	all, err := everyServer(ctx, a.Client)
+	for _, s := range all {
 		known = append(known, s.server)
+	}
+	if err != nil || len(known) > 20 {
+		return "", usagef("%q is a member of no cluster; see: primacy clusters --search PART", server)
 	}
 	return "", usagef("%q is a member of no cluster; known are %s", server, strings.Join(known, ", "))
 }

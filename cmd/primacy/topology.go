@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/primacydb/primacy/api"
 )
 
 func topologyCommand() *cobra.Command {
@@ -22,13 +18,14 @@ func topologyCommand() *cobra.Command {
 				return err
 			}
 			defer a.Close()
+			show := func(ctx context.Context) error { return a.topology(ctx, args[0]) }
 			if watch {
-				return a.watch(c.Context(), args[0])
+				return a.watching(c.Context(), args[0], show)
 			}
-			return a.topology(c.Context(), args[0])
+			return show(c.Context())
 		},
 	}
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again whenever something happens, until Ctrl-C")
+	addWatchFlag(c, &watch)
 	return c
 }
 
@@ -38,58 +35,4 @@ func (a *ask) topology(ctx context.Context, name string) error {
 		return err
 	}
 	return a.tell(c, func() { a.tree(c, time.Now()) })
-}
-
-// watch shows the tree again after each event, and every two seconds for what is no event, such as lag.
-func (a *ask) watch(ctx context.Context, name string) error {
-	listener, err := a.Listen(ctx, name, "")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = listener.Close() }()
-	happened := make(chan error, 1)
-	go notify(listener, happened)
-	for {
-		if a.colour {
-			a.say("\x1b[H\x1b[2J")
-		}
-		if err := a.topology(ctx, name); err != nil {
-			return orDone(ctx, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-happened:
-			if err != nil {
-				return orDone(ctx, err)
-			}
-		case <-time.After(2 * time.Second):
-		}
-	}
-}
-
-// notify passes on that something happened; several events that nobody has looked at yet are one.
-func notify(l *api.Listener, happened chan<- error) {
-	for {
-		_, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the control plane ended the stream of events")
-		}
-		if err != nil {
-			happened <- err
-			return
-		}
-		select {
-		case happened <- nil:
-		default:
-		}
-	}
-}
-
-// orDone takes the end that was asked for with Ctrl-C for no error.
-func orDone(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }

@@ -75,7 +75,7 @@ function GroupView({ group: g, all }: { group: Group; all: number }) {
       <p>{g.message}</p>
       <dl className="facts">
         <div><dt>permits</dt><dd>{g.permits}</dd></div>
-        <div><dt>mend</dt><dd>{g.fix ? <><Mono>{g.fix}</Mono> <span className="quiet">(--fix does it)</span></> : g.mend}</dd></div>
+        <div><dt>mend</dt><dd>{g.fix ? <><Mono>{g.fix}</Mono> <span className="quiet nobreak">(--fix does it)</span></> : g.mend}</dd></div>
       </dl>
     </article>
   );

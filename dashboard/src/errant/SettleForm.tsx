@@ -38,6 +38,7 @@ export function SettleForm({ server: e, path, settlements }: { server: ErrantSer
   );
 }
 
+/** Choice is what to do, why, and what somebody answers for; that is open to the eye where nothing can be done without it. */
 function Choice({ server: e, wish: w, disabled, onChange }: { server: ErrantServer; wish: Wish; disabled: boolean; onChange: (w: Wish) => void }) {
   const id = useId();
   const toggle = (a: Wish["accept"][number]): void => onChange({ ...w, accept: w.accept.includes(a) ? w.accept.filter((x) => x !== a) : [...w.accept, a] });
@@ -55,7 +56,7 @@ function Choice({ server: e, wish: w, disabled, onChange }: { server: ErrantServ
         <label htmlFor={`${id}reason`}>Reason, for the record</label>
         <input id={`${id}reason`} data-test="settle-reason" maxLength={1000} value={w.reason} onChange={(x) => onChange({ ...w, reason: x.target.value })} />
       </div>
-      <details className="responsible" open={w.accept.length > 0 || undefined} data-test="settle-responsible">
+      <details className="responsible" open={accepts.some(([a]) => asksFor(e, a))} data-test="settle-responsible">
         <summary>I take responsibility for more than is proven …</summary>
         {accepts.map(([accept, name, says]) => (
           <label key={accept} className="check">
