@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"net"
 	"strings"
 	"time"
@@ -131,6 +132,8 @@ type reader struct {
 	outer *replication.BinlogParser
 	inner *replication.BinlogParser // for what is enclosed, which has no checksums
 	file  string
+	// formatted: the event was read that tells of checksums.
+	formatted bool
 }
 
 func newReader(file string) *reader { return &reader{outer: parser(), inner: parser(), file: file} }
@@ -179,7 +182,7 @@ func (r *reader) parse(raw []byte) ([]Event, error) {
 		return nil, fmt.Errorf("file %s: %w", r.file, err)
 	}
 	if rotate, ok := e.Event.(*replication.RotateEvent); ok {
-		defer func() { r.file = string(rotate.NextLogName) }()
+		defer func() { r.file = string(r.named(raw, rotate)) }()
 	}
 	all := []Event{{BinlogEvent: e, File: r.file}}
 	switch body := e.Event.(type) {
@@ -197,8 +200,19 @@ func (r *reader) parse(raw []byte) ([]Event, error) {
 	return all, nil
 }
 
+// named is the file that an event announces. The first one comes before the parser knows of checksums, and it takes this
+// one's for a part of the name.
+func (r *reader) named(raw []byte, rotate *replication.RotateEvent) []byte {
+	name, end := rotate.NextLogName, len(raw)-4
+	if r.formatted || len(name) < 4 || crc32.ChecksumIEEE(raw[:end]) != binary.LittleEndian.Uint32(raw[end:]) {
+		return name
+	}
+	return name[:len(name)-4]
+}
+
 // format tells the inner parser what the file's events look like, but for their checksums.
 func (r *reader) format(raw []byte) error {
+	r.formatted = true
 	plain := append([]byte(nil), raw...)
 	if at := len(plain) - 5; at > 0 {
 		plain[at] = byte(replication.BINLOG_CHECKSUM_ALG_OFF)
