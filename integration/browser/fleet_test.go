@@ -25,6 +25,8 @@ func TestAFleetIsWatchedAndChangedThroughThePage(t *testing.T) {
 	t.Run("the failure of its primary is watched until another leads", func(t *testing.T) { p.in(t).seesFailover(f) })
 	t.Run("the recovery tells its story", func(t *testing.T) { p.in(t).readsRecovery() })
 	t.Run("a planned change is made through the page", func(t *testing.T) { p.in(t).changesPrimary(f) })
+	t.Run("the check of settings tells what these servers permit", func(t *testing.T) { p.in(t).checksSettings() })
+	t.Run("an errant replica is looked at and rewound", func(t *testing.T) { p.in(t).settlesErrant(f) })
 	t.Run("a lost control plane is visible, and numbers look old", func(t *testing.T) { p.in(t).losesControlPlane(f) })
 	if ask[string](p, "window.opened") != "once" {
 		t.Error("the page was loaded anew")
@@ -123,6 +125,35 @@ func (p *tab) changesPrimary(f *fleet) {
 	p.await("its stages", count("stage")+" >= 4")
 	p.visit("#/clusters/" + clusterName)
 	p.await("the chosen primary", element("cluster-primary", "data-address", dead))
+	p.await("a cluster that is well", element("cluster-state", "data-state", "healthy"))
+}
+
+func (p *tab) checksSettings() {
+	p.click("to-check")
+	p.await("the number of findings", says("check-result", "on 3 servers"))
+	p.await("a finding", element("check-finding"))
+	p.visit("#/clusters/" + clusterName)
+}
+
+// settlesErrant rewinds what somebody wrote into a replica. What was not a leader's is never proven, so that it takes
+// somebody's word.
+func (p *tab) settlesErrant(f *fleet) {
+	p.await("the cluster", element("cluster-state", "data-state", "healthy"))
+	replica := ask[string](p, element("server", "data-role", "replica")+".dataset.address")
+	f.byHand(replica, "SET GLOBAL super_read_only = OFF", "UPDATE app.notes SET says = 'on the wrong server'", "SET GLOBAL super_read_only = ON")
+	p.click("to-errant")
+	p.await("the server", element("errant-server", "data-server", replica, "data-never", "false"))
+	p.await("its row", fmt.Sprintf("%s && %s", element("errant-row", "data-action", "update"), says("errant-server", "on the wrong server")))
+	p.picture("errant")
+	p.click("settle-accept", "value", "possibly_acked")
+	p.write("settle-reason", "a slip of the hand")
+	p.click("settle-dry-run")
+	p.await("that it is possible", element("settle-check", "data-possible", "true"))
+	p.write("settle-confirm", replica)
+	p.click("settle-go")
+	p.await("its end", element("settlement", "data-state", "succeeded"))
+	p.await("nothing errant", `document.body.innerText.includes("holds nothing that is errant")`)
+	p.visit("#/clusters/" + clusterName)
 	p.await("a cluster that is well", element("cluster-state", "data-state", "healthy"))
 }
 

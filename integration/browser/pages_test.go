@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +33,12 @@ func looks(t *testing.T, plane *panorama.Plane) []look {
 		if kind := kindOf(v); !met[kind] {
 			met[kind] = true
 			all = append(all, look{"#/clusters/" + v.Name, fmt.Sprintf("%s && %s", element("server"), element("edge"))})
+		}
+	}
+	for _, v := range plane.Clusters() {
+		if slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.Errant }) {
+			all = append(all, look{"#/clusters/" + v.Name + "/errant", element("errant-row")}, look{"#/clusters/" + v.Name + "/check", element("check-finding")})
+			break
 		}
 	}
 	for _, v := range plane.Clusters() {

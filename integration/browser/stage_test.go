@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/api"
@@ -64,9 +67,9 @@ func (c *counter) open() {
 // scenery serves clusters that do not exist.
 func scenery(t testing.TB, s panorama.Settings) (*panorama.Plane, *counter) {
 	t.Helper()
-	events := orchestrator.NewStream(nil)
-	plane := panorama.New(s, events, time.Now())
-	return plane, serve(t, api.Settings{Plane: plane, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
+	charts := api.NewCharts()
+	plane := panorama.New(s, orchestrator.NewStream(nil, charts.Tap), time.Now())
+	return plane, serve(t, plane.Settings(charts, "test"))
 }
 
 // playing lets them change until the test ends.
@@ -102,14 +105,24 @@ func realFleet(t *testing.T) *fleet {
 	})
 	t.Cleanup(func() { must(t, reach.Close()) })
 	events := orchestrator.NewStream(nil)
-	f := &fleet{servers: servers, orch: orchestrator.New(settingsOf(servers, memory), reach, memory.Seam(), events)}
+	settings := settingsOf(servers, memory)
+	settings.Bench = reach
+	f := &fleet{servers: servers, orch: orchestrator.New(settings, reach, memory.Seam(), events)}
 	ctx, stop := context.WithCancel(context.Background())
 	var looping sync.WaitGroup
 	looping.Go(func() { f.orch.Run(ctx) })
 	t.Cleanup(func() { stop(); looping.Wait() })
-	f.counter = serve(t, api.Settings{Plane: f.orch, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
+	f.counter = serve(t, api.Settings{Plane: f.orch, Errant: f.orch, Inspector: linter{reach}, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
 	f.writes(t)
+	f.byHand(servers.Servers[0].Address(), "CREATE TABLE app.notes (id INT PRIMARY KEY, says VARCHAR(40))", "INSERT INTO app.notes VALUES (1, 'call back')")
 	return f
+}
+
+// linter looks at real servers for the check of settings.
+type linter struct{ *mysqld.Fleet }
+
+func (linter) LintLimits(string) topology.LintLimits {
+	return topology.LintLimits{SilentAfter: 2 * time.Second}
 }
 
 func settingsOf(servers *local.Fleet, memory *store.Store) orchestrator.Settings {
@@ -143,6 +156,26 @@ func (f *fleet) writes(t *testing.T) {
 	must(t, err)
 	t.Cleanup(func() { client.Stop() })
 	must(t, client.AwaitAcks(t.Context(), 3))
+}
+
+// byHand runs statements in one session of somebody with all rights.
+func (f *fleet) byHand(server string, statements ...string) {
+	f.t.Helper()
+	config, err := mysql.ParseDSN(f.server(server).AdminDSN())
+	must(f.t, err)
+	connector, err := mysql.NewConnector(config)
+	must(f.t, err)
+	db := sql.OpenDB(connector)
+	defer func() { must(f.t, db.Close()) }()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	session, err := db.Conn(ctx)
+	must(f.t, err)
+	defer func() { must(f.t, session.Close()) }()
+	for _, statement := range statements {
+		_, err := session.ExecContext(ctx, statement)
+		must(f.t, err)
+	}
 }
 
 // server finds the process behind an address.

@@ -189,7 +189,13 @@ func (p *tab) await(what, expression string) {
 // eventually asks until the answer is yes.
 func (p *tab) eventually(what string, holds func() bool) {
 	p.t.Helper()
-	deadline, tick := time.NewTimer(patience), time.NewTicker(25*time.Millisecond)
+	p.within(patience, what, holds)
+}
+
+// within asks until the answer is yes, or so much time has passed.
+func (p *tab) within(most time.Duration, what string, holds func() bool) {
+	p.t.Helper()
+	deadline, tick := time.NewTimer(most), time.NewTicker(25*time.Millisecond)
 	defer deadline.Stop()
 	defer tick.Stop()
 	for !holds() {

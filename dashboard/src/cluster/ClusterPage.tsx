@@ -10,7 +10,7 @@ import { Charts } from "./Charts";
 import "./cluster.css";
 import { Drawing } from "./Drawing";
 import { Readiness, wouldBlock } from "./Readiness";
-import { Fact, Servers } from "./Servers";
+import { Fact, NoteWords, Servers } from "./Servers";
 import { SwitchDialog } from "./SwitchDialog";
 
 /** path is where the API tells of a cluster. */
@@ -112,6 +112,7 @@ function Verdict({ cluster: c }: { cluster: Cluster }) {
         </span>
         {c.changed_at && c.primary ? <>, since <Age at={c.changed_at} form="since" /></> : null}.
       </p>
+      {c.maintenance && <p data-test="cluster-maintenance"><b>Under maintenance</b> as a whole, so nothing is changed by itself: <NoteWords note={c.maintenance} />.</p>}
       {c.recovery ? <Running cluster={c} /> : <Stops cluster={c} />}
     </section>
   );
@@ -201,9 +202,10 @@ function AntiflapCard({ cluster: c }: { cluster: Cluster }) {
 }
 
 function Rules({ cluster: c }: { cluster: Cluster }) {
-  const [asking, ask] = useState(false);
+  const [asking, ask] = useState<"automation" | "maintenance">();
   const who = useWho();
   const refused = mayNot("admin", who);
+  const rests = c.maintenance !== undefined;
   const d = c.durability;
   const note = c.automation_note;
   return (
@@ -218,8 +220,24 @@ function Rules({ cluster: c }: { cluster: Cluster }) {
           {note && <span className="quiet"> {[note.by && `by ${note.by}`, note.reason].filter(Boolean).join(": ")}{note.at ? <>, <Age at={note.at} /></> : null}</span>}
         </Fact>
       </dl>
-      <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)}>{c.automation ? "Switch automation off …" : "Switch automation on …"}</button>
-      {asking && (
+      <p className="buttons">
+        <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask("automation")}>{c.automation ? "Switch automation off …" : "Switch automation on …"}</button>
+        <button type="button" disabled={mayNot("operator", who) !== undefined} title={mayNot("operator", who)} onClick={() => ask("maintenance")} data-test="cluster-maintain">{rests ? "End maintenance …" : "Maintenance …"}</button>
+      </p>
+      {asking === "maintenance" && (
+        <SwitchDialog
+          title={`Maintenance of ${c.name}`}
+          says={rests ? "Primacy changes and repairs the cluster by itself again." : "Nothing of the whole cluster is changed or repaired by itself until maintenance ends. Findings go on, and changes by hand stay possible."}
+          verb={rests ? "End it" : "Begin it"}
+          method="PUT"
+          path={`${path(c.name)}/maintenance`}
+          body={{ on: !rests }}
+          lasts={!rests}
+          why={!rests}
+          onClose={() => ask(undefined)}
+        />
+      )}
+      {asking === "automation" && (
         <SwitchDialog
           title={`Automation of ${c.name}`}
           says={c.automation ? "Primacy no longer changes the primary by itself. It goes on looking, and changes by hand stay possible." : "Primacy changes the primary by itself again when it has failed."}
@@ -227,7 +245,7 @@ function Rules({ cluster: c }: { cluster: Cluster }) {
           method="PUT"
           path={`${path(c.name)}/automation`}
           body={{ on: !c.automation }}
-          onClose={() => ask(false)}
+          onClose={() => ask(undefined)}
         />
       )}
     </section>

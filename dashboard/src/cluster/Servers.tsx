@@ -1,8 +1,8 @@
 import { useState } from "react";
-import type { Cluster, Server } from "../api/types";
+import type { Cluster, Note, Server } from "../api/types";
 import { Age, Mono } from "../parts";
 import { href } from "../route";
-import { exact, now, parse } from "../time";
+import { clock, exact, now, parse, span } from "../time";
 import { mayNot, useWho } from "../who";
 import { transactions } from "./gtid";
 import { SwitchDialog } from "./SwitchDialog";
@@ -58,7 +58,7 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
           </>
         )}
         {s.errant_transactions > 0 && <Fact name="errant"><b className="odd">{s.errant_transactions.toLocaleString("en")} transactions</b> that the primary's history does not contain: <a href={href.errant(c.name, { server: s.address })} data-test="to-errant">look at them</a></Fact>}
-        {s.maintenance && <Fact name="maintenance">by {s.maintenance.by}{s.maintenance.reason ? `: ${s.maintenance.reason}` : ""}, <Age at={s.maintenance.at} /></Fact>}
+        {s.maintenance && <Fact name="maintenance"><NoteWords note={s.maintenance} /></Fact>}
       </dl>
       {s.errors.length > 0 && <ul className="errors">{s.errors.map((e, i) => <li key={i}>{e}</li>)}</ul>}
       <footer>
@@ -83,10 +83,22 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
           method="PUT"
           path={`/api/v1/clusters/${encodeURIComponent(c.name)}/servers/${encodeURIComponent(s.address)}/maintenance`}
           body={{ on: s.maintenance === undefined }}
+          lasts={s.maintenance === undefined}
           onClose={() => ask(false)}
         />
       )}
     </article>
+  );
+}
+
+/** NoteWords is who did something, why, since when, and until when. */
+export function NoteWords({ note: n }: { note: Note }) {
+  const until = parse(n.until);
+  return (
+    <>
+      by {n.by}{n.reason ? `: ${n.reason}` : ""}{n.at ? <>, <Age at={n.at} /></> : null}
+      {until !== undefined && <>; ends {until <= now() ? "in a moment" : <>in <span className="num" title={clock(n.until)}>{span(until - now())}</span></>}</>}
+    </>
   );
 }
 

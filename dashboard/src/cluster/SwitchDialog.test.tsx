@@ -13,8 +13,7 @@ let closed: number;
 
 beforeEach(() => {
   (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
-  sent = [];
-  closed = 0;
+  [sent, answers, closed] = [[], true, 0];
   vi.stubGlobal("fetch", async (_: string, init: RequestInit) => {
     sent.push({ body: JSON.parse(init.body as string), key: new Headers(init.headers).get("Idempotency-Key") });
     if (!answers) throw new TypeError("network");
@@ -54,6 +53,20 @@ describe("switching something", () => {
     expect(sent[0]!.key).toMatch(/^[0-9a-f]{32}$/);
     expect(sent[1]).toEqual(sent[0]);
     expect(closed).toBe(1);
+  });
+
+  it("says how long it lasts, and is not sent without a reason where it needs one", async () => {
+    act(() => root.render(<SwitchDialog title="Maintenance" says="" verb="Begin it" method="PUT" path="/x" body={{ on: true }} lasts why onClose={() => closed++} />));
+    answers = true;
+    expect(document.querySelector<HTMLButtonElement>("button.primary")!.disabled).toBe(true);
+    await reason("firmware");
+    await act(async () => {
+      const field = document.querySelector<HTMLSelectElement>("#lasting")!;
+      Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, "value")!.set!.call(field, "1800000");
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    await submit();
+    expect(sent[0]!.body).toEqual({ on: true, for_ms: 1_800_000, reason: "firmware" });
   });
 
   it("takes another key for another order", async () => {
