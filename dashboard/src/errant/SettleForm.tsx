@@ -56,12 +56,12 @@ function Choice({ server: e, wish: w, disabled, onChange }: { server: ErrantServ
         <label htmlFor={`${id}reason`}>Reason, for the record</label>
         <input id={`${id}reason`} data-test="settle-reason" maxLength={1000} value={w.reason} onChange={(x) => onChange({ ...w, reason: x.target.value })} />
       </div>
-      <details className="responsible" open={accepts.some(([a]) => asksFor(e, a))} data-test="settle-responsible">
+      <details className="responsible" open={accepts.some(([a]) => asksFor(e, w.action, a))} data-test="settle-responsible">
         <summary>I take responsibility for more than is proven …</summary>
         {accepts.map(([accept, name, says]) => (
           <label key={accept} className="check">
             <input type="checkbox" data-test="settle-accept" value={accept} checked={w.accept.includes(accept)} onChange={() => toggle(accept)} />
-            <span><b>{name}:</b> {says}{asksFor(e, accept) && <b className="odd"> This server cannot be settled without it.</b>}</span>
+            <span><b>{name}:</b> {says}{asksFor(e, w.action, accept) && <b className="odd"> Without it this is refused.</b>}</span>
           </label>
         ))}
       </details>

@@ -45,9 +45,10 @@ describe("settling a server", () => {
   });
 
   it("says what somebody has to answer for", () => {
-    expect(asksFor(errantOf(), "possibly_acked")).toBe(false);
-    expect(asksFor(errantOf({ verdict: { never_acknowledged: false, why: [], term: 0 } }), "possibly_acked")).toBe(true);
-    expect(asksFor(errantOf({ missing: "u:9" }), "incomplete")).toBe(true);
+    expect(asksFor(errantOf(), "rewind", "possibly_acked")).toBe(false);
+    expect(asksFor(errantOf({ verdict: { never_acknowledged: false, why: [], term: 0 } }), "discard", "possibly_acked")).toBe(true);
+    expect(asksFor(errantOf({ verdict: { never_acknowledged: false, why: [], term: 0 } }), "keep", "possibly_acked")).toBe(false);
+    expect(asksFor(errantOf({ missing: "u:9" }), "clone", "incomplete")).toBe(true);
   });
 });
 

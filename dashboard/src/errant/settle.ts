@@ -9,13 +9,16 @@ export type Accept = NonNullable<SettleRequest["accept"]>[number];
 export const actions: [action: Action, says: string][] = [
   ["rewind", "Undoes the transactions row by row, catches up, and compares every touched row with the primary. Fast, but not everything can be undone."],
   ["clone", "Replaces all data of the server by a copy of a healthy one. Takes as long as copying takes."],
+  ["keep", "Has the primary do what the transactions did, under their own GTIDs, where the rows that they changed are the same there."],
+  ["discard", "Has the primary commit empty transactions with their GTIDs, where they changed nothing that the primary does not have."],
 ];
 
 /** accepts are what somebody may answer for, with what each means. */
 export const accepts: [accept: Accept, name: string, says: string][] = [
   ["possibly_acked", "Possibly answered", "a client may have been told that they are committed, and they go nevertheless."],
   ["incomplete", "Incomplete", "what the binary log no longer holds goes without being on record."],
-  ["reuse", "Reuse", "a member that cannot be asked may hold a GTID that will be used anew, and would skip that transaction without a word."],
+  ["reuse", "Reuse", "a member that cannot be asked may hold a GTID that will be used anew, or one that is about to be taken into the history, and would skip that transaction without a word."],
+  ["unverified", "Unverified", "the primary has what statements did, and rows of tables without a primary key, which cannot be compared; for discard."],
 ];
 
 export type Wish = { action: Action; reason: string; accept: Accept[] };
@@ -72,9 +75,9 @@ export function lacks(s: State, server: string): string | undefined {
   return s.typed === server ? undefined : s.typed === "" ? "" : "That is not the address yet.";
 }
 
-/** asksFor tells whether somebody has to answer for something before this server can be settled. */
-export function asksFor(e: ErrantServer, a: Accept): boolean {
-  if (a === "possibly_acked") return !e.verdict.never_acknowledged;
+/** asksFor tells whether somebody has to answer for something before this can be done about a server. To keep takes nothing away. */
+export function asksFor(e: ErrantServer, action: Action, a: Accept): boolean {
+  if (a === "possibly_acked") return !e.verdict.never_acknowledged && action !== "keep";
   if (a === "incomplete") return Boolean(e.missing || e.truncated);
   return false;
 }
