@@ -34,8 +34,10 @@ func (s *stage) Happen(h scenario.Happening) error {
 		rival := s.elector("elector-99")
 		s.rivals = append(s.rivals, rival)
 		rival.Prepare(s.ctx, clusterName, h.Term, []topology.Address{h.Server})
-	case scenario.FillDisk, scenario.Payload:
-		return scenario.Cannot(noFullDisk)
+	case scenario.FillDisk:
+		return s.fillDisk(h.Server)
+	case scenario.Payload:
+		return scenario.Cannot(choking)
 	case scenario.LoseStore:
 		return s.loseStore()
 	case scenario.AskForChange:

@@ -26,6 +26,7 @@ type theatre struct {
 	street *street
 	actors map[topology.Address]*actor
 	order  []topology.Address
+	disks  disks
 	// truth sees the servers as they are, past all doors.
 	truth *mysqld.Fleet
 }
@@ -42,7 +43,7 @@ type actor struct {
 
 // openTheatre starts the servers. They replicate again after a restart, as MySQL does by default. Applications may choose the GTIDs of their transactions: that is how a scenario
 // knows which one it wrote.
-func openTheatre(t *testing.T, servers int) *theatre {
+func openTheatre(t *testing.T, servers int, disks disks) *theatre {
 	t.Helper()
 	binary, err := local.Find("")
 	if err != nil {
@@ -51,7 +52,7 @@ func openTheatre(t *testing.T, servers int) *theatre {
 	fleet, err := local.Start(t.Context(), binary, local.Spec{
 		Servers: servers,
 		Schema:  []string{"CREATE TABLE app.rows (id BIGINT PRIMARY KEY AUTO_INCREMENT)", "GRANT SESSION_VARIABLES_ADMIN ON *.* TO `app`@'%'"},
-		Options: map[string]string{"skip_replica_start": "OFF"},
+		Options: map[string]string{"skip_replica_start": "OFF"}, PerServer: disks.options,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func openTheatre(t *testing.T, servers int) *theatre {
 			t.Error(err)
 		}
 	})
-	th := &theatre{fleet: fleet, street: newStreet(t, fleet), actors: map[topology.Address]*actor{}}
+	th := &theatre{fleet: fleet, street: newStreet(t, fleet), actors: map[topology.Address]*actor{}, disks: disks}
 	for i, s := range fleet.Servers {
 		a := &actor{Server: s, door: th.street.doors[i].address()}
 		th.actors[a.door], th.order = a, append(th.order, a.door)

@@ -73,7 +73,7 @@ func (s *stage) close() error {
 		w.leave()
 	}
 	s.street.open(func(visit) bool { return true })
-	errs = append(errs, s.together(s.order, func(a *actor) error { return a.released(s.ctx) }))
+	errs = append(errs, s.emptyDisks(), s.together(s.order, func(a *actor) error { return a.released(s.ctx) }))
 	for _, w := range s.writes {
 		<-w.ended
 		w.conn.Close()
