@@ -128,6 +128,25 @@ func TestASettlementIsAskedForWithAReason(t *testing.T) {
 	}
 }
 
+func TestASettlementThatIsAskedForTwiceUnderOneKeyIsToldByItAndForWhichRevision(t *testing.T) {
+	p := strayed()
+	s := serveWith(t, p, nil)
+	const path = "/api/v1/clusters/shop/servers/db3:3306/errant"
+	for _, body := range []string{`{"action":"keep","reason":"wanted"}`, `{"action":"cancel","reason":"not now"}`} {
+		for range 2 {
+			s.ask("POST", path, body, "Idempotency-Key", "k1", "If-Match", `"r7.x"`)
+		}
+	}
+	if len(p.calls) != 4 || p.calls[0] != p.calls[1] || p.calls[2] != p.calls[3] || !strings.Contains(p.calls[0], `"Kind":"keep"`) {
+		t.Fatal(p.calls)
+	}
+	for _, call := range p.calls {
+		if !strings.Contains(call, `"Revisions":["r7"]`) || strings.Contains(call, `"Call":{"key":""`) {
+			t.Error(call)
+		}
+	}
+}
+
 func TestWhatStandsAgainstASettlementIsAProblem(t *testing.T) {
 	const path = "/api/v1/clusters/shop/servers/db3:3306/errant"
 	rows := []struct {

@@ -47,7 +47,7 @@ func (j *job) clone(ctx context.Context) settle.Result {
 		detail, err = j.replaceData(ctx)
 	case settle.StepAdmit:
 		detail, err = j.admitClone(ctx)
-	case settle.StepExport, settle.StepUndo, settle.StepCatchUp, settle.StepVerify:
+	case settle.StepExport, settle.StepUndo, settle.StepCatchUp, settle.StepVerify, settle.StepKeep, settle.StepDiscard:
 		return settle.NotAvailable(j.task)
 	}
 	if err != nil {
