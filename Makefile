@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build mysql demo test check bench dashboard planted matrix crowd clean
+.PHONY: help build mysql demo test check bench dashboard planted matrix crowd soak clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -41,6 +41,10 @@ matrix: mysql ## kills and stops electors at every step of a change, on real ser
 
 crowd: ## three electors share 500 clusters over a real etcd, die and come back; writes the table
 	@go run ./integration/crowd -docs docs/electors.md
+
+MINUTES ?= 30
+soak: mysql ## leaves real servers alone under strikes and clients, for MINUTES=30; SEED=7 does it once more
+	@go run ./integration/soak -minutes $(MINUTES) $(if $(SEED),-seed $(SEED))
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache
