@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type desk struct {
 	now       time.Time
 	servers   []topology.Observation
 	journals  map[topology.Address][]topology.Decision
+	mu        sync.Mutex // of the documents, which operations save beside the loop
 	documents map[string][]byte
 	terms     uint64
 	storeEra  uint64
@@ -109,11 +111,15 @@ func (deskStore) Acquire(ctx context.Context, _ string) (Lease, error) { return 
 func (deskStore) Holder(context.Context, string) (string, error) { return "elector-2", nil }
 
 func (s deskStore) Get(_ context.Context, key string) (Document, bool, error) {
+	s.desk.mu.Lock()
+	defer s.desk.mu.Unlock()
 	value, found := s.documents[key]
 	return DocumentOf(key, value), found, nil
 }
 
 func (s deskStore) List(_ context.Context, prefix string, limit int, backward bool) (all []Document, err error) {
+	s.desk.mu.Lock()
+	defer s.desk.mu.Unlock()
 	for _, key := range slices.Sorted(maps.Keys(s.documents)) {
 		if strings.HasPrefix(key, prefix) {
 			all = append(all, DocumentOf(key, s.documents[key]))
@@ -142,12 +148,16 @@ func (l deskLease) Put(_ context.Context, docs ...Document) error {
 		if err != nil {
 			return err
 		}
+		l.desk.mu.Lock()
 		l.documents[d.Key] = text
+		l.desk.mu.Unlock()
 	}
 	return nil
 }
 
 func (l deskLease) Update(_ context.Context, key string, edit func([]byte) ([]byte, error)) error {
+	l.desk.mu.Lock()
+	defer l.desk.mu.Unlock()
 	value, err := edit(l.documents[key])
 	if err == nil {
 		l.documents[key] = value
