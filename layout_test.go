@@ -33,7 +33,7 @@ var (
 	web     = []string{"net/http", "github.com/gorilla", "github.com/danielgtaylor"}
 	metric  = []string{"github.com/prometheus"}
 	etcd    = []string{"go.etcd.io"}
-	loop    = append(slices.Clip(core), "settle", "orchestrator")
+	loop    = append(slices.Clip(core), "settle", "halt", "orchestrator")
 )
 
 // layers holds every package. A sub-package that is not named follows its
@@ -45,7 +45,8 @@ var layers = map[string]layer{
 	"antiflap":              {pure: true, never: effects},
 	"reparent":              {pure: true, ours: core, never: effects},
 	"settle":                {pure: true, ours: core, never: effects},
-	"orchestrator":          {ours: append(slices.Clip(core), "settle"), never: slices.Concat(drivers, web, metric, etcd)},
+	"halt":                  {pure: true, ours: append(slices.Clip(core), "settle"), never: effects},
+	"orchestrator":          {ours: append(slices.Clip(core), "settle", "halt"), never: slices.Concat(drivers, web, metric, etcd)},
 	"sim":                   {ours: loop, never: slices.Concat(drivers, web, metric, etcd)},
 	"mysqld/binlog":         {ours: loop, never: slices.Concat(web, metric, etcd)},
 	"mysqld":                {ours: append(slices.Clip(loop), "mysqld/binlog"), never: slices.Concat(web, metric, etcd)},

@@ -38,6 +38,7 @@ type Settings struct {
 	Plane  ControlPlane
 	Events *orchestrator.Stream
 	Errant ErrantPlane // for errant servers; nil: nothing is settled here
+	Halt   HaltPlane   // for stopping servers; nil: none is stopped here
 	// Inspector looks at settings; nil: they are not checked here.
 	Inspector Inspector
 	// Certificates prove of changes why they were safe; nil: there are none here.

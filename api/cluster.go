@@ -51,6 +51,7 @@ type Cluster struct {
 	Refusal        string    `json:"refusal,omitempty" doc:"Why a wanted automatic change is not made."`
 	Obstacle       *Obstacle `json:"obstacle,omitempty" doc:"What a wanted change would need, when it is blocked."`
 	Recovery       *Recovery `json:"recovery,omitempty" doc:"The change under way."`
+	Halting        *Halt     `json:"halting,omitempty" doc:"The stop or restart of servers under way."`
 	Fresh          bool      `json:"fresh" doc:"Whether the latest probes are recent enough to tell what is."`
 	ChangedAt      time.Time `json:"changed_at,omitzero" doc:"When the present leadership was established."`
 	Revision       string    `json:"revision" doc:"Another one when what is on record of the cluster has changed: leadership, members and policy, switches, maintenance, anti-flapping, the change under way. For If-Match; what the probes see does not count."`
@@ -192,6 +193,10 @@ func clusterOf(v orchestrator.View, now time.Time, freshFor time.Duration) Clust
 	if v.Running != nil {
 		running := recoveryOf(*v.Running)
 		c.Recovery = &running
+	}
+	if v.Halting != nil {
+		halting := haltOf(*v.Halting)
+		c.Halting = &halting
 	}
 	return c
 }

@@ -106,6 +106,8 @@ func (f *front) problemOf(err error) *Problem {
 		return p
 	case settleProblem(err) != nil:
 		return settleProblem(err)
+	case haltProblem(err) != nil:
+		return haltProblem(err)
 	case errors.Is(err, orchestrator.ErrBusy):
 		return newProblem(http.StatusConflict, CodeBusy, err.Error()+"; follow it with /api/v1/events or wait for its end")
 	case errors.Is(err, orchestrator.ErrOtherTerm):

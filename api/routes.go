@@ -32,6 +32,7 @@ func (f *front) routes() http.Handler {
 	f.describeSwitches(described)
 	f.describeErrant(described)
 	f.describeExports(described)
+	f.describeHalt(described)
 	f.describeEvents(described)
 	f.describeChecks(described)
 	f.describeHealth(described)
@@ -64,6 +65,7 @@ func (f *front) description() huma.Config {
 		{Name: "clusters", Description: "What is, and what is wrong"},
 		{Name: "changes", Description: "Moving the primary, and the record of it"},
 		{Name: "errant", Description: "Servers that hold what the primary's history does not, and what is done about them"},
+		{Name: "halts", Description: "Stopping servers, and restarting them one after the other"},
 		{Name: "switches", Description: "Windows, automation, maintenance"},
 		{Name: "events", Description: "What happens, as it happens"},
 		{Name: "checks", Description: "For routers, supervisors and scrapers"},

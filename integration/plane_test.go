@@ -98,11 +98,13 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	}
 	p.stream = orchestrator.NewStream(log)
 	var bench orchestrator.Bench
+	var halter orchestrator.Halter
 	if b.Bench {
 		bench = p.fleet
+		halter = p.fleet
 	}
 	p.orch = orchestrator.New(orchestrator.Settings{
-		Bench: bench, Clone: b.Clone, Errant: b.Errant,
+		Bench: bench, Halter: halter, Clone: b.Clone, Errant: b.Errant,
 		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}}, Silence: p.store.Silence,
 	}, servers, p.store.Seam(), p.stream)

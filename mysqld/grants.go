@@ -26,6 +26,9 @@ const FeatureErrant = "errant"
 // FeatureCheck is what `primacy check` reads of accounts and tables. Leave its grants out and it says what it could not see.
 const FeatureCheck = "check"
 
+// FeatureHalt is stopping and restarting servers. Leave its grant out and Primacy says so, and stops none.
+const FeatureHalt = "halt"
+
 // Grants is what the account in `mysql.user` of the configuration needs on every
 // server. Tried on MySQL 9.7; the names are the same since 8.0.26.
 var Grants = []Grant{
@@ -46,6 +49,7 @@ var Grants = []Grant{
 	{"DELETE", "`_primacy`.*", "forget what a rewind kept on the server, once it is over", FeatureErrant},
 	{"BACKUP_ADMIN", "*.*", "be the server that a clone is taken from", FeatureClone},
 	{"CLONE_ADMIN", "*.*", "replace an errant server's data by a clone", FeatureClone},
+	{"SHUTDOWN", "*.*", "stop and restart servers for whoever asks for it", FeatureHalt},
 	{"SHOW VIEW", "*.*", "let check see which tables are of other engines than InnoDB, and no row of them", FeatureCheck},
 	{"SELECT (User, Host, Super_priv, Repl_slave_priv)", "mysql.user", "let check see which accounts fencing cannot stop, and whether the replication account may replicate", FeatureCheck},
 	{"SELECT", "mysql.global_grants", "let check see which accounts fencing cannot stop", FeatureCheck},

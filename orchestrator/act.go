@@ -53,6 +53,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.repair(now)
 		c.settleErrant(ctx, now)
 	}
+	c.goOnHalting(ctx, now)
 }
 
 // outbid draws a term above one that servers are acted on under, when ours is not: whoever holds the lock is the one to

@@ -46,7 +46,8 @@ type cluster struct {
 	repairing    bool
 	stint        *stint // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed
-	noted        bool // something about leaders has to be on record: see witness
+	spell        *spell // work on a server that is to be stopped; nil when there is none
+	noted        bool   // something about leaders has to be on record: see witness
 	busy         bool
 	children     Tasks     // prober and contender
 	workers      Tasks     // operations and repairs
@@ -68,6 +69,7 @@ type cluster struct {
 	recording *recording // of the change that was begun last
 	past      past
 	progress  *settle.Progress // of the settlement's step
+	waitsFor  string           // what the halt's step waits for
 	elector   string
 	pace      time.Duration // the pause before the next round of probes
 }
@@ -127,7 +129,7 @@ func (c *cluster) run(ctx context.Context) {
 
 // next does one thing that has come in; false when there was none.
 func (c *cluster) next(ctx context.Context) bool {
-	m := c.inbox.take(!c.busy && !c.repairing && c.stint == nil)
+	m := c.inbox.take(!c.busy && !c.repairing && c.stint == nil && c.spell == nil)
 	switch {
 	case m.settled != nil:
 		c.settle(ctx, *m.settled)
@@ -135,6 +137,8 @@ func (c *cluster) next(ctx context.Context) bool {
 		c.repaired(m.mended, c.now())
 	case m.worked != nil:
 		c.took(ctx, *m.worked)
+	case m.spelt != nil:
+		c.spelt(ctx, *m.spelt)
 	case m.lost != nil:
 		c.lost(m.lost)
 	case m.gained != nil:
@@ -349,7 +353,7 @@ func (c *cluster) publish(at time.Time) {
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
 		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
 		Automation: c.automation(), Maintenance: c.record.Maintenance, Held: c.record.Held, Leading: c.lease != nil,
-		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling,
+		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling, Halting: c.record.Halting,
 	}
 	if current, led := v.History.Current(); led {
 		v.Primary, v.Term = current.Primary, current.Term
@@ -394,6 +398,10 @@ func (c *cluster) view() View {
 	if v.Settling != nil && c.progress != nil {
 		copied := *v.Settling
 		copied.Progress, v.Settling = c.progress, &copied
+	}
+	if v.Halting != nil && c.waitsFor != "" {
+		copied := *v.Halting
+		copied.Detail, v.Halting = c.waitsFor, &copied
 	}
 	if v.Running != nil {
 		v.State = topology.StateReparenting

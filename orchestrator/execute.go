@@ -35,6 +35,7 @@ type execution struct {
 // begin starts an operation in a goroutine of its own, so that the loop goes on observing.
 func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.endSettling()
+	c.endHalting()
 	c.busy, c.snapshot.Reparenting = true, true
 	op.Follows = c.lineage.Certified
 	c.refusal, c.obstacle = "", nil

@@ -19,6 +19,7 @@ type message struct {
 	settled *settled // an operation has ended
 	mended  []mend   // repairs have ended
 	worked  *worked  // a step of a settlement has ended
+	spelt   *spelled // a step of a halt has ended
 	lost    Lease    // the lock is gone
 	gained  *gain    // the lock, with what was on record
 	probed  *round   // what the prober saw
@@ -45,6 +46,8 @@ func (b *inbox) take(gains bool) message {
 		m.mended, w.mended = w.mended, nil
 	case w.worked != nil:
 		m.worked, w.worked = w.worked, nil
+	case w.spelt != nil:
+		m.spelt, w.spelt = w.spelt, nil
 	case w.lost != nil:
 		m.lost, w.lost = w.lost, nil
 	case w.gained != nil && gains:
@@ -70,6 +73,8 @@ func (b *inbox) settle(s settled) { b.put(func(m *message) { m.settled = &s }) }
 func (b *inbox) mend(all []mend) { b.put(func(m *message) { m.mended = all }) }
 
 func (b *inbox) work(w worked) { b.put(func(m *message) { m.worked = &w }) }
+
+func (b *inbox) spell(s spelled) { b.put(func(m *message) { m.spelt = &s }) }
 
 func (b *inbox) gain(g gain) { b.put(func(m *message) { m.gained = &g }) }
 

@@ -37,6 +37,8 @@ type Settings struct {
 	Silence func(now time.Time) (since time.Time, why error)
 	// Bench is where errant servers are worked on. nil: what is errant stays quarantined until somebody settles it by hand.
 	Bench Bench
+	// Halter is where servers are stopped and restarted. nil: none is.
+	Halter Halter
 	// Clone says how servers get another one's data; only where there is a Bench.
 	Clone CloneSettings
 	// Errant says what is done by itself about errant servers, and within which bounds.

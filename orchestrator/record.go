@@ -9,6 +9,7 @@ import (
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
@@ -34,6 +35,8 @@ type record struct {
 	Fenced map[topology.Address]string `json:"fenced,omitempty"`
 	// Lax are the processes of leaders that were seen to take writes without waiting for acknowledgements as they should.
 	Lax map[topology.Address]string `json:"lax,omitempty"`
+	// Halting is the stop or the restart of servers that is under way.
+	Halting *halt.Halt `json:"halting,omitempty"`
 	// Calls are the latest that changed something here and had a key, oldest first.
 	Calls []reparent.Call `json:"calls,omitempty"`
 	// SavedAt is when this was saved, by the clock of the elector that did: the only moment that its other times can be
@@ -46,6 +49,10 @@ func (r record) from(now time.Time) record {
 	if !r.SavedAt.IsZero() {
 		r.Antiflap = r.Antiflap.Shifted(now.Sub(r.SavedAt))
 		r.Maintenance, r.Held = shifted(r.Maintenance, now.Sub(r.SavedAt)), r.Held.shifted(now.Sub(r.SavedAt))
+		if r.Halting != nil {
+			later := r.Halting.Shifted(now.Sub(r.SavedAt))
+			r.Halting = &later
+		}
 		r.SavedAt = now
 	}
 	return r
@@ -121,6 +128,17 @@ type storedSettlement struct {
 
 func settlementDocument(s settle.Settlement) Document {
 	return written(settlementKey(s.Cluster, s.ID), &storedSettlement{Version: recordVersion, Settlement: s})
+}
+
+func haltKey(cluster, id string) string { return "halts/" + cluster + "/" + id }
+
+type storedHalt struct {
+	Version int       `json:"version"`
+	Halt    halt.Halt `json:"halt"`
+}
+
+func haltDocument(h halt.Halt) Document {
+	return written(haltKey(h.Cluster, h.ID), &storedHalt{Version: recordVersion, Halt: h})
 }
 
 type storedExport struct {

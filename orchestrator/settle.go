@@ -54,6 +54,7 @@ func (c *cluster) settleErrant(ctx context.Context, now time.Time) {
 	c.witness()
 	s := c.lineage.Settling
 	switch {
+	case s == nil && c.record.Halting != nil: // no second server is taken out
 	case s == nil && c.stint == nil:
 		c.settleByItself(ctx, now)
 	case s == nil:

@@ -338,6 +338,8 @@ func (c *cluster) maySettle(s settle.Settlement, now time.Time) error {
 		return ErrBusy
 	case c.lineage.Settling != nil:
 		return fmt.Errorf("%w: %s is being settled (%s), one server at a time", ErrCannotSettle, c.lineage.Settling.Server, c.lineage.Settling.Step)
+	case c.record.Halting != nil:
+		return fmt.Errorf("%w: a %s of servers is under way, at %s", ErrCannotSettle, c.record.Halting.Kind, c.record.Halting.Server())
 	case c.stint != nil:
 		return fmt.Errorf("%w: it is being looked at by itself; try again in a moment", ErrCannotSettle)
 	case !c.errantSets(now)[s.Server].Equal(s.Set):

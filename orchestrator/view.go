@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
@@ -41,6 +42,8 @@ type View struct {
 	Refusal string
 	// Settling is what is being done about a server with errant transactions; nil when nothing is.
 	Settling *settle.Settlement
+	// Halting is the stop or the restart of servers that is under way; nil when none is.
+	Halting *halt.Halt
 	// Obstacle is what a wanted change would need, when it is blocked.
 	Obstacle *reparent.Obstacle
 }
@@ -114,6 +117,8 @@ var (
 	ErrNotErrant = errors.New("no errant transactions are known there")
 	// ErrCannotSettle: the server cannot be settled in this way now; its text says why, and nothing was changed.
 	ErrCannotSettle = errors.New("the server cannot be settled so now")
+	// ErrCannotHalt: the server cannot be stopped now; its text says why, and nothing was changed.
+	ErrCannotHalt = errors.New("the server cannot be stopped now")
 	// ErrNotLeading: another elector acts for the cluster, or none does yet.
 	ErrNotLeading = errors.New("this elector does not act for the cluster")
 	// ErrBusy: a change of this cluster is under way.

@@ -42,7 +42,7 @@ func (c *cluster) yield(ctx context.Context) {
 // calm tells whether the cluster can change hands: nothing is under way or left unfinished, nobody has asked for
 // anything, and it is not open whether the primary has to be replaced.
 func (c *cluster) calm() bool {
-	if c.busy || c.repairing || c.lineage.Running != "" || !c.inbox.quiet() {
+	if c.busy || c.repairing || c.spell != nil || c.lineage.Running != "" || !c.inbox.quiet() {
 		return false
 	}
 	if c.sight.blind { // what is open is for one to judge that sees it

@@ -69,7 +69,7 @@ func codeOf(err error) int {
 
 func codeOfProblem(code string) int {
 	switch code {
-	case api.CodeBlocked, api.CodeBusy, api.CodeChanged, api.CodeCannotSettle, api.CodeNotErrant:
+	case api.CodeBlocked, api.CodeBusy, api.CodeChanged, api.CodeCannotSettle, api.CodeNotErrant, api.CodeCannotStop:
 		return exitBlocked
 	case api.CodeInvalid, api.CodeNoSuchCluster, api.CodeNoSuchServer, api.CodeNoSuchRecovery:
 		return exitUsage

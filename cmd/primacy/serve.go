@@ -101,7 +101,7 @@ func noticedWithin(d config.Detection) time.Duration {
 // apiSettings is what serve and sandbox have in common.
 func apiSettings(plane *controlPlane, extra http.Handler, log *slog.Logger) api.Settings {
 	return api.Settings{
-		Plane: plane.orch, Errant: plane.orch, Certificates: plane.orch, Inspector: plane.linting, Elector: plane.node, Events: plane.events, Charts: plane.charts, Metrics: plane.metrics.Handler(), Extra: extra, Version: thisBuild().Version,
+		Plane: plane.orch, Errant: plane.orch, Halt: plane.orch, Certificates: plane.orch, Inspector: plane.linting, Elector: plane.node, Events: plane.events, Charts: plane.charts, Metrics: plane.metrics.Handler(), Extra: extra, Version: thisBuild().Version,
 		Temporary: func(err error) bool { return errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost) }, Log: log,
 	}
 }

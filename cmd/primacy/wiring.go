@@ -60,7 +60,7 @@ func startControlPlane(ctx context.Context, c config.Config, log *slog.Logger) (
 	if err != nil {
 		return nil, errors.Join(err, p.fleet.Close(), p.store.Close())
 	}
-	settings.Bench = p.fleet
+	settings.Bench, settings.Halter = p.fleet, p.fleet
 	settings.Company, settings.Silence = p.store.Company().Seam(), p.store.Silence
 	settings, fleet, record := trapped(settings, p.fleet, p.store.Seam())
 	p.orch = orchestrator.New(settings, fleet, record, p.events)

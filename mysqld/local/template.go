@@ -49,7 +49,7 @@ func accountStatements(users Users) []string {
 	}
 	return slices.Concat(
 		[]string{create(users.Primacy.Name), create(users.Replica.Name), create(users.App.Name), "CREATE DATABASE app"},
-		mysqld.GrantStatements(users.Primacy.Name, "%", mysqld.FeatureClone, mysqld.FeatureErrant, mysqld.FeatureCheck),
+		mysqld.GrantStatements(users.Primacy.Name, "%", mysqld.FeatureClone, mysqld.FeatureErrant, mysqld.FeatureCheck, mysqld.FeatureHalt),
 		mysqld.ReplicaGrantStatements(users.Replica.Name, "%"),
 		[]string{"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON app.* TO " + quoteName(users.App.Name) + "@'%'"},
 	)
