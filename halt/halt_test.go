@@ -219,6 +219,20 @@ func TestARestartIsNotBegunBesideAMemberThatIsNotWell(t *testing.T) {
 	}
 }
 
+func TestARestartNeedsSomebodyWhoAttachesTheServerAgain(t *testing.T) {
+	y := yardOf(t, KindRestart, "B")
+	s := y.sight()
+	s.Snapshot.Held = &topology.Held{By: "eve"}
+	if why := y.halt.Hindered(s); !strings.Contains(why, "whole cluster") {
+		t.Error(why)
+	}
+	stop := y.halt
+	stop.Kind = KindStop
+	if why := stop.Hindered(s); why != "" {
+		t.Errorf("a stop: %s", why)
+	}
+}
+
 func TestItEndsAtTheFirstServerThatDoesNotComeBack(t *testing.T) {
 	y := yardOf(t, KindRestart, "A", "B", "C")
 	y.disobeys = "B"
@@ -252,7 +266,7 @@ func TestAServerJoinsWhenItHasWhatThePrimaryHadWhenItCameBack(t *testing.T) {
 		y.step()
 	}
 	y.halt.Goal = y.halt.Goal.Union(gtid.Range(gtid.Source{UUID: topologytest.UUID("A")}, 1, 1_000_000))
-	y.run(60)
+	y.run(20)
 	if !y.halt.Running() || !strings.Contains(y.halt.Detail, "catches up") {
 		t.Errorf("%s: %s", y.halt.State, y.halt.Detail)
 	}
@@ -283,7 +297,7 @@ func TestOneThatFallsSilentBeforeItWasToldToGoIsNotTakenForGone(t *testing.T) {
 		y.step()
 	}
 	y.builder = func() *topologytest.Builder { return topologytest.Cluster("A", "B", "C").Acks(1).Silent("C") }
-	y.run(60)
+	y.run(20)
 	if !y.halt.Running() || y.halt.Step != StepStop {
 		t.Errorf("%s at %s: %s", y.halt.State, y.halt.Step, y.halt.Detail)
 	}
@@ -322,8 +336,8 @@ func TestAStepThatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
 	}{
 		"a refusal that may pass":       {Result{Outcome: reparent.No, Code: "waiters", Detail: "a commit waits"}, TriesMax, StateFailed},
 		"one that does not":             {Result{Outcome: reparent.No, Code: "denied", Detail: "a commit waits", Final: true}, 1, StateFailed},
-		"a session of a higher term":    {Result{Outcome: reparent.No, Code: "fenced", Detail: "a commit waits"}, 60, StateRunning},
-		"an answer that nobody has got": {Result{Outcome: reparent.Unknown, Detail: "a commit waits"}, 60, StateRunning},
+		"a session of a higher term":    {Result{Outcome: reparent.No, Code: "fenced", Detail: "a commit waits"}, 25, StateRunning},
+		"an answer that nobody has got": {Result{Outcome: reparent.Unknown, Detail: "a commit waits"}, 25, StateRunning},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -338,7 +352,7 @@ func TestAStepThatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
 			for y.halt.Step != StepStop {
 				y.step()
 			}
-			y.run(60)
+			y.run(25)
 			y.ended(t, row.state, "a commit waits")
 			if times != row.times {
 				t.Errorf("it was tried %d times", times)
