@@ -84,7 +84,7 @@ func (h Halt) overtaken(s Sight) string {
 // pending waits for something, for as long as a step may take.
 func (h Halt) pending(code, why string, now time.Time) Action {
 	if now.Sub(h.StepAt) >= h.Terms.Wait {
-		return Action{Then: h.failed(fmt.Sprintf("waited %s in vain: %s", h.Terms.Wait, why), now)}
+		return Action{Then: h.failed(fmt.Sprintf("waited %s in vain: %s", span(h.Terms.Wait), why), now)}
 	}
 	h.Code, h.Detail = code, why
 	return Action{Then: h}
@@ -93,7 +93,7 @@ func (h Halt) pending(code, why string, now time.Time) Action {
 // working hands the step out, for as long as it may take.
 func (h Halt) working(now time.Time) Action {
 	if now.Sub(h.StepAt) >= h.Terms.Wait {
-		return Action{Then: h.failed(fmt.Sprintf("it was not done within %s: %s", h.Terms.Wait, h.Detail), now)}
+		return Action{Then: h.failed(fmt.Sprintf("it was not done within %s: %s", span(h.Terms.Wait), h.Detail), now)}
 	}
 	return Action{Do: DoWork, Then: h}
 }
@@ -227,7 +227,7 @@ func (h Halt) hold(s Sight, now time.Time) Action {
 		return Action{Then: h.done("it is under maintenance already", now)}
 	}
 	h.Held = h.Server()
-	return Action{Then: h.done(fmt.Sprintf("it is under maintenance for %s", h.Terms.Hold), now)}
+	return Action{Then: h.done(fmt.Sprintf("it is under maintenance for %s", span(h.Terms.Hold)), now)}
 }
 
 // indispensable says why the server must not go away now.

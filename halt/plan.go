@@ -2,6 +2,8 @@ package halt
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/primacydb/primacy/topology"
 )
@@ -27,6 +29,18 @@ func (h Halt) Plan(leader topology.Address) []Planned {
 	return all
 }
 
+// span is a duration without the zeros at its end.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 func (h Halt) planned(step Step, leads bool) string {
 	t := h.Terms
 	switch step {
@@ -44,18 +58,18 @@ func (h Halt) planned(step Step, leads bool) string {
 		}
 		return "move the primary elsewhere by a planned change"
 	case StepHold:
-		return fmt.Sprintf("put it under maintenance, for %s at most", t.Hold)
+		return fmt.Sprintf("put it under maintenance, for %s at most", span(t.Hold))
 	case StepQuiesce:
-		return fmt.Sprintf("give its clients %s, cut them, stop its receiver, and apply what it has received", t.Drain)
+		return fmt.Sprintf("give its clients %s, cut them, stop its receiver, and apply what it has received", span(t.Drain))
 	case StepStop:
 		if h.Kind == KindRestart && !t.Shutdown {
 			return "RESTART; where nothing supervises it, SHUTDOWN, and somebody starts it"
 		}
 		return "SHUTDOWN"
 	case StepStart:
-		return fmt.Sprintf("wait until it is back, %s at most, and end its maintenance", t.Wait)
+		return fmt.Sprintf("wait until it is back, %s at most, and end its maintenance", span(t.Wait))
 	case StepJoin:
-		return fmt.Sprintf("wait until it replicates and acknowledges, %s at most", t.Wait)
+		return fmt.Sprintf("wait until it replicates and acknowledges, %s at most", span(t.Wait))
 	}
 	return ""
 }

@@ -84,7 +84,10 @@ func TestAServerIsNotToldToShutDownWhileItIsOpen(t *testing.T) {
 func TestAReplicaIsClosedWithAllThatItReceivedAppliedAndRestartsByItsSupervisor(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()
-	unlock := w.lockTable(2)
+	blocker := w.admin(2)
+	if _, err := blocker.ExecContext(t.Context(), "FLUSH TABLES app.rows WITH READ LOCK"); err != nil {
+		t.Fatal(err)
+	}
 	id := w.mustWrite(0)
 	reader := w.client(2)
 	step := w.halting(f, halt.StepQuiesce, 2, 0)
@@ -94,7 +97,9 @@ func TestAReplicaIsClosedWithAllThatItReceivedAppliedAndRestartsByItsSupervisor(
 	if w.has(2, id) {
 		t.Error("it is applied already, so nothing is tested")
 	}
-	unlock()
+	if _, err := blocker.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
+		t.Fatal(err)
+	}
 	closed := <-done
 	if closed.Outcome != reparent.Yes || !w.has(2, id) {
 		t.Fatalf("%+v", closed)
