@@ -209,10 +209,11 @@ func (a Action) as(do Do) Action {
 	return a
 }
 
-// Moving notes which change was begun, or why none was.
+// Moving notes which change was begun. One that was not has touched nothing, and what stands against it may pass.
 func (h Halt) Moving(id string, err error, now time.Time) Halt {
 	if err != nil {
-		return h.missed("it leads, and the primary cannot be moved: "+err.Error(), now)
+		h.Code, h.Detail, h.NextAt = "blocked", "it leads, and the primary cannot be moved: "+err.Error(), now.Add(askAgain)
+		return h
 	}
 	h.Change = id
 	return h

@@ -74,7 +74,7 @@ func (c *cluster) haltSight(ctx context.Context, h halt.Halt) halt.Sight {
 // moving is the planned change that takes the primary from a server that is to be stopped.
 func (c *cluster) moving(h halt.Halt) Wish {
 	return Wish{
-		Cluster: c.name, Kind: reparent.KindPlanned, To: h.Terms.To, Drain: h.Terms.Drain, By: h.By,
+		Cluster: c.name, Kind: reparent.KindPlanned, To: h.Terms.To, Drain: max(h.Terms.Drain, c.o.settings.Timing.Drain), By: h.By,
 		Reason: fmt.Sprintf("%s is to be stopped: %s", h.Server(), h.Reason),
 	}
 }
