@@ -141,7 +141,11 @@ func (f *front) stopServer(ctx context.Context, in *stopInput) (*answer[HaltAnsw
 	w := orchestrator.HaltWish{
 		Cluster: in.Cluster, Kind: halt.KindStop, Servers: []topology.Address{topology.Address(in.Server)}, Order: order,
 	}
-	return f.beginHalt(ctx, w, in.Body.HaltTerms)
+	told, err := f.beginHalt(ctx, w, in.Body.HaltTerms)
+	if err != nil {
+		return nil, f.problemOf(err)
+	}
+	return told, nil
 }
 
 type restartInput struct {
@@ -159,7 +163,11 @@ func (f *front) restartServers(ctx context.Context, in *restartInput) (*answer[H
 	for _, s := range in.Body.Servers {
 		w.Servers = append(w.Servers, topology.Address(s))
 	}
-	return f.beginHalt(ctx, w, in.Body.HaltTerms)
+	told, err := f.beginHalt(ctx, w, in.Body.HaltTerms)
+	if err != nil {
+		return nil, f.wishProblem(err)
+	}
+	return told, nil
 }
 
 func (f *front) beginHalt(ctx context.Context, w orchestrator.HaltWish, t HaltTerms) (*answer[HaltAnswer], error) {
@@ -167,7 +175,7 @@ func (f *front) beginHalt(ctx context.Context, w orchestrator.HaltWish, t HaltTe
 	w.Terms.Drain, w.Terms.Hold, w.Terms.Wait = ofMS(t.DrainMS), ofMS(t.HoldMS), ofMS(t.WaitMS)
 	begun, err := f.settings.Halt.Halt(ctx, w)
 	if err != nil {
-		return nil, f.problemOf(err)
+		return nil, err
 	}
 	told := answer[HaltAnswer]{http.StatusAccepted, HaltAnswer{Halt: haltOf(begun.Halt), Plan: []PlannedHalt{}}}
 	if w.DryRun {

@@ -124,6 +124,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/halts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stops and restarts of servers, newest first
+         * @description Under way and ended. Needs the role viewer where auth is on.
+         */
+        get: operations["list-halts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/halts/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call off a stop or restart
+         * @description Of what is under way. A server that was told to go before may still do so; it is repaired when it is back. Needs the role operator where auth is on.
+         */
+        post: operations["cancel-halt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/maintenance": {
         parameters: {
             query?: never;
@@ -204,6 +244,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/restart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restart servers one after the other
+         * @description The next one when the last one replicates and acknowledges again; whoever leads goes last, when another one leads. It ends at the first server that does not come back. Answers 202 as soon as it has begun, 200 for a dry run, and 409 with code cannot_stop or blocked when it is not possible now. Needs the role operator where auth is on.
+         */
+        post: operations["restart-servers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/servers/{server}/errant": {
         parameters: {
             query?: never;
@@ -258,6 +318,26 @@ export interface paths {
          */
         put: operations["set-maintenance"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/clusters/{cluster}/servers/{server}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a server
+         * @description Moves the primary away from it if need be, puts it under maintenance, lets its clients go, and shuts it down so that nobody is told OK for what nobody acknowledged. Answers 202 as soon as it has begun, 200 for a dry run, and 409 with code cannot_stop or blocked when it is not possible now. Needs the role operator where auth is on.
+         */
+        post: operations["stop-server"];
         delete?: never;
         options?: never;
         head?: never;
@@ -584,6 +664,10 @@ export interface components {
              */
             until?: string;
         };
+        CancelRequest: {
+            /** @description For the record. */
+            reason?: string;
+        };
         Case: {
             failed: string[];
             /** @enum {string} */
@@ -667,6 +751,8 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             /** @description Whether the latest probes are recent enough to tell what is. */
             fresh: boolean;
+            /** @description The stop or restart of servers under way. */
+            halting?: components["schemas"]["Halt"];
             /** @description Whether the elector that answers acts for the cluster. */
             leading: boolean;
             /** @description Who has taken the whole cluster into maintenance, and why. */
@@ -843,6 +929,82 @@ export interface components {
             /** @description Why nothing is done about it. */
             why_not?: string;
         };
+        Halt: {
+            by: string;
+            cluster: string;
+            /** @description Why it does not go on; start_it: somebody has to start the server. */
+            code?: string;
+            /** @description What it waits for, or how it ended. */
+            detail: string;
+            /** Format: int64 */
+            drain_ms: number;
+            /** Format: date-time */
+            finished_at?: string;
+            /** Format: int64 */
+            hold_ms: number;
+            /** @example shop-20260102T150405.000 */
+            id: string;
+            /** @enum {string} */
+            kind: "stop" | "restart";
+            /**
+             * Format: date-time
+             * @description When it is tried again.
+             */
+            next_at?: string;
+            reason: string;
+            /** @description The planned change that it has begun, by its id. */
+            recovery?: string;
+            /** @description At which it stands. */
+            server: string;
+            /** @description In the order in which they are stopped. */
+            servers: string[];
+            shutdown: boolean;
+            stages: components["schemas"]["HaltStage"][];
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            state: "running" | "succeeded" | "failed" | "cancelled";
+            /**
+             * @description start and join are a restart's.
+             * @enum {string}
+             */
+            step: "check" | "move" | "hold" | "quiesce" | "stop" | "start" | "join";
+            /** Format: date-time */
+            step_at: string;
+            to?: string;
+            /**
+             * Format: int64
+             * @description Failed tries of this step, in a row.
+             */
+            tries: number;
+            /** Format: int64 */
+            wait_ms: number;
+        };
+        HaltAnswer: {
+            halt: components["schemas"]["Halt"];
+            plan: components["schemas"]["PlannedHalt"][];
+        };
+        HaltList: {
+            halts: components["schemas"]["Halt"][];
+        };
+        HaltStage: {
+            detail: string;
+            /** Format: int64 */
+            duration_ms: number;
+            /**
+             * Format: int64
+             * @description The same in microseconds, for stages are often shorter than a millisecond.
+             */
+            duration_us: number;
+            evidence: string[];
+            /** @example revoke */
+            name: string;
+            /** @enum {string} */
+            outcome: "ok" | "failed" | "blocked" | "undone";
+            server: string;
+            /** Format: date-time */
+            started_at: string;
+        };
         Health: {
             ok: boolean;
             /** @description Why not; empty when ok. */
@@ -908,6 +1070,11 @@ export interface components {
             needs: (string[] | null)[];
             /** @description What an operator can do. */
             remedy: string;
+        };
+        PlannedHalt: {
+            /** @example db1:3306 */
+            server: string;
+            steps: string[];
         };
         Problem: {
             /**
@@ -1052,6 +1219,33 @@ export interface components {
             to?: string;
             /** @description Change it although the store does not answer: no lock keeps other electors from acting, and every server has to be reached or certified down. Refused while the store answers; needs a reason. */
             without_store?: boolean;
+        };
+        RestartRequest: {
+            /**
+             * Format: int64
+             * @description How long clients of a server are given before they are cut; 5 s when left out.
+             */
+            drain_ms?: number;
+            /** @description Find out whether it is possible, and change nothing. */
+            dry_run?: boolean;
+            /**
+             * Format: int64
+             * @description After how long the maintenance of a server ends by itself; an hour when left out.
+             */
+            hold_ms?: number;
+            /** @description For the record; needed but for a dry run. */
+            reason?: string;
+            /** @description Which; all members when left out. Whoever leads goes last. */
+            servers?: string[];
+            /** @description Shut each down and wait until somebody starts it, instead of having its supervisor do that. */
+            shutdown?: boolean;
+            /** @description Who is to lead instead, where a server leads; left out, the best one is chosen. */
+            to?: string;
+            /**
+             * Format: int64
+             * @description How long a step may take, the start of a server included; ten minutes when left out.
+             */
+            wait_ms?: number;
         };
         Rules: {
             /** Format: int64 */
@@ -1285,6 +1479,29 @@ export interface components {
             code?: string;
             detail: string;
             possible: boolean;
+        };
+        StopRequest: {
+            /**
+             * Format: int64
+             * @description How long clients of a server are given before they are cut; 5 s when left out.
+             */
+            drain_ms?: number;
+            /** @description Find out whether it is possible, and change nothing. */
+            dry_run?: boolean;
+            /**
+             * Format: int64
+             * @description After how long the maintenance of a server ends by itself; an hour when left out.
+             */
+            hold_ms?: number;
+            /** @description For the record; needed but for a dry run. */
+            reason?: string;
+            /** @description Who is to lead instead, where a server leads; left out, the best one is chosen. */
+            to?: string;
+            /**
+             * Format: int64
+             * @description How long a step may take, the start of a server included; ten minutes when left out.
+             */
+            wait_ms?: number;
         };
         Summary: {
             /** @description Whether anti-flapping forbids automatic changes. */
@@ -1765,6 +1982,93 @@ export interface operations {
             };
         };
     };
+    "list-halts": {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HaltList"];
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cancel-halt": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Halt"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "set-cluster-maintenance": {
         parameters: {
             query?: never;
@@ -1961,6 +2265,46 @@ export interface operations {
             };
         };
     };
+    "restart-servers": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RestartRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HaltAnswer"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "settle-errant": {
         parameters: {
             query?: never;
@@ -2077,6 +2421,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "stop-server": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
+            path: {
+                cluster: string;
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HaltAnswer"];
                 };
             };
             /** @description A problem; code tells which. */
