@@ -55,9 +55,9 @@ const stopwatch = `
 var heapFile = flag.String("heap", "", "write the page's heap, once a minute, into this file (a row for each: seconds, bytes, elements)")
 
 // BenchmarkAThousandClusters opens the fleet's page and keeps it open while a cluster changes every 50 ms: one operation is
-// one fetch of the list. How long it is run says how much memory it is given to lose: -benchtime 1800x is an hour.
+// one fetch of the list. How long it is run says how much memory it is given to lose: -benchtime 2700x is about an hour.
 //
-//	go test ./integration/browser -run '^$' -bench AThousandClusters -benchtime 1800x -timeout 2h -heap heap.csv
+//	go test ./integration/browser -run '^$' -bench AThousandClusters -benchtime 2700x -timeout 2h -heap heap.csv
 func BenchmarkAThousandClusters(b *testing.B) {
 	plane, c := thousand(b)
 	p := blank(b, c.base())
