@@ -14,7 +14,7 @@ import (
 type Recovery struct {
 	ID         string    `json:"id" example:"shop-0000000003"`
 	Cluster    string    `json:"cluster"`
-	Kind       string    `json:"kind" enum:"adoption,planned,emergency"`
+	Kind       string    `json:"kind" enum:"adoption,planned,emergency,reopening"`
 	Cause      string    `json:"cause"`
 	Term       uint32    `json:"term"`
 	From       string    `json:"from" doc:"The primary before; empty when there was none."`

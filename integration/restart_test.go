@@ -21,7 +21,7 @@ func TestPrimaryThatRestartsBeforeItIsReplacedIsOpenedUnderANewTermOnly(t *testi
 	c.restart(before.Primary)
 	c.startPlane()
 	v := c.await("a primary of a later term", func(v orchestrator.View) bool { return serves(v) && v.Term > before.Term })
-	if op := c.recoveries()[0]; op.Kind != reparent.KindEmergency || op.State != reparent.StateSucceeded {
+	if op := c.recoveries()[0]; op.Kind != reparent.KindEmergency && op.Kind != reparent.KindReopening || op.State != reparent.StateSucceeded {
 		t.Errorf("the cluster serves after a %s change that %s", op.Kind, op.State)
 	}
 	t.Logf("%s led, %s leads: %s", before.Primary, v.Primary, c.recoveries()[0].Cause)
@@ -30,6 +30,33 @@ func TestPrimaryThatRestartsBeforeItIsReplacedIsOpenedUnderANewTermOnly(t *testi
 		c.awaitSettled(a)
 	}
 	t.Log(c.nothingLost(client, c.quarantined()...))
+	c.onlyPrimaryIsWritable()
+}
+
+// The window of the change that made it primary is open, it has not proved itself, and it starts offline: it may not be
+// replaced, and is opened again, with all that its restart completed, as soon as that is certain to be safe.
+func TestPrimaryThatRestartsWithinTheWindowIsOpenedAgain(t *testing.T) {
+	c := started(t, 3, 1)
+	first := c.view().Primary
+	c.kill(first)
+	before := c.awaitNewPrimary(first)
+	c.restart(first)
+	c.awaitSettled(first)
+	client := c.write(4)
+	c.awaitAcks(client, 50)
+	c.byHand(before.Primary, "SET PERSIST_ONLY offline_mode = ON")
+	c.kill(before.Primary)
+	c.restart(before.Primary)
+	ready := time.Now()
+	v := c.await("it opened again", func(v orchestrator.View) bool { return serves(v) && v.Term > before.Term })
+	op := c.recoveries()[0]
+	if op.Kind != reparent.KindReopening || op.State != reparent.StateSucceeded || v.Primary != before.Primary || !v.Window().Open {
+		t.Fatalf("%s leads after a %s change that %s, %s led before, the window is open: %t", v.Primary, op.Kind, op.State, before.Primary, v.Window().Open)
+	}
+	t.Logf("%s was ready, and %s later open", v.Primary, op.Established.Sub(ready).Round(time.Millisecond))
+	c.awaitAcks(client, 50)
+	c.logChange(client, ready)
+	t.Log(c.nothingLost(client))
 	c.onlyPrimaryIsWritable()
 }
 

@@ -24,6 +24,7 @@ var notReal = map[string]string{
 	"30c-the-loop-and-a-clock-that-is-off":                       ownClock,
 	"30d-the-clock-of-a-server-is-off":                           oneClock,
 	"35d-the-elector-of-an-adoption-dies-at-each-statement":      atStatement,
+	"51c-the-elector-dies-while-it-opens-the-primary-again":      atStatement,
 	"45-two-dead-primaries-within-the-window":                    noFullDisk, // nor with one: A follows B, whose full binary log sends it nothing
 	"44b-the-store-is-put-back-under-the-elector-that-acts":      oneElector,
 }

@@ -44,7 +44,10 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	}
 	switch adopt, unrecorded := c.wanted(topology.RemedyAdopt); {
 	case found:
-		if c.emergency(ctx, wanted, now); !c.busy {
+		if begun, why := c.reopen(ctx, now); !begun {
+			c.emergency(ctx, wanted, why, now)
+		}
+		if !c.busy {
 			c.repair(now)
 		}
 	case unrecorded:
@@ -182,21 +185,22 @@ func (c *cluster) refuse(why string, o *reparent.Obstacle, now time.Time) {
 	c.refusal, c.obstacle = why, o
 }
 
-// emergency replaces the primary by itself, if the switch, anti-flapping and the prospects permit.
-func (c *cluster) emergency(ctx context.Context, f topology.Finding, now time.Time) {
+// emergency replaces the primary by itself, if the switch, anti-flapping and the prospects permit. Besides is what a refusal
+// says more: why it is not opened again as it is.
+func (c *cluster) emergency(ctx context.Context, f topology.Finding, besides string, now time.Time) {
 	if sw := c.automation(); !sw.On {
-		c.refuse(fmt.Sprintf("%s, but automatic changes are switched off (%s %s)", f.Message, sw.By, sw.Reason), nil, now)
+		c.refuse(fmt.Sprintf("%s, but automatic changes are switched off (%s %s)%s", f.Message, sw.By, sw.Reason, besides), nil, now)
 		return
 	}
 	request := antiflap.Request{Cluster: c.name, Automatic: true, PrimaryCertainlyGone: f.Certain, Begun: begun(c.lineage.History, c.snapshot), Now: now}
 	clearance, refusal, ok := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	if !ok {
-		c.refuse(refusalText(f, refusal), nil, now)
+		c.refuse(refusalText(f, refusal)+besides, nil, now)
 		return
 	}
 	intent := c.intent(f, now)
 	if forecast := reparent.Emergency(clearance, intent, now); !forecast.Running() {
-		c.refuse(fmt.Sprintf("%s, but it cannot be replaced: %s", f.Message, forecast.Obstacle.Message), forecast.Obstacle, now)
+		c.refuse(fmt.Sprintf("%s, but it cannot be replaced: %s%s", f.Message, forecast.Obstacle.Message, besides), forecast.Obstacle, now)
 		return
 	}
 	intent.Foreseen = true

@@ -43,6 +43,7 @@ type cluster struct {
 	refusal      string
 	obstacle     *reparent.Obstacle
 	repairs      map[topology.Address]attempts
+	reopenings   attempts // to open the primary again that restarted
 	repairing    bool
 	stint        *stint // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed

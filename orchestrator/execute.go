@@ -307,7 +307,7 @@ func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
 		text += ": " + op.Obstacle.Message
 	}
 	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, State: op.State, Text: text})
-	if op.State == reparent.StateSucceeded && op.Kind != reparent.KindAdoption {
+	if op.State == reparent.StateSucceeded && op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
 		c.o.events.Tell(Event{
 			Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,
 			Text: fmt.Sprintf("%s leads cluster %s under term %d; before: %s", op.To, c.name, op.Term, op.From),
@@ -318,7 +318,10 @@ func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
 // countChange tells anti-flapping what came of an operation: windows count establishments, the back-off
 // counts attempts that failed.
 func (c *cluster) countChange(ctx context.Context, op reparent.Operation, now time.Time) {
-	if op.Running() || op.Kind == reparent.KindAdoption {
+	if op.Kind == reparent.KindReopening {
+		c.countReopening(op, now)
+	}
+	if op.Running() || op.Kind == reparent.KindAdoption || op.Kind == reparent.KindReopening {
 		return
 	}
 	if op.Established.IsZero() {

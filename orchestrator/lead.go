@@ -245,7 +245,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 // the fleet's brake that a change has ended which began by itself: of others the brake was not told.
 func (c *cluster) uncounted(now time.Time) {
 	l, led := c.lineage.History.Current()
-	if !led || assumed(c.lineage.History) || c.record.SavedAt.IsZero() || l.Kind == string(reparent.KindAdoption) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
+	if !led || assumed(c.lineage.History) || c.record.SavedAt.IsZero() || !changes(l.Kind) || uint64(l.Term) <= c.record.Antiflap.Last.Term {
 		return
 	}
 	change := antiflap.Change{Cluster: c.name, Term: uint64(l.Term), Kind: l.Kind, At: now, To: string(l.Primary)}
@@ -254,6 +254,11 @@ func (c *cluster) uncounted(now time.Time) {
 		c.updateBrake(c.lease.Context(), func(f antiflap.Fleet) antiflap.Fleet { return f.Established(change, c.o.settings.Antiflap) })
 	}
 	c.saveRecord(c.lease.Context())
+}
+
+// changes tells whether a decision of this kind changes the primary: only that opens a window.
+func changes(kind string) bool {
+	return kind != string(reparent.KindAdoption) && kind != string(reparent.KindReopening)
 }
 
 // assumed tells whether nobody knows that the established leadership ever was. Where journals leave open what became of the

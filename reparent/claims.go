@@ -62,6 +62,8 @@ func (c Certificate) Claims() []Claim {
 		return append(claims, op.plannedClaims()...)
 	case KindAdoption:
 		return append(claims, op.adoptionClaims()...)
+	case KindReopening:
+		return append(claims, op.reopeningClaims()...)
 	}
 	return append(claims, refuted("kind", "this release knows no change of kind %q", op.Kind))
 }

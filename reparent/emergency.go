@@ -376,6 +376,9 @@ func (op Operation) opened(a topology.Address) []Command {
 	if !o.OfflineMode && o.SemiSync.Acks < topology.PoisonAcks {
 		return nil
 	}
+	if op.Kind == KindReopening && o.SemiSync.Clients >= op.Ruleset.AcksNeeded(a) { // they need not be let in, so readers are kept out until it is opened
+		return nil
+	}
 	c := op.command(Antidote, a, op.Timing.Follow)
 	c.Acks = max(1, op.Ruleset.AcksNeeded(a))
 	return []Command{c}
@@ -516,6 +519,9 @@ func (op Operation) gone(commands []Command, results []Result) bool {
 // nextCandidate leaves a candidate that cannot get ready and elects another one; with none left the
 // operation is undone. Nothing has been promised yet: no marker was written.
 func (op Operation) nextCandidate(stage, why string, now time.Time) Operation {
+	if op.Kind == KindReopening { // who is no candidate but the primary, and revoked nobody
+		return op.giveUp(StateUndone, stage, op.notReopened(why), now)
+	}
 	op.Excluded = op.Excluded.With(op.To)
 	message := fmt.Sprintf("%s did not get ready: %s", op.To, why)
 	op.Barred = withBar(op.Barred, op.To, message)

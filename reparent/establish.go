@@ -43,7 +43,8 @@ func (op Operation) markCommands() []Command {
 }
 
 // sourceCommands switch the source side on. In an adoption clients write all the while: without ackers
-// they would hang from that moment on, so those have to be there first. Where nobody is to acknowledge it is
+// they would hang from that moment on, so those have to be there first. So they have to be for a primary that is
+// opened again: a marker that waits for them could not be taken back. Where nobody is to acknowledge it is
 // switched off: an option file may have it on at start, and the marker would wait for what nobody gives. A
 // primary that serves is left as it is, for its commits complete.
 func (op Operation) sourceCommands(acks int) []Command {
@@ -55,7 +56,7 @@ func (op Operation) sourceCommands(acks int) []Command {
 	}
 	enable := op.command(EnableSource, op.To, op.Timing.Follow)
 	enable.Acks = acks
-	if op.Kind != KindAdoption {
+	if op.Kind != KindAdoption && op.Kind != KindReopening {
 		return []Command{enable}
 	}
 	await := op.command(AwaitAckers, op.To, op.Timing.Follow)

@@ -24,6 +24,7 @@ const (
 	KindAdoption  Kind = "adoption"  // a healthy cluster gets its first recorded term
 	KindPlanned   Kind = "planned"   // the primary is asked to step down
 	KindEmergency Kind = "emergency" // the primary is revoked
+	KindReopening Kind = "reopening" // the primary restarted, and is opened again
 )
 
 // State is what has become of an operation.
@@ -42,8 +43,10 @@ const (
 type Phase string
 
 // The phases. Emergency: revoking, fetching, propagating, marking, opening, reconciling. Planned:
-// preparing, gating, demoting, catching_up, marking, opening, reconciling. Adoption: marking.
+// preparing, gating, demoting, catching_up, marking, opening, reconciling. Adoption: marking. Reopening:
+// verifying, propagating, marking, opening, reconciling.
 const (
+	PhaseVerifying   Phase = "verifying"
 	PhaseRevoking    Phase = "revoking"
 	PhaseFetching    Phase = "fetching"
 	PhasePropagating Phase = "propagating"
@@ -370,6 +373,8 @@ type Step struct {
 func (op Operation) Next() Step {
 	step := Step{Phase: op.Phase}
 	switch op.Phase {
+	case PhaseVerifying:
+		step.Title, step.Commands = "verify: does anybody hold more, or know of a later term", op.verifyCommands()
 	case PhaseRevoking:
 		step.Title, step.Commands, step.SaveFirst = "revoke: freeze ackers so that no earlier primary can complete a write", op.revokeCommands(), true
 	case PhaseFetching:
@@ -403,6 +408,8 @@ func (op Operation) Next() Step {
 // Enough tells, while a step runs, whether the results so far settle it; the rest may be abandoned.
 func (op Operation) Enough(results []Result) bool {
 	switch op.Phase {
+	case PhaseVerifying:
+		return op.verified(results)
 	case PhaseRevoking:
 		return op.clone().foldRevoking(op.revokeCommands(), results).revocationSuffices()
 	case PhasePropagating:
@@ -425,6 +432,8 @@ func (op Operation) Apply(results []Result, now time.Time) Operation {
 		return op.fenced(by, now)
 	}
 	switch op.Phase {
+	case PhaseVerifying:
+		return op.applyVerifying(commands, results, now)
 	case PhaseRevoking:
 		return op.applyRevoking(commands, results, now)
 	case PhaseFetching:

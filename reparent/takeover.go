@@ -55,6 +55,8 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 		case KindEmergency:
 			p.Frozen = atLeastUnknown(p.Frozen)
 			p.Moved = p.Moved || !op.stayed(m.Address, snapshot.Server(m.Address))
+		case KindReopening:
+			p.Moved = p.Moved || !op.stayed(m.Address, snapshot.Server(m.Address))
 		case KindPlanned:
 			p.Moved = p.Moved || op.Prepared.Has(m.Address)
 			if op.leavers().Has(m.Address) {

@@ -383,9 +383,20 @@ func (c *conduct) dropping(s *server) {
 
 // windowed claims that no window is open before the primary was ever changed.
 func (c *conduct) windowed(e *elector) {
-	if len(c.terms) < 2 && e.view().Window().Open {
+	if e.view().Window().Open && c.leaders() < 2 {
 		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
 	}
+}
+
+// leaders counts the leaderships that were acknowledged. A primary that was opened again goes on leading.
+func (c *conduct) leaders() int {
+	n := 0
+	for term := range c.terms {
+		if d := c.decided[term]; d == nil || d.Kind != string(reparent.KindReopening) {
+			n++
+		}
+	}
+	return n
 }
 
 // calmFor is how long nothing may have happened to anybody before a primary that serves is certainly known to serve.

@@ -108,7 +108,7 @@ func (w *world) inject(f Fault) {
 	happened := false
 	switch f.Kind {
 	case Crash, Shutdown, HostDown, Freeze, DiskStall, DiskFull, SlowApplier, StopApplier, StopReceiver, Errant, Wipe, Purge, HugeWrite,
-		Fallback, OpenByHand, CloseByHand:
+		Fallback, OpenByHand, CloseByHand, LoseLog:
 		happened = w.harm(f, w.victim(f))
 	case CutPair, CutOneWay, Isolate, Split, Blind, BlindAll, BlindOneWay, SlowLink, CutZone:
 		happened = w.separate(f, w.victim(f))
@@ -171,6 +171,12 @@ func (w *world) harm(f Fault, s *server) bool {
 		}
 		s.powerOff()
 		w.later(f.For, func() { s.powerOn(); w.boot(s) })
+	case LoseLog:
+		if !w.mayLose(s) {
+			return false
+		}
+		s.loseLog()
+		w.later(f.For, func() { w.boot(s) })
 	case Freeze:
 		s.freeze()
 		w.later(f.For, func() {
@@ -235,7 +241,7 @@ func (w *world) harm(f Fault, s *server) bool {
 // what runs.
 func (s *server) suffers(k Kind) bool {
 	switch k {
-	case Crash, HostDown, Wipe, DiskStall, DiskFull:
+	case Crash, HostDown, Wipe, DiskStall, DiskFull, LoseLog:
 		return s.state != processDead
 	}
 	return s.state == processUp

@@ -361,7 +361,7 @@ func (j *judge) changed(op reparent.Operation) {
 		return
 	}
 	j.finished[op.Term] = true
-	if op.Kind != reparent.KindAdoption {
+	if op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
 		j.world.report.Changes++
 	}
 	now, marked := j.established[op.Term]
@@ -378,10 +378,10 @@ func knew(op reparent.Operation, before change) bool {
 }
 
 // before is the change before a term: the last one that an elector saw through, or after which writes were completed. A
-// planned one counts once it is established: it ends the window.
+// planned one counts once it is established: it ends the window. That a primary was opened again changes nothing about it.
 func (j *judge) before(term uint32) (latest change, found bool) {
 	for t, c := range j.established {
-		if t < term && t > latest.term && (c.kind == reparent.KindPlanned || j.finished[t] || j.completers[t] != gtid.UUID{}) {
+		if t < term && t > latest.term && c.kind != reparent.KindReopening && (c.kind == reparent.KindPlanned || j.finished[t] || j.completers[t] != gtid.UUID{}) {
 			latest, found = c, true
 		}
 	}

@@ -268,11 +268,11 @@ func (p *playing) newest() gtid.Set {
 	return gtid.Set{}
 }
 
-// changes counts what the loop did, its adoption left out.
+// changes counts what the loop did, its adoption left out and what opened the primary again: it stayed who it was.
 func (p *playing) expectChanges(n int) error {
 	var kinds []string
 	for _, op := range p.course.Operations {
-		if op.Kind != reparent.KindAdoption {
+		if op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
 			kinds = append(kinds, fmt.Sprintf("%s to %s (%s)", op.Kind, op.To, op.State))
 		}
 	}

@@ -37,7 +37,7 @@ func (b bug) twin() bool {
 // bugs lists all that are planted.
 func bugs() []bug {
 	var all []bug
-	for _, some := range [][]bug{revocationBugs, historyBugs, establishmentBugs, plannedBugs, electorBugs, repairBugs, serverBugs, foundBugs} {
+	for _, some := range [][]bug{revocationBugs, historyBugs, establishmentBugs, plannedBugs, electorBugs, repairBugs, serverBugs, foundBugs, reopeningBugs} {
 		all = append(all, some...)
 	}
 	return all
@@ -99,10 +99,14 @@ func altered(c *sim.Cluster, change func(*sim.Cluster)) *sim.Cluster {
 
 // scripted are options under which just these things go wrong, where drawing them together would take too long.
 func scripted(cluster *sim.Cluster, electors int, faults ...sim.Fault) sim.Options {
+	return sim.Options{Cluster: cluster, Electors: electors, Length: 35 * time.Second, Faults: numbered(faults)}
+}
+
+func numbered(faults []sim.Fault) []sim.Fault {
 	for i := range faults {
 		faults[i].Number = i
 	}
-	return sim.Options{Cluster: cluster, Electors: electors, Length: 35 * time.Second, Faults: faults}
+	return faults
 }
 
 // on is a fault that meets one server, and at is when. Numbers are those of servers, from A on.

@@ -1161,7 +1161,7 @@ export interface components {
             /** @example shop-0000000003 */
             id: string;
             /** @enum {string} */
-            kind: "adoption" | "planned" | "emergency";
+            kind: "adoption" | "planned" | "emergency" | "reopening";
             /** @description Why it did not succeed. */
             obstacle?: components["schemas"]["Obstacle"];
             /** @description Where it stands; done when it has ended. */
@@ -2800,7 +2800,7 @@ export interface operations {
                 /** @description Only of this cluster. */
                 cluster?: string;
                 /** @description Only of this kind. */
-                kind?: "adoption" | "planned" | "emergency";
+                kind?: "adoption" | "planned" | "emergency" | "reopening";
                 /** @description One of these. */
                 state?: ("running" | "succeeded" | "undone" | "blocked" | "failed")[] | null;
                 /** @description Only those that nobody asked for, or only those that somebody did. */
