@@ -85,7 +85,7 @@ func (c *cluster) halt(ctx context.Context, w HaltWish) (HaltAnswer, error) {
 		h, failed = c.mayHalt(loop, w)
 		leader, _ = c.lineage.History.Current()
 	})
-	if err = errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return HaltAnswer{}, err
 	}
 	if begun != nil {
@@ -96,7 +96,7 @@ func (c *cluster) halt(ctx context.Context, w HaltWish) (HaltAnswer, error) {
 		return answer, err
 	}
 	err = c.do(ctx, func(loop context.Context) { begun, failed = c.beginHalt(loop, w) })
-	if err = errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return HaltAnswer{}, err
 	}
 	answer.Halt = *begun
