@@ -64,7 +64,7 @@ func (c cause) try(chain []Operation) (term uint32, why string, doubt bool) {
 				break
 			}
 		}
-		if l, his := c.leadership(op); his && !(op.Kind == KindReopening && c.began(op)) { // a primary that is opened again goes on, and nothing of it is cancelled
+		if l, his := c.leadership(op); his && (op.Kind != KindReopening || !c.began(op)) { // a primary that is opened again goes on, and nothing of it is cancelled
 			if doubt := op.doubts(l, c); doubt != "" {
 				return op.Term, doubt, true
 			}
