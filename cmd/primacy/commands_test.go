@@ -183,6 +183,7 @@ func TestMistakesInTheCallAreExitCode2(t *testing.T) {
 		"a configuration that is not there":   {"serve", "--config", "/nonexistent.yaml"},
 		"a log format that does not exist":    {"serve", "--log-format", "xml"},
 		"a scenario that does not exist":      {"sandbox", "--scenario", "boredom"},
+		"a report without a story":            {"sandbox", "-o", "json"},
 		"a limit that lists nothing at all":   {"recoveries", "--limit", "0"},
 		"no events at all":                    {"events", "--limit", "0"},
 		"a kind of event that does not exist": {"events", "--kind", "boredom"},

@@ -24,6 +24,7 @@ const sandboxCluster = "sandbox"
 
 // sandboxOptions are the flags of the sandbox.
 type sandboxOptions struct {
+	report   io.Writer // how a story ended, as JSON; nil: not wanted
 	servers  int
 	acks     int
 	dir      string
@@ -44,12 +45,25 @@ func sandboxCommand() *cobra.Command {
 Servers can be killed, frozen and restarted to see what happens. Ctrl-C stops everything.
 
 With --scenario one story is played with a writing client: the write gap, the acknowledged and
-the lost rows are reported, and the exit code is 0 only if nothing was lost.`,
+the lost rows are reported, and the exit code is 0 only if nothing was lost. With -o json the
+report is standard output, and the story itself goes to standard error.`,
 		Example: `  primacy sandbox
   primacy sandbox kill server-1          # in another terminal
   primacy sandbox --scenario kill-primary --rounds 5`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runSandbox(c.Context(), c.OutOrStdout(), o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			asJSON, err := wantsJSON(c)
+			switch {
+			case err != nil:
+				return err
+			case asJSON && o.scenario == "":
+				return usagef("-o json tells how a story ended; name one with --scenario")
+			case asJSON:
+				o.report = c.OutOrStdout()
+				return runSandbox(c.Context(), c.ErrOrStderr(), o)
+			}
+			return runSandbox(c.Context(), c.OutOrStdout(), o)
+		},
 	}
 	f := c.Flags()
 	f.IntVar(&o.servers, "servers", 3, "how many servers")
@@ -119,7 +133,7 @@ func runSandbox(ctx context.Context, out io.Writer, o sandboxOptions) (err error
 	defer func() { err = errors.Join(err, plane.Close()) }()
 	served := serve(listener, plane, sandboxHandler(fleet))
 	defer func() { err = errors.Join(err, served.Close()) }()
-	s := &story{out: out, fleet: fleet, orch: plane.orch, cluster: sandboxCluster, rounds: o.rounds, drain: o.drain}
+	s := &story{out: out, fleet: fleet, orch: plane.orch, cluster: sandboxCluster, rounds: o.rounds, drain: o.drain, report: o.report}
 	_, unready := s.await(ctx, "an established primary", serving)
 	if o.scenario != "" && unready != nil {
 		return unready

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,39 @@ type story struct {
 	rounds  int
 	drain   time.Duration
 	gaps    map[string][]time.Duration
+	report  io.Writer // of the end, as JSON; nil: none
+}
+
+// storyReport is how a story ended, for programs.
+type storyReport struct {
+	Rounds      int                `json:"rounds"`
+	NothingLost bool               `json:"nothing_lost"`
+	Servers     []storyServer      `json:"servers"`
+	GapsMS      map[string][]int64 `json:"gaps_ms"` // of each kind of change, in the order in which they were made
+}
+
+type storyServer struct {
+	Address      topology.Address    `json:"address"`
+	Role         topology.ServerRole `json:"role"`
+	Counted      bool                `json:"counted"` // it follows the primary, or is it
+	Acknowledged int                 `json:"acknowledged"`
+	Lost         int                 `json:"lost"`
+}
+
+// told writes the report where one is wanted.
+func (s *story) told(r storyReport) error {
+	if s.report == nil {
+		return nil
+	}
+	r.Rounds, r.GapsMS = s.rounds, map[string][]int64{}
+	for kind, gaps := range s.gaps {
+		for _, gap := range gaps {
+			r.GapsMS[kind] = append(r.GapsMS[kind], gap.Milliseconds())
+		}
+	}
+	encoder := json.NewEncoder(s.report)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
 }
 
 // errStory is a story that did not end well; its text has been printed already.
@@ -323,12 +357,13 @@ func (s *story) verdict(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	writes, good := s.client.Writes(), true
+	writes, report := s.client.Writes(), storyReport{NothingLost: true}
 	s.say("\nWhat became of the rows")
 	for _, server := range s.fleet.Servers {
 		a := topology.Address(server.Address())
 		if a != v.Primary && !follows(v.Snapshot.Server(a), v.Primary) {
 			s.say("  %s: %s, not counted", a, v.Roles[a])
+			report.Servers = append(report.Servers, storyServer{Address: a, Role: v.Roles[a]})
 			continue
 		}
 		rows, err := workload.Rows(ctx, server.AdminDSN())
@@ -336,11 +371,15 @@ func (s *story) verdict(ctx context.Context) error {
 			return err
 		}
 		verdict := workload.Judge(writes, rows)
-		good = good && verdict.Good()
+		report.NothingLost = report.NothingLost && verdict.Good()
+		report.Servers = append(report.Servers, storyServer{a, v.Roles[a], true, verdict.Acknowledged, len(verdict.Lost)})
 		s.say("  %s (%s): %d acknowledged, %d lost", a, v.Roles[a], verdict.Acknowledged, len(verdict.Lost))
 	}
 	s.summary(writes)
-	if !good {
+	if err := s.told(report); err != nil {
+		return err
+	}
+	if !report.NothingLost {
 		return errStory
 	}
 	s.say("\nNothing that was acknowledged is lost.")

@@ -207,15 +207,14 @@ func (p *Plane) Settlements(_ context.Context, cluster string, limit int) ([]set
 // Settlement implements api.ErrantPlane.
 func (p *Plane) Settlement(ctx context.Context, cluster, id string) (settle.Settlement, settle.Transcript, error) {
 	all, err := p.Settlements(ctx, cluster, 0)
-	for _, s := range all {
-		if s.ID == id {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			return s, p.byName[cluster].transcript(s.Set, time.Now()), nil
-		}
+	if err != nil {
+		return settle.Settlement{}, settle.Transcript{}, err
 	}
-	if err == nil {
-		err = orchestrator.ErrNoSuchRecovery
+	i := slices.IndexFunc(all, func(s settle.Settlement) bool { return s.ID == id })
+	if i < 0 {
+		return settle.Settlement{}, settle.Transcript{}, orchestrator.ErrNoSuchRecovery
 	}
-	return settle.Settlement{}, settle.Transcript{}, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return all[i], p.byName[cluster].transcript(all[i].Set, time.Now()), nil
 }
