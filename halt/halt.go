@@ -218,6 +218,9 @@ func (h Halt) passed(now time.Time) Halt {
 }
 
 func (h Halt) epilogue() string {
+	if h.Kind == KindRestart && len(h.Servers) == 1 {
+		return fmt.Sprintf("%s was restarted, and replicates again", h.Server())
+	}
 	if h.Kind == KindRestart {
 		return fmt.Sprintf("%d servers were restarted, and each replicates or leads again", len(h.Servers))
 	}
