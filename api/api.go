@@ -43,8 +43,10 @@ type Settings struct {
 	Inspector Inspector
 	// Certificates prove of changes why they were safe; nil: there are none here.
 	Certificates CertificatePlane
-	Charts       *Charts      // fed by the same stream; nil: nothing is kept for /trends
-	Metrics      http.Handler // for /metrics; nil: there is none
+	// Rules is for changes of the rules; nil: they are told only.
+	Rules   RulesPlane
+	Charts  *Charts      // fed by the same stream; nil: nothing is kept for /trends
+	Metrics http.Handler // for /metrics; nil: there is none
 	// Extra is served under /sandbox/, behind the same guard, to operators; nil: there is none.
 	Extra http.Handler
 	// Access says who may call; it is asked at each request, so that it can change at run time. nil lets

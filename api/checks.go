@@ -32,10 +32,11 @@ func leadership(v orchestrator.View) (primary topology.Address, term uint32, ope
 		}
 	case reparent.PhaseRevoking, reparent.PhaseDemoting, reparent.PhaseCatchingUp, reparent.PhaseFetching,
 		reparent.PhasePropagating, reparent.PhaseMarking, reparent.PhaseOpening, reparent.PhaseReleasing:
-		if op.Kind != reparent.KindAdoption {
+		if op.Kind != reparent.KindAdoption && op.Kind != reparent.KindRules {
 			return "", op.Term, false
 		}
-	case reparent.PhasePreparing, reparent.PhaseMeasuring, reparent.PhaseGating:
+	case reparent.PhasePreparing, reparent.PhaseMeasuring, reparent.PhaseGating,
+		reparent.PhaseRaising, reparent.PhaseDisabling, reparent.PhaseBarrier, reparent.PhaseRecording:
 	}
 	return v.Primary, v.Term, false
 }

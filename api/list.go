@@ -202,7 +202,7 @@ type RecoveryList struct {
 
 type recoveriesInput struct {
 	Cluster   string    `query:"cluster" doc:"Only of this cluster."`
-	Kind      string    `query:"kind" enum:"adoption,planned,emergency,reopening" doc:"Only of this kind."`
+	Kind      string    `query:"kind" enum:"adoption,planned,emergency,reopening,rules" doc:"Only of this kind."`
 	State     []string  `query:"state" enum:"running,succeeded,undone,blocked,failed" doc:"One of these."`
 	Automatic string    `query:"automatic" enum:"true,false" doc:"Only those that nobody asked for, or only those that somebody did."`
 	Since     time.Time `query:"since" doc:"Begun at this time or later."`

@@ -179,7 +179,7 @@ type service struct {
 
 func serveWith(t *testing.T, p *plane, change func(*Settings)) *service {
 	t.Helper()
-	s := Settings{Plane: p, Errant: p, Halt: p, Certificates: p, Inspector: p, Events: orchestrator.NewStream(nil), Version: "test"}
+	s := Settings{Plane: p, Errant: p, Rules: p, Halt: p, Certificates: p, Inspector: p, Events: orchestrator.NewStream(nil), Version: "test"}
 	if change != nil {
 		change(&s)
 	}

@@ -14,7 +14,7 @@ import (
 type Recovery struct {
 	ID         string    `json:"id" example:"shop-0000000003"`
 	Cluster    string    `json:"cluster"`
-	Kind       string    `json:"kind" enum:"adoption,planned,emergency,reopening"`
+	Kind       string    `json:"kind" enum:"adoption,planned,emergency,reopening,rules"`
 	Cause      string    `json:"cause"`
 	Term       uint32    `json:"term"`
 	From       string    `json:"from" doc:"The primary before; empty when there was none."`
@@ -24,6 +24,7 @@ type Recovery struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	Stages     []Stage   `json:"stages" nullable:"false"`
 	// Certificate is the evidence on which the change rests.
+	Rules       *Rules      `json:"rules,omitempty" doc:"Of a change of the rules: the new ones."`
 	Certificate Certificate `json:"certificate"`
 
 	Phase       string    `json:"phase" doc:"Where it stands; done when it has ended."`
@@ -142,6 +143,10 @@ func recoveryOf(op reparent.Operation) Recovery {
 	}
 	for _, s := range op.Stages {
 		r.Stages = append(r.Stages, stageOf(s))
+	}
+	if op.Rules != nil {
+		rules := rulesOf(*op.Rules)
+		r.Rules = &rules
 	}
 	if !op.GapFrom.IsZero() && !op.GapTo.IsZero() {
 		gap := op.GapTo.Sub(op.GapFrom).Milliseconds()

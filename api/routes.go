@@ -31,6 +31,7 @@ func (f *front) routes() http.Handler {
 	f.describeCertificates(described)
 	f.describeSwitches(described)
 	f.describeErrant(described)
+	f.describeRules(described)
 	f.describeExports(described)
 	f.describeHalt(described)
 	f.describeEvents(described)
@@ -66,6 +67,7 @@ func (f *front) description() huma.Config {
 		{Name: "changes", Description: "Moving the primary, and the record of it"},
 		{Name: "errant", Description: "Servers that hold what the primary's history does not, and what is done about them"},
 		{Name: "halts", Description: "Stopping servers, and restarting them one after the other"},
+		{Name: "rules", Description: "Durability policy and members, and changing them"},
 		{Name: "switches", Description: "Windows, automation, maintenance"},
 		{Name: "events", Description: "What happens, as it happens"},
 		{Name: "checks", Description: "For routers, supervisors and scrapers"},

@@ -180,8 +180,8 @@ type Clone struct {
 // Cluster is one replication cohort. Its servers are listed, or discovered from Seed, or both.
 type Cluster struct {
 	Name       string     `mapstructure:"name"`
-	Durability Durability `mapstructure:"durability"`
-	Servers    []Server   `mapstructure:"servers"`
+	Durability Durability `mapstructure:"durability" live:"true"`
+	Servers    []Server   `mapstructure:"servers" live:"true"`
 	Seed       string     `mapstructure:"seed"`
 }
 

@@ -104,7 +104,7 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 		halter = p.fleet
 	}
 	p.orch = orchestrator.New(orchestrator.Settings{
-		Bench: bench, Halter: halter, Clone: b.Clone, Errant: b.Errant,
+		Bench: bench, Halter: halter, Clone: b.Clone, Errant: b.Errant, RulesChanges: true,
 		Elector: b.Elector, Automation: true, Antiflap: b.Antiflap, Timing: b.Timing, Limits: b.Limits, Log: log,
 		Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: b.Ruleset}}, Silence: p.store.Silence,
 	}, servers, p.store.Seam(), p.stream)

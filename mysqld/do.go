@@ -268,6 +268,8 @@ func (a *act) perform(ctx context.Context) (topology.Observation, error) {
 		return a.detach(ctx)
 	case reparent.CreateJournal:
 		return a.createJournal(ctx)
+	case reparent.Barrier:
+		return a.barrier(ctx)
 	case reparent.Read:
 	}
 	return topology.Observation{}, refuse(reparent.ReasonRefused, "verb %q is not one that servers carry out", a.command.Verb)

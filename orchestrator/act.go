@@ -55,6 +55,7 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	default:
 		c.repair(now)
 		c.settleErrant(ctx, now)
+		c.reorder(ctx, now)
 	}
 	c.goOnHalting(ctx, now)
 }

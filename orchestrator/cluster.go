@@ -20,7 +20,7 @@ import (
 type cluster struct {
 	o       *Orchestrator
 	name    string
-	ruleset topology.Ruleset // as configured
+	ruleset topology.Ruleset // as configured; under mu: see configured
 	// discovered: the ruleset's members were found from a seed, and may lack some that were down.
 	discovered bool
 
@@ -31,7 +31,10 @@ type cluster struct {
 
 	record       record
 	lineage      lineage
-	rulesRefused string // why the configured ruleset is not in force
+	rulesRefused string            // why the configured ruleset is not in force
+	rulesByHand  string            // that it is not, for somebody asked for another one
+	pending      *topology.Ruleset // the configured one, when it takes a barrier; nil when it is in force
+	reordered    time.Time         // before it is tried again
 	lease        Lease
 	sessionTerm  uint32
 	owner        uint32             // the highest term that servers were seen to be acted on under
@@ -271,7 +274,7 @@ func (c *cluster) observe(r round) {
 	c.remember(r.servers)
 	lost, watched := c.o.isolation()
 	c.snapshot = topology.Snapshot{
-		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused,
+		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused, RulesByHand: c.rulesByHand, RulesPending: c.pending != nil,
 		OthersLost: lost, OthersWatched: watched,
 	}
 	c.maintained()

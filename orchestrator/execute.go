@@ -83,6 +83,14 @@ func (x *execution) drive(op *reparent.Operation) *reparent.Operation {
 		if err := x.prepare(ctx, op, step); err != nil {
 			return op
 		}
+		if step.Phase == reparent.PhaseRecording {
+			refused, known := x.putInForce(ctx, op)
+			if !known {
+				return op
+			}
+			op = x.moved(op, op.InForce(refused, now()))
+			continue
+		}
 		op = x.advance(op, x.c.o.fleet.Do(ctx, batchOf(op, step)), now())
 	}
 	op = x.sealed(op)
@@ -135,12 +143,36 @@ func (x *execution) advance(op *reparent.Operation, results []reparent.Result, n
 	for _, r := range results {
 		x.owner = max(x.owner, ownerOf(op.Term, r))
 	}
-	next := op.Apply(results, now)
+	return x.moved(op, op.Apply(results, now))
+}
+
+// moved tells of the stages that have ended since.
+func (x *execution) moved(op *reparent.Operation, next reparent.Operation) *reparent.Operation {
 	for _, s := range next.Stages[len(op.Stages):] {
 		x.c.tellStage(&next, s)
 	}
 	x.c.show(&next)
 	return &next
+}
+
+// recordAgain is how long it is waited before the record is tried again.
+const recordAgain = 200 * time.Millisecond
+
+// putInForce has the loop record the rules of a change, for as long as the lock is held: until it is certain what stands on
+// record, nothing may be undone that it may rest on. known is false when that is left to the next one to hold the lock.
+func (x *execution) putInForce(ctx context.Context, op *reparent.Operation) (refused string, known bool) {
+	for x.lease.Held(x.c.now()) {
+		var failed error
+		if err := x.c.do(ctx, func(loop context.Context) { refused, failed = x.c.putInForce(loop, *op) }); err != nil {
+			return "", false
+		}
+		if failed == nil {
+			return refused, true
+		}
+		x.tellUnsaved(op, failed)
+		x.c.runtime().NewBell().Wait(ctx, recordAgain)
+	}
+	return "", false
 }
 
 // logCommands keeps each command with its time in the debug log: where a slow step spent it.
@@ -294,6 +326,9 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)
+	if c.o.settings.RulesChanges && c.lease != nil { // the configuration may have changed meanwhile
+		c.reconfigure(ctx)
+	}
 	c.alarm()
 	c.publish(c.snapshot.At)
 }
@@ -307,7 +342,7 @@ func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
 		text += ": " + op.Obstacle.Message
 	}
 	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, State: op.State, Text: text})
-	if op.State == reparent.StateSucceeded && op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
+	if op.State == reparent.StateSucceeded && !op.Established.IsZero() && op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
 		c.o.events.Tell(Event{
 			Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,
 			Text: fmt.Sprintf("%s leads cluster %s under term %d; before: %s", op.To, c.name, op.Term, op.From),
@@ -321,7 +356,7 @@ func (c *cluster) countChange(ctx context.Context, op reparent.Operation, now ti
 	if op.Kind == reparent.KindReopening {
 		c.countReopening(op, now)
 	}
-	if op.Running() || op.Kind == reparent.KindAdoption || op.Kind == reparent.KindReopening {
+	if op.Running() || op.Kind == reparent.KindAdoption || op.Kind == reparent.KindReopening || op.Kind == reparent.KindRules {
 		return
 	}
 	if op.Established.IsZero() {

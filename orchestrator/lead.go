@@ -121,7 +121,7 @@ func (c *cluster) takeIn(r, l Document) {
 	record, lineage := c.record, c.lineage
 	recordSame, lineageSame := r.Same(c.read[0]), l.Same(c.read[1])
 	if !recordSame {
-		record, err = recordOf(r, c.name, c.ruleset)
+		record, err = recordOf(r, c.name, c.configured())
 		record = c.counting(record.from(c.now()))
 	}
 	if !lineageSame {
@@ -130,8 +130,12 @@ func (c *cluster) takeIn(r, l Document) {
 	if err != nil || err2 != nil || recordSame && lineageSame {
 		return
 	}
+	members := c.record.Ruleset.Servers()
 	c.record, c.lineage, c.read = record, lineage, [2]Document{r, l}
 	c.seed()
+	if c.o.settings.RulesChanges && !slices.Equal(members.List(), record.Ruleset.Servers().List()) {
+		c.watch()
+	}
 }
 
 // storeFailed reports a failure and waits a little, so that a store that is away is not hammered.
@@ -160,7 +164,7 @@ func (c *cluster) takeStock(ctx context.Context, lease Lease) (gain, error) {
 	ctx, cancel := c.runtime().Within(ctx, 3*storeTimeout)
 	defer cancel()
 	era := lease.Era() // before anything is read
-	r, readRecord, err := loadRecord(ctx, c.o.store, c.name, c.ruleset)
+	r, readRecord, err := loadRecord(ctx, c.o.store, c.name, c.configured())
 	if err != nil {
 		return gain{}, err
 	}
@@ -266,36 +270,6 @@ func changes(kind string) bool {
 func assumed(h topology.History) bool {
 	n := len(h.Leaderships)
 	return h.Recovered && n > 0 && !h.Leaderships[n-1].Established()
-}
-
-// reconfigure records the configured ruleset in place of the one on record, where that is safe as it is.
-func (c *cluster) reconfigure(ctx context.Context) {
-	wanted := c.ruleset
-	if c.discovered { // a member that did not answer just now is no wish to remove it
-		for _, m := range c.record.Ruleset.Members {
-			if _, found := wanted.Member(m.Address); !found {
-				wanted.Members = append(slices.Clip(wanted.Members), m)
-			}
-		}
-	}
-	c.rulesRefused = ""
-	if c.record.Ruleset.Same(wanted) {
-		return
-	}
-	if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != "" {
-		return
-	}
-	before := c.record.Ruleset
-	wanted.Number = before.Number + 1
-	c.record.Ruleset = wanted
-	if err := c.save(ctx); err != nil {
-		c.record.Ruleset, c.rulesRefused = before, fmt.Sprintf("it could not be recorded: %v", err)
-		return
-	}
-	c.o.events.Tell(Event{
-		Kind: EventOperator, At: c.now(), Cluster: c.name, By: "configuration",
-		Text: fmt.Sprintf("ruleset %d of cluster %s is on record: %s with %d acks, %s", wanted.Number, c.name, wanted.Policy.Kind, wanted.Policy.Acks, wanted.Servers()),
-	})
 }
 
 // firstSight probes once more: a take-over must not judge by what was seen before the lock was gained.

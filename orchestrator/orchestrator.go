@@ -43,6 +43,9 @@ type Settings struct {
 	Clone CloneSettings
 	// Errant says what is done by itself about errant servers, and within which bounds.
 	Errant ErrantSettings
+	// RulesChanges lets rules be changed that cannot simply be recorded in place of others, and by hand. Without it such a
+	// configuration is refused.
+	RulesChanges bool
 	// Runtime tells the time and waits; Process when nil.
 	Runtime Runtime
 	Log     *slog.Logger
@@ -100,7 +103,7 @@ func (o *Orchestrator) Run(ctx context.Context) {
 	running := o.settings.Runtime.NewTasks()
 	for _, name := range o.names {
 		c := o.clusters[name]
-		o.fleet.Watch(name, c.ruleset.Servers().List())
+		o.fleet.Watch(name, c.configured().Servers().List())
 		running.Go(func() { c.run(ctx) })
 	}
 	if o.sharing != nil {

@@ -20,9 +20,11 @@ const recordVersion = 1
 
 // record is what is remembered of a cluster besides who led it.
 type record struct {
-	Version     int                       `json:"version"`
-	Cluster     string                    `json:"cluster"`
-	Ruleset     topology.Ruleset          `json:"ruleset"`
+	Version int              `json:"version"`
+	Cluster string           `json:"cluster"`
+	Ruleset topology.Ruleset `json:"ruleset"`
+	// Configured are the rules of the configuration as they were when Ruleset was put on record.
+	Configured  *topology.Ruleset         `json:"configured,omitempty"`
 	Antiflap    antiflap.Cluster          `json:"antiflap"`
 	Automation  *Switch                   `json:"automation,omitempty"`
 	Maintenance map[topology.Address]Note `json:"maintenance,omitempty"`

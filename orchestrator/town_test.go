@@ -35,6 +35,11 @@ type town struct {
 	era       uint64                   // how often the store went back
 	reads     int                      // documents that were asked for
 	changes   map[string]reparent.Kind // begun, by cluster
+	// obeys answers commands, with mu held; nil: nothing comes of any. During is called before, without it.
+	obeys  func(reparent.Command) reparent.Result
+	during func(context.Context, Batch)
+	// strangers answer probes though they are no members.
+	strangers map[topology.Address]topology.Observation
 }
 
 // townsman is one elector's connection to the town.
@@ -387,19 +392,30 @@ func (f townFleet) Observe(context.Context, string) []topology.Observation {
 
 func (townFleet) Signals(func(Signal)) {}
 
-func (f townFleet) Do(_ context.Context, batch Batch) []reparent.Result {
+func (f townFleet) Do(ctx context.Context, batch Batch) []reparent.Result {
 	if batch.Kind != "" && len(batch.Commands) > 0 {
 		f.mu.Lock()
 		f.changes[batch.Commands[0].Cluster] = batch.Kind
 		f.mu.Unlock()
 	}
-	return make([]reparent.Result, len(batch.Commands))
+	if f.during != nil {
+		f.during(ctx, batch)
+	}
+	results := make([]reparent.Result, len(batch.Commands))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range results {
+		if f.obeys != nil {
+			results[i] = f.obeys(batch.Commands[i])
+		}
+	}
+	return results
 }
 
 func (townFleet) Journal(context.Context, topology.Address) ([]topology.Decision, error) {
 	return nil, nil
 }
 
-func (townFleet) Probe(context.Context, topology.Address) topology.Observation {
-	return topology.Observation{}
+func (f townFleet) Probe(_ context.Context, a topology.Address) topology.Observation {
+	return f.strangers[a]
 }

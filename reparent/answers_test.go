@@ -31,7 +31,7 @@ func (w *world) late(c Command) Result {
 	s := w.servers[c.Server]
 	r := Result{Outcome: No, Reason: ReasonDeadline}
 	switch c.Verb {
-	case Mark:
+	case Mark, Barrier:
 		r.Outcome = Unknown // the commit still waits
 	case Demote:
 		s.offline = s.offline && !c.Offline // cancelled
@@ -93,6 +93,8 @@ func (s *mysqld) do(c Command) (Result, bool) {
 		return yes, false
 	case Mark:
 		return s.mark(c)
+	case Barrier:
+		return s.barrier(c)
 	case Detach:
 		if len(s.relay) > 0 {
 			return no(ReasonUnapplied), false
@@ -181,4 +183,22 @@ func (s *mysqld) mark(c Command) (Result, bool) {
 	s.superReadOnly = false
 	s.commit(g, false)
 	return yes, !s.executed.Has(g)
+}
+
+// barrier commits a transaction once, however often it is asked whether it came back.
+func (s *mysqld) barrier(c Command) (Result, bool) {
+	switch {
+	case c.Incarnation != s.incarnation() || s.readOnly || s.offline:
+		return no(ReasonRefused), false
+	case s.bar.Number == 0 && (!s.semiSync().Verified() || s.acks < c.Acks):
+		return no(ReasonNotSemiSync), false
+	case s.bar.Number == 0:
+		s.bar = s.next()
+		s.commit(s.bar, false)
+	}
+	if !s.executed.Has(s.bar) {
+		return yes, true
+	}
+	s.bar = gtid.GTID{}
+	return yes, false
 }

@@ -64,6 +64,8 @@ func (c Certificate) Claims() []Claim {
 		return append(claims, op.adoptionClaims()...)
 	case KindReopening:
 		return append(claims, op.reopeningClaims()...)
+	case KindRules:
+		return append(claims, op.rulesClaim())
 	}
 	return append(claims, refuted("kind", "this release knows no change of kind %q", op.Kind))
 }
@@ -139,6 +141,9 @@ func (op Operation) ended() bool {
 	decided, established, stopped := op.Decision != nil, !op.Established.IsZero(), op.Obstacle != nil
 	switch op.State {
 	case StateSucceeded:
+		if op.Kind == KindRules {
+			return !decided && !established && !stopped && op.Ending == ""
+		}
 		return decided && established && !op.MarkedAt.IsZero() && (op.MarkSent || op.SessionTerm != 0) && !stopped && op.Ending == ""
 	case StateBlocked, StateUndone:
 		return !decided && !established && stopped && op.Ending == op.State && !op.MarkSent && op.MarkedAt.IsZero()

@@ -71,6 +71,10 @@ const (
 	Detach Verb = "detach"
 	// CreateJournal creates the journal schema and table on a writable primary.
 	CreateJournal Verb = "create_journal"
+	// Barrier commits a transaction on the primary that serves, which also keeps Rules there for people to read. Yes: its
+	// commit returned while commits waited for Acks acknowledgements: as many hold everything that stands before it in the
+	// binary log. Refused when another process than Incarnation answers, or none that is open.
+	Barrier Verb = "barrier"
 )
 
 // Command is one instruction to one server, as plain data.
@@ -95,6 +99,7 @@ type Command struct {
 	// never verified, is left closed (Refused). Empty for any.
 	Incarnation string            `json:"incarnation,omitempty"`
 	Decision    topology.Decision `json:"decision,omitzero"` // Mark
+	Rules       *topology.Ruleset `json:"rules,omitempty"`   // Barrier
 }
 
 // String is the command as a dry run prints it.
@@ -110,6 +115,8 @@ func (c Command) String() string {
 		return fmt.Sprintf("%s: %s with %s", c.Server, c.Verb, acks(c.Acks))
 	case Mark:
 		return fmt.Sprintf("%s: write the marker of term %d", c.Server, c.Decision.Term)
+	case Barrier:
+		return fmt.Sprintf("%s: commit a transaction that %d servers acknowledge", c.Server, c.Acks)
 	case Read, Freeze, Resume, Poison, Demote, Reopen, Fence, DisableSource, Open, Detach, CreateJournal:
 		return fmt.Sprintf("%s: %s", c.Server, c.Verb)
 	}

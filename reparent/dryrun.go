@@ -60,7 +60,7 @@ func ideal(c Command, servers map[topology.Address]topology.Observation) Result 
 		o.Replication = &topology.Replication{Source: c.Source, Receiver: topology.ThreadOn, Applier: topology.ThreadOn, AutoPosition: true}
 	case DisableSource:
 		o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Waiters, o.Stall.ApplierWaits = false, false, 0, false
-	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, Detach, CreateJournal:
+	case Read, Resume, AwaitAckers, PrepareSource, EnableSource, Detach, CreateJournal, Barrier:
 	}
 	servers[c.Server] = o
 	return Result{Outcome: Yes, Observation: o}

@@ -85,6 +85,9 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 			return op, true
 		}
 		results := e.send(op, step)
+		if step.Phase == PhaseRecording {
+			e.world.recorded(*op.Rules)
+		}
 		e.done = append(e.done, doneStep{step, results})
 		if e.dead(n, op.Phase, "apply") {
 			return op, true

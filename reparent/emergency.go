@@ -222,7 +222,7 @@ func (p Progress) folded(verb Verb, r *Result) Progress {
 	case Poison, Demote:
 		p.Silenced, p.With = r.Outcome, verb
 	case Read, Resume, Antidote, Reopen, Fence, Follow, AwaitApplied, AwaitAckers, PrepareSource,
-		EnableSource, DisableSource, Mark, Open, Detach, CreateJournal:
+		EnableSource, DisableSource, Mark, Open, Detach, CreateJournal, Barrier:
 	}
 	if r.Outcome == Yes && r.Observation.Reach.OK() {
 		seen := r.Observation
@@ -457,7 +457,7 @@ func (op Operation) foldPropagating(commands []Command, results []Result) Operat
 		case EnableSource:
 			p.Sourced = outcome
 		case Read, Freeze, Resume, Poison, Antidote, Demote, Reopen, Fence, AwaitAckers, PrepareSource,
-			DisableSource, Mark, Open, Detach, CreateJournal:
+			DisableSource, Mark, Open, Detach, CreateJournal, Barrier:
 		}
 		op.Progress[commands[i].Server] = p
 	}

@@ -26,6 +26,7 @@ type mysqld struct {
 	stuck                            bool // no commit gets through: the disk is full
 	lazy                             bool // it applies only when it is told to
 	lag                              time.Duration
+	slow                             bool // it is connected, and what is sent has not arrived yet
 
 	binlog   []gtid.GTID
 	waiting  []wait // in the binary log, not acknowledged, invisible
@@ -42,6 +43,8 @@ type mysqld struct {
 	source                     topology.Address
 
 	bootReadOnly, bootStopped, relayLogRecovery bool
+
+	bar gtid.GTID // a barrier that has not come back
 }
 
 // wait is a commit that waits for acknowledgements.
@@ -128,7 +131,7 @@ func (s *mysqld) connected() bool {
 
 // receive takes what the source has and this server lacks; only what is sent is acknowledged.
 func (s *mysqld) receive() bool {
-	if !s.connected() {
+	if !s.connected() || s.slow {
 		return false
 	}
 	p, moved := s.world.servers[s.source], false

@@ -25,6 +25,7 @@ const (
 	KindPlanned   Kind = "planned"   // the primary is asked to step down
 	KindEmergency Kind = "emergency" // the primary is revoked
 	KindReopening Kind = "reopening" // the primary restarted, and is opened again
+	KindRules     Kind = "rules"     // policy or membership are changed; the primary stays
 )
 
 // State is what has become of an operation.
@@ -44,7 +45,8 @@ type Phase string
 
 // The phases. Emergency: revoking, fetching, propagating, marking, opening, reconciling. Planned:
 // preparing, gating, demoting, catching_up, marking, opening, reconciling. Adoption: marking. Reopening:
-// verifying, propagating, marking, opening, reconciling.
+// verifying, propagating, marking, opening, reconciling. Rules: raising, disabling, barrier,
+// recording.
 const (
 	PhaseVerifying   Phase = "verifying"
 	PhaseRevoking    Phase = "revoking"
@@ -59,6 +61,10 @@ const (
 	PhaseOpening     Phase = "opening"
 	PhaseReconciling Phase = "reconciling"
 	PhaseReleasing   Phase = "releasing"
+	PhaseRaising     Phase = "raising"
+	PhaseDisabling   Phase = "disabling"
+	PhaseBarrier     Phase = "barrier"
+	PhaseRecording   Phase = "recording"
 	PhaseDone        Phase = "done"
 )
 
@@ -213,7 +219,9 @@ type Operation struct {
 	Clearance  string    `json:"clearance"`
 	Automatic  bool      `json:"automatic"`
 
-	Ruleset    topology.Ruleset              `json:"ruleset"`
+	Ruleset topology.Ruleset `json:"ruleset"`
+	// Rules are those that a change of the rules puts in the place of Ruleset.
+	Rules      *topology.Ruleset             `json:"rules,omitempty"`
 	History    topology.History              `json:"history"`
 	Floor      gtid.Set                      `json:"floor"`
 	Leaders    []Leader                      `json:"leaders"`
@@ -399,6 +407,14 @@ func (op Operation) Next() Step {
 		step.Title, step.Commands = "reconcile: the others follow the new primary", op.reconcileCommands()
 	case PhaseReleasing:
 		step.Title, step.Commands = "release: restart what was stopped", op.releaseCommands()
+	case PhaseRaising:
+		step.Title, step.Commands, step.SaveFirst = "raise: commits wait for as many acknowledgements as either ruleset asks for", op.raiseCommands(), true
+	case PhaseDisabling:
+		step.Title, step.Commands = "disable: whoever is no acker under the new rules acknowledges no more", op.disableCommands()
+	case PhaseBarrier:
+		step.Title, step.Commands = "barrier: a transaction is acknowledged, and everything before it is held by enough", op.barrierCommands()
+	case PhaseRecording:
+		step.Title, step.SaveFirst = fmt.Sprintf("record: ruleset %d; what it wants of servers is then the repair's", op.Rules.Number), true
 	case PhaseDone:
 		step.Title, step.Done = "done", true
 	}
@@ -417,7 +433,7 @@ func (op Operation) Enough(results []Result) bool {
 	case PhaseMarking:
 		return resultOf(op.markCommands(), results, Mark).Done()
 	case PhasePreparing, PhaseFetching, PhaseMeasuring, PhaseGating, PhaseDemoting, PhaseCatchingUp,
-		PhaseOpening, PhaseReconciling, PhaseReleasing, PhaseDone:
+		PhaseOpening, PhaseReconciling, PhaseReleasing, PhaseRaising, PhaseDisabling, PhaseBarrier, PhaseRecording, PhaseDone:
 		return false
 	}
 	return false
@@ -458,6 +474,14 @@ func (op Operation) Apply(results []Result, now time.Time) Operation {
 		return op.applyReconciling(commands, results, now)
 	case PhaseReleasing:
 		return op.applyReleasing(commands, results, now)
+	case PhaseRaising:
+		return op.applyRaising(commands, results, now)
+	case PhaseDisabling:
+		return op.applyDisabling(commands, results, now)
+	case PhaseBarrier:
+		return op.applyBarrier(commands, results, now)
+	case PhaseRecording:
+		return op.InForce("", now)
 	case PhaseDone:
 		return op
 	}

@@ -24,6 +24,9 @@ func (op Operation) releaseCommands() []Command {
 }
 
 func (op Operation) releaseOf(a topology.Address) []Command {
+	if op.Kind == KindRules {
+		return op.relaxed(a)
+	}
 	p, before := op.Progress[a], op.Known[a]
 	var commands []Command
 	if maybe(p.Sourced) {
@@ -132,7 +135,7 @@ func (op Operation) applyReleasing(commands []Command, results []Result, now tim
 		op.Progress[a] = p
 	}
 	op.Tries++
-	if len(left) > 0 && op.Tries < releaseTries {
+	if len(left) > 0 && op.Tries < releaseTries && op.Kind != KindRules { // there the repair does the same
 		return op
 	}
 	return op.letGo(topology.Servers(left...), failures(commands, results), now)
@@ -149,6 +152,9 @@ func (op Operation) letGo(left topology.ServerSet, why string, now time.Time) Op
 		op.GapTo = now
 	}
 	detail := "what was stopped runs again"
+	if op.Kind == KindRules {
+		detail = "commits wait for as many acknowledgements as before; whoever was stopped is left to the repair of replicas"
+	}
 	if !left.IsEmpty() {
 		detail = fmt.Sprintf("%s could not be released and is left to the repair of replicas: %s", left, why)
 	}

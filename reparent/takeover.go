@@ -33,6 +33,8 @@ func TakeOver(op Operation, term uint32, elector string, snapshot topology.Snaps
 	switch {
 	case op.Phase == PhaseReleasing, !op.Established.IsZero():
 		return op
+	case op.Kind == KindRules:
+		return op.resumeRules(snapshot, now)
 	case op.Decision == nil:
 		return op.undo(snapshot, now)
 	case !snapshot.LedBeside(op.To) && (!op.MarkedAt.IsZero() || op.committed(snapshot.Server(op.To))):
@@ -61,6 +63,10 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 			p.Moved = p.Moved || op.Prepared.Has(m.Address)
 			if op.leavers().Has(m.Address) {
 				p.Frozen = atLeastUnknown(p.Frozen)
+			}
+		case KindRules:
+			if m.Address == op.To {
+				p.Sourced = atLeastUnknown(p.Sourced)
 			}
 		case KindAdoption:
 		}

@@ -117,10 +117,30 @@ func (w *world) record(l topology.Leadership) {
 	}
 }
 
+// all are the servers, members or not any more.
 func (w *world) all() []*mysqld {
-	all := make([]*mysqld, len(w.ruleset.Members))
-	for i, m := range w.ruleset.Members {
-		all[i] = w.servers[m.Address]
+	return slices.SortedFunc(maps.Values(w.servers), func(a, b *mysqld) int { return a.id - b.id })
+}
+
+// recorded puts rules on record. Whatever a client was told is held by so many of those who may acknowledge under them that
+// no elector can go by without it.
+func (w *world) recorded(r topology.Ruleset) {
+	w.ruleset = r
+	current, _ := w.history().Current()
+	holds := r.Ackers(current.Primary)
+	for _, g := range w.numbered(w.answered) {
+		held := holds.Where(func(a topology.Address) bool { return w.servers[a].logged().Has(g) || w.servers[a].received.Has(g) })
+		w.claim(held.Len() >= r.AcksNeeded(current.Primary), "ruleset %d asks for %d of %s, and %s, which a client was told, is held by %s", r.Number, r.AcksNeeded(current.Primary), holds, g, held)
+	}
+}
+
+// numbered are the transactions that somebody wrote, of a set.
+func (w *world) numbered(set gtid.Set) []gtid.GTID {
+	var all []gtid.GTID
+	for g := range w.wrote {
+		if set.Has(g) {
+			all = append(all, g)
+		}
 	}
 	return all
 }
@@ -129,7 +149,8 @@ func (w *world) all() []*mysqld {
 func (w *world) snapshot() topology.Snapshot {
 	w.clock = w.clock.Add(time.Second)
 	s := topology.Snapshot{Cluster: "shop", At: w.clock, Ruleset: w.ruleset, Maintenance: w.maintenance}
-	for _, m := range w.all() {
+	for _, member := range w.ruleset.Members {
+		m := w.servers[member.Address]
 		o := m.observe()
 		if !m.up {
 			o = topology.Observation{Address: m.name, At: w.clock, Reach: topology.ReachRefused}

@@ -130,6 +130,10 @@ type Snapshot struct {
 	Held *Held
 	// RulesRefused says why the configured ruleset is not in force; empty when it is.
 	RulesRefused string
+	// RulesByHand is set instead when somebody has asked for other rules since the file was read; RulesPending when the change
+	// is made as soon as the cluster is ready for it.
+	RulesByHand  string
+	RulesPending bool
 	// StoreSilent is since when the store has not answered this elector, StoreError what the last attempt met; zero while
 	// it does answer.
 	StoreSilent time.Time

@@ -35,13 +35,20 @@ func (r Ruleset) Succeeds(next Ruleset) string {
 
 // rules reports a configured ruleset that is not in force.
 func (q *inquiry) rules() []Finding {
-	if q.s.RulesRefused == "" {
-		return nil
-	}
-	return []Finding{{
+	f := Finding{
 		Code: RulesetDiffers, Severity: SeverityWarning,
 		Message:  "the configured durability or membership is not in force; the recorded one is",
 		Evidence: []Evidence{{By: "configuration", Fact: q.s.RulesRefused, At: q.now}},
 		WhyNot:   "such a change needs a transaction that is acknowledged under the old and the new rules; this release cannot make one, so put the configuration back, or add servers and lower acks only",
-	}}
+	}
+	switch {
+	case q.s.RulesByHand != "":
+		f.Severity, f.Evidence[0].Fact = SeverityInfo, q.s.RulesByHand
+		f.WhyNot = "what was asked for by hand counts for more than a file that has not changed since: bring the file in line, or change it to something else"
+	case q.s.RulesRefused == "":
+		return nil
+	case q.s.RulesPending:
+		f.WhyNot = "the change is made by itself as soon as nothing stands in its way: mend what the evidence names, put the configuration back, or change the rules by hand (primacy rules)"
+	}
+	return []Finding{f}
 }

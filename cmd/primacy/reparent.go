@@ -77,7 +77,7 @@ func change(c *cobra.Command, cluster string, request api.ReparentRequest) error
 	if request.DryRun {
 		return a.rehearse(c.Context(), cluster, request)
 	}
-	return a.carryOut(c.Context(), cluster, request)
+	return a.carryOut(c.Context(), cluster, func(ctx context.Context) (api.ReparentAnswer, error) { return a.Reparent(ctx, cluster, request, 0) })
 }
 
 // rehearse prints the steps that a change would take.
@@ -107,7 +107,7 @@ func (t *terminal) steps(answer api.ReparentAnswer) {
 }
 
 // carryOut begins a change and shows it as it goes. The stream is joined first, so that no stage is missed.
-func (a *ask) carryOut(ctx context.Context, cluster string, request api.ReparentRequest) error {
+func (a *ask) carryOut(ctx context.Context, cluster string, begin func(context.Context) (api.ReparentAnswer, error)) error {
 	joined, leave := context.WithCancel(ctx)
 	defer leave()
 	listener, err := a.Listen(joined, cluster, "")
@@ -115,7 +115,7 @@ func (a *ask) carryOut(ctx context.Context, cluster string, request api.Reparent
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	answer, err := a.Reparent(ctx, cluster, request, 0)
+	answer, err := begin(ctx)
 	if err != nil {
 		return err
 	}

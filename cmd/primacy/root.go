@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		reparentCommand(), emergencyCommand(),
 		recoveriesCommand(), explainCommand(), eventsCommand(),
 		checkCommand(), whatifCommand(), verifyCommand(),
-		ackCommand(), automationCommand(), maintenanceCommand(), errantCommand(),
+		rulesCommand(), ackCommand(), automationCommand(), maintenanceCommand(), errantCommand(),
 		stopServerCommand(), restartCommand(),
 		simulateCommand(simulator{live: sim.Live, shrink: sim.Shrink, policies: policy.Check}),
 		versionCommand(),

@@ -32,7 +32,8 @@ func serveCommand() *cobra.Command {
 		Use: "serve", Short: "run the control plane", Args: cobra.NoArgs,
 		Long: `Runs the control plane: probes, analysis, automatic changes, API and metrics.
 SIGINT or SIGTERM stops it in order, giving its locks back; a second one at once.
-SIGHUP reads the configuration again: callers of the API are taken over, and what needs a restart is said.`,
+SIGHUP reads the configuration again: callers of the API and the rules of clusters (durability,
+servers) are taken over, and what needs a restart is said.`,
 		Example: "  primacy serve --config /etc/primacy/primacy.yaml",
 		RunE:    func(c *cobra.Command, _ []string) error { return runServe(c.Context(), c.ErrOrStderr(), o) },
 	}
@@ -68,7 +69,7 @@ func runServe(ctx context.Context, errs io.Writer, o serveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, plane.Close()); log.Info("stopped") }()
 	callers := newCallers(c.Auth)
-	defer rereading(o.config, c, callers, log)()
+	defer rereading(o.config, c, callers, plane, log)()
 	log.Info("serving", "address", listener.Addr().String(), "tls", encryption != nil, "auth", c.Auth.Enabled(), "clusters", len(c.Clusters), "version", thisBuild().Version)
 	settings := apiSettings(plane, nil, log)
 	settings.Access, settings.FreshFor, settings.NoticedWithin = callers.current, freshFor(c.Detection), noticedWithin(c.Detection)
@@ -101,7 +102,7 @@ func noticedWithin(d config.Detection) time.Duration {
 // apiSettings is what serve and sandbox have in common.
 func apiSettings(plane *controlPlane, extra http.Handler, log *slog.Logger) api.Settings {
 	return api.Settings{
-		Plane: plane.orch, Errant: plane.orch, Halt: plane.orch, Certificates: plane.orch, Inspector: plane.linting, Elector: plane.node, Events: plane.events, Charts: plane.charts, Metrics: plane.metrics.Handler(), Extra: extra, Version: thisBuild().Version,
+		Plane: plane.orch, Errant: plane.orch, Rules: plane.orch, Halt: plane.orch, Certificates: plane.orch, Inspector: plane.linting, Elector: plane.node, Events: plane.events, Charts: plane.charts, Metrics: plane.metrics.Handler(), Extra: extra, Version: thisBuild().Version,
 		Temporary: func(err error) bool { return errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrLost) }, Log: log,
 	}
 }
@@ -186,13 +187,15 @@ func (c *callers) replace(a config.Auth) {
 }
 
 // rereading reads the configuration again at each SIGHUP, until the returned function is called.
-func rereading(path string, running config.Config, who *callers, log *slog.Logger) (stop func()) {
+func rereading(path string, running config.Config, who *callers, plane *controlPlane, log *slog.Logger) (stop func()) {
 	hangups, ended := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
 		defer close(ended)
 		for range hangups {
-			reread(path, running, who, log)
+			if c, ok := reread(path, running, who, log); ok {
+				takeRules(plane, c, log)
+			}
 		}
 	}()
 	return func() {
@@ -202,12 +205,24 @@ func rereading(path string, running config.Config, who *callers, log *slog.Logge
 	}
 }
 
+// rulesTaken bounds handing over the rules of all clusters.
+const rulesTaken = 30 * time.Second
+
+// takeRules has the rules of the file put in force, at once or as soon as their cluster is ready for it.
+func takeRules(plane *controlPlane, c config.Config, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), rulesTaken)
+	defer cancel()
+	if err := plane.reconfigure(ctx, c); err != nil {
+		log.Error("not all rules of the configuration were taken over", "error", err)
+	}
+}
+
 // reread takes over who may call, and says what else has changed. A file with mistakes changes nothing.
-func reread(path string, running config.Config, who *callers, log *slog.Logger) {
+func reread(path string, running config.Config, who *callers, log *slog.Logger) (config.Config, bool) {
 	c, err := loadConfig(path, log)
 	if err != nil {
 		log.Error("the configuration was not taken over", "error", err)
-		return
+		return c, false
 	}
 	_, waiting := config.Changes(running, c)
 	if running.Auth.Enabled() == c.Auth.Enabled() {
@@ -217,4 +232,5 @@ func reread(path string, running config.Config, who *callers, log *slog.Logger) 
 		waiting = append(waiting, "auth")
 	}
 	log.Info("the configuration was read again", "needs_restart", strings.Join(waiting, ", "))
+	return c, true
 }

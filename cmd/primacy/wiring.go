@@ -177,7 +177,7 @@ func authorities(file string) (*x509.CertPool, error) {
 func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log *slog.Logger) (orchestrator.Settings, error) {
 	settings := orchestrator.Settings{
 		Elector: c.Node, API: c.Advertise, Automation: c.Automation, ProbeInterval: c.Detection.ProbeInterval, Log: log,
-		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap),
+		Limits: limitsOf(c.Detection), Antiflap: windowsOf(c.Antiflap), RulesChanges: true,
 		Errant: orchestrator.ErrantSettings{Policy: settle.Policy(c.Errant.Policy), RowsMax: c.Errant.RowsMax, ExportDir: c.Errant.ExportDir},
 		Clone: orchestrator.CloneSettings{
 			Join: c.Clone.Join, Donors: settle.DonorRules{FromNeeded: c.Clone.FromNeededAcker, FromPrimary: c.Clone.FromPrimary}, RateMax: c.Clone.RateMaxMB,
@@ -191,6 +191,21 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 		settings.Clusters = append(settings.Clusters, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset, Discovered: cluster.Seed != ""})
 	}
 	return settings, nil
+}
+
+// reconfigure hands the rules of a configuration that was read again to the loop: of clusters that were there at start.
+func (p *controlPlane) reconfigure(ctx context.Context, c config.Config) error {
+	var failed error
+	for _, cluster := range c.Clusters {
+		ruleset, err := rulesetOf(ctx, cluster, p.fleet)
+		if err == nil {
+			err = p.orch.Configure(ctx, orchestrator.ClusterSettings{Name: cluster.Name, Ruleset: ruleset})
+		}
+		if !errors.Is(err, orchestrator.ErrNoSuchCluster) { // it takes a restart, which is said
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 func limitsOf(d config.Detection) topology.Limits {

@@ -29,9 +29,9 @@ const (
 // new ruleset is recorded a barrier makes k″ of E″ hold everything that fewer or others had acknowledged.
 //
 // A change that only adds ackers and lowers acks has k″ of E″ = k of E: MySQL runs it already, everything on record is
-// acknowledged so, and there is nothing to wait for. These are the changes that Ruleset.Succeeds lets through, and the
-// only ones that the loop makes: it records them, and repairs what the new ruleset finds wrong, in whatever order servers
-// obey. The order with a barrier is how the others could be made; the loop refuses them.
+// acknowledged so, and there is nothing to wait for. These are the changes that Ruleset.Succeeds lets through: the loop
+// records them, and repairs what the new ruleset finds wrong, in whatever order servers obey. The others are made in the
+// order with a barrier (topology.Transition), whose last two steps are such repairs too.
 func safeOrder(needsBarrier bool) []move {
 	if needsBarrier {
 		return []move{raise, disable, barrier, record, enable, lower}

@@ -264,6 +264,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clusters/{cluster}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rules in force
+         * @description Durability policy and members, as they are on record. Needs the role viewer where auth is on.
+         */
+        get: operations["get-rules"];
+        /**
+         * Change the rules
+         * @description Answers 202 as soon as the change has begun, 200 with wait when it has ended and for a dry run, and 409 with code blocked and what it needs when it cannot be made now. Needs the role admin where auth is on.
+         */
+        put: operations["change-rules"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/clusters/{cluster}/servers/{server}/errant": {
         parameters: {
             query?: never;
@@ -1161,12 +1185,14 @@ export interface components {
             /** @example shop-0000000003 */
             id: string;
             /** @enum {string} */
-            kind: "adoption" | "planned" | "emergency" | "reopening";
+            kind: "adoption" | "planned" | "emergency" | "reopening" | "rules";
             /** @description Why it did not succeed. */
             obstacle?: components["schemas"]["Obstacle"];
             /** @description Where it stands; done when it has ended. */
             phase: string;
             reason?: string;
+            /** @description Of a change of the rules: the new ones. */
+            rules?: components["schemas"]["Rules"];
             stages: components["schemas"]["Stage"][];
             /** Format: date-time */
             started_at: string;
@@ -1247,6 +1273,13 @@ export interface components {
              */
             wait_ms?: number;
         };
+        RuleMember: {
+            /** @example db1:3306 */
+            address: string;
+            /** @enum {string} */
+            promotion?: "prefer" | "neutral" | "avoid" | "never";
+            zone?: string;
+        };
         Rules: {
             /** Format: int64 */
             acks: number;
@@ -1255,6 +1288,27 @@ export interface components {
             /** Format: int64 */
             number: number;
             policy: string;
+            /** Format: int64 */
+            zones?: number;
+        };
+        RulesRequest: {
+            /** Format: int64 */
+            acks: number;
+            allow_unfenced?: boolean;
+            /** @description Say which steps would be taken, and take none. */
+            dry_run?: boolean;
+            /** @description Members to be removed that are not reached, of which the caller vouches that they acknowledge nothing any more; needs a reason. */
+            gone?: string[];
+            members: components["schemas"]["RuleMember"][];
+            /** @enum {string} */
+            policy: "none" | "semi_sync" | "cross_zone" | "zones";
+            /** @description For the record. */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description The number of the rules that have to be in force, as the caller has seen them; under others nothing is done, and the answer is 412 with code changed.
+             */
+            ruleset?: number;
             /** Format: int64 */
             zones?: number;
         };
@@ -2305,6 +2359,94 @@ export interface operations {
             };
         };
     };
+    "get-rules": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    /** @description Another one when the answer is. */
+                    ETag?: string;
+                    /** @description The elector's time when it answered. */
+                    "Primacy-Time"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+            /** @description The answer is the one that the caller has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "change-rules": {
+        parameters: {
+            query?: {
+                /** @description Wait for the end, at most so long. */
+                wait?: string;
+            };
+            header?: {
+                /** @description A text of the caller's choice, new for each call. One that is repeated with it, because its answer was lost, does nothing a second time: it is answered with what the first one has brought about. It is kept with that in the store, so other electors know it too, as long as what it did is among the latest 20 changes of the cluster, or the latest 20 other calls. The same key with another body is 422 with code idempotency_conflict. Dry runs need none. */
+                "Idempotency-Key"?: string;
+                /** @description ETag or quoted revision of the cluster, as the caller has seen it; when its revision is another one by now, nothing is done, and the answer is 412 with code changed. */
+                "If-Match"?: string;
+            };
+            path: {
+                cluster: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RulesRequest"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReparentAnswer"];
+                };
+            };
+            /** @description A problem; code tells which. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "settle-errant": {
         parameters: {
             query?: never;
@@ -2800,7 +2942,7 @@ export interface operations {
                 /** @description Only of this cluster. */
                 cluster?: string;
                 /** @description Only of this kind. */
-                kind?: "adoption" | "planned" | "emergency" | "reopening";
+                kind?: "adoption" | "planned" | "emergency" | "reopening" | "rules";
                 /** @description One of these. */
                 state?: ("running" | "succeeded" | "undone" | "blocked" | "failed")[] | null;
                 /** @description Only those that nobody asked for, or only those that somebody did. */

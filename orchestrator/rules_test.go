@@ -1,0 +1,241 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+	"github.com/primacydb/primacy/topology/topologytest"
+)
+
+// obedient servers do what they are told, as far as it shows.
+func (w *town) obedient() {
+	w.obeys = func(c reparent.Command) reparent.Result {
+		for i := range w.servers {
+			if o := &w.servers[i]; o.Address == c.Server && c.Verb == reparent.EnableSource {
+				o.SemiSync.Acks = c.Acks
+			}
+		}
+		return reparent.Result{Outcome: reparent.Yes}
+	}
+}
+
+func rulesChanged(s *Settings) { s.RulesChanges = true }
+
+// asks is a wish for other rules with so many acks.
+func (w *town) asks(acks int) RulesWish {
+	p := w.ruleset.Policy
+	p.Acks = acks
+	return RulesWish{Cluster: w.names[0], Policy: p, Members: w.ruleset.Members, By: "ada", Reason: "a second copy"}
+}
+
+func (w *town) onRecord(t *testing.T) record {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, err := recordOf(DocumentOf(recordKey(w.names[0]), w.documents[recordKey(w.names[0])]), w.names[0], topology.Ruleset{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func findingOf(v View, code topology.Code) (topology.Finding, bool) {
+	i := slices.IndexFunc(v.Findings, func(f topology.Finding) bool { return f.Code == code })
+	if i < 0 {
+		return topology.Finding{}, false
+	}
+	return v.Findings[i], true
+}
+
+func TestRulesThatSomebodyAsksForAreInForceAndWhoLeadsStaysAsItWas(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		w.obedient()
+		e := w.join("one", rulesChanged)
+		defer e.stop()
+		pass(10 * time.Second)
+		begun, err := e.ChangeRules(context.Background(), w.asks(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		op, err := e.Recovery(context.Background(), begun.Operation.ID)
+		if err != nil || op.State != reparent.StateSucceeded || op.Kind != reparent.KindRules {
+			t.Fatalf("%s %v %v", op.State, op.Obstacle, err)
+		}
+		r, v := w.onRecord(t), e.Orchestrator.Clusters()[0]
+		if r.Ruleset.Number != 2 || r.Ruleset.Policy.Acks != 2 || v.Ruleset.Policy.Acks != 2 || r.Configured == nil || r.Configured.Policy.Acks != 1 {
+			t.Errorf("on record: %+v, configured %+v", r.Ruleset, r.Configured)
+		}
+		if v.Term != 1 || v.Primary != "A" || len(v.History.Leaderships) != 1 || r.Antiflap.Last.Term != 0 {
+			t.Errorf("the leadership was touched: term %d of %s, window %+v", v.Term, v.Primary, r.Antiflap)
+		}
+		f, found := findingOf(v, topology.RulesetDiffers)
+		if !found || f.Severity != topology.SeverityInfo || !strings.Contains(f.Evidence[0].Fact, "semi_sync with 2 acks becomes semi_sync with 1 ack") {
+			t.Errorf("that the file says something else is not said: %+v", f)
+		}
+		three := uint64(3)
+		late := w.asks(1)
+		late.Number = &three
+		if _, err := e.ChangeRules(context.Background(), late); !errors.Is(err, ErrOtherRevision) {
+			t.Errorf("meant for other rules: %v", err)
+		}
+	})
+}
+
+func TestTheFileWinsOnlyWhenItHasChangedSinceRulesWereRecorded(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		w.obedient()
+		one := w.join("one", rulesChanged)
+		pass(10 * time.Second)
+		if _, err := one.ChangeRules(context.Background(), w.asks(2)); err != nil {
+			t.Fatal(err)
+		}
+		pass(2 * time.Second)
+		one.stop()
+		again := w.join("one", rulesChanged)
+		pass(10 * time.Second)
+		if r := w.onRecord(t); r.Ruleset.Number != 2 || r.Ruleset.Policy.Acks != 2 {
+			t.Errorf("a restart with the same file undid it: %+v", r.Ruleset)
+		}
+		again.stop()
+		other := w.ruleset
+		other.Members = slices.Clone(other.Members)
+		other.Members[2].Promotion = topology.PromotionNever
+		last := w.join("one", rulesChanged, func(s *Settings) { s.Clusters[0].Ruleset = other })
+		defer last.stop()
+		pass(10 * time.Second)
+		if r := w.onRecord(t); r.Ruleset.Number != 3 || !r.Ruleset.Same(other) || !r.Configured.Same(other) {
+			t.Errorf("a file that has changed is not in force: %+v", r.Ruleset)
+		}
+	})
+}
+
+func TestAFileThatIsReadAgainIsInForceAsSoonAsItsClusterIsReadyForIt(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		w.obedient()
+		e := w.join("one", rulesChanged)
+		defer e.stop()
+		pass(10 * time.Second)
+		w.misses(e, "C")
+		wanted := w.ruleset
+		wanted.Policy.Acks = 2
+		if err := e.Configure(context.Background(), ClusterSettings{Name: w.names[0], Ruleset: wanted}); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		f, found := findingOf(e.Orchestrator.Clusters()[0], topology.RulesetDiffers)
+		if r := w.onRecord(t); r.Ruleset.Number != 1 || !found || !strings.Contains(f.Evidence[0].Fact, "only {B} can now") && !strings.Contains(f.Evidence[0].Fact, "only B can now") {
+			t.Fatalf("ruleset %d: %+v", r.Ruleset.Number, f)
+		}
+		w.misses(e)
+		pass(5 * time.Second)
+		if r := w.onRecord(t); r.Ruleset.Number != 2 || !r.Ruleset.Same(wanted) || !r.Configured.Same(wanted) {
+			t.Errorf("on record: %+v", r.Ruleset)
+		}
+		if f, found := findingOf(e.Orchestrator.Clusters()[0], topology.RulesetDiffers); found {
+			t.Errorf("still: %+v", f)
+		}
+	})
+}
+
+func TestAChangeOfTheRulesWhoseElectorStopsIsGivenUpByTheNext(t *testing.T) {
+	for _, phase := range []reparent.Phase{reparent.PhaseRaising, reparent.PhaseBarrier} {
+		t.Run(string(phase), func(t *testing.T) {
+			inTown(t, 1, func(t *testing.T, w *town) {
+				w.obedient()
+				one := w.join("one", rulesChanged)
+				pass(10 * time.Second)
+				w.during = func(ctx context.Context, b Batch) {
+					if b.Phase == phase {
+						<-ctx.Done()
+					}
+				}
+				begun, err := one.ChangeRules(context.Background(), w.asks(2))
+				if err != nil {
+					t.Fatal(err)
+				}
+				pass(time.Second)
+				one.stop()
+				w.during = nil
+				two := w.join("two", rulesChanged)
+				defer two.stop()
+				pass(10 * time.Second)
+				op, err := two.Recovery(context.Background(), begun.Operation.ID)
+				if err != nil || op.State != reparent.StateUndone {
+					t.Errorf("%s %v %v", op.State, op.Obstacle, err)
+				}
+				if r := w.onRecord(t); r.Ruleset.Number != 1 || w.servers[0].SemiSync.Acks != 1 {
+					t.Errorf("ruleset %d is in force, and commits wait for %d", r.Ruleset.Number, w.servers[0].SemiSync.Acks)
+				}
+			})
+		})
+	}
+}
+
+func TestAServerIsLookedAtBeforeItBecomesAMember(t *testing.T) {
+	good := topologytest.Cluster("A", "B", "C", "D").Snapshot().Server("D")
+	stray, twin := good, good
+	for name, row := range map[string]struct {
+		is   topology.Observation
+		code string
+	}{
+		"it does not answer":          {topology.Observation{Address: "D", Reach: topology.ReachRefused}, "added_not_reached"},
+		"it has a member's identity":  {twin, "added_twice"},
+		"it holds other transactions": {stray, "added_errant"},
+		"it holds what the others do": {good, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, 1, func(t *testing.T, w *town) {
+				w.obedient()
+				is := row.is
+				is.Executed, is.Received = w.servers[0].Executed, w.servers[0].Executed
+				switch row.code {
+				case "added_twice":
+					is.UUID = topologytest.UUID("B")
+				case "added_errant":
+					is.Executed = is.Executed.Union(topologytest.Cluster("D").Set("D:1-3"))
+				}
+				w.strangers = map[topology.Address]topology.Observation{"D": is}
+				e := w.join("one", rulesChanged)
+				defer e.stop()
+				pass(10 * time.Second)
+				wish := w.asks(1)
+				wish.Members = append(slices.Clip(wish.Members), topology.Member{Address: "D"})
+				_, err := e.ChangeRules(context.Background(), wish)
+				var blocked *BlockedError
+				if row.code == "" {
+					pass(2 * time.Second)
+					if r := w.onRecord(t); err != nil || len(r.Ruleset.Members) != 4 {
+						t.Errorf("%v: %+v", err, r.Ruleset)
+					}
+				} else if !errors.As(err, &blocked) || blocked.Obstacle.Code != row.code || blocked.Obstacle.Remedy == "" {
+					t.Errorf("%v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestWithoutTheSettingSuchAConfigurationIsRefusedAsBefore(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		w.obedient()
+		wanted := w.ruleset
+		wanted.Policy.Acks = 2
+		e := w.join("one", func(s *Settings) { s.Clusters[0].Ruleset = wanted })
+		defer e.stop()
+		pass(10 * time.Second)
+		if _, err := e.ChangeRules(context.Background(), w.asks(2)); !errors.Is(err, ErrBadWish) {
+			t.Errorf("by hand: %v", err)
+		}
+		f, found := findingOf(e.Orchestrator.Clusters()[0], topology.RulesetDiffers)
+		if r := w.onRecord(t); r.Ruleset.Number != 1 || r.Configured != nil || !found || f.Severity != topology.SeverityWarning {
+			t.Errorf("%+v %+v", r.Ruleset, f)
+		}
+	})
+}
