@@ -10,8 +10,10 @@ import (
 
 func TestAHeldClusterIsJudgedAsEverAndNothingIsDoneAboutIt(t *testing.T) {
 	for name, b := range map[string]func() []topology.Finding{
-		"dead":       func() []topology.Finding { return analyze(cluster().Dead("A").Held("ada", "switches", 90*time.Minute)) },
-		"stopped":    func() []topology.Finding { return analyze(cluster().Stopped("B").Held("ada", "switches", 90*time.Minute)) },
+		"dead": func() []topology.Finding { return analyze(cluster().Dead("A").Held("ada", "switches", 90*time.Minute)) },
+		"stopped": func() []topology.Finding {
+			return analyze(cluster().Stopped("B").Held("ada", "switches", 90*time.Minute))
+		},
 		"not known":  func() []topology.Finding { return analyze(cluster().Term(0, "", "").Held("ada", "", 0)) },
 		"all's well": func() []topology.Finding { return analyze(cluster().Held("ada", "switches", 0)) },
 	} {

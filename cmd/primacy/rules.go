@@ -143,7 +143,7 @@ func (f rulesFlags) wanted(now api.Rules, action, server string) (api.RulesReque
 		Ruleset: &now.Number, DryRun: f.dryRun, Reason: f.reason,
 	}
 	for _, m := range now.Members {
-		r.Members = append(r.Members, api.RuleMember{Address: m.Address, Zone: m.Zone, Promotion: m.Promotion})
+		r.Members = append(r.Members, api.RuleMember(m))
 	}
 	at := slices.IndexFunc(r.Members, func(m api.RuleMember) bool { return m.Address == server })
 	switch {
