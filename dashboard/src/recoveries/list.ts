@@ -3,7 +3,7 @@ import type { Recovery } from "../api/types";
 
 export type Filter = { cluster: string; kind: string; state: string[]; automatic: string };
 
-export const kinds: Recovery["kind"][] = ["planned", "emergency", "adoption"];
+export const kinds: Recovery["kind"][] = ["planned", "emergency", "rules", "reopening", "adoption"];
 export const states: Recovery["state"][] = ["running", "succeeded", "undone", "blocked", "failed"];
 
 /** filterOf reads an address; words that mean nothing are left out, for the API would refuse them. */

@@ -35,7 +35,7 @@ function part(of: number, whole: number): number {
 /** askedBy is who wanted the change. */
 export function askedBy(r: Recovery): string {
   if (r.automatic) return `automatic, by elector ${r.elector || "without a name"}`;
-  return `asked for by ${r.by || (r.kind === "adoption" ? `elector ${r.elector || "without a name"}` : "somebody without a name")}`;
+  return `asked for by ${r.by || (r.kind === "adoption" || r.kind === "reopening" ? `elector ${r.elector || "without a name"}` : "somebody without a name")}`;
 }
 
 /** outcome is what came of the change, in a sentence. */
