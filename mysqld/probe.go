@@ -170,8 +170,8 @@ func (f *facts) boot(s *topology.Settings, persisted string) {
 			s.BootReadOnly = on
 		case "skip_replica_start":
 			s.SkipReplicaStart = on
-		case "relay_log_recovery":
-			s.RelayLogRecovery = on
+		case "relay_log_recovery": // this process has dropped what it had received, or the next one will
+			s.RelayLogRecovery = s.RelayLogRecovery || on
 		case "rpl_semi_sync_replica_enabled":
 			s.BootAcksOff = s.BootAcksOff && !on
 		}

@@ -134,6 +134,8 @@ type Known struct {
 	// Restarted and Replaced: the process, or the whole server, is not the one that was remembered.
 	Restarted bool `json:"restarted,omitempty"`
 	Replaced  bool `json:"replaced,omitempty"`
+	// Recovers is set when it was seen to drop, at a start, what it has received and not applied: whatever it is set to by now.
+	Recovers bool `json:"recovers,omitempty"`
 	// Silencer is how this server would be made unable to complete, were it a leader.
 	Silencer Verb `json:"silencer,omitempty"`
 }
@@ -326,6 +328,7 @@ func (op Operation) know(m topology.Member, in Intent) {
 			Acking:       seen.SemiSync.ReplicaEnabled, AcksAlone: seen.AcksAlone(), Sourcing: seen.SemiSync.SourceEnabled, Poisoned: seen.SemiSync.Acks >= topology.PoisonAcks,
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
 			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
+			Recovers:  before.Settings.RelayLogRecovery || seen.Settings.RelayLogRecovery,
 		}
 	}
 	switch {

@@ -133,7 +133,7 @@ func (op Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
 	if why := op.robbed(a, *now); why != "" {
 		return why
 	}
-	recovers, restarted := now.Settings.RelayLogRecovery, op.restartedSince(l, a, *now)
+	recovers, restarted := op.recovers(a, *now), op.restartedSince(l, a, *now)
 	lacksBeginning := !now.Position().Contains(begun)
 	switch {
 	case recovers && restarted:
@@ -148,6 +148,12 @@ func (op Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
 	return ""
 }
 
+// recovers tells whether a server may drop at a start what it has received. One that was set so when it was last seen may have
+// started so once more before somebody set it right.
+func (op Operation) recovers(a topology.Address, now topology.Observation) bool {
+	return now.Settings.RelayLogRecovery || op.Known[a].Recovers
+}
+
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.
 func (op Operation) robbed(a topology.Address, now topology.Observation) string {
 	before := op.Known[a]
@@ -156,7 +162,7 @@ func (op Operation) robbed(a topology.Address, now topology.Observation) string 
 		return "another server answers at this address than before"
 	case !now.Position().Contains(before.Position):
 		return "it no longer holds transactions that it was seen to hold"
-	case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:
+	case op.recovers(a, now) && (before.Restarted || before.Incarnation != "" && before.Incarnation != now.Incarnation):
 		return "it restarted with relay_log_recovery=ON and dropped what it had received"
 	}
 	return ""

@@ -345,6 +345,17 @@ func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) 
 	}
 }
 
+func TestWhatAServerDroppedAtAStartIsNotTakenForAbsenceOnceTheSettingIsMended(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Incarnation, o.StartedAt = "B/2", topologytest.Now })
+	in := intentOf(b)
+	before := in.History.LastSeen.Of("B")
+	before.Incarnation, before.Settings.RelayLogRecovery = "B/1", true
+	in.History.LastSeen["B"] = &before
+	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+		t.Errorf("%+v", obstacle)
+	}
+}
+
 func TestAnOldRestartIsHarmlessWhereTheFloorAsksForWhatItMayHaveLost(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
 	b.Positions("A:1-99, t1", "B")
