@@ -171,8 +171,11 @@ func Needed(s topology.Snapshot, primary, server topology.Address) string {
 	case !s.Ruleset.CanComplete(primary, Acking(s, primary).Without(server)):
 		return fmt.Sprintf("without %s the commits of %s would wait: %d acknowledgements are needed, and only %s can give them",
 			server, primary, s.Ruleset.AcksNeeded(primary), Acking(s, primary).Without(server))
-	case len(o.Replicas) > 0:
-		return fmt.Sprintf("%s replicates from %s; attach it to another server first", o.Replicas[0], server)
+	}
+	for _, a := range o.Replicas { // the list is asked for rarely: a replica that is reached knows better
+		if r := s.Server(a).Replication; !s.Server(a).OK() || r != nil && r.Source == server {
+			return fmt.Sprintf("%s replicates from %s; attach it to another server first", a, server)
+		}
 	}
 	return ""
 }

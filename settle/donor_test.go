@@ -123,6 +123,9 @@ func TestAServerIsSettledOnlyWhileCommitsCompleteWithoutIt(t *testing.T) {
 		{name: "one that others replicate from is not", acks: 1, server: "x", change: func(m map[topology.Address]*topology.Observation, _ *topology.Snapshot) {
 			m["x"].Replicas = []topology.Address{"y"}
 		}, why: "y replicates from x"},
+		{name: "one that others have left since it was asked is", acks: 1, server: "x", change: func(m map[topology.Address]*topology.Observation, _ *topology.Snapshot) {
+			m["x"].Replicas = []topology.Address{"c"}
+		}},
 		{name: "whose receiver is down does not count among the others", acks: 1, server: "c", change: func(m map[topology.Address]*topology.Observation, _ *topology.Snapshot) {
 			m["b"].Replication.Receiver = topology.ThreadConnecting
 		}, why: "would wait"},
