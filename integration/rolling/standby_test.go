@@ -106,8 +106,14 @@ func (s *stage) sentOn(t *testing.T, standby int) {
 		t.Errorf("the change is %s, made by %s, because %q", made.State, made.Elector, made.Reason)
 	}
 	for _, stage := range made.Stages {
-		if n := strings.Count(a.out, flat(stage.Detail)); n != 1 {
-			t.Errorf("stage %s was shown %d times: %s\n%s", stage.Name, n, flat(stage.Detail), a.out)
+		alike := 0 // two gates may have measured the same
+		for _, other := range made.Stages {
+			if other.Detail == stage.Detail {
+				alike++
+			}
+		}
+		if n := strings.Count(a.out, flat(stage.Detail)); n != alike {
+			t.Errorf("stage %s was shown %d times and not %d: %s\n%s", stage.Name, n, alike, flat(stage.Detail), a.out)
 		}
 	}
 }

@@ -106,7 +106,7 @@ var electorBugs = []bug{
 		name: "lower-k-unrecorded",
 		what: "a ruleset with fewer acks is put into force before it is on record, and another elector goes by the record and not by what the primary was seen to wait for",
 		edits: []edit{
-			{"orchestrator/lead.go", "c.record.Ruleset = wanted\n\tif err := c.save(ctx); err != nil {", "c.record.Ruleset = wanted\n\tif err := ctx.Err(); err != nil {"},
+			{"orchestrator/rules.go", "if err := c.save(ctx); err != nil {\n\t\tc.record, c.rulesRefused = before,", "if err := ctx.Err(); err != nil {\n\t\tc.record, c.rulesRefused = before,"},
 			{"reparent/revocation.go", "if !seen.OK() || l.Acks == 0 || closed(seen) {", "if seen.OK() || l.Acks == 0 || closed(seen) {"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
