@@ -113,6 +113,8 @@ events() {
     check "the same lifetimes on 32 bits" env GOARCH=386 CGO_ENABLED=0 go test ./sim -run Digests
   fi
   check "every policy in clusters of up to five servers (primacy simulate --policies)" go run ./cmd/primacy simulate --policies
+  # The race detector makes these ten times as long, and has nothing to find in them: there a fifth is tried.
+  check "what a forger can alter in a certificate (go test ./sim -run Certificate)" go test ./sim -run 'Certificate|Forger'
   # The race detector makes a lifetime ten times as long, so most of them are lived without it.
   # Their seeds are new each time: the log of a failure names the one that broke a promise, for sim/testdata/seeds.txt.
   check "4000 new lifetimes (primacy simulate)" go run ./cmd/primacy simulate --seeds 4000 --shrink=false
