@@ -115,7 +115,7 @@ var electorBugs = []bug{
 	{
 		name:    "any-rules-succeed",
 		what:    "whatever ruleset is configured takes the place of the recorded one at once, also one that needs a barrier",
-		edits:   []edit{{"orchestrator/lead.go", "if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != \"\" {", "if c.record.Ruleset.Same(wanted) {"}},
+		edits:   []edit{{"orchestrator/rules.go", "if c.rulesRefused = c.record.Ruleset.Succeeds(wanted); c.rulesRefused != \"\" {", "if c.record.Ruleset.Same(wanted) {"}},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
 		options: scripted(five1, 1, raised()...),
 	},

@@ -112,7 +112,7 @@ var revocationBugs = []bug{
 		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
 		edits: []edit{
 			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation ||\n\t\tl.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return before.Incarnation == l.Why && now.OK() && l.Acks < 0"},
-			{"reparent/revocation.go", `case before.Restarted && now.Settings.RelayLogRecovery, before.Incarnation != "" && before.Incarnation != now.Incarnation && now.Settings.RelayLogRecovery:`, `case before.Replaced && now.Settings.RelayLogRecovery:`},
+			{"reparent/revocation.go", `case op.recovers(a, now) && (before.Restarted || before.Incarnation != "" && before.Incarnation != now.Incarnation):`, `case before.Replaced && op.recovers(a, now):`},
 		},
 		breaks: []sim.Invariant{sim.NothingLost},
 		options: scripted(seldom, 1,
