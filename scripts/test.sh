@@ -62,7 +62,7 @@ undivided() {
 
 run() { # run OPTIONS... -- PACKAGES...
   local code=0
-  go test -json -timeout 45m "$@" || code=$?
+  go test -json -timeout 70m "$@" || code=$?
   # 1 is a failed test, which has its own event. Anything else has none.
   [ "$code" -le 1 ] || event fail "go test ended with status $code"
 }
