@@ -244,7 +244,7 @@ func (f *trio) enlarge() {
 	if f.value(0, "SELECT COUNT(*) FROM app.large") != "0" {
 		return
 	}
-	f.exec(0, "INSERT INTO app.large (v) VALUES "+strings.TrimSuffix(strings.Repeat("(REPEAT('x', 1000000)), ", 16), ", "))
+	f.exec(0, "INSERT INTO app.large (v) VALUES "+strings.TrimSuffix(strings.Repeat("(REPEAT('x', 1000000)), ", 48), ", "))
 }
 
 // emptied claims that nothing is left of a server but what belongs to MySQL.
