@@ -143,13 +143,18 @@ func (f *front) reparent(ctx context.Context, in *reparentInput) (*answer[Repare
 		told.Steps = stepsOf(begun.Steps)
 		return &answer[ReparentAnswer]{http.StatusOK, told}, nil
 	}
-	if err := f.settings.Plane.OnRecord(ctx, begun.Operation.ID); err != nil { // an elector that stops forgets what it has begun
+	return f.accepted(ctx, begun.Operation, wait)
+}
+
+// accepted answers for a change that was begun, once it is on record: an elector that stops forgets what is not.
+func (f *front) accepted(ctx context.Context, op reparent.Operation, wait time.Duration) (*answer[ReparentAnswer], error) {
+	if err := f.settings.Plane.OnRecord(ctx, op.ID); err != nil {
 		return nil, f.problemOf(err)
 	}
 	if wait == 0 {
-		return &answer[ReparentAnswer]{http.StatusAccepted, told}, nil
+		return &answer[ReparentAnswer]{http.StatusAccepted, ReparentAnswer{Recovery: recoveryOf(op)}}, nil
 	}
-	return f.await(ctx, begun.Operation, wait)
+	return f.await(ctx, op, wait)
 }
 
 // wishProblem names the field when the server that a request names is unknown; the path itself was right.

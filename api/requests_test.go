@@ -171,7 +171,12 @@ func TestErrorsOfTheControlPlaneHaveCodesOfTheirOwn(t *testing.T) {
 func TestAChangeThatNeverComesOnRecordIsNotCalledAccepted(t *testing.T) {
 	p := shop()
 	p.unrecorded = fmt.Errorf("%w: shop-7 was begun and given up", orchestrator.ErrNotLeading)
-	serveWith(t, p, nil).ask("POST", "/api/v1/clusters/shop/reparent", `{"kind":"planned"}`).wantProblem(t, http.StatusServiceUnavailable, CodeNotLeading, "shop-7")
+	for path, call := range map[string][2]string{
+		"reparent": {"POST", `{"kind":"planned"}`},
+		"rules":    {"PUT", `{"policy":"semi_sync","acks":1,"members":[{"address":"db1:3306"},{"address":"db2:3306"}]}`},
+	} {
+		serveWith(t, p, nil).ask(call[0], "/api/v1/clusters/shop/"+path, call[1]).wantProblem(t, http.StatusServiceUnavailable, CodeNotLeading, "shop-7")
+	}
 }
 
 func TestEveryMistakeIsAProblemThatNamesThePlace(t *testing.T) {

@@ -84,10 +84,7 @@ func (f *front) changeRules(ctx context.Context, in *rulesInput) (*answer[Repare
 		told.Steps = stepsOf(begun.Steps)
 		return &answer[ReparentAnswer]{http.StatusOK, told}, nil
 	}
-	if wait == 0 {
-		return &answer[ReparentAnswer]{http.StatusAccepted, told}, nil
-	}
-	return f.await(ctx, begun.Operation, wait)
+	return f.accepted(ctx, begun.Operation, wait)
 }
 
 func rulesWish(in *rulesInput, o orchestrator.Order) orchestrator.RulesWish {

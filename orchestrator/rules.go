@@ -91,8 +91,10 @@ func (c *cluster) rule(ctx context.Context, w RulesWish, now time.Time) (Answer,
 	case c.repairing && !w.DryRun:
 		return Answer{}, errRepairing
 	}
-	if o := c.unsettledServer(); o != nil {
-		return Answer{}, &BlockedError{Obstacle: *o}
+	for _, o := range []*reparent.Obstacle{c.unsettledServer(), c.stoppingServer()} {
+		if o != nil {
+			return Answer{}, &BlockedError{Obstacle: *o}
+		}
 	}
 	next := topology.Ruleset{Policy: w.Policy, Members: w.Members}
 	if o := c.strange(ctx, next); o != nil {
@@ -111,6 +113,18 @@ func (c *cluster) unsettledServer() *reparent.Obstacle {
 	return &reparent.Obstacle{
 		Code: "settling", Message: fmt.Sprintf("%s is being settled, and until then it is not known what it holds", s.Server),
 		Remedy: fmt.Sprintf("wait for its end, or call it off: primacy errant %s %s cancel", c.name, s.Server),
+	}
+}
+
+// stoppingServer stands in the way as well: it is to come back as what it was, and until then one acknowledges less.
+func (c *cluster) stoppingServer() *reparent.Obstacle {
+	h := c.record.Halting
+	if h == nil {
+		return nil
+	}
+	return &reparent.Obstacle{
+		Code: "halting", Message: fmt.Sprintf("a %s is under way, at %s", h.Kind, h.Server()),
+		Remedy: fmt.Sprintf("wait for its end, or call it off: primacy restart %s --cancel", c.name),
 	}
 }
 
@@ -313,7 +327,7 @@ const reorderEvery = 30 * time.Second
 
 // reorder makes a change of the rules that the configuration asks for, as soon as the cluster is ready for it.
 func (c *cluster) reorder(ctx context.Context, now time.Time) {
-	if c.pending == nil || c.busy || c.repairing || c.lineage.Settling != nil || c.record.Held != nil || now.Before(c.reordered) {
+	if c.pending == nil || c.busy || c.repairing || c.lineage.Settling != nil || c.record.Halting != nil || c.record.Held != nil || now.Before(c.reordered) {
 		return
 	}
 	w := RulesWish{Cluster: c.name, By: "configuration", Reason: "the file has changed"}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
@@ -86,6 +87,16 @@ func TestRulesThatSomebodyAsksForAreInForceAndWhoLeadsStaysAsItWas(t *testing.T)
 			t.Errorf("meant for other rules: %v", err)
 		}
 	})
+}
+
+func TestRulesAreNotChangedWhileAServerIsStopped(t *testing.T) {
+	d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour))
+	d.round(t)
+	d.record.Halting = &halt.Halt{ID: "h", Kind: halt.KindRestart, Servers: []topology.Address{"B"}}
+	_, err := d.cluster.rule(t.Context(), RulesWish{Cluster: "shop", Policy: d.record.Ruleset.Policy, Members: d.record.Ruleset.Members[:2]}, d.now)
+	if blocked, is := errors.AsType[*BlockedError](err); !is || blocked.Obstacle.Code != "halting" {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestTheFileWinsOnlyWhenItHasChangedSinceRulesWereRecorded(t *testing.T) {
