@@ -185,7 +185,7 @@ func (f *front) describeLists(described huma.API) {
 	}), f.listClusters)
 	huma.Register(described, needs(RoleViewer, huma.Operation{
 		OperationID: "list-recoveries", Method: http.MethodGet, Path: prefix + "/recoveries", Tags: []string{"changes"},
-		Summary: "Changes of primaries, newest first", Description: "Under way and ended, of one cluster or all. Filters and pages reach back as far as the latest 1000 changes of each cluster.",
+		Summary: "Changes of primaries, newest first", Description: "Under way and ended, of one cluster or all. Filters and pages reach back as far as the latest 1000 changes of a cluster, and 20000 of all clusters together, shared evenly: the latest 40 of each of 500.",
 	}), f.listRecoveries)
 	huma.Register(described, needs(RoleViewer, huma.Operation{
 		OperationID: "recent-events", Method: http.MethodGet, Path: prefix + "/events/recent", Tags: []string{"events"},
@@ -212,29 +212,40 @@ type recoveriesInput struct {
 	Brief     bool      `query:"brief" doc:"Leave out stages and certificate."`
 }
 
-// reachBack is how many changes of each cluster filters and pages reach.
-const reachBack = 1000
-
 func (f *front) listRecoveries(ctx context.Context, in *recoveriesInput) (*body[RecoveryList], error) {
 	before, err := readCursor("query.before", newestFirst, in.Before)
 	if err != nil {
 		return nil, err
 	}
-	most := in.Limit + 1 // one more tells whether there is another page
-	if before != nil || in.filters() {
-		most = reachBack
-	}
-	found, err := f.settings.Plane.Recoveries(ctx, in.Cluster, most)
+	names, err := f.clustersOf(in.Cluster)
 	if err != nil {
+		return nil, err
+	}
+	found := search{recoveries: f.settings.Plane.Recoveries, wanted: in.matches, before: before, since: in.Since, most: in.Limit + 1} // one more tells whether there is another page
+	if err := found.through(ctx, names); err != nil {
 		return nil, f.problemOf(err)
 	}
 	list := RecoveryList{Recoveries: []Recovery{}, FromMemory: slices.ContainsFunc(f.settings.Plane.Clusters(), withoutStore)}
-	found = slices.DeleteFunc(found, func(op reparent.Operation) bool { return !in.matches(op) })
-	found, list.Next = paged(found, backInTime, before, in.Limit, newestFirst)
-	for _, op := range found {
+	page, next := paged(found.best, backInTime, before, in.Limit, newestFirst)
+	list.Next = next
+	for _, op := range page {
 		list.Recoveries = append(list.Recoveries, in.recovery(op))
 	}
 	return &body[RecoveryList]{list}, nil
+}
+
+// clustersOf are the names of all clusters, or the one that is asked for.
+func (f *front) clustersOf(name string) (names []string, err error) {
+	if name != "" {
+		if _, err := f.settings.Plane.Cluster(name); err != nil {
+			return nil, f.problemOf(err)
+		}
+		return []string{name}, nil
+	}
+	for _, v := range f.settings.Plane.Clusters() {
+		names = append(names, v.Name)
+	}
+	return names, nil
 }
 
 func withoutStore(v orchestrator.View) bool { return !v.Snapshot.StoreSilent.IsZero() }
@@ -242,10 +253,6 @@ func withoutStore(v orchestrator.View) bool { return !v.Snapshot.StoreSilent.IsZ
 const newestFirst = "time"
 
 func backInTime(op reparent.Operation) position { return position{-op.StartedAt.UnixMicro(), op.ID} }
-
-func (in *recoveriesInput) filters() bool {
-	return in.Kind != "" || len(in.State) > 0 || in.Automatic != "" || !in.Since.IsZero() || !in.Until.IsZero()
-}
 
 func (in *recoveriesInput) matches(op reparent.Operation) bool {
 	return (in.Kind == "" || string(op.Kind) == in.Kind) &&

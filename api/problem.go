@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -148,6 +149,9 @@ func refersTo(e *orchestrator.ElsewhereError) *Problem {
 	return p
 }
 
+// namedMost is how many clusters are named to somebody who asks for one that is none of them.
+const namedMost = 20
+
 // unknownCluster names the clusters that there are, so that a typing error mends itself.
 func (f *front) unknownCluster(err error) string {
 	var names []string
@@ -156,6 +160,9 @@ func (f *front) unknownCluster(err error) string {
 	}
 	if len(names) == 0 || strings.Contains(err.Error(), "known are") {
 		return err.Error()
+	}
+	if more := len(names) - namedMost; more > 0 {
+		names = append(slices.Clone(names[:namedMost]), fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("%s; known are %s", err, strings.Join(names, ", "))
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -106,7 +107,19 @@ type Witness struct {
 	Received    string    `json:"gtid_received,omitempty"`
 	Term        uint32    `json:"term,omitempty"`
 	Incarnation string    `json:"incarnation,omitempty" doc:"Which process it was."`
+	LeftOut     string    `json:"left_out,omitempty" doc:"Of what it showed, what is not in the history that is honoured: cancelled by this change, or errant before it."`
 	ReadAt      time.Time `json:"read_at,omitzero"`
+}
+
+// leftOut is what a server held beyond the history that a change made the cluster's. Only a change of the primary that took
+// place leaves anything out.
+func leftOut(op reparent.Operation, p reparent.Progress) gtid.Set {
+	replaces := op.Kind == reparent.KindEmergency || op.Kind == reparent.KindPlanned
+	seen := cmp.Or(p.Judged, p.Reading)
+	if seen == nil || op.State != reparent.StateSucceeded || !replaces {
+		return gtid.Set{}
+	}
+	return seen.Position().Subtract(op.Chosen)
 }
 
 // Decision is what was put on record before the new primary was made, and what its term marker repeats.
@@ -188,7 +201,9 @@ func certificateOf(op reparent.Operation) Certificate {
 		c.Leaders = append(c.Leaders, Leader{Address: string(l.Address), Term: l.Term, Acks: l.Acks, Certified: l.Certified, Why: l.Why})
 	}
 	for _, a := range slices.Sorted(maps.Keys(op.Progress)) {
-		c.Servers = append(c.Servers, witnessOf(a, op.Progress[a]))
+		w := witnessOf(a, op.Progress[a])
+		w.LeftOut = leftOut(op, op.Progress[a]).String()
+		c.Servers = append(c.Servers, w)
 	}
 	for a, why := range op.Barred {
 		c.Barred[string(a)] = why

@@ -287,7 +287,7 @@ func TestRecoveriesCarryStagesAndCertificate(t *testing.T) {
 	p.end.Progress = map[topology.Address]reparent.Progress{db2: {Frozen: reparent.Yes, Reading: &seen}}
 	s := serveWith(t, p, nil)
 	s.ask("GET", "/api/v1/recoveries?cluster=shop&limit=7", "")
-	if p.calls[0] != `["recoveries","shop",8]` { // one more tells whether there is another page
+	if p.calls[0] != `["recoveries","shop",16]` { // a few more, for the clocks of electors differ
 		t.Errorf("called %v", p.calls)
 	}
 	r := s.ask("GET", "/api/v1/recoveries/shop-0000000004", "").tree(t)

@@ -143,6 +143,8 @@ type Detection struct {
 	StuckAfter    time.Duration `mapstructure:"stuck_after"`
 	LagMax        time.Duration `mapstructure:"lag_max"`
 	IsolatedShare float64       `mapstructure:"isolated_share"`
+	// AckerBacklogMax is how many received transactions an acker may have left to apply; 0 is any number.
+	AckerBacklogMax int `mapstructure:"acker_backlog_max"`
 }
 
 // Antiflap says how patient Primacy is between two automatic changes.
@@ -175,6 +177,9 @@ type Clone struct {
 	FromNeededAcker bool `mapstructure:"from_needed_acker"` // the donor may be a replica whose acknowledgements commits need
 	FromPrimary     bool `mapstructure:"from_primary"`      // the donor may be the primary where no replica will do
 	RateMaxMB       int  `mapstructure:"rate_max_mb"`       // MiB per second that a donor sends at most; 0: no bound
+
+	StallMax time.Duration `mapstructure:"stall_max"` // a clone without progress for so long is ended
+	TimeMax  time.Duration `mapstructure:"time_max"`  // and so is one that is not done after that
 }
 
 // Cluster is one replication cohort. Its servers are listed, or discovered from Seed, or both.
@@ -246,6 +251,8 @@ func Defaults() Config {
 			StuckAfter:    5 * time.Second,
 			LagMax:        10 * time.Second,
 			IsolatedShare: 0.5,
+
+			AckerBacklogMax: 10000,
 		},
 		Antiflap: Antiflap{
 			Window:             5 * time.Minute,
@@ -257,5 +264,6 @@ func Defaults() Config {
 			Fleet:              FleetBrake{ChangesMax: 3, Per: 10 * time.Minute},
 		},
 		Errant: Errant{Policy: "quarantine", RowsMax: 10000},
+		Clone:  Clone{StallMax: 10 * time.Minute, TimeMax: 24 * time.Hour},
 	}
 }

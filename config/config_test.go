@@ -72,10 +72,10 @@ automation: false
 store: {lease: 9s, endpoints: ["http://e1:2379", "http://e2:2379"], user: u, password: p, tls: {server_name: s}}
 mysql: {user: m, password: "a b", tls: {enabled: true}}
 replication: {user: r, password: 12345, heartbeat: 20ms, tls: {ca_file: /on/the/server}}
-detection: {probe_interval: 10ms, probe_timeout: 20ms, silent_after: 40ms, stuck_after: 50ms, lag_max: 1h, isolated_share: 1}
+detection: {probe_interval: 10ms, probe_timeout: 20ms, silent_after: 40ms, stuck_after: 50ms, lag_max: 1h, isolated_share: 1, acker_backlog_max: 99}
 antiflap: {window: 1m, factor: 1.5, window_max: 2m, decay: 3m, proven_after: 10s, replace_gone_primary: false, fleet: {changes_max: 7, per: 4m}}
 errant: {policy: auto, export_dir: /tmp/errant, rows_max: 77}
-clone: {join: true, from_needed_acker: true, from_primary: true, rate_max_mb: 50}
+clone: {join: true, from_needed_acker: true, from_primary: true, rate_max_mb: 50, stall_max: 30s, time_max: 2h}
 clusters:
   - {name: a, durability: {policy: none, allow_unfenced: true}, servers: [{address: "a:1"}]}
   - {name: b, durability: {policy: zones, zones: 2, acks: 2}, seed: "b:1"}
@@ -92,11 +92,11 @@ auth:
 		MySQL:       MySQL{User: "m", Password: NewSecret("a b"), TLS: ClientTLS{Enabled: true}},
 		Replication: Replication{User: "r", Password: NewSecret("12345"), Heartbeat: 20 * time.Millisecond, TLS: ReplicationTLS{Enabled: true, CAFile: "/on/the/server"}},
 		Detection: Detection{ProbeInterval: 10 * time.Millisecond, ProbeTimeout: 20 * time.Millisecond, SilentAfter: 40 * time.Millisecond,
-			StuckAfter: 50 * time.Millisecond, LagMax: time.Hour, IsolatedShare: 1},
+			StuckAfter: 50 * time.Millisecond, LagMax: time.Hour, IsolatedShare: 1, AckerBacklogMax: 99},
 		Antiflap: Antiflap{Window: time.Minute, Factor: 1.5, WindowMax: 2 * time.Minute, Decay: 3 * time.Minute, ProvenAfter: 10 * time.Second,
 			Fleet: FleetBrake{ChangesMax: 7, Per: 4 * time.Minute}},
 		Errant: Errant{Policy: "auto", ExportDir: "/tmp/errant", RowsMax: 77},
-		Clone:  Clone{Join: true, FromNeededAcker: true, FromPrimary: true, RateMaxMB: 50},
+		Clone:  Clone{Join: true, FromNeededAcker: true, FromPrimary: true, RateMaxMB: 50, StallMax: 30 * time.Second, TimeMax: 2 * time.Hour},
 		Clusters: []Cluster{
 			{Name: "a", Durability: Durability{Policy: "none", AllowUnfenced: true}, Servers: []Server{{Address: "a:1", Promotion: "neutral"}}},
 			{Name: "b", Durability: Durability{Policy: "zones", Zones: 2, Acks: 2}, Seed: "b:1"},

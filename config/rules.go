@@ -397,6 +397,9 @@ func (c *check) detection(d Detection, heartbeat time.Duration) {
 	if c.sound("detection.isolated_share") && (d.IsolatedShare <= 0 || d.IsolatedShare > 1) {
 		c.refuse("detection.isolated_share", "%v is no share of all servers; write a number above 0, up to 1, such as 0.5", d.IsolatedShare)
 	}
+	if c.sound("detection.acker_backlog_max") && d.AckerBacklogMax < 0 {
+		c.refuse("detection.acker_backlog_max", "%d is below 0; write how many transactions an acker may have left to apply, or 0 to let all acknowledge", d.AckerBacklogMax)
+	}
 }
 
 // notLonger refuses a duration that must fit under a limit which another key sets.
@@ -436,6 +439,7 @@ func (c *check) clone(l Clone) {
 	if c.sound("clone.rate_max_mb") && (l.RateMaxMB < 0 || l.RateMaxMB > most) {
 		c.refuse("clone.rate_max_mb", "%d is out of range; write 0 for no bound, or up to %d MiB per second", l.RateMaxMB, most)
 	}
+	c.notLonger("clone.stall_max", l.StallMax, "clone.time_max", l.TimeMax, "a clone that gets nowhere would be ended for its length before it is for that")
 }
 
 func (c *check) hooks(hooks []Hook) {

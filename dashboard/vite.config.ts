@@ -19,5 +19,5 @@ export default defineConfig({
       },
     },
   },
-  test: { environment: "happy-dom", restoreMocks: true, css: true },
+  test: { environment: "happy-dom", restoreMocks: true, css: true, testTimeout: 60_000 },
 } as Parameters<typeof defineConfig>[0]);

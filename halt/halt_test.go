@@ -194,6 +194,31 @@ func TestAnAckerThatIsLostOnTheWayKeepsTheServerFromBeingStopped(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsClosedIsGivenFreeWhenWritesWaitForItsAcknowledgements(t *testing.T) {
+	for _, step := range []Step{StepHold, StepQuiesce, StepStop} {
+		for _, closed := range []bool{false, true} {
+			y := yardOf(t, KindStop, "C")
+			for y.halt.Step != step {
+				y.step()
+			}
+			y.builder = func() *topologytest.Builder {
+				return topologytest.Cluster("A", "B", "C").Acks(1).Stopped("B", "C").
+					Edit("A", func(o *topology.Observation) { o.SemiSync.Clients = 0 }).Edit("C", func(o *topology.Observation) { o.OfflineMode = closed })
+			}
+			y.run(10)
+			if given := !y.halt.Running(); given != (closed && step != StepHold) {
+				t.Errorf("at %s, closed: %v: it is %s: %s", step, closed, y.halt.State, y.halt.Detail)
+			}
+			if y.halt.Running() {
+				continue
+			}
+			if y.ended(t, StateFailed, "given free again"); y.halt.Held != "" || len(y.log) > 0 {
+				t.Errorf("%s is still kept out; %v", y.halt.Held, y.log)
+			}
+		}
+	}
+}
+
 func TestARestartIsNotBegunBesideAMemberThatIsNotWell(t *testing.T) {
 	rows := map[string]func(*topologytest.Builder) *topologytest.Builder{
 		"one that does not answer":     func(b *topologytest.Builder) *topologytest.Builder { return b.Dead("D") },

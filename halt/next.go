@@ -144,7 +144,7 @@ func unsteady(s Sight) string {
 }
 
 // bearable are findings about a server with which it replicates and acknowledges all the same.
-var bearable = []topology.Code{topology.WrongSettings, topology.GrantMissing, topology.JournalMissing, topology.RulesetDiffers, topology.WouldBlock}
+var bearable = []topology.Code{topology.WrongSettings, topology.GrantMissing, topology.JournalMissing, topology.RulesetDiffers, topology.WouldBlock, topology.AckerBehind}
 
 // unwell says what a member lacks; empty when it leads, or replicates and acknowledges as it should.
 func (s Sight) unwell(a topology.Address) string {
@@ -163,7 +163,7 @@ func (s Sight) unwell(a topology.Address) string {
 		return ""
 	case r == nil || r.Source != s.Leader.Primary || r.Receiver != topology.ThreadOn || r.Applier != topology.ThreadOn:
 		return fmt.Sprintf("%s does not replicate from %s", a, s.Leader.Primary)
-	case s.mayAck(a) && (!o.SemiSync.ReplicaEnabled || !o.SemiSync.ReplicaActive):
+	case s.mayAck(a) && !slices.ContainsFunc(s.Findings, func(f topology.Finding) bool { return f.Rests(o) }) && (!o.SemiSync.ReplicaEnabled || !o.SemiSync.ReplicaActive):
 		return fmt.Sprintf("%s does not acknowledge", a)
 	}
 	return ""
@@ -241,9 +241,28 @@ func (h Halt) indispensable(s Sight) string {
 
 func (h Halt) quiesce(s Sight, now time.Time) Action {
 	if why := h.indispensable(s); why != "" {
-		return h.pending("unready", why, now)
+		return h.missing(s, why, now)
 	}
 	return h.working(now)
+}
+
+// missing waits until the server can be done without. One that is closed already may be the one whose acknowledgements are
+// lacking: it is given free again, rather than to keep writes waiting for as long as a step may take.
+func (h Halt) missing(s Sight, why string, now time.Time) Action {
+	if o := s.Snapshot.Server(h.Server()); o.OK() && o.OfflineMode && Starved(s.Findings, now) {
+		return Action{Then: h.failed("it was closed already and is given free again, for writes wait for acknowledgements", now)}
+	}
+	return h.pending("unready", why, now)
+}
+
+// starvedFor is how long commits wait for want of acknowledgements before a server is given free again for that.
+const starvedFor = 3 * time.Second
+
+// Starved tells whether commits of the primary wait for want of acknowledgements, and not for a blink only.
+func Starved(findings []topology.Finding, now time.Time) bool {
+	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
+		return f.Code == topology.SemiSyncBlocked && now.Sub(f.Since) >= starvedFor
+	})
 }
 
 // stop is over when the process is gone. Before it was told to go nothing that is seen of it counts as that.
@@ -263,7 +282,7 @@ func (h Halt) stop(s Sight, now time.Time) Action {
 		return h.pending("stopping", fmt.Sprintf("it does not answer, and may not have heard that it is to stop (%s)", o.Reach), now)
 	}
 	if why := h.indispensable(s); why != "" {
-		return h.pending("unready", why, now)
+		return h.missing(s, why, now)
 	}
 	return h.working(now)
 }

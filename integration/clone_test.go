@@ -176,6 +176,15 @@ func TestACloneThatIsCutOffLeavesAnEmptyServerAndIsDoneAgain(t *testing.T) {
 	r := w.cutOff(ctx, cancel)
 	w.isEmptied(r)
 
+	t.Log("it takes too long")
+	w.task.TimeMax = time.Millisecond
+	r = w.step(settle.StepClone)
+	w.isEmptied(r)
+	if r.Outcome != reparent.No || r.Code != "too_long" || r.Final {
+		t.Errorf("a clone that takes too long: %+v", r)
+	}
+	w.task.TimeMax = 0
+
 	t.Log("the recipient dies")
 	r = w.cutOff(t.Context(), func() {
 		w.kill(w.task.Server)
@@ -204,7 +213,21 @@ func TestACloneThatIsCutOffLeavesAnEmptyServerAndIsDoneAgain(t *testing.T) {
 	if r.Outcome == reparent.Yes {
 		t.Errorf("%+v", r)
 	}
-	w.term, w.task.RateMax = 2, 0
+
+	t.Log("the recipient does not answer for three seconds")
+	w.term, w.task.RateMax, w.task.StallMax = 2, 5, 8*time.Second
+	r = w.cutOff(t.Context(), func() {
+		if err := w.errant.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		w.bench.Probe(t.Context(), w.task.Server) // waits for it in vain
+		if err := w.errant.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if r.Outcome == reparent.No {
+		t.Errorf("a clone that goes on was ended: %+v", r)
+	}
 	w.does(settle.StepClone)
 	w.does(settle.StepAdmit)
 	w.isCopy()

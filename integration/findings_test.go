@@ -141,8 +141,27 @@ func TestServersThatRefuseTheLoginAreDeniedAndNotDead(t *testing.T) {
 	if v := c.view(); v.Primary != primary {
 		t.Errorf("%s leads: a wrong password set off a failover", v.Primary)
 	}
+	c.rotate(primary, "another")
+	c.awaitHealthy()
 	c.awaitAcks(client, 20)
 	t.Log(c.nothingLost(client))
+}
+
+// rotate changes the password of the replication account, first on the servers and then in the configuration, as one has to.
+func (c *cluster) rotate(primary topology.Address, password string) {
+	c.t.Helper()
+	user := c.fleet.Users.Replica.Name
+	c.stopPlane()
+	c.byHand(primary, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s'", user, password))
+	c.hangUp(primary, user)
+	c.tune = func(b *blueprint) { b.Users.Replica.Password = password }
+	c.startPlane()
+	for _, a := range c.members(primary) {
+		e := c.awaitEvent(0, orchestrator.EventFindingOpened, func(e orchestrator.Event) bool {
+			return e.Server == a && e.Finding.Code == topology.ReceiverFailed
+		})
+		c.t.Log(e.Text)
+	}
 }
 
 func TestMissingGrantIsNamed(t *testing.T) {

@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
@@ -60,6 +62,19 @@ func TestWhatAReplicaWroteAloneIsKeptByThePrimaryToTheLastByte(t *testing.T) {
 	}
 }
 
+// givenUp waits until the primary ends the session in which transactions are kept after so many seconds of silence; false when
+// it does not for a while.
+func (e *errant) givenUp(db *sql.Conn, seconds string) bool {
+	const ask = `SELECT v.variable_value FROM performance_schema.session_connect_attrs a JOIN performance_schema.threads t USING (processlist_id)
+		JOIN performance_schema.variables_by_thread v USING (thread_id)
+		WHERE a.attr_name = 'primacy_duty' AND a.attr_value = 'keep' AND v.variable_name = 'wait_timeout'`
+	var most string
+	for limit := time.Now().Add(patience); most != seconds && time.Now().Before(limit); {
+		_ = db.QueryRowContext(e.t.Context(), ask).Scan(&most) // there may be none yet
+	}
+	return most == seconds
+}
+
 func TestWhatCannotBeKeptExactlyIsRefusedByItsReasonAndThePrimaryStaysAsItIs(t *testing.T) {
 	e := strayed(t, "CREATE TABLE app.pairs (id INT PRIMARY KEY, v INT, more INT)", "INSERT INTO app.pairs VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4)",
 		"CREATE TABLE app.words (w VARCHAR(20) COLLATE utf8mb4_0900_ai_ci PRIMARY KEY, v INT)", "INSERT INTO app.words VALUES ('a', 1)",
@@ -70,6 +85,9 @@ func TestWhatCannotBeKeptExactlyIsRefusedByItsReasonAndThePrimaryStaysAsItIs(t *
 	primary, other := e.task.Primary, e.members(e.old, e.task.Primary)[0]
 	holder := e.root(primary)
 	defer holder.Close()
+	watcher := e.root(primary)
+	defer watcher.Close()
+	bounded := make(chan bool, 1)
 	if _, err := holder.ExecContext(t.Context(), "SET autocommit = 0"); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +100,7 @@ func TestWhatCannotBeKeptExactlyIsRefusedByItsReasonAndThePrimaryStaysAsItIs(t *
 	}{
 		{"a key that was spelled in two ways", "rows_differ", true, "UPDATE app.words SET w = UPPER(w); UPDATE app.words SET v = 2 WHERE w = 'A'", nil, nil},
 		{"a statement", "ddl", true, "CREATE TABLE app.mine (id INT)", nil, nil},
+		{"a statement that was logged as such beside rows", "ddl", true, "SET SESSION binlog_format = 'MIXED'; BEGIN; INSERT INTO app.pairs VALUES (40, 0, 0); INSERT INTO app.pairs VALUES (41, LENGTH(UUID()), 0); COMMIT", nil, nil},
 		{"foreign keys that delete rows", "cascade", true, "DELETE FROM app.parents", nil, nil},
 		{"a row that the primary changed since", "rows_differ", true, "UPDATE app.pairs SET v = 10 WHERE id = 1", func() { e.byHand(primary, "UPDATE app.pairs SET more = 7 WHERE id = 1") }, nil},
 		{"a row that the primary deleted", "rows_differ", true, "UPDATE app.pairs SET v = 10 WHERE id = 2", func() { e.byHand(primary, "DELETE FROM app.pairs WHERE id = 2") }, nil},
@@ -91,8 +110,21 @@ func TestWhatCannotBeKeptExactlyIsRefusedByItsReasonAndThePrimaryStaysAsItIs(t *
 			if _, err := holder.ExecContext(t.Context(), "UPDATE app.pairs SET more = 9 WHERE id = 4"); err != nil {
 				t.Fatal(err)
 			}
+			go func() { bounded <- e.givenUp(watcher, "30") }()
 		}, func() {
 			if _, err := holder.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+				t.Fatal(err)
+			}
+			if !<-bounded {
+				t.Error("an elector that falls silent keeps the rows locked for longer than half a minute")
+			}
+		}},
+		{"a table that somebody has locked", "locked", false, "UPDATE app.pairs SET v = v + 1 WHERE id = 4", func() {
+			if _, err := holder.ExecContext(t.Context(), "LOCK TABLES app.pairs WRITE"); err != nil {
+				t.Fatal(err)
+			}
+		}, func() {
+			if _, err := holder.ExecContext(t.Context(), "UNLOCK TABLES"); err != nil {
 				t.Fatal(err)
 			}
 		}},

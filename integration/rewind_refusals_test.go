@@ -53,6 +53,9 @@ func TestWhatCannotBeUndoneExactlyIsRefusedByItsReasonBeforeAnythingChanges(t *t
 			other := e.members(e.old, e.task.Primary)[0]
 			e.byHand(other, "SET GLOBAL super_read_only = OFF", "SET SESSION gtid_next = '"+e.task.Set.String()+"'", "COMMIT", "SET SESSION gtid_next = 'AUTOMATIC'", "SET GLOBAL super_read_only = ON")
 		}},
+		{"what the primary has got meanwhile", "not_errant", []string{fmt.Sprintf(insert, 800)}, func() {
+			e.byHand(e.task.Primary, "SET SESSION gtid_next = '"+e.task.Set.String()+"'", "COMMIT", "SET SESSION gtid_next = 'AUTOMATIC'")
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			in := *e

@@ -1,6 +1,7 @@
 package mysqld
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,23 +208,25 @@ func (j *job) runClone(ctx context.Context) error {
 	}
 	defer side.close()
 	side.guards = []guard{unready}
+	if err := j.link.exec(ctx, idleFor(j.task)); err != nil { // it has nothing to do until the clone has to be ended
+		return err
+	}
+	look := &onlooker{job: j}
+	defer look.close()
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx)) // a context that ends would hang up, and the clone go on
 	defer end()
 	ended := side.start(lasting, statement, args...)
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
-	for heard := time.Now(); ; {
+	for watch := watchClone(j.task, time.Now()); ; {
 		select {
 		case err := <-ended:
 			return side.settle(ctx, err)
 		case <-tick.C:
-			j.tellProgress(ctx)
-			if j.fleet.Probe(ctx, j.task.Donor).OK() {
-				heard = time.Now()
-			}
-			if time.Since(heard) > donorPatience {
+			watch = watch.saw(look.tellProgress(ctx), j.fleet.Probe(ctx, j.task.Donor).OK(), time.Now())
+			if err := watch.overdue(time.Now()); err != nil {
 				j.endClone(lasting, side, ended)
-				return notYet("donor", "donor %s has not answered for %s", j.task.Donor, donorPatience)
+				return err
 			}
 		case <-ctx.Done():
 			j.endClone(lasting, side, ended)
@@ -232,9 +235,11 @@ func (j *job) runClone(ctx context.Context) error {
 	}
 }
 
-// donorPatience is how long a donor may be silent. MySQL itself waits for minutes (clone_donor_timeout_after_network_failure),
-// and another donor may be there meanwhile.
-const donorPatience = 10 * time.Second
+// idleFor keeps a session from being ended for its silence as long as a clone may take.
+func idleFor(t settle.Task) string {
+	const most = 365 * 24 * time.Hour // that MySQL takes
+	return fmt.Sprintf("SET SESSION wait_timeout = %d", int(min(most, cmp.Or(t.TimeMax, settle.CloneTimeMax)+time.Hour).Seconds()))
+}
 
 // unready keeps a clone from a server that others can write to, or that replicates.
 var unready = guard{

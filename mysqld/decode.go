@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -130,6 +131,7 @@ type writer struct {
 	out  settle.Transcript
 	of   []int // the process of each transaction
 	err  error
+	sets []string // what the next statement takes from its session
 	catalog
 }
 
@@ -148,9 +150,9 @@ func (w *writer) event(told *settle.Transaction, e binlog.Event) {
 	switch body := e.Event.(type) {
 	case *replication.QueryEvent:
 		told.Thread = body.SlaveProxyID
-		if text := string(body.Query); text != "BEGIN" && text != "COMMIT" {
-			told.Statements = append(told.Statements, inSchema(string(body.Schema), text))
-		}
+		w.logged(told, body)
+	case *replication.IntVarEvent:
+		w.sets = append(w.sets, generated(body))
 	case *replication.RowsQueryEvent:
 		told.Statements = append(told.Statements, string(body.Query))
 	case *replication.RowsEvent:
@@ -158,7 +160,33 @@ func (w *writer) event(told *settle.Transaction, e binlog.Event) {
 		told.Changes = append(told.Changes, changes...)
 		w.left -= all
 		w.out.Rows += all
+	default:
+		if what := binlog.Untold(e); what != "" && !slices.Contains(told.Lacks, what) {
+			told.Lacks = append(told.Lacks, what)
+		}
 	}
+}
+
+// logged takes down a statement that was logged as such. Those of XA only hold a transaction together.
+func (w *writer) logged(told *settle.Transaction, body *replication.QueryEvent) {
+	text := string(body.Query)
+	if text == "BEGIN" || text == "COMMIT" {
+		return
+	}
+	sets := strings.Join(w.sets, "")
+	text, w.sets = sets+inSchema(string(body.Schema), text), nil
+	told.Statements = append(told.Statements, text)
+	if binlog.Word(string(body.Query)) != "XA" {
+		told.Logged = append(told.Logged, settle.Logged{Text: text, After: len(told.Changes)})
+	}
+}
+
+// generated is the number that a statement gives to a row, or that LAST_INSERT_ID() is in it.
+func generated(body *replication.IntVarEvent) string {
+	if body.Type == replication.LAST_INSERT_ID {
+		return fmt.Sprintf("SET LAST_INSERT_ID = %d; ", body.Value)
+	}
+	return fmt.Sprintf("SET INSERT_ID = %d; ", body.Value)
 }
 
 func inSchema(schema, statement string) string {
@@ -177,6 +205,7 @@ func (w *writer) transcript(log binlog.Log, start time.Time, set gtid.Set, stops
 	}
 	for i := range log.Processes {
 		log.Processes[i].Number, log.Processes[i].Stop = i+1, stopOf(log.Processes[i], stops)
+		log.Processes[i].Began = beganOf(log.Processes[i], stops)
 	}
 	for i, p := range w.of {
 		w.out.Transactions[i].Process = log.Processes[p]

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,12 +110,19 @@ func TestWhatIsExportedAsSQLDoesAgainWhatWasDone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := loneServer(t, options)
 			l.run("CREATE TABLE app.every "+everyType, "CREATE TABLE app.keyless (a INT, b VARCHAR(20))", "CREATE DATABASE copy",
-				"CREATE TABLE copy.every LIKE app.every", "CREATE TABLE copy.keyless LIKE app.keyless")
+				"CREATE TABLE copy.every LIKE app.every", "CREATE TABLE copy.keyless LIKE app.keyless",
+				"CREATE TABLE app.mixed (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(50))", "CREATE TABLE copy.mixed LIKE app.mixed")
 			set := l.run("INSERT INTO app.every ("+allColumns+") VALUES "+strings.ReplaceAll(strings.Join(everyRow, ", "), `\u00e9`, "é"),
 				"UPDATE app.every SET v = CONCAT(v, ' changed'), ts = '2001-02-03 04:05:06', id = id + 10 WHERE id IN (1, 3) ORDER BY id DESC",
 				"INSERT INTO app.keyless VALUES (1, 'one'), (2, NULL), (1, 'one')", "DELETE FROM app.keyless WHERE a = 1 LIMIT 1", "DELETE FROM app.every WHERE id = 2",
-				"BEGIN", "INSERT INTO app.keyless VALUES (7, '''')", "UPDATE app.keyless SET a = 8 WHERE a = 7", "COMMIT")
+				"BEGIN", "INSERT INTO app.keyless VALUES (7, '''')", "UPDATE app.keyless SET a = 8 WHERE a = 7", "COMMIT",
+				"CREATE TABLE app.made SELECT id, v FROM app.every", "SET SESSION binlog_format = 'MIXED'",
+				"BEGIN", "INSERT INTO app.mixed (v) VALUES ('as text')", "INSERT INTO app.mixed (v) VALUES (UUID())", "UPDATE app.mixed SET v = CONCAT(v, ' too') WHERE id = 1",
+				"SAVEPOINT here", "INSERT INTO app.mixed (v) VALUES (CONCAT('after ', LAST_INSERT_ID()))", "COMMIT")
 			told := l.decode(set, settle.Limits{})
+			if mixed := told.Transactions[len(told.Transactions)-1]; len(mixed.Logged) < 3 || len(mixed.Changes) == 0 || len(told.Lacking()) > 0 {
+				t.Fatalf("the last one does not mix statements and rows, or more is said to be lacking: %+v", mixed)
+			}
 			if !told.Missing.IsEmpty() || told.Truncated || uint64(len(told.Transactions)) != set.Count() {
 				t.Fatalf("%d transactions of %s, missing %s", len(told.Transactions), set, told.Missing)
 			}
@@ -125,8 +133,8 @@ func TestWhatIsExportedAsSQLDoesAgainWhatWasDone(t *testing.T) {
 			if err := told.WriteSQL(&text); err != nil {
 				t.Fatal(err)
 			}
-			l.run(strings.ReplaceAll(text.String(), "`app`.", "`copy`."))
-			for _, table := range []string{"every", "keyless"} {
+			l.run(strings.NewReplacer("`app`.", "`copy`.", "USE `app`", "USE `copy`", " app.", " copy.").Replace(text.String()))
+			for _, table := range []string{"every", "keyless", "made", "mixed"} {
 				conn := l.admin()
 				mine, copied := checksum(t, conn, "app."+table), checksum(t, conn, "copy."+table)
 				if mine != copied {
@@ -134,6 +142,21 @@ func TestWhatIsExportedAsSQLDoesAgainWhatWasDone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhatAnExportCannotTellIsSaid has a statement that takes the value of a user variable, which stands in the log as an event of its own.
+func TestWhatAnExportCannotTellIsSaid(t *testing.T) {
+	l := loneServer(t, nil)
+	l.run("CREATE TABLE app.mixed (id INT PRIMARY KEY, v VARCHAR(50))")
+	set := l.run("SET SESSION binlog_format = 'MIXED'", "SET @who = 'bob'", "BEGIN", "INSERT INTO app.mixed VALUES (1, @who)", "INSERT INTO app.mixed VALUES (2, UUID())", "COMMIT")
+	told := l.decode(set, settle.Limits{})
+	if lacking := told.Lacking(); len(lacking) != 1 || !slices.Equal(lacking[0].Lacks, []string{"UserVarEvent"}) {
+		t.Fatalf("%+v", told.Transactions)
+	}
+	var text strings.Builder
+	if err := told.WriteSQL(&text); err != nil || !strings.Contains(text.String(), "INCOMPLETE: "+set.String()+" holds more than is told") {
+		t.Errorf("%v\n%s", err, text.String())
 	}
 }
 
@@ -166,6 +189,14 @@ func TestATranscriptTellsWhichProcessWroteWhatAndHowItEnded(t *testing.T) {
 	}
 	l.open()
 	alive, ready := l.run("INSERT INTO app.rows VALUES (3)"), time.Now()
+	conn := l.admin()
+	var logged float64
+	if err := conn.QueryRowContext(t.Context(), "SELECT UNIX_TIMESTAMP(MAX(LOGGED)) FROM performance_schema.error_log WHERE ERROR_CODE = 'MY-010116'").Scan(&logged); err != nil {
+		t.Fatal(err)
+	}
+	if started := l.fleet.Probe(t.Context(), topology.Address(l.server.Address())).StartedAt; time.UnixMicro(int64(logged*1e6)).Sub(started).Abs() > 1500*time.Millisecond {
+		t.Errorf("it began at %s by its error log, and %s by its uptime", time.UnixMicro(int64(logged*1e6)), started)
+	}
 	for _, row := range []struct {
 		what             string
 		set              gtid.Set

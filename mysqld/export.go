@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
@@ -48,6 +49,9 @@ func incomplete(transcript settle.Transcript, t settle.Task) (settle.Result, boo
 		r := refusedStep("not_readable", "%s: its binary log does not hold %s; they were purged, or are not applied yet: what is not on record is not given up but knowingly", t.Server, transcript.Missing)
 		r.Final = false // what waits for the applier will be there
 		return r, true
+	case len(transcript.Lacking()) > 0:
+		x := transcript.Lacking()[0]
+		return refusedStep("not_told", "%s: %s holds what is not told (%s), so that its statements would do something else: what is not on record is not given up but knowingly", t.Server, x.GTID, strings.Join(x.Lacks, ", ")), true
 	case transcript.Truncated:
 		return refusedStep("rows_max", "%s: the transactions change %d rows, more than errant.rows_max: raise it, or export them by hand and accept it", t.Server, transcript.Rows), true
 	}

@@ -52,6 +52,8 @@ var Grants = []Grant{
 	{"SHUTDOWN", "*.*", "stop and restart servers for whoever asks for it", FeatureHalt},
 	{"SHOW VIEW", "*.*", "let check see which tables are of other engines than InnoDB, and no row of them", FeatureCheck},
 	{"SELECT (User, Host, Super_priv, Repl_slave_priv)", "mysql.user", "let check see which accounts fencing cannot stop, and whether the replication account may replicate", FeatureCheck},
+	{"SELECT", "mysql.default_roles", "let check see whether the replication account may replicate by a role", FeatureCheck},
+	{"SELECT", "mysql.role_edges", "let check see whether the replication account may replicate by a role", FeatureCheck},
 	{"SELECT", "mysql.global_grants", "let check see which accounts fencing cannot stop", FeatureCheck},
 }
 

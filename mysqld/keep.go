@@ -177,13 +177,19 @@ func (j *job) playThrough(ctx context.Context, side *aside, plan kept) error {
 	return side.link.exec(ctx, "ROLLBACK")
 }
 
-// lockWait is how long the primary's clients may keep a row from us; deadlocks end us at once.
-const lockWait = 2 * time.Second
+// lockWait is how long the primary's clients may keep a row or a table from us; deadlocks end us at once. idleMost is after
+// how long without a word the primary takes it for given up: the rows of an elector that is frozen, or whose host is gone,
+// would else stay locked for an hour.
+const (
+	lockWait = 2 * time.Second
+	idleMost = 30 * time.Second
+)
 
 // undoable begins a transaction on the primary, and sees to it that (a) holds for changes: it does them and undoes them. The
 // rows stay locked.
 func (j *job) undoable(ctx context.Context, side *aside, plan kept, next string, changes []binlog.RowChange, keys []touchedKey) error {
-	begin := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %d; SET SESSION gtid_next = '%s'; BEGIN; SAVEPOINT before_it", int(lockWait.Seconds()), next)
+	begin := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %[1]d, lock_wait_timeout = %[1]d, wait_timeout = %[2]d; SET SESSION gtid_next = '%[3]s'; BEGIN; SAVEPOINT before_it",
+		int(lockWait.Seconds()), int(idleMost.Seconds()), next)
 	if len(changes) > 0 { // BINLOG takes the session's gtid_next away
 		begin = plan.Format() + "; " + begin
 	}

@@ -20,9 +20,17 @@ const (
  JOIN performance_schema.global_variables AS present USING (VARIABLE_NAME)
  LEFT JOIN performance_schema.persisted_variables AS persisted USING (VARIABLE_NAME)
  WHERE VARIABLE_NAME IN (`
-	askKeyless = `SELECT REPLACE(t.NAME, '/', '.') FROM information_schema.INNODB_INDEXES AS i
- JOIN information_schema.INNODB_TABLES AS t USING (TABLE_ID)
- WHERE i.NAME = 'GEN_CLUST_INDEX' AND t.NAME NOT LIKE 'mysql/%' AND t.NAME NOT LIKE 'sys/%' AND t.NAME NOT LIKE '\_primacy/%' ORDER BY t.NAME`
+	// What InnoDB has is one table for each partition, and not in each version with its indexes. A # in a name stands as @0023 there,
+	// so the one of a partition's suffix is nothing else.
+	askKeyless = `SELECT DISTINCT REPLACE(SUBSTRING_INDEX(SUBSTRING_INDEX(t.NAME, '#p#', 1), '#P#', 1), '/', '.') AS named` + fromKeyless + `ORDER BY named`
+	// A unique index of columns that are never NULL serves as well as a primary key.
+	askAllKeyless = `SELECT REPLACE(t.NAME, '/', '.') AS named` + fromKeyless + `AND t.NAME NOT LIKE '%#p#%'
+ UNION SELECT CONCAT(t.TABLE_SCHEMA, '.', t.TABLE_NAME) FROM information_schema.TABLES AS t
+ WHERE t.ENGINE = 'InnoDB' AND t.CREATE_OPTIONS LIKE '%partitioned%' AND t.TABLE_SCHEMA NOT IN ('mysql', 'sys', '_primacy') AND NOT EXISTS (
+ SELECT 1 FROM information_schema.STATISTICS AS s WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA AND s.TABLE_NAME = t.TABLE_NAME AND s.NON_UNIQUE = 0
+ GROUP BY s.INDEX_NAME HAVING SUM(s.NULLABLE = 'YES' OR s.SUB_PART IS NOT NULL OR s.COLUMN_NAME IS NULL) = 0) ORDER BY named`
+	fromKeyless = ` FROM information_schema.INNODB_INDEXES AS i JOIN information_schema.INNODB_TABLES AS t USING (TABLE_ID)
+ WHERE i.NAME = 'GEN_CLUST_INDEX' AND t.NAME NOT LIKE 'mysql/%' AND t.NAME NOT LIKE 'sys/%' AND t.NAME NOT LIKE '\_primacy/%' `
 	askForeign = `SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES
  WHERE TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'
  AND TABLE_SCHEMA NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema') ORDER BY TABLE_SCHEMA, TABLE_NAME`
@@ -33,6 +41,7 @@ const (
  UNION SELECT USER, HOST FROM mysql.global_grants WHERE PRIV IN ('CONNECTION_ADMIN', 'SYSTEM_USER')) AS strong
  WHERE USER NOT IN ('mysql.session', 'mysql.sys', 'mysql.infoschema', ?) ORDER BY 1`
 	askReplicationAccount = `SELECT COUNT(*), COALESCE(SUM(Repl_slave_priv = 'Y'), 0) FROM mysql.user WHERE User = ?`
+	askRolesAtLogin       = `SELECT @@GLOBAL.activate_all_roles_on_login, @@GLOBAL.mandatory_roles`
 	askReplicaFilters     = `SELECT CONCAT(FILTER_NAME, '=', FILTER_RULE) FROM performance_schema.replication_applier_global_filters
  WHERE FILTER_RULE <> ''
  UNION SELECT CONCAT(FILTER_NAME, '=', FILTER_RULE) FROM performance_schema.replication_applier_filters
@@ -171,8 +180,16 @@ func (in *inspector) channels(ctx context.Context) error {
 	return nil
 }
 
+// keyless leaves those out that are partitioned where the account is shown no table.
 func (in *inspector) keyless(ctx context.Context) (err error) {
-	in.seen.Keyless, err = in.list(ctx, "tables without a primary key", askKeyless)
+	statement := askAllKeyless
+	if !in.showsTables() {
+		statement = askKeyless
+	}
+	in.seen.Keyless, err = in.list(ctx, "tables without a primary key", statement)
+	if err == nil && statement == askKeyless {
+		return fmt.Errorf("partitioned tables without a primary key: our account lacks %s", showTables)
+	}
 	return err
 }
 
@@ -223,7 +240,13 @@ func (in *inspector) account(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("the replication account: %w", err)
 	}
-	in.seen.Account = topology.Account{Name: name, Known: true, Hosts: int(rows[0][0].number()), Reads: int(rows[0][1].number())}
+	a := topology.Account{Name: name, Known: true, Hosts: int(rows[0][0].number()), Reads: int(rows[0][1].number())}
+	if a.Reads < a.Hosts {
+		if a.Reads, err = in.withRoles(ctx, name); err != nil {
+			return fmt.Errorf("the roles of the replication account: %w", err)
+		}
+	}
+	in.seen.Account = a
 	return nil
 }
 

@@ -2,10 +2,14 @@ package mysqld_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/primacydb/primacy/mysqld"
 	"github.com/primacydb/primacy/mysqld/local"
@@ -154,6 +158,8 @@ func TestEachBrokenSettingIsNamedAndWhatIsMendedOutlivesARestart(t *testing.T) {
 // brokenContents are for a primary.
 var brokenContents = []struct{ code, harm, cure, names string }{
 	{"tables_without_primary_key", "CREATE TABLE app.keyless (a INT)", "DROP TABLE app.keyless", "app.keyless"},
+	{"tables_without_primary_key", "CREATE TABLE app.parted (a INT) PARTITION BY RANGE (a) SUBPARTITION BY HASH (a) SUBPARTITIONS 2 (PARTITION p0 VALUES LESS THAN (9), PARTITION p1 VALUES LESS THAN (99))", "DROP TABLE app.parted", "key: 1 (app.parted)"},
+	{"tables_without_primary_key", "CREATE TABLE app.one (a INT, UNIQUE KEY (a)) PARTITION BY HASH (a) PARTITIONS 3; CREATE TABLE app.two (a INT NOT NULL, b INT, UNIQUE KEY (a)) PARTITION BY HASH (a) PARTITIONS 3; CREATE TABLE app.three (a INT PRIMARY KEY) PARTITION BY HASH (a) PARTITIONS 3", "DROP TABLE app.one, app.two, app.three", "key: 1 (app.one)"},
 	{"tables_without_transactions", "CREATE TABLE app.old (a INT PRIMARY KEY) ENGINE = MyISAM", "DROP TABLE app.old", "app.old (MyISAM)"},
 	{"cascading_foreign_keys", "CREATE TABLE app.one (a INT PRIMARY KEY); CREATE TABLE app.many (a INT PRIMARY KEY, CONSTRAINT torn FOREIGN KEY (a) REFERENCES app.one (a) ON DELETE CASCADE)",
 		"DROP TABLE app.many, app.one", "app.torn"},
@@ -182,8 +188,71 @@ func TestWhatTablesAndAccountsPermitIsNamed(t *testing.T) {
 	if got := w.news(a); len(got) > 0 {
 		t.Errorf("after all was undone: %+v", got)
 	}
+	t.Run("partitions", w.partitions)
+	t.Run("privileges that come by a role", w.byRoles)
 	t.Run("what may not be read", w.unread)
 	t.Run("a server that refuses or does not answer", w.unanswered)
+}
+
+// partitions are looked at by an account that may read no row.
+func (w *linted) partitions(t *testing.T) {
+	w.unlogged(0, "REVOKE SELECT ON *.* FROM primacy", "CREATE TABLE app.Bare (a INT) PARTITION BY HASH (a) PARTITIONS 3", "CREATE TABLE app.keyed (a INT PRIMARY KEY) PARTITION BY HASH (a) PARTITIONS 3")
+	defer w.unlogged(0, "GRANT SELECT ON *.* TO primacy", "DROP TABLE app.Bare, app.keyed")
+	if i := w.fleet.Inspect(t.Context(), w.server(0)); i.Keyless.Count != 1 || !slices.Equal(i.Keyless.Names, []string{"app.Bare"}) || len(i.Unread) > 0 {
+		t.Errorf("%+v, not read: %q", i.Keyless, i.Unread)
+	}
+}
+
+// byRoles compares what is said of the replication account with what a session of it may do.
+func (w *linted) byRoles(t *testing.T) {
+	w.unlogged(0, "CREATE ROLE reading, `outer`@`127.0.0.1`, idle", "GRANT REPLICATION SLAVE ON *.* TO reading", "GRANT reading TO `outer`@`127.0.0.1`", "REVOKE REPLICATION SLAVE ON *.* FROM replica")
+	defer w.unlogged(0, "GRANT REPLICATION SLAVE ON *.* TO replica", "DROP ROLE reading, `outer`@`127.0.0.1`, idle")
+	for _, row := range []struct {
+		name, harm, cure string
+		may              bool
+	}{
+		{"no role", "DO 0", "DO 0", false},
+		{"a role that is not active at login", "GRANT reading TO replica", "REVOKE reading FROM replica", false},
+		{"a default role", "GRANT reading TO replica; SET DEFAULT ROLE reading TO replica", "REVOKE reading FROM replica", true},
+		{"another default role", "GRANT reading, idle TO replica; SET DEFAULT ROLE idle TO replica", "REVOKE reading, idle FROM replica", false},
+		{"a role within a default role", "GRANT `outer`@`127.0.0.1` TO replica; SET DEFAULT ROLE `outer`@`127.0.0.1` TO replica", "REVOKE `outer`@`127.0.0.1` FROM replica", true},
+		{"any role, where all are active at login", "GRANT reading TO replica; SET GLOBAL activate_all_roles_on_login = ON", "REVOKE reading FROM replica; SET GLOBAL activate_all_roles_on_login = OFF", true},
+		{"a mandatory role", "SET GLOBAL mandatory_roles = 'reading'", "SET GLOBAL mandatory_roles = ''", true},
+		{"a mandatory role beside a default one", "SET GLOBAL mandatory_roles = '`reading`@`%`'; GRANT idle TO replica; SET DEFAULT ROLE idle TO replica", "SET GLOBAL mandatory_roles = ''; REVOKE idle FROM replica", true},
+		{"another mandatory role", "SET GLOBAL mandatory_roles = 'idle'", "SET GLOBAL mandatory_roles = ''", false},
+		{"a mandatory role, where all are active at login", "SET GLOBAL mandatory_roles = 'idle, `outer`@`127.0.0.1`', GLOBAL activate_all_roles_on_login = ON", "SET GLOBAL mandatory_roles = '', GLOBAL activate_all_roles_on_login = OFF", true},
+		{"a mandatory role that is a default one", "SET GLOBAL mandatory_roles = 'reading'; SET DEFAULT ROLE reading TO replica", "SET GLOBAL mandatory_roles = ''", true},
+		{"a default role that is mandatory no longer", "DO 0", "SET DEFAULT ROLE NONE TO replica", false},
+	} {
+		w.unlogged(0, strings.Split(row.harm, "; ")...)
+		if got := w.mayReplicate(t); got != row.may {
+			t.Errorf("%s: MySQL lets it replicate: %t", row.name, got)
+		}
+		i := w.fleet.Inspect(t.Context(), w.server(0))
+		if said := slices.Contains(codes(w.remarks(w.server(0))), "replication_account"); said == row.may || len(i.Unread) > 0 {
+			t.Errorf("%s: it is said that it may not: %t; not read: %q", row.name, said, i.Unread)
+		}
+		w.unlogged(0, strings.Split(row.cure, "; ")...)
+	}
+}
+
+// mayReplicate asks for something that takes the privilege, and nothing else, in a session of the replication account.
+func (w *linted) mayReplicate(t *testing.T) bool {
+	t.Helper()
+	replica := w.local.Users.Replica
+	db, err := sql.Open("mysql", fmt.Sprintf("%s:%s@tcp(%s)/", replica.Name, replica.Password, w.server(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), "SHOW REPLICAS")
+	if err == nil {
+		return rows.Close() == nil
+	}
+	if denied := new(mysql.MySQLError); !errors.As(err, &denied) || denied.Number != 1227 {
+		t.Fatal(err)
+	}
+	return false
 }
 
 // unread fails where silence would read as praise.
@@ -191,6 +260,7 @@ func (w *linted) unread(t *testing.T) {
 	for harm, cure := range map[string]string{
 		"REVOKE SHOW VIEW ON *.* FROM primacy":                                                           "GRANT SHOW VIEW ON *.* TO primacy",
 		"REVOKE SELECT (User, Host, Super_priv, Repl_slave_priv) ON mysql.user FROM primacy":             "GRANT SELECT (User, Host, Super_priv, Repl_slave_priv) ON mysql.user TO primacy",
+		"REVOKE SELECT ON mysql.role_edges FROM primacy; REVOKE REPLICATION SLAVE ON *.* FROM replica":   "GRANT SELECT ON mysql.role_edges TO primacy; GRANT REPLICATION SLAVE ON *.* TO replica",
 		"CREATE TABLE app.old (a INT PRIMARY KEY) ENGINE = MyISAM; REVOKE SHOW VIEW ON *.* FROM primacy": "DROP TABLE app.old; GRANT SHOW VIEW ON *.* TO primacy",
 	} {
 		w.unlogged(0, append([]string{"REVOKE SELECT ON *.* FROM primacy"}, strings.Split(harm, "; ")...)...)

@@ -109,16 +109,21 @@ func (s *aside) commits(ctx context.Context, statement string) error {
 	return s.run(ctx, statement)
 }
 
-// committed is what a primary has executed or is about to: who owns a GTID has had all the locks that it needs.
-func committed(ctx context.Context, l *link) (executed, owned gtid.Set, err error) {
-	rows, err := l.query(ctx, "SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_owned")
+// committed is what a primary has executed or is about to: who owns a GTID has had all the locks that it needs. Who commits
+// gives its GTID from the one to the other, so they are read in this order: else it could be missing in both.
+func committed(ctx context.Context, q queryer) (executed, owned gtid.Set, err error) {
+	owns, err := q.query(ctx, "SELECT @@GLOBAL.gtid_owned")
 	if err != nil {
 		return executed, owned, err
 	}
-	if executed, err = gtid.Parse(rows[0][0].text); err != nil {
+	has, err := q.query(ctx, "SELECT @@GLOBAL.gtid_executed")
+	if err != nil {
 		return executed, owned, err
 	}
-	owned, err = gtid.Parse(owners.ReplaceAllString(rows[0][1].text, ""))
+	if executed, err = gtid.Parse(has[0][0].text); err != nil {
+		return executed, owned, err
+	}
+	owned, err = gtid.Parse(owners.ReplaceAllString(owns[0][0].text, ""))
 	return executed, owned, err
 }
 

@@ -58,10 +58,13 @@ func (j *job) examine(ctx context.Context) (examined, error) {
 	if err != nil {
 		return examined{}, err
 	}
+	j.applied = o.Executed.Intersect(j.task.Set)
+	if err := j.stillLacked(ctx, p); err != nil {
+		return examined{}, err
+	}
 	if err := j.dispensable(ctx, o, p); err != nil {
 		return examined{}, err
 	}
-	j.applied = o.Executed.Intersect(j.task.Set)
 	if j.applied.IsEmpty() {
 		return examined{Undoing: binlog.Undo(gtid.Set{}, binlog.UndoLimits{})}, nil
 	}
@@ -89,6 +92,19 @@ func (j *job) primary(ctx context.Context) (topology.Observation, error) {
 		return p, underWay{fmt.Sprintf("%s takes no writes", j.task.Primary)}
 	}
 	return p, nil
+}
+
+// stillLacked refuses to undo what the primary has got since, as when a change kept it: nothing would look errant afterwards,
+// and the rows would be missing.
+func (j *job) stillLacked(ctx context.Context, p topology.Observation) error {
+	there := p.Executed.Intersect(j.applied)
+	if there.IsEmpty() {
+		return nil
+	}
+	if was, err := j.readUndone(ctx); err != nil || was.done {
+		return err
+	}
+	return unfitFor("not_errant", "the primary has %s by now, so %s is not errant because of it; nothing was undone", there, j.server)
 }
 
 // dispensable checks (1), that nobody replicates from the server, that it can catch up afterwards, and that no GTID comes

@@ -46,6 +46,35 @@ func (l *link) stops(ctx context.Context) ([]said, error) {
 // seconds.
 const startedBefore = time.Second
 
+// startsApart is how far starts are apart that are told from each other by their times alone: an uptime is in whole seconds, and
+// a process counts it from a moment before it writes that it starts.
+const startsApart = 5 * time.Second
+
+// beganOf finds the start of the process that wrote a binary log: the last one before the log begins, for a process opens it
+// after it has said that it starts, and no other one runs on its data between. What an error log has lost it lost from its
+// beginning, so that start is in it if an earlier one is. It is not told where another start is so near that a process could be
+// taken for the one before it.
+func beganOf(p settle.Process, log []said) (at time.Time) {
+	if !p.Known {
+		return at
+	}
+	for _, line := range log {
+		if line.code == startsCode && !line.at.After(p.StartedAt.Add(startedBefore)) {
+			at = line.at
+		}
+	}
+	near := 0
+	for _, line := range log {
+		if line.code == startsCode && line.at.Sub(at).Abs() <= startsApart {
+			near++
+		}
+	}
+	if near != 1 {
+		return time.Time{}
+	}
+	return at
+}
+
 // stopOf finds the life of a process: it begins with the last start before its binary log does, and ends with the next one.
 // Without both the log does not reach back that far, or was changed meanwhile, and says nothing.
 func stopOf(p settle.Process, log []said) settle.Stop {

@@ -7,6 +7,33 @@ import (
 	"github.com/primacydb/primacy/settle"
 )
 
+func TestAProcessBeganWithTheLastStartBeforeItsBinaryLog(t *testing.T) {
+	at := func(seconds float64) time.Time {
+		return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))
+	}
+	start := func(s float64) said { return said{at(s), startsCode} }
+	for name, row := range map[string]struct {
+		log  []said
+		want time.Time
+	}{
+		"it opened its log at once":                       {[]said{start(-90), start(-0.5), start(60)}, at(-0.5)},
+		"within the second to which the log's is cut":     {[]said{start(0.9), start(60)}, at(0.9)},
+		"it recovered for minutes":                        {[]said{start(-900), start(-300), {at(-200), "MY-010232"}}, at(-300)},
+		"the one before it began a moment earlier":        {[]said{start(-304), start(-300)}, time.Time{}},
+		"the next one began a moment later":               {[]said{start(-1), start(3)}, time.Time{}},
+		"its start is not in the log":                     {[]said{start(60)}, time.Time{}},
+		"it was told to stop when it ended, and it is on": {[]said{start(-0.5), {at(50), stopsCode}}, at(-0.5)},
+		"nothing": {nil, time.Time{}},
+	} {
+		if got := beganOf(settle.Process{Known: true, StartedAt: at(0)}, row.log); !got.Equal(row.want) {
+			t.Errorf("%s: %s, not %s", name, got, row.want)
+		}
+	}
+	if got := beganOf(settle.Process{StartedAt: at(0)}, []said{start(-1)}); !got.IsZero() {
+		t.Errorf("the beginning of its binary log is gone: %s", got)
+	}
+}
+
 func TestAProcessWasToldToStopOrNotOnlyWhereItsErrorLogReachesFromStartToStart(t *testing.T) {
 	at := func(seconds float64) time.Time {
 		return time.Unix(1000, 0).Add(time.Duration(seconds * float64(time.Second)))

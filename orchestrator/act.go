@@ -40,16 +40,23 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 	}
 	wanted, found := c.wanted(topology.RemedyEmergency)
 	if !found {
-		c.refuse("", nil, now)
+		c.refuse(because{}, nil, now)
 	}
 	switch adopt, unrecorded := c.wanted(topology.RemedyAdopt); {
 	case found:
-		if begun, why := c.reopen(ctx, now); !begun {
+		begun, why := false, because{}
+		if !c.rulesOutdated() {
+			begun, why = c.reopen(ctx, now)
+		}
+		if !begun {
 			c.emergency(ctx, wanted, why, now)
 		}
 		if !c.busy {
 			c.repair(now)
 		}
+	case unrecorded && c.rulesOutdated():
+		c.refuse(regarding(adopt, because{"rules_outdated", adopt.Message + ", but it is not adopted under rules that are older than those of its leadership"}), nil, now)
+		c.repair(now)
 	case unrecorded:
 		c.adopt(ctx, adopt, now)
 	default:
@@ -70,7 +77,7 @@ func (c *cluster) outbid(ctx context.Context, now time.Time) bool {
 	defer cancel()
 	term, err := c.drawTerm(ctx, c.lease, c.owner)
 	if err != nil {
-		c.refuse(fmt.Sprintf("servers are acted on under term %d and a higher one could not be drawn: %v", c.owner, err), nil, now)
+		c.refuse(because{"no_term", fmt.Sprintf("servers are acted on under term %d and a higher one could not be drawn: %v", c.owner, err)}, nil, now)
 		return false
 	}
 	c.sessionTerm = term
@@ -107,7 +114,7 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 		return
 	}
 	if why := c.outlived(sight); why != "" {
-		c.refuse(fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why), nil, now)
+		c.refuse(because{"unfinished " + op.ID, fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why)}, nil, now)
 		return
 	}
 	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now), c.lease)
@@ -178,30 +185,29 @@ func (c *cluster) aged(now time.Time) bool {
 	return now.Before(w.Until) && now.Sub(c.record.SavedAt) > w.Until.Sub(w.Opened)/8 && w.Window(now).Open
 }
 
-// refuse keeps why a wanted change is not made, and tells it when it is new.
-func (c *cluster) refuse(why string, o *reparent.Obstacle, now time.Time) {
-	if why != "" && why != c.refusal {
-		c.o.events.Tell(Event{Kind: EventRefused, At: now, Cluster: c.name, Text: why})
-	}
-	c.refusal, c.obstacle = why, o
-}
-
 // emergency replaces the primary by itself, if the switch, anti-flapping and the prospects permit. Besides is what a refusal
 // says more: why it is not opened again as it is.
-func (c *cluster) emergency(ctx context.Context, f topology.Finding, besides string, now time.Time) {
+func (c *cluster) emergency(ctx context.Context, f topology.Finding, besides because, now time.Time) {
 	if sw := c.automation(); !sw.On {
-		c.refuse(fmt.Sprintf("%s, but automatic changes are switched off (%s %s)%s", f.Message, sw.By, sw.Reason, besides), nil, now)
+		text := fmt.Sprintf("%s, but automatic changes are switched off (%s %s)", f.Message, sw.By, sw.Reason)
+		c.refuse(regarding(f, because{"switched_off", text}).and(besides), nil, now)
+		return
+	}
+	if c.rulesOutdated() {
+		text := fmt.Sprintf("%s, but the rules on record are older than those that it was made the primary under: what was acknowledged might be looked for at too few servers", f.Message)
+		c.refuse(regarding(f, because{"rules_outdated", text}).and(besides), nil, now)
 		return
 	}
 	request := antiflap.Request{Cluster: c.name, Automatic: true, PrimaryCertainlyGone: f.Certain, Begun: begun(c.lineage.History, c.snapshot), Now: now}
 	clearance, refusal, ok := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	if !ok {
-		c.refuse(refusalText(f, refusal)+besides, nil, now)
+		c.refuse(regarding(f, because{refusal.Code, refusalText(f, refusal)}).and(besides), nil, now)
 		return
 	}
 	intent := c.intent(f, now)
 	if forecast := reparent.Emergency(clearance, intent, now); !forecast.Running() {
-		c.refuse(fmt.Sprintf("%s, but it cannot be replaced: %s%s", f.Message, forecast.Obstacle.Message, besides), forecast.Obstacle, now)
+		why := because{obstruction(forecast.Obstacle), fmt.Sprintf("%s, but it cannot be replaced: %s", f.Message, forecast.Obstacle.Message)}
+		c.refuse(regarding(f, why).and(besides), forecast.Obstacle, now)
 		return
 	}
 	intent.Foreseen = true
@@ -252,20 +258,20 @@ var errBraked = errors.New("the fleet brake is on")
 func (c *cluster) launch(ctx context.Context, request antiflap.Request, in reparent.Intent, make maker, now time.Time) {
 	clearance, refusal, err := c.clear(ctx, request)
 	if errors.Is(err, errBraked) {
-		c.refuse(refusal.Reason, nil, now)
+		c.refuse(because{refusal.Code, refusal.Reason}, nil, now)
 		return
 	}
 	if err != nil {
-		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
+		c.refuse(unanswered(err), nil, now)
 		return
 	}
 	op, err := c.operation(ctx, c.lease, clearance, in, make)
 	if err != nil {
-		c.refuse(fmt.Sprintf("the store does not answer, nothing is changed: %v", err), nil, now)
+		c.refuse(unanswered(err), nil, now)
 		return
 	}
 	if !op.Running() {
-		c.refuse(op.Obstacle.Message, op.Obstacle, now)
+		c.refuse(because{obstruction(op.Obstacle), op.Obstacle.Message}, op.Obstacle, now)
 		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet { return f.Ended(c.name) })
 		return
 	}
@@ -340,73 +346,4 @@ func (c *cluster) adopt(ctx context.Context, f topology.Finding, now time.Time) 
 	c.launch(ctx, request, c.intent(f, now), func(cl antiflap.Clearance, in reparent.Intent, now time.Time) reparent.Operation {
 		return reparent.Adoption(cl, in, f.Server, now)
 	}, now)
-}
-
-// attempts is how often a server's repair failed in a row, and when it may be tried again.
-type attempts struct {
-	failed int
-	next   time.Time
-}
-
-// mend is a repair with what came of it.
-type mend struct {
-	command reparent.Command
-	result  reparent.Result
-}
-
-// ownerOf is the highest term that a server is known to be acted on under by an answer to a command of ours.
-func ownerOf(ours uint32, r reparent.Result) uint32 {
-	if r.Reason == reparent.ReasonFenced {
-		return max(ours, r.Owner)
-	}
-	return r.Owner
-}
-
-// repairBackoffMax caps the pause between attempts to repair one server.
-const repairBackoffMax = time.Minute
-
-// repair sets replication right, off the loop, with back-off for each server.
-func (c *cluster) repair(now time.Time) {
-	if c.repairing {
-		return
-	}
-	var due []reparent.Command
-	for _, command := range c.detoured(reparent.Repairs(c.findings, c.snapshot, c.history(), c.sessionTerm)) {
-		if !now.Before(c.repairs[command.Server].next) && !c.underSettlement(command.Server) {
-			due = append(due, command)
-		}
-	}
-	if len(due) == 0 {
-		return
-	}
-	c.repairing = true
-	lease := c.lease
-	c.workers.Go(func() {
-		results := c.o.fleet.Do(lease.Context(), Batch{Commands: due})
-		var all []mend
-		for i, r := range results {
-			all = append(all, mend{due[i], r})
-		}
-		c.inbox.mend(all)
-	})
-}
-
-func (c *cluster) repaired(all []mend, now time.Time) {
-	c.repairing = false
-	for _, m := range all {
-		c.owner = max(c.owner, ownerOf(m.command.Term, m.result))
-		a := c.repairs[m.command.Server]
-		a.failed++
-		text := fmt.Sprintf("repaired: %s", m.command)
-		if m.result.Done() {
-			a.failed = 0
-			c.fenced(m)
-		} else {
-			text = fmt.Sprintf("repair failed: %s: %s %s", m.command, m.result.Reason, m.result.Detail)
-		}
-		a.next = now.Add(min(time.Second<<min(a.failed, 10), repairBackoffMax))
-		c.repairs[m.command.Server] = a
-		c.o.events.Tell(Event{Kind: EventRepair, At: now, Cluster: c.name, Server: m.command.Server, Text: text})
-	}
-	c.alarm()
 }

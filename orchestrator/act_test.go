@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -141,5 +142,49 @@ func TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds(t *testing.T) {
 				t.Errorf("it says %q", v.Refusal)
 			}
 		})
+	}
+}
+
+// refusals are the texts of what was told to be refused.
+func (d *desk) refusals() (texts []string) {
+	for _, e := range d.o.events.Recent() {
+		if e.Kind == EventRefused {
+			texts = append(texts, e.Text)
+		}
+	}
+	return texts
+}
+
+// TestAReasonIsToldOnceWhileServersCatchUp has a primary that is gone after it was seen to hold more than its replicas, which
+// apply a little more of it with each round.
+func TestAReasonIsToldOnceWhileServersCatchUp(t *testing.T) {
+	at := func(n int) *topologytest.Builder {
+		return topologytest.Cluster("A", "B", "C").Acks(1).Positions("A:1-500, t1", "A").Positions(fmt.Sprintf("A:1-%d, t1", 100+n), "B", "C")
+	}
+	d := deskOf(t, at(0))
+	d.round(t)
+	var said []string
+	fall := func(n int, b *topologytest.Builder) {
+		d.servers = b.Snapshot().Servers
+		for range n {
+			d.pass(t, time.Second)
+		}
+		said = append(said, d.refusal)
+	}
+	for n := range 10 {
+		fall(1, at(n).Dead("A"))
+	}
+	if told := d.refusals(); len(told) != 1 || d.obstacle == nil || said[0] == said[9] {
+		t.Fatalf("told %q; it says %q first and %q at last", told, said[0], said[9])
+	}
+	if fall(1, at(10).Dead("A").Silent("C")); len(d.refusals()) != 2 {
+		t.Errorf("another obstacle is no news: %q", d.refusals())
+	}
+	if fall(int(refusedAgain/time.Second), at(10).Dead("A").Silent("C")); len(d.refusals()) != 3 {
+		t.Errorf("what lasts is told after %s once more: %q", refusedAgain, d.refusals())
+	}
+	fall(1, at(10))
+	if fall(1, at(10).Dead("A").Silent("C")); len(d.refusals()) != 4 {
+		t.Errorf("what comes back is news: %q", d.refusals())
 	}
 }

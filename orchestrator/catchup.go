@@ -62,19 +62,19 @@ func leftOut(now time.Time) uint32 { return lostTerms + uint32(now.UnixMilli()%l
 // what is proven by a decision whose hash is intact and whose marker a server shows.
 func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 	found, why := c.journaled(ctx, now)
-	if why != "" {
-		c.refuse("the servers know of a leadership that is not on record, and "+why, nil, now)
+	if why.text != "" {
+		c.refuse(because{why.reason, "the servers know of a leadership that is not on record, and " + why.text}, nil, now)
 		return
 	}
 	before := c.lineage
 	c.lineage = found
 	if err := c.saveLineage(ctx); err != nil {
 		c.lineage = before
-		c.refuse(fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err), nil, now)
+		c.refuse(because{"record_unsaved", fmt.Sprintf("the record taken over from the servers' journals could not be saved: %v", err)}, nil, now)
 		return
 	}
 	last := found.History.Leaderships[len(found.History.Leaderships)-1]
-	c.refuse("", nil, now)
+	c.refuse(because{}, nil, now)
 	c.owner = max(c.owner, c.lineage.LeftOut)
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: last.Primary,
@@ -84,21 +84,21 @@ func (c *cluster) catchUp(ctx context.Context, now time.Time) {
 }
 
 // journaled is the lineage with what the servers' journals say; the text says why that could not be found out.
-func (c *cluster) journaled(ctx context.Context, now time.Time) (l lineage, why string) {
+func (c *cluster) journaled(ctx context.Context, now time.Time) (l lineage, why because) {
 	reading, cancel := c.runtime().Within(ctx, journalTimeout)
 	defer cancel()
 	decisions, err := c.journals(reading)
 	if err != nil {
-		return l, fmt.Sprintf("their journals could not be read: %v", err)
+		return l, because{"journals_unread", fmt.Sprintf("their journals could not be read: %v", err)}
 	}
-	history, why := recovered(c.lineage.History, decisions, c.snapshot)
-	if why != "" {
-		return l, "it cannot be taken over from their journals: " + why
+	history, doubt := recovered(c.lineage.History, decisions, c.snapshot)
+	if doubt != "" {
+		return l, because{doubt, "it cannot be taken over from their journals: " + doubt}
 	}
 	l = c.lineage
 	l.History, l.Running = history, "" // an operation on an outdated record is long over
 	l.LeftOut = l.highestTerm() + leftOut(now)
-	return l, ""
+	return l, because{}
 }
 
 func (c *cluster) journals(ctx context.Context) ([]topology.Decision, error) {
@@ -137,7 +137,7 @@ func (c *cluster) evident(ctx context.Context, now time.Time) bool {
 		c.lineage = before
 		return false
 	}
-	c.refuse("", nil, now)
+	c.refuse(because{}, nil, now)
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, Server: l.Primary,
 		Text: fmt.Sprintf("%s leads under term %d: it completed the marker and takes writes, which was not on record", l.Primary, l.Term),

@@ -45,6 +45,7 @@ type cluster struct {
 	findings     []topology.Finding
 	refusal      string
 	obstacle     *reparent.Obstacle
+	refusing     refusing // what was told of it
 	repairs      map[topology.Address]attempts
 	reopenings   attempts // to open the primary again that restarted
 	repairing    bool
@@ -274,10 +275,11 @@ func (c *cluster) observe(r round) {
 	c.remember(r.servers)
 	lost, watched := c.o.isolation()
 	c.snapshot = topology.Snapshot{
-		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesRefused: c.rulesRefused, RulesByHand: c.rulesByHand, RulesPending: c.pending != nil,
+		Cluster: c.name, At: r.began, Ruleset: c.record.Ruleset, Servers: r.servers, Reparenting: c.busy, RulesNumbered: c.o.settings.RulesChanges, RulesRefused: c.rulesRefused, RulesByHand: c.rulesByHand, RulesPending: c.pending != nil,
 		OthersLost: lost, OthersWatched: watched,
 	}
 	c.maintained()
+	c.snapshot.GivenUp = c.givenUp()
 	if c.o.sharing != nil && c.lease != nil {
 		c.snapshot.Words = c.o.sharing.words(c.name)
 	}
@@ -411,6 +413,12 @@ func (c *cluster) view() View {
 		v.State = topology.StateReparenting
 	}
 	return v
+}
+
+func (c *cluster) leads() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.published.Leading
 }
 
 func (c *cluster) automation() Switch {

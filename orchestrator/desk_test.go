@@ -28,6 +28,7 @@ type desk struct {
 	storeEra  uint64
 	sent      []reparent.Command
 	batches   []Batch // with what was sent
+	obeys     bool    // its servers carry out every command, of which nothing comes
 }
 
 // deskOf has an elector hold the lock of the built cluster, with what the builder has on record.
@@ -92,6 +93,9 @@ func (f deskFleet) Do(_ context.Context, batch Batch) []reparent.Result {
 	results := make([]reparent.Result, len(batch.Commands))
 	for i := range results {
 		results[i] = reparent.Result{Outcome: reparent.No, Reason: reparent.ReasonRefused}
+		if f.obeys {
+			results[i] = reparent.Result{Outcome: reparent.Yes}
+		}
 	}
 	return results
 }

@@ -38,7 +38,7 @@ func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.endHalting()
 	c.busy, c.snapshot.Reparenting = true, true
 	op.Follows = c.lineage.Certified
-	c.refusal, c.obstacle = "", nil
+	c.refuse(because{}, nil, c.now())
 	c.show(&op)
 	c.tellBegun(&op)
 	x := execution{c: c, lease: lease, lineage: c.lineage, recording: c.recordFrom(op.ID)}

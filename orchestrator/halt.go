@@ -39,6 +39,9 @@ type spelled struct {
 // goOnHalting does what the halt that is on record asks for next.
 func (c *cluster) goOnHalting(ctx context.Context, now time.Time) {
 	h := c.record.Halting
+	if c.spell != nil && c.spell.step == halt.StepQuiesce && halt.Starved(c.findings, now) {
+		c.spell.cancel()
+	}
 	if h == nil || c.o.settings.Halter == nil || c.busy || c.repairing || c.spell != nil {
 		return
 	}

@@ -175,6 +175,41 @@ func TestAChangeOfThePrimaryCutsTheStepOfAHaltShort(t *testing.T) {
 	}
 }
 
+// What a closed server has received may take minutes to apply, and writes wait for its acknowledgements meanwhile.
+func TestAServerThatIsBeingClosedIsGivenBackWhenWritesWaitForItsAcknowledgements(t *testing.T) {
+	d, halter := haltingDesk(t, halt.KindStop)
+	closing := make(chan struct{})
+	halter.answer = func(ctx context.Context, task halt.Task) halt.Result {
+		if task.Step == halt.StepQuiesce {
+			close(closing)
+			<-ctx.Done()
+			return halt.Result{Outcome: reparent.Unknown, Detail: "cut off"}
+		}
+		return halt.Result{Outcome: reparent.Yes}
+	}
+	for d.record.Halting.Step != halt.StepQuiesce {
+		d.round(t)
+	}
+	d.look(t)
+	d.goOnHalting(t.Context(), d.now)
+	<-closing
+	d.find("A").SemiSync.Clients = 0
+	d.find("C").OfflineMode = true
+	for _, a := range []topology.Address{"B", "C", "D"} {
+		d.find(a).Replication.Receiver = topology.ThreadOff
+	}
+	d.look(t)
+	d.now = d.now.Add(4 * time.Second)
+	d.goOnHalting(t.Context(), d.now)
+	d.workers.Wait()
+	for d.next(t.Context()) {
+	}
+	d.pass(t, 2*time.Second)
+	if h := d.record.Halting; h != nil || len(d.record.Maintenance) > 0 {
+		t.Errorf("%+v, kept out: %v", h, d.record.Maintenance)
+	}
+}
+
 func TestNoServerIsSettledWhileOthersAreStopped(t *testing.T) {
 	d, h := haltingDesk(t, halt.KindStop)
 	h.answer = func(context.Context, halt.Task) halt.Result { return halt.Result{Outcome: reparent.Unknown} }

@@ -18,6 +18,8 @@ type CloneSettings struct {
 	Donors settle.DonorRules
 	// RateMax bounds a donor's traffic, in MiB/s; 0 is no bound.
 	RateMax int
+	// StallMax is how long a clone may make no progress, TimeMax how long it may take; 0 takes what settle has.
+	StallMax, TimeMax time.Duration
 }
 
 // joinAfter is how long a server has to lack what was purged before it is cloned: until then it may turn out that another
@@ -53,7 +55,7 @@ func (c *cluster) joining(now time.Time) (server, donor topology.Address, found 
 		if f.Code != topology.PurgedOnSource || onDetour || now.Sub(f.Since) < joinAfter || c.keptApart(f.Server) {
 			continue
 		}
-		if donor, _ := c.donor(current.Primary, f.Server); donor != "" && settle.Needed(c.snapshot, current.Primary, f.Server) == "" {
+		if donor, _ := c.donor(current.Primary, settle.Settlement{Server: f.Server}); donor != "" && settle.Needed(c.snapshot, current.Primary, f.Server) == "" {
 			return f.Server, donor, true
 		}
 	}
@@ -66,7 +68,7 @@ func (c *cluster) keptApart(a topology.Address) bool {
 		slices.ContainsFunc(c.findings, func(f topology.Finding) bool { return f.Server == a && f.Code == topology.Errant })
 }
 
-// donor is from whom a server would be cloned now; without anybody, why not from each.
-func (c *cluster) donor(primary, server topology.Address) (topology.Address, []string) {
-	return settle.Donor(c.snapshot, c.findings, primary, server, c.o.settings.Clone.Donors)
+// donor is from whom a settlement's server would be cloned now; without anybody, why not from each.
+func (c *cluster) donor(primary topology.Address, s settle.Settlement) (topology.Address, []string) {
+	return settle.Donor(c.snapshot, c.findings, primary, s.Server, c.o.settings.Clone.Donors, s.DonorTries)
 }

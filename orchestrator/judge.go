@@ -130,10 +130,15 @@ func wroteAll(t settle.Transcript, part gtid.Set, is func(settle.Process) bool) 
 	return !slices.ContainsFunc(processes(t, part), func(p settle.Process) bool { return !is(p) })
 }
 
-// startedWith tells whether a process began when the one did that led.
+// startedWith tells whether a process began when the one did that led: by its error log, which says so before anything is
+// recovered, or else by its binary log, which is opened after that.
 func startedWith(led topology.Leadership, p settle.Process) bool {
-	began, known := startOf(led.Incarnation)
-	return known && p.Known && p.StartedAt.Sub(began).Abs() <= startMargin
+	second, known := startOf(led.Incarnation)
+	began := p.Began
+	if began.IsZero() {
+		began = p.StartedAt
+	}
+	return known && p.Known && began.Sub(second).Abs() <= startMargin
 }
 
 // besideMarker is for a binary log that was emptied after its process began, and does not tell that start any more: the
@@ -164,7 +169,8 @@ func (ch charge) transcriptOf(ctx context.Context, author topology.Address, part
 	return t, ""
 }
 
-// startMargin is how inexact the start of a process is known.
+// startMargin is how inexact the start of a process is known: its incarnation has it in whole seconds, and so has its binary log.
+// A process that begins to recover, or opens its binary log, later than that is not taken for the one that led.
 const startMargin = 2 * time.Second
 
 // ended says why the process that led may have answered though nobody acknowledged: it was shut down in order, or it runs

@@ -307,7 +307,7 @@ func (c *cluster) lost(l Lease) {
 func (c *cluster) follow(why string) {
 	c.lease = nil
 	c.named("")
-	c.refusal, c.obstacle = "", nil
+	c.refuse(because{}, nil, c.now())
 	c.o.events.Tell(Event{Kind: EventNotLeading, At: c.now(), Cluster: c.name, Text: fmt.Sprintf("this elector no longer acts for cluster %s: %s", c.name, why)})
 	c.publish(c.snapshot.At)
 }

@@ -143,6 +143,12 @@ func (o *Orchestrator) Cluster(name string) (View, error) {
 	return c.view(), nil
 }
 
+// Leads tells whether this elector acts for a cluster, as its View does.
+func (o *Orchestrator) Leads(name string) bool {
+	c, err := o.find(name)
+	return err == nil && c.leads()
+}
+
 func (o *Orchestrator) find(name string) (*cluster, error) {
 	c := o.clusters[name]
 	if c == nil {

@@ -14,24 +14,24 @@ import (
 // made within a window, and with automatic changes switched off. What it cannot show to be safe is left to an emergency
 // change, and so is what has just failed; whether there can be such a change is another question, so it is tried again. The
 // text says why it is not begun, where the primary did restart.
-func (c *cluster) reopen(ctx context.Context, now time.Time) (begun bool, why string) {
+func (c *cluster) reopen(ctx context.Context, now time.Time) (begun bool, why because) {
 	current, _ := c.lineage.History.Current()
 	restarted := slices.IndexFunc(c.findings, func(f topology.Finding) bool {
 		return f.Code == topology.PrimaryReadOnly && f.Remedy == topology.RemedyEmergency
 	})
 	if restarted < 0 || c.snapshot.Server(c.findings[restarted].Server).Incarnation == current.Incarnation {
-		return false, ""
+		return false, because{}
 	}
 	if now.Before(c.reopenings.next) {
-		return false, "; to open it again as it is has just failed"
+		return false, because{"reopening_failed", "; to open it again as it is has just failed"}
 	}
 	request, intent := antiflap.Request{Cluster: c.name, Operator: "primacy", Now: now}, c.intent(c.findings[restarted], now)
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	if forecast := reparent.Reopening(clearance, intent, now); !forecast.Running() {
-		return false, "; " + forecast.Obstacle.Message
+		return false, because{obstruction(forecast.Obstacle), "; " + forecast.Obstacle.Message}
 	}
 	c.launch(ctx, request, intent, reparent.Reopening, now)
-	return c.busy, "; it could not be begun to open it again"
+	return c.busy, because{"reopening_not_begun", "; it could not be begun to open it again"}
 }
 
 // countReopening puts the next attempt off after one that failed.

@@ -97,11 +97,54 @@ func (c *cluster) rule(ctx context.Context, w RulesWish, now time.Time) (Answer,
 		}
 	}
 	next := topology.Ruleset{Policy: w.Policy, Members: w.Members}
+	if vouched, err := c.vouched(ctx, w, next); vouched || err != nil {
+		return Answer{}, err
+	}
 	if o := c.strange(ctx, next); o != nil {
 		return Answer{}, &BlockedError{Obstacle: *o}
 	}
 	c.look(ctx)
 	return c.changeRules(ctx, w, next, now)
+}
+
+// rulesOutdated tells whether a leadership was decided under later rules than those on record. See topology.RulesOutdated.
+func (c *cluster) rulesOutdated() bool {
+	return c.o.settings.RulesChanges && c.lineage.History.LatestRules() > c.record.Ruleset.Number
+}
+
+// vouched puts rules on record under the latest number, when the record is older than that and somebody who knows says that
+// these are in force. They are those on record or those of the file: any others would be a change of rules that nobody can name.
+func (c *cluster) vouched(ctx context.Context, w RulesWish, next topology.Ruleset) (bool, error) {
+	latest := c.lineage.History.LatestRules()
+	switch {
+	case !c.rulesOutdated():
+		return false, nil
+	case w.Reason == "" && !w.DryRun:
+		return true, fmt.Errorf("%w: to vouch for rules needs a reason, for it goes on record", ErrBadWish)
+	case !c.record.Ruleset.Same(next) && !c.wantedRules().Same(next):
+		return true, &BlockedError{Obstacle: reparent.Obstacle{
+			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force", c.record.Ruleset.Number, latest),
+			Remedy: "first say which rules are in force: ask for those on record, or write them to the file and ask for the same",
+		}}
+	}
+	if w.DryRun {
+		return true, &BlockedError{Obstacle: reparent.Obstacle{
+			Code: "rules_outdated", Message: fmt.Sprintf("these rules would be put on record as ruleset %d, for you vouch that they are in force", latest),
+			Remedy: "ask without the dry run, with a reason",
+		}}
+	}
+	before := c.record
+	next.Number = latest
+	c.record.Ruleset, c.record.Configured = next, c.asConfigured()
+	if err := c.save(ctx); err != nil {
+		c.record = before
+		return true, err
+	}
+	c.watch()
+	c.reconfigure(ctx)
+	text := fmt.Sprintf("%s vouches that these rules are in force: they are on record as ruleset %d", person(w.By), latest)
+	c.o.events.Tell(Event{Kind: EventOperator, At: c.now(), Cluster: c.name, By: w.By, Text: text + ": " + w.Reason})
+	return true, &BlockedError{Obstacle: reparent.Obstacle{Code: "rules_same", Message: text, Remedy: "nothing is left to do"}}
 }
 
 // unsettledServer stands in the way of a change of the rules; nil when nothing is.
@@ -280,6 +323,9 @@ func (c *cluster) wantedRules() topology.Ruleset {
 func (c *cluster) reconfigure(ctx context.Context) {
 	wanted := c.wantedRules()
 	c.rulesRefused, c.rulesByHand, c.pending = "", "", nil
+	if c.rulesOutdated() {
+		return
+	}
 	if c.o.settings.RulesChanges && c.outweighs(wanted) || c.record.Ruleset.Same(wanted) {
 		return
 	}
@@ -327,7 +373,7 @@ const reorderEvery = 30 * time.Second
 
 // reorder makes a change of the rules that the configuration asks for, as soon as the cluster is ready for it.
 func (c *cluster) reorder(ctx context.Context, now time.Time) {
-	if c.pending == nil || c.busy || c.repairing || c.lineage.Settling != nil || c.record.Halting != nil || c.record.Held != nil || now.Before(c.reordered) {
+	if c.pending == nil || c.rulesOutdated() || c.busy || c.repairing || c.lineage.Settling != nil || c.record.Halting != nil || c.record.Held != nil || now.Before(c.reordered) {
 		return
 	}
 	w := RulesWish{Cluster: c.name, By: "configuration", Reason: "the file has changed"}

@@ -99,6 +99,104 @@ func TestRulesAreNotChangedWhileAServerIsStopped(t *testing.T) {
 	}
 }
 
+// oldRules has A lead under ruleset 5, by a decision that was taken over from journals, while the store says that ruleset 3 is in
+// force.
+func oldRules(t *testing.T, b *topologytest.Builder) *desk {
+	d := deskOf(t, b.Primary("A").EstablishedAgo(time.Hour))
+	d.o.settings.RulesChanges = true
+	d.record.Ruleset.Number = 3
+	d.lineage.History.Leaderships[0].Ruleset = 5
+	d.ruleset = d.record.Ruleset
+	d.round(t)
+	return d
+}
+
+func TestNoPrimaryIsReplacedByRulesThatAreOlderThanItsLeadership(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		number uint64
+		wide   bool // rules are numbered
+		begun  bool
+	}{
+		{"older rules", 3, true, false},
+		{"the same rules", 5, true, true},
+		{"later rules", 6, true, true},
+		{"rules that nobody counts", 3, false, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := oldRules(t, topologytest.Cluster("A", "B", "C").Acks(1))
+			d.record.Ruleset.Number, d.o.settings.RulesChanges = row.number, row.wide
+			d.servers = topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Dead("A").Snapshot().Servers
+			d.pass(t, 3*time.Second)
+			_, found := findingOf(d.view(), topology.RulesOutdated)
+			if begun := len(d.sent) > 0; begun != row.begun || found == row.begun || strings.Contains(d.refusal, "older than those") == row.begun {
+				t.Errorf("a change was begun: %t; found: %t; refused: %q", begun, found, d.refusal)
+			}
+		})
+	}
+}
+
+// The primary waits for two acknowledgements, as rules ask for that the record has forgotten.
+func TestNothingIsLoosenedByRulesThatAreOlder(t *testing.T) {
+	for _, outdated := range []bool{true, false} {
+		d := oldRules(t, topologytest.Cluster("A", "B", "C").Acks(1))
+		d.o.settings.RulesChanges = outdated
+		b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour)
+		d.servers = b.Snapshot().Servers
+		d.servers[0].SemiSync.Acks = 2
+		d.pass(t, 3*time.Second)
+		if told := len(d.sent) > 0; told == outdated {
+			t.Errorf("outdated: %t, and it was told %v", outdated, d.sent)
+		}
+		d = oldRules(t, topologytest.Cluster("A", "B", "C").Acks(1))
+		d.o.settings.RulesChanges = outdated
+		d.servers = topologytest.Cluster("A", "B", "C").Acks(1).Restarted("A").ReadOnly("A").Snapshot().Servers
+		d.pass(t, 3*time.Second)
+		if told := len(d.sent) > 0; told == outdated {
+			t.Errorf("outdated: %t, and a restarted primary led to %v", outdated, d.sent)
+		}
+	}
+}
+
+func TestWhichRulesAreInForceIsSaidBySomebodyWhereTheStoreIsOlder(t *testing.T) {
+	asks := func(d *desk, acks int, reason string) error {
+		p := d.record.Ruleset.Policy
+		p.Acks = acks
+		_, err := d.cluster.rule(t.Context(), RulesWish{Cluster: "shop", Policy: p, Members: d.record.Ruleset.Members, By: "ada", Reason: reason}, d.now)
+		return err
+	}
+	code := func(err error) string {
+		blocked, _ := errors.AsType[*BlockedError](err)
+		if blocked == nil {
+			return ""
+		}
+		return blocked.Obstacle.Code
+	}
+	d := oldRules(t, topologytest.Cluster("A", "B", "C", "D").Acks(1))
+	if err := asks(d, 1, ""); !errors.Is(err, ErrBadWish) {
+		t.Errorf("without a reason: %v", err)
+	}
+	if err := asks(d, 2, "I changed them"); code(err) != "rules_outdated" || d.record.Ruleset.Number != 3 {
+		t.Errorf("neither on record nor in the file: %v, ruleset %d", err, d.record.Ruleset.Number)
+	}
+	d.ruleset.Policy.Acks = 2
+	d.reconfigure(t.Context())
+	if d.record.Ruleset.Number != 3 || d.pending != nil {
+		t.Errorf("the file was taken for a change of rules that are not in force: %+v", d.record.Ruleset)
+	}
+	if err := asks(d, 2, "I changed them"); code(err) != "rules_same" || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 2 {
+		t.Errorf("those of the file: %v, ruleset %+v", err, d.record.Ruleset)
+	}
+	d.round(t)
+	if f, found := findingOf(d.view(), topology.RulesOutdated); found {
+		t.Errorf("still: %+v", f)
+	}
+	d = oldRules(t, topologytest.Cluster("A", "B", "C").Acks(1))
+	if err := asks(d, 1, "as on record"); code(err) != "rules_same" || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 1 {
+		t.Errorf("those on record: %v, ruleset %+v", err, d.record.Ruleset)
+	}
+}
+
 func TestTheFileWinsOnlyWhenItHasChangedSinceRulesWereRecorded(t *testing.T) {
 	inTown(t, 1, func(t *testing.T, w *town) {
 		w.obedient()

@@ -146,20 +146,26 @@ func (c *cluster) unwanted(a topology.Address) string {
 	return ""
 }
 
-// hindered says why a settlement that fits has to wait.
+// hindered says why a settlement that fits has to wait. A server that is on its way back does not wait for acknowledgements:
+// it may be the one that is to give them.
 func (c *cluster) hindered(s settle.Settlement) string {
-	if why := c.unsteady(); why != "" {
+	current, _ := c.lineage.History.Current()
+	back := s.Step.BringsBack() && s.Server != current.Primary
+	findings := c.findings
+	if back && c.snapshot.Server(current.Primary).SemiSync.Acks < topology.PoisonAcks {
+		findings = slices.DeleteFunc(slices.Clone(findings), func(f topology.Finding) bool { return f.Code == topology.SemiSyncBlocked })
+	}
+	if why := c.unsteady(findings); why != "" || back {
 		return why
 	}
-	current, _ := c.lineage.History.Current()
 	return settle.Needed(c.snapshot, current.Primary, s.Server)
 }
 
 // unsteady says why nothing is done to any server now.
-func (c *cluster) unsteady() string {
+func (c *cluster) unsteady(findings []topology.Finding) string {
 	current, led := c.lineage.History.Current()
 	switch {
-	case !led, !topology.Serves(c.findings), !c.snapshot.Server(current.Primary).Writable():
+	case !led, !topology.Serves(findings), !c.snapshot.Server(current.Primary).Writable():
 		return "it waits for a primary that serves"
 	case len(c.lineage.History.Leaderships) > 1, c.lineage.History.Recovered:
 		return "it waits until it is settled who leads"
@@ -176,7 +182,7 @@ func (c *cluster) chooseDonor(ctx context.Context, s *settle.Settlement, now tim
 		}
 	}
 	current, _ := c.lineage.History.Current()
-	donor, why := c.donor(current.Primary, s.Server)
+	donor, why := c.donor(current.Primary, *s)
 	if donor == "" && s.Step != settle.StepExport {
 		c.concluded(ctx, s.Apply(settle.Result{Outcome: reparent.No, Code: "no_donor", Detail: fmt.Sprintf("there is nobody to clone from: %v", why)}, now))
 		return false
@@ -199,13 +205,14 @@ func (c *cluster) work(s settle.Settlement) {
 
 func (c *cluster) task(s settle.Settlement) settle.Task {
 	current, _ := c.lineage.History.Current()
-	e := c.o.settings.Errant
+	e, clone := c.o.settings.Errant, c.o.settings.Clone
 	return settle.Task{
 		Settlement: s.ID, Kind: s.Kind, Step: s.Step, Cluster: c.name, Server: s.Server, Set: s.Set, Donor: s.Donor,
 		Primary: current.Primary, PrimaryUUID: current.PrimaryUUID, Members: c.record.Ruleset.Servers().List(),
 		AcceptReuse: s.Accepts(settle.AcceptReuse), AcceptIncomplete: s.Accepts(settle.AcceptIncomplete),
 		AcceptUnverified: s.Accepts(settle.AcceptUnverified),
-		Limits:           settle.Limits{Rows: e.RowsMax}, ExportDir: e.ExportDir, RateMax: c.o.settings.Clone.RateMax,
+		Limits:           settle.Limits{Rows: e.RowsMax}, ExportDir: e.ExportDir,
+		RateMax: clone.RateMax, StallMax: clone.StallMax, TimeMax: clone.TimeMax,
 	}
 }
 

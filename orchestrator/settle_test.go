@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
@@ -125,6 +126,77 @@ func TestAServerUnderSettlementIsNotRepaired(t *testing.T) {
 	}
 }
 
+// Of two replicas one is gone while the other is settled, so each commit of the primary waits.
+func TestAServerThatIsOnItsWayBackDoesNotWaitForTheAcknowledgementsThatItIsToGive(t *testing.T) {
+	waiting := topologytest.Cluster("A", "B", "D").Acks(1).Stopped("D").Dead("B").Edit("A", func(o *topology.Observation) { o.SemiSync.Clients = 0 })
+	revoked := waiting.Snapshot()
+	for i := range revoked.Servers {
+		if revoked.Servers[i].Address == "A" {
+			revoked.Servers[i].SemiSync.Acks = topology.PoisonAcks
+		}
+	}
+	for _, step := range settle.KindRewind.Steps() {
+		for name, servers := range map[string][]topology.Observation{"waiting": waiting.Snapshot().Servers, "revoked": revoked.Servers} {
+			bench := &deskBench{answer: func(context.Context, settle.Task) settle.Result { return settle.Result{Outcome: reparent.Unknown} }}
+			d := deskOf(t, waiting)
+			s := rewindOf("D")
+			s.Step = step
+			d.servers, d.o.settings.Bench, d.lineage.Settling = servers, bench, s
+			d.round(t)
+			if went, want := len(bench.steps) > 0, name == "waiting" && step.BringsBack(); went != want {
+				t.Errorf("%s, while the primary is %s: it goes on: %v; %s", step, name, went, d.lineage.Settling.Detail)
+			}
+		}
+	}
+}
+
+// Whoever dies at its last step would keep all other settlements, stops and rules waiting.
+func TestASettlementIsCalledOffAtItsLastStepOnlyWhereItsServerDoesNotAnswer(t *testing.T) {
+	for name, servers := range map[string]*topologytest.Builder{"reached": strayed(), "dead": strayed().Dead("D")} {
+		d := deskOf(t, servers)
+		s := rewindOf("D")
+		s.Step, s.Kind = settle.StepAdmit, settle.KindClone
+		d.o.settings.Bench, d.lineage.Settling = &deskBench{}, s
+		d.look(t)
+		if _, err := d.cancelSettling(t.Context(), "D", Order{By: "ada", Reason: "later"}); (err == nil) != (name == "dead") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWhatServersHoldByTheirGTIDsIsNotKeptWhileTheRowsOfOneAreUndone(t *testing.T) {
+	for _, row := range []struct {
+		kind   settle.Kind
+		step   settle.Step
+		errant bool // is to be kept
+		dead   bool
+		want   bool // that it stands in the way
+	}{
+		{settle.KindRewind, settle.StepCheck, true, false, false},
+		{settle.KindRewind, settle.StepUndo, true, false, true},
+		{settle.KindRewind, settle.StepAdmit, true, false, true},
+		{settle.KindRewind, settle.StepUndo, true, true, false},
+		{settle.KindRewind, settle.StepUndo, false, false, false},
+		{settle.KindClone, settle.StepClone, true, false, true},
+		{settle.KindKeep, settle.StepCatchUp, true, false, false},
+	} {
+		b := strayed().Dead("A")
+		if row.dead {
+			b = b.Dead("D")
+		}
+		d := deskOf(t, b)
+		s := rewindOf("D")
+		s.Kind, s.Step = row.kind, row.step
+		d.o.settings.Bench, d.lineage.Settling = &deskBench{}, s
+		d.look(t)
+		_, err := d.granted(t.Context(), Wish{Cluster: "shop", Kind: reparent.KindEmergency, KeepErrant: row.errant, DryRun: true, Reason: "all hold it"}, d.lease, d.now)
+		blocked, _ := errors.AsType[*BlockedError](err)
+		if stands := blocked != nil && blocked.Obstacle.Code == "half_settled"; stands != row.want {
+			t.Errorf("%+v: %v", row, err)
+		}
+	}
+}
+
 func TestWhatASettledServerHoldsBesidesCallsItOff(t *testing.T) {
 	bench := &deskBench{}
 	s := rewindOf("D")
@@ -144,6 +216,38 @@ func TestAStepThatFailsIsTriedAgainAndThenGivenUp(t *testing.T) {
 	d.pass(t, 1e9*600)
 	if len(bench.steps) != settle.TriesMax || d.lineage.Settling != nil {
 		t.Errorf("tried %d times, %+v", len(bench.steps), d.lineage.Settling)
+	}
+}
+
+// TestACloneThatFailedIsTriedFromAnotherDonor has every clone fail, or come to nothing that anybody knows of.
+func TestACloneThatFailedIsTriedFromAnotherDonor(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		answer settle.Result
+		want   []topology.Address
+	}{
+		{"it got nowhere", settle.Result{Outcome: reparent.No, Code: "stalled"}, []topology.Address{"B", "C", "B", "C"}},
+		{"the donor is silent", settle.Result{Outcome: reparent.No, Code: "donor"}, []topology.Address{"B", "C", "B", "C"}},
+		{"an error that is in no list", settle.Result{Outcome: reparent.No, Code: "error"}, []topology.Address{"B", "C", "B", "C"}},
+		{"the server has no room", settle.Result{Outcome: reparent.No, Code: "disk"}, []topology.Address{"B", "B", "B", "B"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var donors []topology.Address
+			bench := &deskBench{answer: func(_ context.Context, task settle.Task) settle.Result {
+				if task.Step != settle.StepClone {
+					return settle.Result{Outcome: reparent.Yes}
+				}
+				donors = append(donors, task.Donor)
+				return row.answer
+			}}
+			s := rewindOf("D")
+			s.Kind = settle.KindClone
+			d := settlingDesk(t, bench, s)
+			d.pass(t, 10*time.Minute)
+			if !slices.Equal(donors, row.want) || d.lineage.Settling != nil {
+				t.Errorf("cloned from %v, and then %+v", donors, d.lineage.Settling)
+			}
+		})
 	}
 }
 
@@ -204,6 +308,39 @@ func TestACallThatIsRepeatedFindsTheSettlementThatItBeganAndTheOneThatItCalledOf
 }
 
 // readOnlyLease keeps nothing.
+// TestAListOfSettlementsIsNoLongerThanAskedForWhileOneRuns has two that ended on record, and one under way.
+func TestAListOfSettlementsIsNoLongerThanAskedForWhileOneRuns(t *testing.T) {
+	d := settlingDesk(t, &deskBench{}, rewindOf("D"))
+	for _, id := range []string{"shop-00", "shop-01"} {
+		s := rewindOf("D").End(settle.StateFailed, "in vain", d.now)
+		s.ID = id
+		text, err := settlementDocument(s).Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.documents[settlementKey("shop", id)] = text
+	}
+	d.publish(d.now)
+	for limit, want := range map[int][]string{0: {"shop-1", "shop-01", "shop-00"}, 1: {"shop-1"}, 2: {"shop-1", "shop-01"}, 3: {"shop-1", "shop-01", "shop-00"}} {
+		var ids []string
+		all, err := d.o.Settlements(t.Context(), "shop", limit)
+		for _, s := range all {
+			ids = append(ids, s.ID)
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%d at most: %v, %v", limit, ids, err)
+		}
+	}
+	for id, want := range map[string]settle.State{"shop-1": settle.StateRunning, "shop-00": settle.StateFailed} {
+		if s, _, err := d.o.Settlement(t.Context(), "shop", id); err != nil || s.ID != id || s.State != want {
+			t.Errorf("%s: %+v, %v", id, s, err)
+		}
+	}
+	if _, _, err := d.o.Settlement(t.Context(), "shop", "shop-0"); !errors.Is(err, ErrNoSuchRecovery) {
+		t.Error(err)
+	}
+}
+
 type readOnlyLease struct{ Lease }
 
 func (readOnlyLease) Put(context.Context, ...Document) error {

@@ -144,25 +144,44 @@ func (o *Orchestrator) Settlements(ctx context.Context, cluster string, limit in
 		all = slices.DeleteFunc(all, func(s settle.Settlement) bool { return s.ID == now.ID })
 		all = append([]settle.Settlement{*now}, all...)
 	}
+	if limit > 0 {
+		all = all[:min(len(all), limit)]
+	}
 	return all, err
 }
 
 // Settlement finds one settlement with what its transactions did; the transcript is empty before they were put on record.
 func (o *Orchestrator) Settlement(ctx context.Context, cluster, id string) (settle.Settlement, settle.Transcript, error) {
-	all, err := o.Settlements(ctx, cluster, 0)
+	c, err := o.find(cluster)
 	if err != nil {
 		return settle.Settlement{}, settle.Transcript{}, err
 	}
-	i := slices.IndexFunc(all, func(s settle.Settlement) bool { return s.ID == id })
-	if i < 0 {
-		return settle.Settlement{}, settle.Transcript{}, fmt.Errorf("%w: settlement %q", ErrNoSuchRecovery, id)
+	s, err := c.settlement(ctx, id)
+	if err != nil {
+		return settle.Settlement{}, settle.Transcript{}, err
 	}
 	var e storedExport
 	d, found, err := o.store.Get(ctx, exportKey(cluster, id))
 	if err == nil && found {
 		err = decode(d, &e, &e.Version)
 	}
-	return all[i], e.Transcript, err
+	return s, e.Transcript, err
+}
+
+// settlement is the one under way as it stands, or one on record.
+func (c *cluster) settlement(ctx context.Context, id string) (settle.Settlement, error) {
+	if now := c.view().Settling; now != nil && now.ID == id {
+		return *now, nil
+	}
+	var s storedSettlement
+	d, found, err := c.o.store.Get(ctx, settlementKey(c.name, id))
+	switch {
+	case err != nil:
+		return s.Settlement, fmt.Errorf("load settlement %s of cluster %s: %w", id, c.name, err)
+	case !found:
+		return s.Settlement, fmt.Errorf("%w: settlement %q", ErrNoSuchRecovery, id)
+	}
+	return s.Settlement, decode(d, &s, &s.Version)
 }
 
 // Settle begins a settlement by hand. It returns as soon as it has begun; Settlements tells how it goes on.
@@ -302,7 +321,7 @@ func (c *cluster) settleAsAsked(ctx context.Context, w SettleWish, j judgement) 
 		}
 		if s = settle.Begin(s, now); w.Kind == settle.KindClone {
 			current, _ := c.lineage.History.Current()
-			s.Donor, _ = c.donor(current.Primary, s.Server)
+			s.Donor, _ = c.donor(current.Primary, s)
 		}
 		if w.DryRun {
 			s.Step = settle.StepCheck
@@ -379,7 +398,7 @@ func (c *cluster) cancelSettling(ctx context.Context, server topology.Address, o
 		return settle.Settlement{}, ErrBusy
 	case s == nil || s.Server != server:
 		return settle.Settlement{}, fmt.Errorf("%w: %s is not being settled", ErrCannotSettle, server)
-	case s.Step == settle.StepAdmit:
+	case s.Step == settle.StepAdmit && c.snapshot.Server(server).OK(): // one that does not come back would keep everything else waiting
 		return *s, fmt.Errorf("%w: %s is at its last step, which is not left half done", ErrCannotSettle, server)
 	default:
 		c.endSettling()

@@ -44,9 +44,9 @@ func (c *cluster) recollect(ctx context.Context, now time.Time) {
 // fromJournals takes over, in memory, what the servers know of a leadership that is not on record; the text says why it
 // could not be. How many terms it leaves out goes with it: when the store answers, what is on record there counts again.
 func (c *cluster) fromJournals(ctx context.Context, now time.Time) (why string) {
-	found, why := c.journaled(ctx, now)
-	if why != "" {
-		return why
+	found, doubt := c.journaled(ctx, now)
+	if doubt.text != "" {
+		return doubt.text
 	}
 	c.lineage = found
 	c.diagnose(now)

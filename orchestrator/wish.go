@@ -89,6 +89,9 @@ func (c *cluster) notLeading() error {
 // granted plays a wish through as the snapshot shows the servers, and begins it under a lease.
 func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Time) (Answer, error) {
 	request := antiflap.Request{Cluster: c.name, Operator: person(w.By), Now: now}
+	if o := c.halfSettled(); o != nil && w.KeepErrant {
+		return Answer{}, &BlockedError{Obstacle: *o}
+	}
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	in, make := c.wished(w), makerOf(w.Kind)
 	op := make(clearance, in, now)
@@ -108,6 +111,19 @@ func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Tim
 	}
 	c.begin(op, lease)
 	return Answer{Operation: op}, nil
+}
+
+// halfSettled stands in the way of keeping what servers hold by their GTIDs: one that is rewound or cloned at this moment has
+// rows undone, or dropped, of which its GTIDs still speak. Nil when there is none that could be read.
+func (c *cluster) halfSettled() *reparent.Obstacle {
+	s := c.lineage.Settling
+	if s == nil || !s.HoldsLessThanItSays() || !c.snapshot.Server(s.Server).OK() {
+		return nil
+	}
+	return &reparent.Obstacle{
+		Code: "half_settled", Message: fmt.Sprintf("a %s of %s is under way (%s): what it holds by its GTIDs is not in its rows any more", s.Kind, s.Server, s.Step),
+		Remedy: fmt.Sprintf("stop the mysqld of %s first, and clone it afterwards; or leave keep_errant out", s.Server),
+	}
 }
 
 func person(by string) string {

@@ -31,8 +31,10 @@ func (w *world) late(c Command) Result {
 	s := w.servers[c.Server]
 	r := Result{Outcome: No, Reason: ReasonDeadline}
 	switch c.Verb {
-	case Mark, Barrier:
+	case Mark:
 		r.Outcome = Unknown // the commit still waits
+	case Barrier:
+		r.Outcome, s.bar = Unknown, gtid.GTID{} // so does this one, and who asks again commits another
 	case Demote:
 		s.offline = s.offline && !c.Offline // cancelled
 	}

@@ -9,100 +9,105 @@ import (
 // order. It answers what digestOf would hash, without building a tree of it; false where a key has to be decoded before it
 // can be compared.
 func sortedKeys(text []byte) ([]byte, bool) {
-	s := sorter{text: text, ends: make([]int, len(text)), plain: true}
-	s.pair()
-	sorted, _ := s.value(make([]byte, 0, len(text)), 0)
-	return sorted, s.plain
+	s := sorter{text: text, to: make([]byte, 0, len(text)), plain: true}
+	s.value(0)
+	return s.to, s.plain
 }
 
+// sorter reads a text once, and appends each of its values in order to what it has written.
 type sorter struct {
-	text  []byte
-	ends  []int // at each place where an object or array begins: where it ends
-	plain bool  // no key holds an escaped character
+	text, to []byte
+	open     []member // of the objects that are being read, the innermost last
+	moved    []byte   // where an object is put in order
+	plain    bool     // no key holds an escaped character
 }
 
-// pair finds the end of each object and array.
-func (s *sorter) pair() {
-	var deep [nestedMost]int
-	open := deep[:0]
-	for i := 0; i < len(s.text); i++ {
-		switch s.text[i] {
-		case '"':
-			i = s.quoted(i) - 1
-		case '{', '[':
-			open = append(open, i)
-		case '}', ']':
-			s.ends[open[len(open)-1]] = i + 1
-			open = open[:len(open)-1]
-		}
-	}
-}
-
-// member is where a key and its value stand, the value's end included.
+// member is where a key, its value and the end of it stand in what was written.
 type member struct{ key, value, end int }
 
 // value appends the value that begins at i, and answers where it ends.
-func (s *sorter) value(to []byte, i int) ([]byte, int) {
+func (s *sorter) value(i int) int {
 	switch s.text[i] {
 	case '{':
-		return s.object(to, i)
+		return s.object(i + 1)
 	case '[':
-		return s.array(to, i)
+		return s.array(i + 1)
 	}
 	end := s.skip(i)
-	return append(to, s.text[i:end]...), end
+	s.to = append(s.to, s.text[i:end]...)
+	return end
 }
 
-func (s *sorter) object(to []byte, i int) ([]byte, int) {
-	var few [32]member
-	all := few[:0]
-	for i++; s.text[i] != '}'; {
+// object appends the object whose first key begins at i, and then puts its members in order.
+func (s *sorter) object(i int) int {
+	s.to = append(s.to, '{')
+	outer, begin := len(s.open), len(s.to)
+	for s.text[i] != '}' {
 		if s.text[i] == ',' {
 			i++
 		}
-		m := member{key: i, value: s.quoted(i) + 1}
-		m.end = s.skip(m.value)
-		all, i = append(all, m), m.end
+		m := member{key: len(s.to)}
+		value := s.quoted(i) + 1
+		s.to = append(s.to, s.text[i:value]...)
+		m.value = len(s.to)
+		i = s.value(value)
+		m.end = len(s.to)
+		s.to = append(s.to, ',')
+		s.open = append(s.open, m)
 	}
-	slices.SortFunc(all, func(a, b member) int { return bytes.Compare(s.key(a), s.key(b)) })
-	to = append(to, '{')
-	for n, m := range all {
-		if n > 0 {
-			to = append(to, ',')
-		}
-		to = append(to, s.text[m.key:m.value]...)
-		to, _ = s.value(to, m.value)
+	s.arrange(begin, s.open[outer:])
+	s.open = s.open[:outer]
+	return s.closed(i, '}')
+}
+
+// arrange sorts the members of the object that was written from begin on.
+func (s *sorter) arrange(begin int, all []member) {
+	for _, m := range all {
+		s.plain = s.plain && bytes.IndexByte(s.key(m), '\\') < 0
 	}
-	return append(to, '}'), i + 1
+	order := func(a, b member) int { return bytes.Compare(s.key(a), s.key(b)) }
+	if slices.IsSortedFunc(all, order) {
+		return
+	}
+	slices.SortFunc(all, order)
+	s.moved = s.moved[:0]
+	for _, m := range all {
+		s.moved = append(s.moved, s.to[m.key:m.end+1]...)
+	}
+	copy(s.to[begin:], s.moved)
 }
 
 // key is what stands between the quotes.
-func (s *sorter) key(m member) []byte {
-	key := s.text[m.key+1 : m.value-2]
-	s.plain = s.plain && bytes.IndexByte(key, '\\') < 0
-	return key
-}
+func (s *sorter) key(m member) []byte { return s.to[m.key+1 : m.value-2] }
 
-func (s *sorter) array(to []byte, i int) ([]byte, int) {
-	for to = append(to, '['); ; to = append(to, ',') {
-		if i++; s.text[i] == ']' { // it is empty
-			return append(to, ']'), i + 1
+func (s *sorter) array(i int) int {
+	s.to = append(s.to, '[')
+	for s.text[i] != ']' {
+		if s.text[i] == ',' {
+			i++
 		}
-		if to, i = s.value(to, i); s.text[i] == ']' {
-			return append(to, ']'), i + 1
-		}
+		i = s.value(i)
+		s.to = append(s.to, ',')
 	}
+	return s.closed(i, ']')
 }
 
-// skip answers where the value that begins at i ends.
+// closed ends an object or array, whose last member has a comma behind it.
+func (s *sorter) closed(i int, with byte) int {
+	if last := len(s.to) - 1; s.to[last] == ',' {
+		s.to[last] = with
+	} else {
+		s.to = append(s.to, with)
+	}
+	return i + 1
+}
+
+// skip answers where the text, number or word that begins at i ends.
 func (s *sorter) skip(i int) int {
-	switch s.text[i] {
-	case '"':
+	if s.text[i] == '"' {
 		return s.quoted(i)
-	case '{', '[':
-		return s.ends[i]
 	}
-	for i < len(s.text) && s.text[i] != ',' && s.text[i] != ']' && s.text[i] != '}' { // a number or a word
+	for i < len(s.text) && s.text[i] != ',' && s.text[i] != ']' && s.text[i] != '}' {
 		i++
 	}
 	return i
@@ -110,10 +115,12 @@ func (s *sorter) skip(i int) int {
 
 // quoted answers where the string that begins at i ends.
 func (s *sorter) quoted(i int) int {
-	for i++; ; i += 2 {
-		i += bytes.IndexAny(s.text[i:], `"\`)
-		if s.text[i] == '"' {
+	for i++; ; i++ {
+		switch s.text[i] {
+		case '"':
 			return i + 1
+		case '\\':
+			i++
 		}
 	}
 }

@@ -124,8 +124,16 @@ func (op Operation) candidate(a topology.Address, c choice) candidacy {
 		found.against = "an earlier term's marker waits for acknowledgements there, and behind it nothing is applied"
 		return found
 	}
-	found.left, found.slow = left.Count(), !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
+	found.left, found.slow = left.Count(), delayed(p.Reading) > 0 || !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
 	return found
+}
+
+// delayed is by how much a server applies late on purpose. It leads only where nobody else can: to lead ends its delay.
+func delayed(o *topology.Observation) time.Duration {
+	if o.Replication == nil {
+		return 0
+	}
+	return time.Duration(o.Replication.ApplierDelayed) * time.Second
 }
 
 // ineligible says why a server could not lead whoever followed it; empty when it could.
@@ -264,11 +272,14 @@ func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topolog
 	return ""
 }
 
-// gives tells whether another server could fetch from this one: it stands still, nothing waits on it, and
-// when it is offline it can be taken back without letting clients write.
+// gives tells whether another server could fetch from this one: it stands still, nothing waits on it, it does not keep
+// back for long what it has received, and when it is offline it can be taken back without letting clients write.
 func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
 	p := op.Progress[b]
 	o := p.Reading
+	if delayed(o) > slowAfter && !o.Executed.Contains(wanted) {
+		return false
+	}
 	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(o) &&
 		(!o.OfflineMode || o.Closed())
 }

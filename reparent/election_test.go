@@ -53,6 +53,12 @@ func TestWhoIsPromoted(t *testing.T) {
 		{"not one that delays on purpose", func(b *topologytest.Builder) {
 			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.ApplierDelayed = 3600 })
 		}, "C"},
+		{"not one that delays on purpose and has nothing left, though preferred", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionPrefer, "B").Edit("B", func(o *topology.Observation) { o.Replication.ApplierDelayed = 3600 })
+		}, "C"},
+		{"one that delays on purpose and has nothing left, when there is nobody else", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionNever, "C", "D").Edit("B", func(o *topology.Observation) { o.Replication.ApplierDelayed = 3600 })
+		}, "B"},
 		{"not one without the plugins", func(b *topologytest.Builder) {
 			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Installed = false })
 		}, "C"},
@@ -90,6 +96,27 @@ func TestTheCandidateFetchesWhatItLacksFromTheHolder(t *testing.T) {
 	found, obstacle := settledWith(intentOf(b))
 	if c := found.candidate; obstacle != nil || c.address != "B" || c.source != "D" || c.left != 5 {
 		t.Errorf("%+v %+v", c, obstacle)
+	}
+}
+
+// TestNobodyWaitsForWhatAServerKeepsBackOnPurpose has D hold what nobody else has.
+func TestNobodyWaitsForWhatAServerKeepsBackOnPurpose(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		delay    int // seconds
+		executed string
+		fetched  bool
+	}{
+		{"an hour, received", 3600, "A:1-100, t1", false},
+		{"an hour, and it has executed it", 3600, "A:1-105, t1", true},
+		{"seconds", 10, "A:1-100, t1", true},
+	} {
+		b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-105, t1", "D").Executed("D", row.executed)
+		b.Edit("D", func(o *topology.Observation) { o.Replication.ApplierDelayed = row.delay })
+		found, obstacle := settledWith(intentOf(b))
+		if fetched := found.candidate.source == "D"; fetched != row.fetched || !fetched && code(obstacle) != "no_candidate" {
+			t.Errorf("%s: %+v %+v", row.name, found.candidate, obstacle)
+		}
 	}
 }
 

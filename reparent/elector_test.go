@@ -69,6 +69,9 @@ func (w *world) now() time.Time {
 
 // run carries an operation to its end, or to the elector's death.
 func (e *elector) run(op Operation) (end Operation, died bool) {
+	for _, s := range e.world.all() {
+		s.bar.Number = 0 // another elector's
+	}
 	for n := 1; op.Running(); n++ {
 		if n > 400 {
 			e.world.claim(false, "the operation never ends; it is in phase %s", op.Phase)

@@ -118,11 +118,13 @@ func (in Intent) acknowledged(primary topology.Observation, before topology.Snap
 	}
 }
 
-// acking are the servers that are seen to acknowledge.
+// acking are the servers that are seen to acknowledge, and those that rest, or are to be mended, and are made to at once when
+// they are needed.
 func acking(s topology.Snapshot, primary topology.Observation) topology.ServerSet {
 	return s.Ruleset.Servers().Where(func(a topology.Address) bool {
 		o := s.Server(a)
-		return o.OK() && o.SemiSync.ReplicaEnabled && o.Replication != nil && o.Replication.Source == primary.Address && o.Replication.Receiver == topology.ThreadOn
+		able := o.SemiSync.ReplicaEnabled || s.Ruleset.Ackers(primary.Address).Has(a) && !s.Maintenance.Has(a)
+		return o.OK() && able && o.Replication != nil && o.Replication.Source == primary.Address && o.Replication.Receiver == topology.ThreadOn
 	})
 }
 

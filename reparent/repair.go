@@ -39,7 +39,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		if f.Remedy != topology.RemedyReconcile || !o.OK() || s.Maintenance.Has(f.Server) || done.Has(f.Server) {
 			continue
 		}
-		c, wanted := repairOf(f, s, primary)
+		c, wanted := repairOf(f, s, primary, findings)
 		if c.Verb == Follow && quarantined(findings, f.Server) {
 			c, wanted = Command{Verb: Demote}, f.Code == topology.WritableReplica
 		}
@@ -79,19 +79,20 @@ func poisonedInVain(primary topology.Observation, s topology.Snapshot, h topolog
 		last.Established() && last.Incarnation == primary.Incarnation && !s.Maintenance.Has(primary.Address)
 }
 
-func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation) (Command, bool) {
+func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation, findings []topology.Finding) (Command, bool) {
 	switch f.Code {
 	case topology.StalePrimary:
 		if closed(s.Server(f.Server)) {
-			return followPrimary(f.Server, s, primary), true
+			return followPrimary(f.Server, s, primary, findings), true
 		}
 		return Command{Verb: Fence}, true
 	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ReceiverFailed,
-		topology.ApplierStopped, topology.ApplierFailed, topology.ReplicaOffline, topology.WritableReplica, topology.AckerDisabled, topology.UnknownAcker:
+		topology.ApplierStopped, topology.ApplierFailed, topology.ReplicaOffline, topology.WritableReplica, topology.AckerDisabled,
+		topology.AckerBehind, topology.UnknownAcker:
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
 		}
-		return followPrimary(f.Server, s, primary), true
+		return followPrimary(f.Server, s, primary, findings), true
 	case topology.SemiSyncSettings, topology.SemiSyncAsync:
 		if f.Server != primary.Address {
 			return Command{Verb: DisableSource}, f.Code == topology.SemiSyncSettings
@@ -102,9 +103,12 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 	return Command{}, false
 }
 
-func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Observation) Command {
+// followPrimary makes a server follow, and acknowledge if it is an acker that is not to rest.
+func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Observation, findings []topology.Finding) Command {
+	o := s.Server(a)
+	rests := slices.ContainsFunc(findings, func(f topology.Finding) bool { return f.Rests(o) })
 	return Command{
-		Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(a),
+		Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(a) && !rests,
 		Within: openTo(primary.Executed, primary),
 	}
 }

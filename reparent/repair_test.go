@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
@@ -67,6 +68,12 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 		{"a receiver that still tries", trio().Edit("B", func(o *topology.Observation) {
 			o.Replication.Receiver, o.Replication.ReceiverErrno = topology.ThreadConnecting, 2003
 		}), "B", ""},
+		{"a receiver whose login is refused", trio().Connecting(1045, "B"), "B", Follow},
+		{"a receiver of whose account the source demands TLS", trio().Connecting(3159, "B"), "B", Follow},
+		{"a receiver whose login is refused with the configured credentials too", trio().Connecting(1045, "B").GivenUp("B", 6), "B", ""},
+		{"a receiver that was stopped when its login was refused", trio().Connecting(1045, "B").GivenUp("B", 6).Edit("B", func(o *topology.Observation) { o.Replication.Receiver = topology.ThreadOff }), "B", Follow},
+		{"a receiver whose login is refused, of a server with an errant transaction", trio().Connecting(1045, "B").Executed("B", "A:1-100, t1, B:1"), "B", ""},
+		{"a receiver whose login is refused, under maintenance", trio().Connecting(1045, "B").Maintenance("B"), "B", ""},
 		{"a replica in offline mode", trio().Edit("B", func(o *topology.Observation) { o.OfflineMode = true }), "B", Follow},
 		{"a replica that waits for acknowledgements of what it applies", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled = true }), "B", DisableSource},
 		{"a replica on which that holds up its applier", trio().Edit("B", func(o *topology.Observation) { o.SemiSync.SourceEnabled, o.SemiSync.Waiters = true, 1 }), "B", Fence},
@@ -96,5 +103,39 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+func TestAnAckerThatIsFarBehindAcknowledgesNothingUntilItIsNeeded(t *testing.T) {
+	mute := func(o *topology.Observation) { o.SemiSync.ReplicaEnabled, o.SemiSync.ReplicaActive = false, false }
+	four := func() *topologytest.Builder { return topologytest.Cluster("A", "B", "C", "D").Acks(1).Primary("A") }
+	far := func() *topologytest.Builder {
+		return four().Edit("B", func(o *topology.Observation) { o.Received = four().Set("A:1-20100") })
+	}
+	for _, row := range []struct {
+		name string
+		b    *topologytest.Builder
+		want Verb
+		acks bool
+	}{
+		{"it acknowledges", far(), Follow, false},
+		{"it rests", far().Edit("B", mute), "", false},
+		{"it rests, and its receiver was stopped", far().Edit("B", mute).Stopped("B"), Follow, false},
+		{"it rests, and only one other acknowledges", far().Edit("B", mute).Silent("C"), Follow, true},
+		{"it rests, and has caught up", four().Edit("B", mute), Follow, true},
+		{"it is under maintenance", far().Maintenance("B"), "", false},
+		{"it holds an errant transaction", far().Executed("B", "A:1-100, t1, B:1"), "", false},
+	} {
+		s, h := row.b.Snapshot(), row.b.History()
+		before := []topology.Finding{{Code: topology.AckerBehind, Server: "B", Since: s.At.Add(-time.Minute)}}
+		var got Command
+		for _, c := range Repairs(topology.Analyze(s, h, topology.Limits{}, s.At, before), s, h, 9) {
+			if c.Server == "B" {
+				got = c
+			}
+		}
+		if got.Verb != row.want || got.Acker != row.acks {
+			t.Errorf("%s: %q, acker %t", row.name, got.Verb, got.Acker)
+		}
 	}
 }

@@ -56,7 +56,8 @@ type cause struct {
 }
 
 // try goes back from change to change until the one that made the author a leader: each on the way that ended a
-// leadership of his has to prove that nothing of the part was answered.
+// leadership of his has to prove that nothing of the part was answered. That last one need not, though it may have ended an
+// earlier leadership of his: what he had completed by then it took over, and the part lies beyond that.
 func (c cause) try(chain []Operation) (term uint32, why string, doubt bool) {
 	for i, op := range chain {
 		if i > 0 {
@@ -64,7 +65,7 @@ func (c cause) try(chain []Operation) (term uint32, why string, doubt bool) {
 				break
 			}
 		}
-		if l, his := c.leadership(op); his && (op.Kind != KindReopening || !c.began(op)) { // a primary that is opened again goes on, and nothing of it is cancelled
+		if l, his := c.leadership(op); his && !c.began(op) {
 			if doubt := op.doubts(l, c); doubt != "" {
 				return op.Term, doubt, true
 			}

@@ -121,6 +121,43 @@ func TestWhatIsNotProvenMayHaveBeenAnswered(t *testing.T) {
 	}
 }
 
+// A primary whose change came to nothing, or that restarted, is put back by the next one. What its ackers may have lost until
+// then has nothing to do with what it wrote afterwards.
+func TestWhatAPrimaryWroteAfterItWasPutBackIsJudgedByTheChangeThatEndedThat(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	w.snapshot()
+	for _, s := range w.all() {
+		s.relayLogRecovery = true
+		s.crash()
+		s.restart()
+	}
+	in := w.intent()
+	in.Wanted = "A"
+	back := w.must(t, Emergency(clearance(true), in, w.now()))
+	if back.State != StateSucceeded || back.To != "A" {
+		t.Fatalf("%s %s: %+v", back.To, back.State, back.Obstacle)
+	}
+	w.apart = map[[2]topology.Address]bool{{"B", "A"}: true, {"C", "A"}: true}
+	w.snapshot()
+	x := gtid.Of(w.write("A"))
+	w.servers["A"].crash()
+	gone := w.must(t, Emergency(clearance(true), w.intent(), w.now()))
+	if gone.State != StateSucceeded || gone.To == "A" {
+		t.Fatalf("%s %s: %+v", gone.To, gone.State, gone.Obstacle)
+	}
+	chain := []Operation{reloaded(gone), reloaded(back), w.adopted(1)}
+	if v := Acquit(chain, x, sure); !v.Never || v.Term != gone.Term {
+		t.Errorf("%+v", v)
+	}
+	for a, p := range chain[0].Progress {
+		p.Frozen = Unknown
+		chain[0].Progress[a] = p
+	}
+	if v := Acquit(chain, x, sure); v.Never {
+		t.Errorf("nobody was read when it was replaced: %+v", v)
+	}
+}
+
 func TestOneOfTwoAckersThatMayHoldItIsTooFewToHaveAnswered(t *testing.T) {
 	w, op, x := cancelled(t, 2, "A", "B", "C", "D")
 	op = reloaded(op)

@@ -38,9 +38,9 @@ formatted() {
   [ -z "$wrong" ] || { printf 'not gofmt-ed:\n%s\n' "$wrong"; return 1; }
 }
 
-# Real servers share the machine with each other only, so those packages run one
-# after the other: what their tests time is the server, not its neighbours. They
-# are known by what their tests import; store starts etcd.
+# Tests with real servers wait for them most of the time, so they run in two rows
+# beside each other, and beside nothing else. They are known by what their tests
+# import; store starts etcd.
 with_servers() {
   { grep -rl --include='*_test.go' -e '"github.com/primacydb/primacy/mysqld/local"' . || true
     ls store/*_test.go mysqld/local/*_test.go integration/*_test.go integration/*/*_test.go cmd/primacy/*_test.go 2>/dev/null || true
@@ -65,6 +65,22 @@ run() { # run OPTIONS... -- PACKAGES...
   go test -json -timeout 70m "$@" || code=$?
   # 1 is a failed test, which has its own event. Anything else has none.
   [ "$code" -le 1 ] || event fail "go test ended with status $code"
+}
+
+# The largest package of them takes longer than all others: every fourth of its
+# tests goes into the row of those.
+divided=./integration
+
+fourth() { # a regular expression for every fourth test
+  go test $race -list '^Test' "$divided" | awk '/^Test/ && ++n % 4 == 0 {names = names "|" $1} END {print "^(" substr(names, 2) ")$"}'
+}
+
+in_two_rows() { # in_two_rows PACKAGES...
+  local few others
+  others=$(printf '%s\n' "$@" | grep -vxF "$divided" || true)
+  few=$(fourth) || { event fail "which tests $divided has"; return; }
+  # shellcheck disable=SC2086
+  "$work/summary" <(run $race -p 1 -skip "$few" "$divided") <(run $race -p 1 $others; run $race -p 1 -run "$few" "$divided")
 }
 
 race=-race
@@ -102,7 +118,7 @@ events() {
     servers=$(sed '/^\.\/integration\/browser$/d' <<<"$servers")
   fi
   # shellcheck disable=SC2086
-  [ -z "$servers" ] || run $race -p 1 $servers
+  in_two_rows $servers
   if command -v npm >/dev/null; then
     check "the dashboard is what its sources give (scripts/dashboard.sh --check)" scripts/dashboard.sh --check
   else

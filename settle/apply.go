@@ -2,10 +2,12 @@ package settle
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
 )
 
 // Policy is what is done by itself about transactions that were provably never answered. What may have been answered
@@ -76,7 +78,7 @@ func (s Settlement) done(r Result, now time.Time) Settlement {
 
 func (s Settlement) failed(r Result, now time.Time) Settlement {
 	s.Tries++
-	s = s.staged("failed", r, now)
+	s = s.blamed(r).staged("failed", r, now)
 	if s.Tries >= TriesMax {
 		return s.End(StateFailed, fmt.Sprintf("gave up after %d tries: %s", s.Tries, r.Detail), now)
 	}
@@ -86,6 +88,30 @@ func (s Settlement) failed(r Result, now time.Time) Settlement {
 	}
 	s.NextAt, s.StepAt = now.Add(pause), now
 	return s
+}
+
+// blamed counts a failed try of a donor whose fault it may be, and lets it go: another one is asked first the next time.
+func (s Settlement) blamed(r Result) Settlement {
+	if s.Kind != KindClone || s.Donor == "" || !mayBeTheDonors(s.Step, r.Code) {
+		return s
+	}
+	tries := make(map[topology.Address]int, len(s.DonorTries)+1)
+	maps.Copy(tries, s.DonorTries)
+	tries[s.Donor]++
+	s.Donor, s.DonorTries = "", tries
+	return s
+}
+
+// mayBeTheDonors tells whether another donor may do where this one did not. Whatever is the server's own, or the primary's,
+// would stop a clone from anybody.
+func mayBeTheDonors(step Step, code string) bool {
+	switch code {
+	case "writable", "followed", "only_copy", "reuse", "reuse_unknown", "primary", "no_donor", "busy", "disk", "interrupted":
+		return false
+	case "donor", "donor_errant", "donor_behind", "stalled", "too_long":
+		return true
+	}
+	return step == StepClone
 }
 
 // staged closes a line of the timeline.

@@ -33,14 +33,16 @@ const (
 // candidate is a server that a clone can be taken from.
 type candidate struct {
 	address   topology.Address
+	failed    int // tries to clone from it
 	rank      rank
 	elsewhere bool // in another zone than the server that is cloned to
 	lag       time.Duration
 }
 
-// Donor chooses whom to clone a server from: one that the primary can do without before one that it needs, one of the
-// server's own zone before others, then the one that lags least. Without any it says of each server why not.
-func Donor(s topology.Snapshot, found []topology.Finding, primary, recipient topology.Address, rules DonorRules) (topology.Address, []string) {
+// Donor chooses whom to clone a server from: one with fewer failed tries before others, one that the primary can do without
+// before one that it needs, one of the server's own zone before others, then the one that lags least. Without any it says of
+// each server why not.
+func Donor(s topology.Snapshot, found []topology.Finding, primary, recipient topology.Address, rules DonorRules, failed map[topology.Address]int) (topology.Address, []string) {
 	var candidates []candidate
 	var why []string
 	for _, m := range s.Ruleset.Members {
@@ -55,6 +57,7 @@ func Donor(s topology.Snapshot, found []topology.Finding, primary, recipient top
 			why = append(why, string(m.Address)+" "+not)
 			continue
 		}
+		c.failed = failed[m.Address]
 		candidates = append(candidates, c)
 	}
 	if len(candidates) == 0 {
@@ -64,7 +67,7 @@ func Donor(s topology.Snapshot, found []topology.Finding, primary, recipient top
 }
 
 func (c candidate) compare(o candidate) int {
-	return cmp.Or(cmp.Compare(c.rank, o.rank), compareBool(c.elsewhere, o.elsewhere), cmp.Compare(c.lag, o.lag))
+	return cmp.Or(cmp.Compare(c.failed, o.failed), cmp.Compare(c.rank, o.rank), compareBool(c.elsewhere, o.elsewhere), cmp.Compare(c.lag, o.lag))
 }
 
 func compareBool(a, b bool) int {

@@ -66,7 +66,11 @@ func TestACloneIsTakenFromAServerThatThePrimaryCanDoWithout(t *testing.T) {
 		errant topology.Address
 		want   topology.Address
 		why    string // a part of the reasons when there is none
+		failed map[topology.Address]int
 	}{
+		{name: "another one than that which failed, even of another zone", acks: 1, want: "b", failed: map[topology.Address]int{"c": 1}},
+		{name: "the one that failed less often", acks: 1, want: "c", failed: map[topology.Address]int{"b": 2, "c": 1}},
+		{name: "the primary once both others have failed", acks: 1, rules: settle.DonorRules{FromPrimary: true}, want: "a", failed: map[topology.Address]int{"b": 1, "c": 1}},
 		{name: "the one in the same zone", acks: 1, want: "c"},
 		{name: "the one that lags less, within a zone", acks: 1, change: func(m servers, s *topology.Snapshot) {
 			for i := range s.Ruleset.Members {
@@ -100,7 +104,7 @@ func TestACloneIsTakenFromAServerThatThePrimaryCanDoWithout(t *testing.T) {
 			if row.errant != "" {
 				found = append(found, topology.Finding{Code: topology.Errant, Server: row.errant})
 			}
-			got, why := settle.Donor(shop(t, row.acks, row.change), found, "a", "x", row.rules)
+			got, why := settle.Donor(shop(t, row.acks, row.change), found, "a", "x", row.rules, row.failed)
 			if got != row.want || !strings.Contains(strings.Join(why, "; "), row.why) {
 				t.Errorf("%q, %q; expected %q, %q", got, why, row.want, row.why)
 			}

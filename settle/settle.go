@@ -75,6 +75,10 @@ func (k Kind) Steps() []Step {
 // IntoHistory tells whether a step takes the transactions into the history of the primary, which has to be on record before.
 func (s Step) IntoHistory() bool { return s == StepKeep || s == StepDiscard }
 
+// BringsBack tells whether the step takes nothing away from a server that gives no acknowledgements as it is: when it is done
+// the server is nearer to giving them again.
+func (s Step) BringsBack() bool { return s == StepCatchUp || s == StepVerify || s == StepAdmit }
+
 // State is what has become of a settlement.
 type State string
 
@@ -131,7 +135,17 @@ type Task struct {
 	ExportDir string `json:"export_dir,omitempty"`
 	// RateMax bounds the donor's traffic, in MiB/s; 0 is no bound.
 	RateMax int `json:"rate_max,omitempty"`
+	// StallMax is how long a clone may make no progress, TimeMax how long it may take; 0 takes CloneStallMax and CloneTimeMax.
+	StallMax time.Duration `json:"stall_max,omitempty"`
+	TimeMax  time.Duration `json:"time_max,omitempty"`
 }
+
+// How long a clone may make no progress, and how long it may take in all. While MySQL waits on the donor for a DDL statement to
+// end (clone_ddl_timeout, 5 minutes), drops the old data, or flushes what it has copied, no byte arrives.
+const (
+	CloneStallMax = 10 * time.Minute
+	CloneTimeMax  = 24 * time.Hour
+)
 
 // Result is what came of a task. Yes: the step is done, and the next follows. No: it is certainly not; with Final
 // there is no use in trying again, else it counts as a try. Unknown: it is under way or was cut off, and the same task
@@ -171,12 +185,14 @@ type Settlement struct {
 	Kind    Kind             `json:"kind"`
 	Set     gtid.Set         `json:"set"`
 	Verdict Verdict          `json:"verdict"`
-	// Term is that of the leadership under which it was decided; under another one it is decided anew.
-	Term      uint32           `json:"term"`
-	Donor     topology.Address `json:"donor,omitempty"`
-	Automatic bool             `json:"automatic,omitempty"`
-	By        string           `json:"by,omitempty"`
-	Reason    string           `json:"reason,omitempty"`
+	// Term is that of the leadership under which it was decided. It goes on under later ones.
+	Term  uint32           `json:"term"`
+	Donor topology.Address `json:"donor,omitempty"`
+	// DonorTries are the tries that failed for something that another donor may not have.
+	DonorTries map[topology.Address]int `json:"donor_tries,omitempty"`
+	Automatic  bool                     `json:"automatic,omitempty"`
+	By         string                   `json:"by,omitempty"`
+	Reason     string                   `json:"reason,omitempty"`
 	// Accept is what somebody answers for: see Accept….
 	Accept []string `json:"accept,omitempty"`
 	// Calls are those that began it and called it off, where they had keys.
@@ -211,6 +227,19 @@ func Accepts() []string {
 
 // Running tells whether something is left to do.
 func (s Settlement) Running() bool { return s.State == StateRunning }
+
+// HoldsLessThanItSays tells whether rows may be undone or dropped already of which the server's GTIDs still speak: whoever
+// takes the errant transactions for kept must not go by them.
+func (s Settlement) HoldsLessThanItSays() bool {
+	switch s.Step {
+	case StepUndo, StepClone:
+		return true
+	case StepCatchUp, StepVerify, StepAdmit:
+		return s.Kind == KindRewind
+	case StepExport, StepCheck, StepIsolate, StepKeep, StepDiscard:
+	}
+	return false
+}
 
 // Accepts tells whether somebody answers for something.
 func (s Settlement) Accepts(what string) bool { return slices.Contains(s.Accept, what) }

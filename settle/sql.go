@@ -3,6 +3,7 @@ package settle
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,9 @@ func (t Transcript) WriteSQL(w io.Writer) error {
 	}
 	if t.File != "" {
 		p.line("-- INCOMPLETE: they are too large to be told here, and stand in %s on the elector's host", t.File)
+	}
+	for _, x := range t.Lacking() {
+		p.line("-- INCOMPLETE: %s holds more than is told, and its statements would do something else: %s", x.GTID, strings.Join(x.Lacks, ", "))
 	}
 	p.line("SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0;")
 	for _, x := range t.Transactions {
@@ -44,18 +48,47 @@ func (p *printer) transaction(x Transaction) {
 	p.line("\n-- %s, committed %s on the server with server_id %d%s", x.GTID, x.CommittedAt.Format("2006-01-02 15:04:05.000000 MST"), x.ServerID, thread(x))
 	if len(x.Changes) == 0 {
 		for _, s := range x.Statements {
-			p.line("%s\n;", strings.TrimSuffix(s, ";")) // it may end in a comment
+			p.statement(s)
 		}
 		return
 	}
-	for _, s := range x.Statements {
+	for _, s := range x.rowTexts() {
 		p.line("-- %s", strings.ReplaceAll(s, "\n", "\n-- "))
 	}
 	p.line("START TRANSACTION;")
-	for _, c := range x.Changes {
+	logged := x.Logged
+	for i, c := range x.Changes {
+		for ; len(logged) > 0 && logged[0].After <= i; logged = logged[1:] {
+			p.statement(logged[0].Text)
+		}
 		p.line("%s;", c.SQL())
 	}
+	for _, s := range logged {
+		p.statement(s.Text)
+	}
 	p.line("COMMIT;")
+}
+
+// rowTexts are the statements whose rows are told, for reading.
+func (x Transaction) rowTexts() []string {
+	return slices.DeleteFunc(slices.Clone(x.Statements), func(text string) bool {
+		return slices.ContainsFunc(x.Logged, func(s Logged) bool { return s.Text == text })
+	})
+}
+
+// tableWithRows is how CREATE TABLE … SELECT stands in the log. Behind such a statement only MySQL's own replication may insert;
+// to a client it is a table, and then a transaction.
+var tableWithRows = regexp.MustCompile(`(?is)\bCREATE\s+TABLE\b.*(\s+START\s+TRANSACTION)\s*$`)
+
+func (p *printer) statement(text string) {
+	at := tableWithRows.FindStringSubmatchIndex(text)
+	if at != nil {
+		text = text[:at[2]]
+	}
+	p.line("%s\n;", strings.TrimSuffix(text, ";")) // it may end in a comment
+	if at != nil {
+		p.line("START TRANSACTION;")
+	}
 }
 
 func thread(x Transaction) string {

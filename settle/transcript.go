@@ -25,6 +25,9 @@ type Process struct {
 	// Number tells the processes of one reading apart, in their order.
 	Number    int       `json:"number"`
 	StartedAt time.Time `json:"started_at,omitzero"` // to the second; or when the process emptied its binary log
+	// Began is when the process itself started, by its error log; the binary log begins after what a crash left was recovered.
+	// Zero where the error log does not tell.
+	Began time.Time `json:"began,omitzero"`
 	// Orderly: its last file ends as an orderly shutdown leaves it.
 	Orderly bool `json:"orderly,omitempty"`
 	// Stop is what the server's error log says of whether it was told to stop, for a process that is gone.
@@ -55,8 +58,30 @@ type Transaction struct {
 	File        string    `json:"file"`
 	// Statements are those that were logged as such, and the texts of row changes where the server keeps them.
 	Statements []string `json:"statements,omitempty"`
-	Changes    []Change `json:"changes,omitempty"`
-	Bytes      uint64   `json:"bytes,omitempty"`
+	// Logged are those that were logged as such alone, in their order among the changes. MySQL mixes both where binlog_format is
+	// not ROW, and in CREATE TABLE … SELECT.
+	Logged  []Logged `json:"logged,omitempty"`
+	Changes []Change `json:"changes,omitempty"`
+	// Lacks is what the log holds besides and what is not told here. Without it the statements do something else.
+	Lacks []string `json:"lacks,omitempty"`
+	Bytes uint64   `json:"bytes,omitempty"`
+}
+
+// Logged is a statement whose rows do not stand in the log.
+type Logged struct {
+	Text string `json:"text"`
+	// After is how many of the transaction's changes come before it.
+	After int `json:"after,omitempty"`
+}
+
+// Lacking are the transactions of which more stands in the log than is told.
+func (t Transcript) Lacking() (all []Transaction) {
+	for _, x := range t.Transactions {
+		if len(x.Lacks) > 0 {
+			all = append(all, x)
+		}
+	}
+	return all
 }
 
 // Change is what a transaction did to one row.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"iter"
 	"math/rand/v2"
 	"time"
 
@@ -21,14 +20,22 @@ type clock struct {
 	soon    queue[moment] // at once, and in order: most of what happens
 	spare   []*event      // have happened, to be used again
 	serial  uint64
-	current *task     // the task that runs now; nil while an event does
-	strands int       // that run a task, or wait in one
-	idle    []*strand // that can run another
-	digest  uint64    // of all that happened: the same for the same world
+	current *task  // the task that runs now; nil while an event does
+	crew    *Crew  // whose coroutines run the tasks
+	strands int    // of them that run a task, or wait in one
+	alone   bool   // nobody else has the crew, and it goes with the last task
+	digest  uint64 // of all that happened: the same for the same world
 }
 
+// newClock is one with a crew of its own.
 func newClock(seed uint64) *clock {
-	return &clock{rand: rand.New(rand.NewPCG(seed, 0x5072696d616379))}
+	c := newClockOf(&Crew{}, seed)
+	c.alone = true
+	return c
+}
+
+func newClockOf(crew *Crew, seed uint64) *clock {
+	return &clock{crew: crew, rand: rand.New(rand.NewPCG(seed, 0x5072696d616379))}
 }
 
 // event is something that will happen. When it has, its memory serves another one.
@@ -116,7 +123,7 @@ func (q events) sink(m moment) {
 			break
 		}
 		least := first
-		for j := first + 1; j < min(first+4, len(q)); j++ {
+		for j, end := first+1, min(first+4, len(q)); j < end; j++ {
 			if q[j].before(&q[least]) {
 				least = j
 			}
@@ -259,7 +266,8 @@ func (p *process) resume(t *task) {
 		before := p.clock.current
 		p.clock.current = t
 		if t.strand == nil {
-			t.strand = p.clock.strand(t)
+			t.strand = p.clock.crew.strand(t)
+			p.clock.strands++
 		}
 		t.strand.next()
 		p.clock.current = before
@@ -270,72 +278,12 @@ func (p *process) resume(t *task) {
 	}
 }
 
-// strand is a coroutine. It runs one task after the other, since its stack has grown to what tasks need by then, which
-// costs more than most of them do.
-type strand struct {
-	task  *task
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	again bool // its task has ended as it should
-}
-
-// strand is one for a task that begins.
-func (c *clock) strand(t *task) *strand {
-	c.strands++
-	if last := len(c.idle) - 1; last >= 0 {
-		s := c.idle[last]
-		c.idle = c.idle[:last]
-		s.task, s.again = t, false
-		return s
-	}
-	s := &strand{task: t}
-	s.next, s.stop = iter.Pull(func(yield func(struct{}) bool) {
-		s.yield = yield
-		makeRoom()
-		for s.run(); s.again && yield(struct{}{}); s.run() {
-		}
-	})
-	return s
-}
-
-// makeRoom lets a new stack grow once, while next to nothing lies on it, to what most tasks need. By itself it would double
-// several times, and each time all that lies on it is moved.
-//
-//go:noinline
-func makeRoom() (last byte) {
-	var room [12 << 10]byte
-	return room[len(room)-1]
-}
-
-// run is a task from its beginning to its end, or until it is killed.
-func (s *strand) run() {
-	t := s.task
-	defer func() {
-		t.ended = true
-		if r := recover(); r != nil {
-			if _, killed := r.(unwound); !killed {
-				panic(r)
-			}
-		}
-	}()
-	t.work()
-	s.again = true
-}
-
-// release takes a strand back whose task is over. The last one ends with all that are idle, so that nothing is left of a
-// world in which nothing runs any more.
+// release gives a strand back whose task is over.
 func (c *clock) release(s *strand) {
-	if c.strands--; s.again {
-		c.idle = append(c.idle, s)
+	c.crew.release(s)
+	if c.strands--; c.strands == 0 && c.alone {
+		c.crew.Dismiss()
 	}
-	if c.strands > 0 {
-		return
-	}
-	for _, s := range c.idle {
-		s.stop()
-	}
-	c.idle = nil
 }
 
 func (p *process) forget(t *task) {
@@ -391,7 +339,7 @@ func (p *process) kill() {
 	for _, t := range tasks {
 		if t != before && t.strand != nil {
 			p.clock.current = t
-			t.strand.stop()
+			t.strand.next() // it learns that it is dead, and unwinds
 			p.clock.release(t.strand)
 		}
 	}
@@ -416,7 +364,7 @@ func (c *clock) park() {
 		panic(unwound{})
 	}
 	t.parked = true
-	if !t.strand.yield(struct{}{}) || t.process.dead {
+	if t.strand.yield(struct{}{}); t.process.dead {
 		panic(unwound{})
 	}
 }

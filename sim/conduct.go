@@ -76,13 +76,15 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 			c.undone(e, *ev.Recovery)
 		}
 	case orchestrator.EventRefused:
-		c.windowed(e)
+		v := e.view()
+		c.windowed(&v)
 	case orchestrator.EventProbed:
-		c.explained(e)
-		c.windowed(e)
-		c.missed(e.name, e.view())
-		c.healed(e)
-		c.shows(e)
+		v := e.view()
+		c.explained(e, &v)
+		c.windowed(&v)
+		c.missed(e.name, &v)
+		c.healed(e, &v)
+		c.shows(e, &v)
 	}
 }
 
@@ -110,8 +112,7 @@ func (c *conduct) unstored() bool {
 
 // shows notes since when the primary of a change of unknown outcome has shown to whoever acts that it was established: it
 // is the process that was chosen, has completed the marker, and is the only one that is open.
-func (c *conduct) shows(e *elector) {
-	v := e.view()
+func (c *conduct) shows(e *elector, v *orchestrator.View) {
 	if !v.Leading {
 		return
 	}
@@ -129,7 +130,7 @@ func (c *conduct) shows(e *elector) {
 }
 
 // showsTo tells whether a leadership of unknown outcome shows to an elector that it was established.
-func (c *conduct) showsTo(e *elector, v orchestrator.View, l topology.Leadership) bool {
+func (c *conduct) showsTo(e *elector, v *orchestrator.View, l topology.Leadership) bool {
 	p, net := c.world.hosts.at(l.Primary), c.world.network
 	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.flows(e.place, p.place) || !net.flows(p.place, e.place) {
 		return false
@@ -145,8 +146,7 @@ const healedWithin = 10 * time.Second
 // healed claims that the established primary does not stay poisoned while an elector acts that reaches it, no change runs
 // and none of a later term was begun: a command that reaches it when its change has given up makes it so, and nobody else
 // would undo that.
-func (c *conduct) healed(e *elector) {
-	v := e.view()
+func (c *conduct) healed(e *elector, v *orchestrator.View) {
 	if !v.Leading {
 		return
 	}
@@ -161,7 +161,7 @@ func (c *conduct) healed(e *elector) {
 }
 
 // inVain tells whether the primary is poisoned and its elector could undo it.
-func (c *conduct) inVain(e *elector, v orchestrator.View) bool {
+func (c *conduct) inVain(e *elector, v *orchestrator.View) bool {
 	all, net := v.History.Leaderships, c.world.network
 	p := c.world.hosts.at(v.Primary)
 	if p == nil || len(all) == 0 || v.Running != nil || v.History.Recovered {
@@ -175,8 +175,8 @@ func (c *conduct) inVain(e *elector, v orchestrator.View) bool {
 
 // explained claims that Primacy does not find histories that contradict each other, for as long as nobody writes where
 // he must not and the store forgets nothing: markers say which one counts.
-func (c *conduct) explained(e *elector) {
-	o := e.view().Obstacle
+func (c *conduct) explained(e *elector, v *orchestrator.View) {
+	o := v.Obstacle
 	if o == nil || o.Code != "incomparable" && o.Code != "two_markers" || c.trespassed() {
 		return
 	}
@@ -190,7 +190,7 @@ var uncertain = []Kind{Fallback, Shutdown, Errant, OpenByHand}
 // promised: what the servers hold that were reached when that was found, besides the primary where it is said to be the only
 // one, lacks a write that was acknowledged, or the marker of a term. Who answers by now is for the next round to see, which
 // may wait for seconds for one that is silent.
-func (c *conduct) missed(elector string, v orchestrator.View) {
+func (c *conduct) missed(elector string, v *orchestrator.View) {
 	w := c.world
 	o := v.Obstacle
 	if o == nil || o.Code != "below_floor" && o.Code != "only_on_leader" || w.clock.now-c.calm < calmFor {
@@ -382,8 +382,8 @@ func (c *conduct) dropping(s *server) {
 }
 
 // windowed claims that no window is open before the primary was ever changed.
-func (c *conduct) windowed(e *elector) {
-	if e.view().Window().Open && c.leaders() < 2 {
+func (c *conduct) windowed(v *orchestrator.View) {
+	if v.Antiflap.Window(v.Told).Open && c.leaders() < 2 {
 		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
 	}
 }

@@ -125,6 +125,9 @@ func (b *errand) await(ctx context.Context, batch orchestrator.Batch) {
 // abandon ends the wait: what has begun goes on alone, what has not is never begun.
 func (b *errand) abandon() []reparent.Result {
 	b.left = true
+	if b.missing == 0 { // nobody writes there any more
+		return b.results
+	}
 	all := b.collect(nil)
 	for i := range all {
 		if !b.begun[i] && !b.ended[i] {

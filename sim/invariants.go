@@ -559,12 +559,24 @@ func (w *world) amissFollowing(s, p *server) string {
 	switch {
 	case s.semi.source:
 		return "it is no primary, and the source side of semi-sync is on"
-	case acker && !s.channel.receiver.semi:
+	case acker && !s.channel.receiver.semi && !w.mayRest(s, p):
 		return "it does not acknowledge"
 	case !acker && s.channel.receiver.semi && rules.AcksNeeded(p.address) > 0:
 		return "it acknowledges, and must not"
 	}
 	return ""
+}
+
+// mayRest tells whether a replica need not acknowledge: it has something left to apply, and enough others do.
+func (w *world) mayRest(s, p *server) bool {
+	var acking []topology.Address
+	for _, x := range w.hosts.all {
+		if c := x.channel; x.state == processUp && c != nil && c.source == p.address && c.receiver.semi && c.receiver.state == receiverOn {
+			acking = append(acking, x.address)
+		}
+	}
+	late := s.channel.applier.ails.delay > 0 || s.channel.relay.len() > 0
+	return late && w.rules().CanCompleteWith(p.address, topology.Servers(acking...), w.rules().AcksNeeded(p.address)+1)
 }
 
 // amiss says what is wrong with how a server follows.

@@ -354,7 +354,7 @@ func TestNobodyIsAskedToAcceptALossOfWhatWasReached(t *testing.T) {
 				v.Snapshot.Servers[0].Executed = gtid.Of(lacked)
 			}
 			w.clock.now = time.Minute
-			w.judge.conduct.missed("elector-1", v)
+			w.judge.conduct.missed("elector-1", &v)
 			if got := w.breaks(Progress); got != row.breaks {
 				t.Errorf("broken: %t", got)
 			}

@@ -59,10 +59,9 @@ type world struct {
 
 // Live simulates one lifetime. The same seed and options give the same one, on any machine.
 func Live(seed uint64, o Options) Report {
-	w := newWorld(seed, o)
-	w.live()
-	w.report.Missed = w.missed()
-	return w.report
+	var crew Crew
+	defer crew.Dismiss()
+	return crew.Live(seed, o)
 }
 
 // draws are the streams of chance of a world. Each purpose has its own, so that leaving a fault out changes what
@@ -77,17 +76,23 @@ const (
 	forLags
 	forSettings
 	forZones
+	forBacklogs
+	forDelays
 )
 
-func newWorld(seed uint64, o Options) *world {
+func newWorld(seed uint64, o Options) *world { return newWorldOn(newClock(seed), seed, o) }
+
+func newWorldOn(c *clock, seed uint64, o Options) *world {
 	if o.Length <= 0 {
 		o.Length = lengthDefault
 	}
-	c := newClock(seed)
 	n := newNetwork(c)
 	w := &world{seed: seed, options: o, clock: c, network: n, hosts: newHosts(c, n), lags: draws(seed, forLags)}
 	shape := draws(seed, forShape)
 	w.cluster = drawCluster(shape, draws(seed, forRules), o.Cluster)
+	if o.Cluster == nil {
+		w.cluster.Limits.BacklogMax = []int{0, 1, 1, 2, 5}[draws(seed, forBacklogs).IntN(5)]
+	}
 	w.ruleset, w.accepted, w.forced = w.cluster.Ruleset, w.cluster.Ruleset, []topology.Ruleset{w.cluster.Ruleset}
 	w.judge = newJudge(w)
 	w.settle(shape)
@@ -194,6 +199,10 @@ func (w *world) settle(r *rand.Rand) {
 	acks, ackers := w.ruleset.AcksNeeded(first.address), w.ruleset.Ackers(first.address)
 	for _, m := range w.ruleset.Members[1:] {
 		w.hosts.at(m.Address).follows(first.address, ackers.Has(m.Address))
+	}
+	if late := draws(w.seed, forDelays); w.options.Cluster == nil && late.IntN(12) == 0 { // SOURCE_DELAY
+		m := w.ruleset.Members[1+late.IntN(len(w.ruleset.Members)-1)]
+		w.hosts.at(m.Address).delayApplier(time.Duration(1+late.IntN(6)) * time.Second)
 	}
 	first.setReadOnlyOff()
 	first.setAcks(max(1, acks))
@@ -457,7 +466,7 @@ func (e *elector) view() orchestrator.View {
 // actor is the elector that acts now; nil when none does.
 func (w *world) actor() *elector {
 	for _, e := range w.electors {
-		if e.alive() && e.view().Leading {
+		if e.alive() && e.loop.Leads(clusterName) {
 			return e
 		}
 	}

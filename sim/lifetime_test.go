@@ -22,8 +22,10 @@ func inParallel(t *testing.T, n int, life func(i int) (seed uint64, o Options)) 
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
+			var crew Crew
+			defer crew.Dismiss()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				all[i] = Live(life(i))
+				all[i] = crew.Live(life(i))
 			}
 		})
 	}
@@ -168,8 +170,10 @@ func firstDifference(a, b Report) string {
 func BenchmarkLifetime(b *testing.B) {
 	b.ReportAllocs()
 	changes, writes, seed := 0, 0, uint64(0)
+	var crew Crew
+	defer crew.Dismiss()
 	for b.Loop() {
-		r := Live(1<<40+seed, Options{})
+		r := crew.Live(1<<40+seed, Options{})
 		changes, writes, seed = changes+r.Changes, writes+r.Writes, seed+1
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Minutes(), "lifetimes/min")

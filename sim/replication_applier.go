@@ -117,9 +117,20 @@ func (a *applier) takes() time.Duration {
 		took += t.size
 	}
 	if a.ails.delay > 0 {
-		took = max(took, c.relay.all()[a.portion-1].committed+a.ails.delay-s.wall())
+		took = max(took, a.ails.delay-s.age(c.relay.all()[a.portion-1]))
 	}
 	return took
+}
+
+// age is how long ago a transaction was written, by the clock of the server that wrote it: a replica knows by how much its own
+// is off. One whose writer has lost its data, and is another server since, is as old as it needs to be.
+func (s *server) age(t *transaction) time.Duration {
+	for _, x := range s.hosts.all {
+		if x.serverID == t.origin {
+			return x.wall() - t.committed
+		}
+	}
+	return 24 * time.Hour
 }
 
 // portionNow is how many transactions are applied in one go: as many as there are, up to a bound, where each costs the

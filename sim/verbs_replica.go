@@ -391,6 +391,9 @@ func (a *act) repoint(ctx *patience, o topology.Observation) error {
 	case !r.AutoPosition:
 		return a.adoptAutoPosition(ctx)
 	case r.Applier == topology.ThreadOff && r.ApplierErrno != 0 && !o.Unapplied().IsEmpty():
+		if r.Source == a.command.Source { // it may at least receive, and acknowledge or not, as it is told
+			return nil
+		}
 		return refuse(reparent.ReasonUnapplied, "%s: %s: its applier stopped with error %d", a.server, unapplied.detail, r.ApplierErrno)
 	case r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():
 		if err := a.changeSlowly(ctx, nil, startsApplier); err != nil {

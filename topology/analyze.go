@@ -17,6 +17,7 @@ import (
 // that no longer answers is quoted and nothing more.
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
 	q := inquire(s, h, l, now)
+	q.previous = previous
 	found := make([]Finding, 0, foundOften)
 	for _, ask := range questions {
 		found = append(found, ask(q)...)
@@ -32,17 +33,18 @@ const foundOften = 4
 var questions = []func(*inquiry) []Finding{
 	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
 	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
-	(*inquiry).errants, (*inquiry).rules, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
+	(*inquiry).errants, (*inquiry).rules, (*inquiry).outdated, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
 	(*inquiry).silentStore,
 }
 
 // inquiry is everything that one analysis looks at. What several questions need is worked out once, for most rounds of
 // probes find nothing and should cost next to nothing; observations are pointed to, since they are large.
 type inquiry struct {
-	s   Snapshot
-	h   History
-	l   Limits
-	now time.Time
+	s        Snapshot
+	h        History
+	l        Limits
+	now      time.Time
+	previous []Finding // by the last analysis
 
 	led  bool       // a leadership is on record
 	lead Leadership // the current one
@@ -108,6 +110,7 @@ const (
 	stuckAfterDefault    = 5 * time.Second
 	lagMaxDefault        = 10 * time.Second
 	isolatedShareDefault = 0.5
+	backlogMaxDefault    = 10000
 )
 
 // filled replaces thresholds that make no sense by the defaults.
@@ -120,6 +123,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.LagMax <= 0 {
 		l.LagMax = lagMaxDefault
+	}
+	if l.BacklogMax == 0 {
+		l.BacklogMax = backlogMaxDefault
 	}
 	if l.IsolatedShare <= 0 {
 		l.IsolatedShare = isolatedShareDefault
@@ -215,10 +221,10 @@ func (s Severity) rank() int {
 
 // codes lists all findings in the order in which an operator wants to read those of one severity.
 var codes = []Code{
-	ElectorIsolated, StoreUnavailable, StoreBehind, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
+	ElectorIsolated, StoreUnavailable, StoreBehind, RulesOutdated, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
 	PrimaryReadOnly, LeadershipUnsettled, NoPrimary, WouldBlock, SemiSyncBlocked, PrimarySuspect, PrimaryUnreachableByUs,
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
-	UnknownAcker, SemiSyncSettings, AckerDisabled, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
+	UnknownAcker, SemiSyncSettings, AckerDisabled, AckerBehind, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
 	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, ReplicaOffline, Lagging,
 	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings, ClusterMaintenance,
 }

@@ -21,8 +21,9 @@ func ErrantSets(s Snapshot, h History, l Limits, now time.Time) map[Address]gtid
 // P is asked at one moment and X at another, so X may hold what P executed in between, and it may hold what still
 // waits for acknowledgements on P, which P's executed set does not show. Both kinds were written by P itself while it
 // led, hence bear U: all of U is left out of the report. Any other transaction of H bears another UUID. P does not
-// gain such ones after its establishment, so each is in P's executed set or in the base at any time that P can be
-// asked. What remains after their subtraction is not in H.
+// gain such ones after its establishment, but for those of another server that are taken into its history by record: so
+// each of the others is in P's executed set or in the base at any time that P can be asked. Who follows P may hold of the
+// former what P had not got yet when it was asked, and is not accused of them (takenIn). What remains is not in H.
 // Once P shows its marker it has executed all that stood before it, the whole base included: what of the base P lacks even
 // then, like the marker of an earlier decision that the base honours though it was never written, nobody will get from it.
 // The claim costs this: a transaction under U that P itself has lost (a crash with sync_binlog off) is not seen here.
@@ -44,11 +45,28 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 		if q.led && !errant.IsEmpty() && !seen.Executed.Has(q.lead.Marker().GTID()) {
 			errant = errant.Subtract(q.lead.Base).Subtract(q.lead.Marker().Set())
 		}
+		if q.led && !errant.IsEmpty() {
+			errant = errant.Subtract(q.takenIn(o))
+		}
 		if !errant.IsEmpty() {
 			if all == nil {
 				all = map[Address]gtid.Set{}
 			}
 			all[o.Address] = errant
+		}
+	}
+	return all
+}
+
+// takenIn is what a replica may have got from the primary of the transactions of other servers that are taken into its
+// history. What a server holds by itself of its own counts until the primary shows it.
+func (q *inquiry) takenIn(o *Observation) (all gtid.Set) {
+	if o.Replication == nil || o.Replication.SourceUUID != q.leaderUUID {
+		return all
+	}
+	for from, set := range q.lead.Accepted {
+		if from != o.Address {
+			all = all.Union(set)
 		}
 	}
 	return all

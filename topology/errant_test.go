@@ -49,6 +49,27 @@ func TestErrantTransactions(t *testing.T) {
 	}
 }
 
+// While a server is settled its transactions become the primary's one after the other, and replicas get them from there.
+func TestWhatAReplicaGotFromThePrimaryOfWhatIsTakenIntoItsHistoryMakesItErrantInNoRound(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		b      *topologytest.Builder
+		errant topology.Address
+	}{
+		{"B was asked after the primary had got it, and the primary before", cluster().Executed("B", "A:1-100,t1,C:7"), ""},
+		{"the server that they come from", cluster().Executed("C", "A:1-100,t1,C:7"), "C"},
+		{"B holds something else of that server", cluster().Executed("B", "A:1-100,t1,C:8"), "B"},
+		{"B follows nobody, so it has it from elsewhere", cluster().Executed("B", "A:1-100,t1,C:7").Edit("B", func(o *observation) { o.Replication = nil }), "B"},
+	} {
+		h := row.b.History()
+		h.Leaderships[0] = h.Leaderships[0].Accepting("C", row.b.Set("C:7"))
+		all := topology.ErrantSets(row.b.Snapshot(), h, topologytest.Limits, topologytest.Now)
+		if _, is := all[row.errant]; is != (row.errant != "") || len(all) > 1 || !is && len(all) > 0 {
+			t.Errorf("%s: %v", row.name, all)
+		}
+	}
+}
+
 // upstream makes the primary a replica of a server that is no member.
 func upstream(b *topologytest.Builder) *topologytest.Builder {
 	return b.Edit("A", func(o *observation) {

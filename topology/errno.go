@@ -33,18 +33,20 @@ func loginAdvice(errno int) string {
 
 var receiverAdvices = map[int]string{
 	1040:  "the source has too many connections; raise max_connections there",
-	1045:  "the replication account or its password is wrong; mend it with CHANGE REPLICATION SOURCE TO SOURCE_USER, SOURCE_PASSWORD",
+	1045:  "the replication account or its password is wrong; mend the account there, or replication.user and replication.password_file (SOURCE_USER, SOURCE_PASSWORD)",
 	1129:  "the source blocks this host after connection errors; run TRUNCATE TABLE performance_schema.host_cache there",
 	1130:  "the replication account may not log in from this host; create it for this host",
 	1227:  "the replication account lacks REPLICATION SLAVE; grant it on the source",
 	1236:  "the source cannot send what this server asks for: purged, damaged, or a packet over max_allowed_packet",
 	1593:  "it cannot read what the source sends, as when its replica side of semi-sync was switched off while it ran, or both have one server_id or server_uuid",
+	1698:  "the replication account has no password of that kind; mend it on the source",
 	2003:  "it cannot reach the source's host and port; check network, firewall and address",
 	2005:  "it cannot resolve the source's name",
 	2006:  "the connection to the source broke",
 	2013:  "the connection to the source broke while it was in use; check the network",
 	2026:  "TLS to the source failed; check the certificates",
 	2061:  "the replication account needs TLS or SOURCE_PUBLIC_KEY_PATH, GET_SOURCE_PUBLIC_KEY=1",
+	3159:  "the source demands TLS from the replication account; configure replication.tls",
 	13114: "the source cannot send what this server asks for: purged, damaged, or a packet over max_allowed_packet",
 	13117: "it cannot read what the source sends, as when its replica side of semi-sync was switched off while it ran, or both have one server_id or server_uuid",
 }
@@ -55,6 +57,12 @@ var receiverAdvices = map[int]string{
 // is hopeless, and the identities themselves tell. With all other errors it tries as often as SOURCE_RETRY_COUNT says, ten
 // times by default in later versions, and is then off for good.
 func hopelessReceiverErrno(errno int) bool { return errno == 1236 || errno == 13114 }
+
+// refusedLogin tells whether a receiver is refused by its source for what it was told to log in with: account, password, or
+// TLS. MySQL goes on trying with the same, so that it takes another CHANGE REPLICATION SOURCE once the account was changed.
+func refusedLogin(errno int) bool {
+	return errno == 1045 || errno == 1698 || errno == 2026 || errno == 2061 || errno == 3159
+}
 
 func receiverAdvice(errno int) string {
 	if advice, ok := receiverAdvices[errno]; ok {

@@ -32,6 +32,7 @@ const (
 	SemiSyncAsync          Code = "semi_sync_async"      // silent fallback to async
 	SemiSyncSettings       Code = "semi_sync_settings"   // source side not as the ruleset wants
 	AckerDisabled          Code = "acker_disabled"       // replica side off on a member that should ack
+	AckerBehind            Code = "acker_behind"         // has too much to apply to acknowledge while others do
 	UnknownAcker           Code = "unknown_acker"        // more semi-sync clients than members attached
 	ServerUnreachable      Code = "server_unreachable"   // a replica does not answer
 	ServerDenied           Code = "server_denied"        // login refused, names the account and the remedy
@@ -54,6 +55,7 @@ const (
 	WouldBlock             Code = "failover_would_block" // if the primary died now, nothing could be done
 	DuplicateIdentity      Code = "duplicate_identity"   // two members with one server_uuid or server_id
 	RulesetDiffers         Code = "ruleset_differs"      // the configured rules cannot simply replace the recorded ones
+	RulesOutdated          Code = "rules_outdated"       // leaderships were decided under later rules than those on record
 	StoreBehind            Code = "store_behind"         // servers know of a term that no record names
 	ClusterMaintenance     Code = "cluster_maintenance"  // an operator has taken the whole cluster: nothing is done by itself
 	StoreUnavailable       Code = "store_unavailable"    // the store does not answer this elector: it changes nothing by itself
@@ -103,5 +105,6 @@ type Limits struct {
 	SilentAfter   time.Duration // silence of probes and heartbeats before a primary counts as frozen
 	StuckAfter    time.Duration // age of the oldest stalled commit before a primary counts as stuck
 	LagMax        time.Duration // replicas beyond it are reported
+	BacklogMax    int           // received transactions that an acker may have left to apply before it rests; negative: any number
 	IsolatedShare float64       // share of all watched servers lost at which this elector stands down
 }

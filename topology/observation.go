@@ -217,5 +217,15 @@ func (o Observation) AcksAlone() bool { return !o.Settings.SkipReplicaStart && !
 // MayAck tells whether the server could acknowledge without a word from anybody, now or after a restart.
 func (o Observation) MayAck() bool { return o.SemiSync.ReplicaEnabled || o.AcksAlone() }
 
+// Awaits tells whether the server has not got through to a source that it was pointed at.
+func (o *Observation) Awaits(source Address) bool {
+	return o.Replication != nil && o.Replication.Source == source && o.Replication.Receiver != ThreadOn
+}
+
+// LockedOut tells whether a source refuses the server's login.
+func (o *Observation) LockedOut(source Address) bool {
+	return o != nil && o.Awaits(source) && refusedLogin(o.Replication.ReceiverErrno)
+}
+
 // Unapplied is what was received and not executed yet.
 func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

@@ -74,6 +74,8 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 	}
 	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
 	switch {
+	case refusedLogin(r.ReceiverErrno):
+		return []Finding{q.lockedOut(o, fact)}
 	case r.ReceiverErrno != 0:
 		remedy := RemedyNone
 		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(q.p, o) == "" { // it was stopped, or ran out of attempts
@@ -88,6 +90,19 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 			"does not receive: its receiver was stopped without an error", fact)}
 	}
 	return nil
+}
+
+// lockedOut is a replica whose login is refused. It is told the credentials that are configured, which are the right ones
+// where the account was changed. Where they are refused as well it goes on trying with them, and nobody has to tell it again.
+func (q *inquiry) lockedOut(o *Observation, fact string) Finding {
+	errno := o.Replication.ReceiverErrno
+	f := q.onChannel(o, ReceiverFailed, SeverityWarning, RemedyReconcile,
+		fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(errno), receiverAdvice(errno)), fact)
+	if n := q.s.GivenUp[o.Address]; n > 0 && o.Replication.Receiver == ThreadConnecting {
+		return f.without(fmt.Sprintf("%s refuses the configured credentials too, with which it was pointed there anew %s: mend the account there, or "+
+			"replication in the configuration", q.leader, plural(n, "time", "times")))
+	}
+	return f
 }
 
 // sourcing reports a replica that waits for acknowledgements of what it applies: nobody gives them, for whoever follows it

@@ -184,9 +184,12 @@ func (q *inquiry) acking() []Finding {
 		return nil
 	}
 	var found []Finding
+	resting := q.resting()
 	for _, o := range q.replicas {
 		switch {
 		case !o.Reach.OK() || !q.follows(o):
+		case resting.Has(o.Address):
+			found = append(found, q.behind(o))
 		case q.ackers.Has(o.Address):
 			found = append(found, q.idleAcker(o)...)
 		case o.SemiSync.ReplicaEnabled:
@@ -235,11 +238,12 @@ func (q *inquiry) strayAtBoot(o *Observation) Finding {
 }
 
 // strangers are semi-sync clients that no member can be. Members that are unreached, or that may be connecting, are
-// counted as attached, so that no moment between two probes makes a member look like a stranger.
+// counted as attached, and so are those that are just ceasing to acknowledge, of which the primary hears a moment later: no
+// moment between two probes makes a member look like a stranger.
 func (q *inquiry) strangers() []Finding {
 	members := 0
 	for _, o := range q.replicas {
-		if !o.Reach.OK() || q.follows(o) && o.SemiSync.ReplicaEnabled && o.Replication.Receiver != ThreadOff {
+		if !o.Reach.OK() || q.follows(o) && (o.Replication.Receiver == ThreadOff) != o.SemiSync.ReplicaEnabled {
 			members++
 		}
 	}

@@ -30,6 +30,14 @@ type Decision struct {
 	Hash string `json:"hash"`
 }
 
+// LatestRules is the number of the latest rules that any leadership was decided under.
+func (h History) LatestRules() (number uint64) {
+	for _, l := range h.Leaderships {
+		number = max(number, l.Ruleset)
+	}
+	return number
+}
+
 // Leadership is a decision and what became of it.
 type Leadership struct {
 	Decision
@@ -128,6 +136,11 @@ type Snapshot struct {
 	MaintenanceEnds map[Address]time.Time
 	// Held is set while an operator has the whole cluster in maintenance: nothing is changed by itself.
 	Held *Held
+	// GivenUp are servers whose source refuses the credentials that Primacy has renewed on them, and how often it did: it has
+	// stopped trying.
+	GivenUp map[Address]int
+	// RulesNumbered is set where each change of the rules is counted, so that their numbers tell which are later.
+	RulesNumbered bool
 	// RulesRefused says why the configured ruleset is not in force; empty when it is.
 	RulesRefused string
 	// RulesByHand is set instead when somebody has asked for other rules since the file was read; RulesPending when the change

@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -123,6 +124,13 @@ var troubles = []trouble{
 	{topology.AckerDisabled, "B", "replica side off", cluster().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled, o.SemiSync.ReplicaActive = false, false }), "does not acknowledge", clusters{
 		"it is on": cluster(), "it must not ack": crossZone().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled = false }),
 		"it does not receive at all": cluster().Stopped("B").Edit("B", func(o *observation) { o.SemiSync.ReplicaActive = false })}},
+	{topology.AckerBehind, "B", "much to apply", backlogOf(10001, "B"), "10001 transactions received and not applied", clusters{
+		"as much as it may have": backlogOf(10000, "B"), "it is needed": backlogOf(10001, "B").Silent("C", "D"), "commits wait": backlogOf(10001, "B").Edit("A", func(o *observation) {
+			o.Stall.OldestAckWait = time.Second
+		})}},
+	{topology.AckerBehind, "B", "nothing is applied", backlogOf(1, "B").Replication("B", func(r *channel) { r.Applier, r.ApplierErrno = topology.ThreadOff, 1062 }), "applies nothing", clusters{
+		"nothing is left": applier(topology.ThreadOff, 1062)}},
+	{topology.AckerBehind, "B", "delayed on purpose", lag(0, 60), "with a delay of 60 s", clusters{"not delayed": cluster()}},
 	{topology.AckerDisabled, "B", "enabled too late", cluster().Edit("B", func(o *observation) { o.SemiSync.ReplicaActive = false }), "has to be restarted", nil},
 	{topology.UnknownAcker, "B", "a server of the primary's zone acks", crossZone().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled = true }), "must not count", clusters{
 		"its acks count": cluster(), "it does not ack": crossZone()}},
@@ -153,7 +161,7 @@ var troubles = []trouble{
 	}},
 	{topology.ReceiverStopped, "B", "stopped by hand", cluster().Stopped("B"), "stopped without an error", clusters{
 		"it receives": cluster(), "it stopped with an error": receiverError(topology.ThreadOff, 1236)}},
-	{topology.ReceiverFailed, "B", "wrong password", receiverError(topology.ThreadConnecting, 1045), "SOURCE_PASSWORD", clusters{
+	{topology.ReceiverFailed, "B", "wrong password", receiverError(topology.ThreadConnecting, 1045), "replication.password_file", clusters{
 		"it receives": cluster(), "it was stopped": cluster().Stopped("B"), "the primary is the dead one": cluster().Dead("A"),
 		"an error of the past": receiverError(topology.ThreadOn, 2003)}},
 	{topology.ReceiverFailed, "B", "no way to the primary", receiverError(topology.ThreadConnecting, 2003), "firewall", nil},
@@ -188,6 +196,8 @@ var troubles = []trouble{
 		"not adopted yet": cluster().Unadopted().Edit("A", func(o *observation) { o.Settings.JournalPresent = false })}},
 	{topology.RulesetDiffers, "", "the configured rules are not in force", cluster().RulesRefused("B would no longer acknowledge for A"), "B would no longer acknowledge for A", clusters{
 		"they are": cluster()}},
+	{topology.RulesOutdated, "", "a leadership was decided under later rules than those on record", cluster().DecidedUnder(cluster().Ruleset().Number + 2), "decided under ruleset", clusters{
+		"under those on record": cluster().DecidedUnder(cluster().Ruleset().Number), "nobody counts changes of rules here": cluster()}},
 	{topology.StoreUnavailable, "", "etcd is away", cluster().StoreSilent(time.Minute), "it changes nothing by itself", clusters{"it answers": cluster()}},
 	{topology.ElectorIsolated, "", "half of a fleet lost", cluster().Silent("A").Lost(50, 100), "50 of the 100", clusters{
 		"fewer are lost":                     cluster().Silent("A").Lost(49, 100),
@@ -246,6 +256,18 @@ func applier(state topology.Thread, errno int) *topologytest.Builder {
 
 func lag(age time.Duration, delay int) *topologytest.Builder {
 	return cluster().Replication("B", func(r *channel) { r.Lag, r.ApplierDelayed = age, delay })
+}
+
+// backlogOf has some servers receive what they do not apply.
+func backlogOf(count int, names ...topology.Address) *topologytest.Builder {
+	return behind(cluster(), count, names...)
+}
+
+func behind(b *topologytest.Builder, count int, names ...topology.Address) *topologytest.Builder {
+	for _, a := range names {
+		b = b.Edit(a, func(o *observation) { o.Received = b.Set(fmt.Sprintf("A:1-%d", 100+count)) })
+	}
+	return b
 }
 
 func purgedFor(position string) *topologytest.Builder {

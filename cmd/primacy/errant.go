@@ -168,6 +168,9 @@ func (t *terminal) transaction(x settle.Transaction) {
 	for _, c := range x.Changes[:min(len(x.Changes), shownMost)] {
 		t.hanging("  ", "    ", rowText(c), plain)
 	}
+	if len(x.Lacks) > 0 {
+		t.hanging("  ", "    ", "and what is not told: "+strings.Join(x.Lacks, ", "), red)
+	}
 	if more := len(x.Changes) - shownMost; more > 0 {
 		t.wrapped("  ", fmt.Sprintf("and %d more rows", more), dim)
 	}
@@ -256,6 +259,9 @@ func (a *ask) exportErrant(ctx context.Context, cluster, server, format string) 
 	}
 	if err == nil && (found[0].Truncated || found[0].Missing != "") {
 		err = errors.New("this is not all of it: errant.rows_max is exceeded, or the binary log holds them no more")
+	}
+	if lacking := asTranscript(found[0]).Lacking(); err == nil && len(lacking) > 0 {
+		err = fmt.Errorf("this is not all of it: %s holds %s besides, so that its statements would do something else", lacking[0].GTID, strings.Join(lacking[0].Lacks, ", "))
 	}
 	return err
 }

@@ -93,6 +93,11 @@ func TestErrantTransactionsAreExportedAsSQL(t *testing.T) {
 	w := newWorkshop()
 	w.Transcript.Truncated = true
 	onBench(t, w, "errant", "shop", "db3:3306", "export").wants(t, exitFailed, "not all of it")
+	w = newWorkshop()
+	w.Transcript.Transactions[0].Lacks = []string{"UserVarEvent"}
+	onBench(t, w, "errant", "shop", "db3:3306", "export").wants(t, exitFailed, "UserVarEvent", "INCOMPLETE")
+	onBench(t, w, "errant", "shop", "db3:3306", "export", "--format", "json").wants(t, exitFailed, `"lacks": [`)
+	onBench(t, w, "errant", "shop").wants(t, exitDone, "what is not told: UserVarEvent")
 }
 
 func TestAServerIsRewoundOnRecord(t *testing.T) {

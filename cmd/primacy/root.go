@@ -35,7 +35,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 blocked (nothing w
 		checkCommand(), whatifCommand(), verifyCommand(),
 		rulesCommand(), ackCommand(), automationCommand(), maintenanceCommand(), errantCommand(),
 		stopServerCommand(), restartCommand(),
-		simulateCommand(simulator{live: sim.Live, shrink: sim.Shrink, policies: policy.Check}),
+		simulateCommand(simulator{live: (*sim.Crew).Live, shrink: sim.Shrink, policies: policy.Check}),
 		versionCommand(),
 	)
 	return root, begun

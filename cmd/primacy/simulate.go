@@ -21,7 +21,7 @@ import (
 
 // simulator is what the command runs: the questions that it asks of package sim.
 type simulator struct {
-	live   func(seed uint64, o sim.Options) sim.Report
+	live   func(crew *sim.Crew, seed uint64, o sim.Options) sim.Report
 	shrink func(seed uint64, o sim.Options, tried func(sim.Report)) (sim.Options, sim.Report)
 	// policies tries every policy in clusters of up to n servers.
 	policies func(n int, progress func(done, total int)) policy.Report

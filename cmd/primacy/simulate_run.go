@@ -86,6 +86,8 @@ func (r *simulation) work(open context.Context) <-chan ended {
 	var workers sync.WaitGroup
 	for range min(r.plan.workers, r.plan.total) {
 		workers.Go(func() {
+			var crew sim.Crew
+			defer crew.Dismiss()
 			for open.Err() == nil {
 				number := int(next.Add(1)) - 1
 				if number >= r.plan.total {
@@ -93,7 +95,7 @@ func (r *simulation) work(open context.Context) <-chan ended {
 				}
 				l := r.plan.life(number)
 				r.underway.begin(l.seed)
-				report := r.lived(l.seed, l.options)
+				report := r.lived(&crew, l.seed, l.options)
 				r.underway.end(l.seed)
 				reports <- ended{number, l, report}
 			}
@@ -104,13 +106,13 @@ func (r *simulation) work(open context.Context) <-chan ended {
 }
 
 // lived is a lifetime. Should the simulator itself crash, the seed with which it does is what its developers need.
-func (r *simulation) lived(seed uint64, o sim.Options) (report sim.Report) {
+func (r *simulation) lived(crew *sim.Crew, seed uint64, o sim.Options) (report sim.Report) {
 	defer func() {
 		if p := recover(); p != nil {
 			report = crashed(seed, p)
 		}
 	}()
-	return r.live(seed, o)
+	return r.live(crew, seed, o)
 }
 
 func crashed(seed uint64, p any) sim.Report {
@@ -194,7 +196,9 @@ func (r *simulation) fewest(e ended) (s shrunk) {
 	})
 	r.progress.clear()
 	o.Trace = true
-	report := r.lived(e.life.seed, o)
+	var crew sim.Crew
+	defer crew.Dismiss()
+	report := r.lived(&crew, e.life.seed, o)
 	return shrunk{report: report, again: e.life.again(o), faults: len(report.Faults), from: len(e.report.Faults)}
 }
 

@@ -42,7 +42,7 @@ type worlds struct {
 }
 
 func (w *worlds) simulator() simulator {
-	return simulator{live: w.live, shrink: w.shrink, policies: func(int, func(int, int)) policy.Report { panic("nobody asked for it") }}
+	return simulator{live: func(_ *sim.Crew, seed uint64, o sim.Options) sim.Report { return w.live(seed, o) }, shrink: w.shrink, policies: func(int, func(int, int)) policy.Report { panic("nobody asked for it") }}
 }
 
 func (w *worlds) live(seed uint64, o sim.Options) sim.Report {
@@ -387,7 +387,7 @@ store: {endpoints: ["https://etcd-1:2379"], tls: {ca_file: /nonexistent/ca.pem}}
 tls: {cert_file: /nonexistent/api.crt, key_file: /nonexistent/api.key}
 listen: 0.0.0.0:3900
 auth: {tokens: [{name: deploy, role: operator, token_file: /nonexistent/token}]}
-detection: {probe_interval: 300ms, silent_after: 3s, stuck_after: 7s, lag_max: 20s, isolated_share: 0.7}
+detection: {probe_interval: 300ms, silent_after: 3s, stuck_after: 7s, lag_max: 20s, isolated_share: 0.7, acker_backlog_max: 0}
 antiflap: {window: 6m, factor: 3, window_max: 2h, decay: 12h, proven_after: 2m, replace_gone_primary: false, fleet: {changes_max: 5, per: 20m}}
 clusters:
   - name: shop
@@ -409,7 +409,7 @@ func TestAClusterIsSimulatedAsItsConfigurationSays(t *testing.T) {
 		Ruleset: topology.Ruleset{Number: 1, Policy: topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}, Members: []topology.Member{
 			{Address: "db1:3306", Zone: "a", Promotion: "prefer"}, {Address: "db2:3306", Zone: "b", Promotion: "neutral"}, {Address: "db3:3306", Zone: "b", Promotion: "never"},
 		}},
-		Limits: topology.Limits{SilentAfter: 3 * time.Second, StuckAfter: 8 * time.Second, LagMax: 20 * time.Second, IsolatedShare: 0.7},
+		Limits: topology.Limits{SilentAfter: 3 * time.Second, StuckAfter: 8 * time.Second, LagMax: 20 * time.Second, IsolatedShare: 0.7, BacklogMax: -1},
 		Antiflap: antiflap.Settings{
 			Window: 6 * time.Minute, Factor: 3, WindowMax: 2 * time.Hour, Decay: 12 * time.Hour, ProvenAfter: 2 * time.Minute, FleetChangesMax: unbraked, FleetPer: 20 * time.Minute,
 		},

@@ -181,6 +181,7 @@ func loopSettings(ctx context.Context, c config.Config, fleet *mysqld.Fleet, log
 		Errant: orchestrator.ErrantSettings{Policy: settle.Policy(c.Errant.Policy), RowsMax: c.Errant.RowsMax, ExportDir: c.Errant.ExportDir},
 		Clone: orchestrator.CloneSettings{
 			Join: c.Clone.Join, Donors: settle.DonorRules{FromNeeded: c.Clone.FromNeededAcker, FromPrimary: c.Clone.FromPrimary}, RateMax: c.Clone.RateMaxMB,
+			StallMax: c.Clone.StallMax, TimeMax: c.Clone.TimeMax,
 		},
 	}
 	for _, cluster := range c.Clusters {
@@ -209,7 +210,11 @@ func (p *controlPlane) reconfigure(ctx context.Context, c config.Config) error {
 }
 
 func limitsOf(d config.Detection) topology.Limits {
-	return topology.Limits{SilentAfter: d.SilentAfter, StuckAfter: d.StuckAfter, LagMax: d.LagMax, IsolatedShare: d.IsolatedShare}
+	backlogMax := d.AckerBacklogMax
+	if backlogMax == 0 {
+		backlogMax = -1
+	}
+	return topology.Limits{SilentAfter: d.SilentAfter, StuckAfter: d.StuckAfter, LagMax: d.LagMax, IsolatedShare: d.IsolatedShare, BacklogMax: backlogMax}
 }
 
 func windowsOf(a config.Antiflap) antiflap.Settings {

@@ -6,12 +6,14 @@ import { ClusterPage } from "./cluster/ClusterPage";
 import { ErrantPage } from "./errant/ErrantPage";
 import { EventsPage } from "./events/EventsPage";
 import { FleetPage } from "./fleet/FleetPage";
+import { HaltPage } from "./halt/HaltPage";
 import { keyList, useKeys } from "./keys";
 import { stream, useConnection } from "./live";
 import { Dialog, Empty } from "./parts";
 import { RecoveriesPage } from "./recoveries/RecoveriesPage";
 import { RecoveryPage } from "./recoveries/RecoveryPage";
 import { href, type Route, useRoute } from "./route";
+import { RulesPage } from "./rules/RulesPage";
 import { SignIn } from "./signin/SignIn";
 import { nextTheme, setTheme, useTheme } from "./theme";
 import { clock, now, span, useSecond } from "./time";
@@ -55,6 +57,10 @@ function Page({ route: r }: { route: Route }) {
       return <ErrantPage cluster={r.cluster} />;
     case "check":
       return <CheckPage cluster={r.cluster} />;
+    case "restart":
+      return <HaltPage cluster={r.cluster} />;
+    case "rules":
+      return <RulesPage cluster={r.cluster} />;
     case "recoveries":
       return <RecoveriesPage />;
     case "recovery":
@@ -76,7 +82,7 @@ function keyOf(r: Route): string {
 }
 
 function titleOf(r: Route): string {
-  const what = { fleet: "Fleet", cluster: "", change: "Change of ", errant: "Errant transactions of ", check: "Settings of ", recoveries: "Recoveries", recovery: "", events: "Events", lost: "Nothing here" }[r.page];
+  const what = { fleet: "Fleet", cluster: "", change: "Change of ", errant: "Errant transactions of ", check: "Settings of ", restart: "Restart of ", rules: "Rules of ", recoveries: "Recoveries", recovery: "", events: "Events", lost: "Nothing here" }[r.page];
   return `${what}${"cluster" in r ? r.cluster : ""}${"id" in r ? r.id : ""} · Primacy`;
 }
 
@@ -90,7 +96,7 @@ function Bar({ route, onHelp }: { route: Route; onHelp: () => void }) {
         <span aria-hidden="true" className="mark">◆</span> Primacy
       </a>
       <nav aria-label="Pages">
-        <a href={href.fleet()} aria-current={at(["fleet", "cluster", "change", "errant", "check"])}>Fleet</a>
+        <a href={href.fleet()} aria-current={at(["fleet", "cluster", "change", "errant", "check", "restart", "rules"])}>Fleet</a>
         <a href={href.recoveries()} aria-current={at(["recoveries", "recovery"])}>Recoveries</a>
         <a href={href.events()} aria-current={at(["events"])}>Events</a>
         <a href="docs">API</a>

@@ -3,7 +3,7 @@ import { useSyncExternalStore } from "react";
 
 export type Route =
   | { page: "fleet"; query: URLSearchParams }
-  | { page: "cluster" | "change" | "errant" | "check"; cluster: string; query: URLSearchParams }
+  | { page: "cluster" | "change" | "errant" | "check" | "restart" | "rules"; cluster: string; query: URLSearchParams }
   | { page: "recoveries" | "events"; query: URLSearchParams }
   | { page: "recovery"; id: string; query: URLSearchParams }
   | { page: "lost"; path: string; query: URLSearchParams };
@@ -25,7 +25,7 @@ export function routeOf(hash: string): Route {
   if (parts.length === 0) return { page: "fleet", query };
   if (first === "clusters" && second !== undefined && parts.length === 2) return { page: "cluster", cluster: second, query };
   if (first === "clusters" && second !== undefined && parts.length === 3) {
-    if (third === "change" || third === "errant" || third === "check") return { page: third, cluster: second, query };
+    if (third === "change" || third === "errant" || third === "check" || third === "restart" || third === "rules") return { page: third, cluster: second, query };
   }
   if (first === "recoveries" && parts.length === 1) return { page: "recoveries", query };
   if (first === "recoveries" && second !== undefined && parts.length === 2) return { page: "recovery", id: second, query };
@@ -82,7 +82,9 @@ export const href = {
   change: (name: string, query?: { kind?: string; to?: string }) => queried(`#/clusters/${encodeURIComponent(name)}/change`, query),
   errant: (name: string, query?: { server?: string }) => queried(`#/clusters/${encodeURIComponent(name)}/errant`, query),
   check: (name: string) => `#/clusters/${encodeURIComponent(name)}/check`,
-  recoveries: (query?: { cluster?: string }) => queried("#/recoveries", query),
+  restart: (name: string, query?: { kind?: "stop" | "restart"; server?: string }) => queried(`#/clusters/${encodeURIComponent(name)}/restart`, query),
+  rules: (name: string) => `#/clusters/${encodeURIComponent(name)}/rules`,
+  recoveries: (query?: { cluster?: string; kind?: string }) => queried("#/recoveries", query),
   recovery: (id: string) => `#/recoveries/${encodeURIComponent(id)}`,
   events: (query?: { cluster?: string; kind?: string }) => queried("#/events", query),
 };

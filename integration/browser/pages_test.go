@@ -42,8 +42,15 @@ func looks(t *testing.T, plane *panorama.Plane) []look {
 		}
 	}
 	for _, v := range plane.Clusters() {
-		if v.State == topology.StateHealthy && v.Leading {
-			return append(all, look{"#/clusters/" + v.Name + "/change", element("change-dry-run")})
+		if v.Halting != nil {
+			all = append(all, look{"#/clusters/" + v.Name + "/restart", element("halt-server", "data-place", "now")})
+			break
+		}
+	}
+	for _, v := range plane.Clusters() {
+		if v.State == topology.StateHealthy && v.Leading && v.Halting == nil {
+			at := "#/clusters/" + v.Name
+			return append(all, look{at + "/change", element("change-dry-run")}, look{at + "/restart", element("order-dry-run")}, look{at + "/rules", element("rules-member")})
 		}
 	}
 	return all
@@ -55,7 +62,7 @@ func kindOf(v orchestrator.View) string {
 	if len(v.Findings) > 0 {
 		worst = string(v.Findings[0].Code)
 	}
-	return fmt.Sprint(v.State, worst, v.Leading, v.Automation.On, v.Window().Open, len(v.Maintenance) > 0)
+	return fmt.Sprint(v.State, worst, v.Leading, v.Automation.On, v.Window().Open, len(v.Maintenance) > 0, v.Halting != nil)
 }
 
 // stirred makes a landscape that has events to show.

@@ -85,6 +85,7 @@ type fleet struct {
 	*counter
 	servers *local.Fleet
 	orch    *orchestrator.Orchestrator
+	client  *workload.Client
 }
 
 func realFleet(t *testing.T) *fleet {
@@ -106,13 +107,13 @@ func realFleet(t *testing.T) *fleet {
 	t.Cleanup(func() { must(t, reach.Close()) })
 	events := orchestrator.NewStream(nil)
 	settings := settingsOf(servers, memory)
-	settings.Bench = reach
+	settings.Bench, settings.Halter, settings.RulesChanges = reach, reach, true
 	f := &fleet{servers: servers, orch: orchestrator.New(settings, reach, memory.Seam(), events)}
 	ctx, stop := context.WithCancel(context.Background())
 	var looping sync.WaitGroup
 	looping.Go(func() { f.orch.Run(ctx) })
 	t.Cleanup(func() { stop(); looping.Wait() })
-	f.counter = serve(t, api.Settings{Plane: f.orch, Errant: f.orch, Inspector: linter{reach}, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
+	f.counter = serve(t, api.Settings{Plane: f.orch, Errant: f.orch, Inspector: linter{reach}, Certificates: f.orch, Halt: f.orch, Rules: f.orch, Events: events, Elector: "elector-1", Version: "test", NoticedWithin: 3 * time.Second})
 	f.writes(t)
 	f.byHand(servers.Servers[0].Address(), "CREATE TABLE app.notes (id INT PRIMARY KEY, says VARCHAR(40))", "INSERT INTO app.notes VALUES (1, 'call back')")
 	return f
@@ -142,7 +143,9 @@ func fixed(password string) func() (string, error) {
 	return func() (string, error) { return password, nil }
 }
 
-// writes lets a client write, so that there is something to lose.
+// writes lets a client write, so that there is something to lose. A primary that is killed in the middle of a write is
+// rightly quarantined when it is back, so whoever kills one and wants it back has the client end before.
+// See rests.
 func (f *fleet) writes(t *testing.T) {
 	t.Helper()
 	var addresses []string
@@ -154,8 +157,17 @@ func (f *fleet) writes(t *testing.T) {
 		Addresses: addresses, User: app.Name, Password: app.Password, Writers: 1, Pause: 20 * time.Millisecond,
 	})
 	must(t, err)
+	f.client = client
 	t.Cleanup(func() { client.Stop() })
 	must(t, client.AwaitAcks(t.Context(), 3))
+}
+
+// rests ends the client. What it had sent may still be waiting for an acknowledgement: the lock comes when nothing commits
+// any more, and the second time also after what waited for the first one to go.
+func (f *fleet) rests(primary string) {
+	f.t.Helper()
+	f.client.Stop()
+	f.byHand(primary, "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES", "FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES")
 }
 
 // byHand runs statements in one session of somebody with all rights.

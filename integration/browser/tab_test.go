@@ -139,7 +139,12 @@ func (p *tab) cut(off bool) {
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	p.doWithin(patience, steps...)
+}
+
+func (p *tab) doWithin(most time.Duration, steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, most)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.t.Fatalf("%v\nthe page shows:\n%s", err, p.text())
@@ -160,7 +165,12 @@ func (p *tab) visit(hash string) {
 // ask evaluates an expression in the page.
 func ask[T any](p *tab, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	return askWithin[T](p, patience, expression)
+}
+
+func askWithin[T any](p *tab, most time.Duration, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, most)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -278,11 +288,15 @@ func (p *tab) prefer(scheme string) {
 	}))
 }
 
+// hourly bounds what a page is asked that is watched for an hour beside other work: a machine may well keep it waiting for
+// a quarter of a minute once in that time.
+const hourly = 8 * patience
+
 // heap is how much memory the page's objects take, once all rubbish has been taken away.
 func (p *tab) heap() float64 {
 	p.t.Helper()
 	var used float64
-	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	p.doWithin(hourly, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		for range 2 { // what finalizers let go is taken away by the second
 			if _, err := cdp.Call(ctx, t, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil {
 				return err

@@ -84,7 +84,7 @@ func BenchmarkAThousandClusters(b *testing.B) {
 	b.ReportMetric(ask[float64](p, "longest"), "longest-task-ms")
 	b.ReportMetric(100*(p.heap()/before-1), "heap-growth-%")
 	b.ReportMetric(before/1e6, "heap-MB")
-	b.ReportMetric(ask[float64](p, "document.querySelectorAll('*').length"), "elements")
+	b.ReportMetric(p.elements(), "elements")
 	for _, wrong := range p.noted() {
 		b.Error("the page did what it must not:", wrong)
 	}
@@ -94,8 +94,13 @@ func BenchmarkAThousandClusters(b *testing.B) {
 func (p *tab) fetch(b *testing.B) {
 	b.Helper()
 	before := p.requests("/api/v1/clusters")
-	// Who watches a page for an hour does so beside other work, which may keep it waiting.
-	p.within(8*patience, "another fetch of the list", func() bool { return p.requests("/api/v1/clusters") > before })
+	p.within(hourly, "another fetch of the list", func() bool { return p.requests("/api/v1/clusters") > before })
+}
+
+// elements is of how many the page consists.
+func (p *tab) elements() float64 {
+	p.t.Helper()
+	return askWithin[float64](p, hourly, "document.querySelectorAll('*').length")
 }
 
 // heapMinutes notes how much memory a page takes, minute by minute.
@@ -123,6 +128,6 @@ func (h *heapMinutes) minute(p *tab) {
 		return
 	}
 	h.next = h.next.Add(time.Minute)
-	_, err := fmt.Fprintf(h.file, "%.0f,%.0f,%.0f\n", time.Since(h.began).Seconds(), p.heap(), ask[float64](p, "document.querySelectorAll('*').length"))
+	_, err := fmt.Fprintf(h.file, "%.0f,%.0f,%.0f\n", time.Since(h.began).Seconds(), p.heap(), p.elements())
 	must(p.t, err)
 }

@@ -69,7 +69,7 @@ func New(s Settings, events *orchestrator.Stream, now time.Time) *Plane {
 // Settings serve it with all that it has to show; charts have to be a tap of its events.
 func (p *Plane) Settings(charts *api.Charts, version string) api.Settings {
 	return api.Settings{
-		Plane: p, Errant: p, Inspector: p, Events: p.events, Charts: charts, Elector: "elector-1", Version: version, NoticedWithin: 3 * time.Second,
+		Plane: p, Errant: p, Inspector: p, Certificates: p, Halt: p, Rules: p, Events: p.events, Charts: charts, Elector: "elector-1", Version: version, NoticedWithin: 3 * time.Second,
 	}
 }
 

@@ -100,8 +100,11 @@ func (t *town) played(in reparent.Intent, kind reparent.Kind, c antiflap.Clearan
 func (t *town) ended(op reparent.Operation, now time.Time) {
 	t.running = nil
 	t.past = slices.Insert(t.past, 0, op)
-	if op.State != reparent.StateSucceeded {
+	if op.State != reparent.StateSucceeded || op.Kind == reparent.KindRules {
 		t.now, t.since = well, now
+		if op.State == reparent.StateSucceeded {
+			t.ruleset = *op.Rules
+		}
 		return
 	}
 	t.lead(op.Term, op.To, op.Established)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
@@ -39,8 +40,10 @@ type town struct {
 	running     *play
 	settled     []settle.Settlement // latest first
 	settling    *settling
-	probed      time.Time // the latest round that was told; zero while nobody looks
-	watched     time.Time // when somebody looked last
+	halting     *halt.Halt
+	halts       []halt.Halt // ended, latest first
+	probed      time.Time   // the latest round that was told; zero while nobody looks
+	watched     time.Time   // when somebody looked last
 
 	view orchestrator.View // as of the last rebuild
 }
@@ -67,6 +70,11 @@ func newTown(i int, s Settings, random *rand.Rand, now time.Time) *town {
 	}
 	t.lead(1, t.ruleset.Members[0].Address, t.founded)
 	t.live(random, s.Changes, now)
+	if i%restarts == restarts/2 && t.now == well {
+		t.halting = t.restart(now)
+		t.halts = []halt.Halt{t.halt(halt.KindStop, t.ruleset.Servers().List()[:1], now.Add(-9*time.Hour)).End(halt.StateFailed, t.said("it was not done within 10m"), now.Add(-8*time.Hour))}
+		t.rebuild(now)
+	}
 	return t
 }
 
@@ -216,7 +224,7 @@ func (t *town) rebuild(now time.Time) {
 	v := orchestrator.View{
 		Name: t.name, At: now, Ruleset: t.ruleset, Snapshot: s, History: t.history(t.healthy(now)), Roles: map[topology.Address]topology.ServerRole{},
 		Primary: t.primary, Term: t.term, Automation: t.automation, Antiflap: t.antiflap, Told: now, Maintenance: maps.Clone(t.maintenance), Held: t.held,
-		Leading: true, Elector: "elector-1",
+		Leading: true, Elector: "elector-1", Halting: t.halting,
 	}
 	v.Findings = topology.Analyze(s, v.History, topology.Limits{}, now, t.view.Findings)
 	v.State = topology.State(v.Findings, s)

@@ -224,6 +224,18 @@ var harmless = []replication.EventType{
 	replication.TRANSACTION_CONTEXT_EVENT, replication.VIEW_CHANGE_EVENT, replication.TRANSACTION_PAYLOAD_EVENT,
 }
 
+// Untold names an event besides rows and statements that changes what they do; empty when it does not.
+func Untold(e Event) string {
+	switch e.Event.(type) {
+	case *replication.GTIDEvent, *replication.GtidTaggedLogEvent, *replication.TableMapEvent, *replication.FormatDescriptionEvent:
+		return ""
+	}
+	if kind := e.Header.EventType; kind != replication.XA_PREPARE_LOG_EVENT && !slices.Contains(harmless, kind) {
+		return kind.String()
+	}
+	return ""
+}
+
 func (u *Undoing) other(kind replication.EventType) error {
 	if !u.within || slices.Contains(harmless, kind) {
 		return nil

@@ -102,6 +102,10 @@ func refusedTo(grant mysqld.Grant) (do trial, onReplica bool) {
 		return counts("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'app'"), false
 	case "SELECT (User, Host, Super_priv, Repl_slave_priv) mysql.user":
 		return statements("SELECT User, Host FROM mysql.user WHERE Super_priv = 'Y' OR Repl_slave_priv = 'Y'"), false
+	case "SELECT mysql.default_roles":
+		return statements("SELECT USER, HOST, DEFAULT_ROLE_USER, DEFAULT_ROLE_HOST FROM mysql.default_roles"), false
+	case "SELECT mysql.role_edges":
+		return statements("SELECT FROM_USER, FROM_HOST, TO_USER, TO_HOST FROM mysql.role_edges"), false
 	case "SELECT mysql.global_grants":
 		return statements("SELECT USER, HOST FROM mysql.global_grants WHERE PRIV = 'SYSTEM_USER'"), false
 	}

@@ -43,7 +43,7 @@ var catalogue = []catalogued{
 	{20, "we cannot see A, its ackers can", []string{"20", "20c"}},
 	{20, "neither we nor its ackers see A", []string{"20b"}},
 	{21, "A answers and cannot complete", []string{"21", "21b"}},
-	{22, "a replica hours behind, or down", []string{"22", "22b", "22c"}},
+	{22, "a replica hours behind, or down", []string{"22", "22b", "22c", "22d"}},
 	{23, "every leader chokes on the same transaction", []string{"23"}},
 	{24, "the elector dies after each step of an emergency", []string{"24a", "24d"}},
 	{24, "the elector dies after each step of a planned change", []string{"24b", "24c", "24e"}},

@@ -25,7 +25,7 @@ var electorBugs = []bug{
 		edits: []edit{
 			{"orchestrator/lead.go", "c.lease = nil\n\tc.named(\"\")", "c.named(\"\")"},
 			{"orchestrator/act.go", "if !c.lease.Held(now) {\n\t\tc.follow(\"its time ran out\")\n\t\treturn\n\t}", ""},
-			{"orchestrator/act.go", "results := c.o.fleet.Do(lease.Context(), Batch{Commands: due})", "_ = lease\n\t\tresults := c.o.fleet.Do(context.Background(), Batch{Commands: due})"},
+			{"orchestrator/repair.go", "results := c.o.fleet.Do(ctx, Batch{Commands: due})", "_ = ctx\n\tresults := c.o.fleet.Do(context.Background(), Batch{Commands: due})"},
 		},
 		breaks:  []sim.Invariant{sim.LeaseObeyed, sim.FencedStaysOut, sim.OneCompleter, sim.NothingLost, sim.NoCrash, sim.Progress},
 		options: within(three, sim.PauseElector, sim.EndLease, sim.CutStore, sim.StopStore, sim.Crash, sim.Isolate, sim.Split),

@@ -56,6 +56,8 @@ func (h hunt) run() catch {
 	best := catch{Seed: h.From + h.Seeds}
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
+			var crew sim.Crew
+			defer crew.Dismiss()
 			for {
 				seed := h.From + next.Add(1) - 1
 				mu.Lock()
@@ -64,7 +66,7 @@ func (h hunt) run() catch {
 				if over {
 					return
 				}
-				report := sim.Live(seed, h.Options)
+				report := crew.Live(seed, h.Options)
 				lived.Add(1)
 				v, counts := h.counts(report)
 				if !counts {

@@ -3,6 +3,7 @@
 package topologytest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"slices"
 	"strings"
@@ -36,6 +37,9 @@ type Builder struct {
 	held         *topology.Held
 	reparenting  bool
 	rulesRefused string
+	numbered     bool
+	decidedUnder uint64 // rules, instead of those on record
+	givenUp      map[topology.Address]int
 	storeSilent  time.Duration
 	words        []topology.Word
 	lostServers  int
@@ -127,8 +131,20 @@ func (b *Builder) Maintenance(names ...topology.Address) *Builder {
 // Reparenting marks an operation as running.
 func (b *Builder) Reparenting() *Builder { b.reparenting = true; return b }
 
+// GivenUp has Primacy stop renewing a server's credentials after so many attempts.
+func (b *Builder) GivenUp(a topology.Address, attempts int) *Builder {
+	b.givenUp = map[topology.Address]int{a: attempts}
+	return b
+}
+
 // RulesRefused keeps the configured ruleset out of force for a reason.
 func (b *Builder) RulesRefused(reason string) *Builder { b.rulesRefused = reason; return b }
+
+// DecidedUnder has every leadership decided under rules of that number, where their changes are counted.
+func (b *Builder) DecidedUnder(number uint64) *Builder {
+	b.numbered, b.decidedUnder = true, number
+	return b
+}
 
 // StoreSilent has the store answer nothing for so long.
 func (b *Builder) StoreSilent(ago time.Duration) *Builder { b.storeSilent = ago; return b }
@@ -158,7 +174,7 @@ func (b *Builder) Snapshot() topology.Snapshot {
 	c := b.build()
 	s := topology.Snapshot{
 		Cluster: "shop", At: Now, Ruleset: b.Ruleset(), Servers: c.servers, Words: slices.Clone(b.words),
-		Maintenance: b.maintenance, MaintenanceEnds: b.ends, Held: b.held, Reparenting: b.reparenting, RulesRefused: b.rulesRefused,
+		Maintenance: b.maintenance, MaintenanceEnds: b.ends, Held: b.held, Reparenting: b.reparenting, GivenUp: b.givenUp, RulesRefused: b.rulesRefused, RulesNumbered: b.numbered,
 	}
 	if b.storeSilent > 0 {
 		s.StoreSilent, s.StoreError = Now.Add(-b.storeSilent), "etcd does not answer"
@@ -213,7 +229,7 @@ func (b *Builder) leaderships() []topology.Leadership {
 func (b *Builder) decide(t term, previous string, markers map[uint32]topology.Marker) topology.Decision {
 	return topology.Decision{
 		Cluster: "shop", Term: t.number, Kind: "emergency", Primary: t.primary, PrimaryUUID: UUID(t.primary),
-		Incarnation: Incarnation(t.primary), Ruleset: b.ruleset.Number, Base: expand(t.base, markers),
+		Incarnation: Incarnation(t.primary), Ruleset: cmp.Or(b.decidedUnder, b.ruleset.Number), Base: expand(t.base, markers),
 		Reached: b.ruleset.Servers(), Elector: "elector-1", Previous: previous,
 		DecidedAt: Now.Add(-24 * time.Hour).Add(time.Duration(t.number) * time.Minute),
 	}.Sealed()

@@ -517,7 +517,7 @@ export interface paths {
         };
         /**
          * Changes of primaries, newest first
-         * @description Under way and ended, of one cluster or all. Filters and pages reach back as far as the latest 1000 changes of each cluster. Needs the role viewer where auth is on.
+         * @description Under way and ended, of one cluster or all. Filters and pages reach back as far as the latest 1000 changes of a cluster, and 20000 of all clusters together, shared evenly: the latest 40 of each of 500. Needs the role viewer where auth is on.
          */
         get: operations["list-recoveries"];
         put?: never;
@@ -1051,6 +1051,11 @@ export interface components {
             digest: string;
             id: string;
         };
+        Logged: {
+            /** Format: int64 */
+            after?: number;
+            text: string;
+        };
         MaintenanceRequest: {
             /**
              * Format: int64
@@ -1136,6 +1141,8 @@ export interface components {
             type: string;
         };
         Process: {
+            /** Format: date-time */
+            began?: string;
             known: boolean;
             /** Format: int64 */
             number: number;
@@ -1619,6 +1626,8 @@ export interface components {
             committed_at?: string;
             file: string;
             gtid: string;
+            lacks?: string[] | null;
+            logged?: components["schemas"]["Logged"][] | null;
             process: components["schemas"]["Process"];
             /** Format: int32 */
             server_id: number;
@@ -1735,6 +1744,8 @@ export interface components {
             gtid_received?: string;
             /** @description Which process it was. */
             incarnation?: string;
+            /** @description Of what it showed, what is not in the history that is honoured: cancelled by this change, or errant before it. */
+            left_out?: string;
             note?: string;
             /** Format: date-time */
             read_at?: string;

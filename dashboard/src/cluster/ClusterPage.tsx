@@ -1,8 +1,11 @@
-import { useState } from "react";
-import type { Cluster, RecoveryList } from "../api/types";
+import { useRef, useState } from "react";
+import type { Cluster, Halt, HaltList, RecoveryList } from "../api/types";
+import { HaltView } from "../halt/HaltView";
+import { recent } from "../halt/progress";
 import { useLive } from "../live";
 import { Age, Empty, FindingView, Freshness, Loading, Mono, ObstacleView, StateBadge } from "../parts";
 import { RecoveryRows } from "../recoveries/RecoveryRows";
+import { ruleWords } from "../recoveries/story";
 import { href } from "../route";
 import { clock, now, parse, span, useSecond } from "../time";
 import { mayNot, useWho } from "../who";
@@ -12,6 +15,7 @@ import { Drawing } from "./Drawing";
 import { Readiness, wouldBlock } from "./Readiness";
 import { Fact, NoteWords, Servers } from "./Servers";
 import { SwitchDialog } from "./SwitchDialog";
+import { verdict, whyNot, works } from "./verdict";
 
 /** path is where the API tells of a cluster. */
 export function path(cluster: string): string {
@@ -41,6 +45,7 @@ export function ClusterPage({ cluster }: { cluster: string }) {
         <h1>{c.name}</h1>
         <span data-test="cluster-state" data-state={c.state} data-stale={old || undefined}><StateBadge state={c.state} dim={old} /></span>
         <span className="doing">
+          <a className="button" href={href.restart(c.name)} data-test="to-restart">Restart servers …</a>
           <a className="button" href={href.change(c.name)}>Change the primary …</a>
         </span>
       </header>
@@ -49,6 +54,7 @@ export function ClusterPage({ cluster }: { cluster: string }) {
       </p>
       <div className={old ? "stale" : undefined} data-test="cluster" data-stale={old || undefined}>
         <Verdict cluster={c} />
+        <Halting cluster={c} />
         <div className="columns">
           <div>
             <section className="card" aria-label="Topology">
@@ -92,23 +98,14 @@ function Probed({ cluster: c }: { cluster: Cluster }) {
   );
 }
 
-const verdicts: Record<Cluster["state"], string> = {
-  healthy: "All is as it should be.",
-  degraded: "It takes writes, but not everything is as it should be.",
-  primary_failed: "The primary has failed.",
-  reparenting: "The primary is being changed.",
-  blocked: "The primary has to be changed, and that is blocked.",
-  unknown: "It is not known how the cluster fares.",
-};
-
 /** Verdict is the whole in a few sentences: what is, and what is done about it. */
 function Verdict({ cluster: c }: { cluster: Cluster }) {
   return (
     <section className={`verdict verdict-${c.state}`} aria-label="State">
       <p>
-        <b>{verdicts[c.state]}</b>{" "}
+        <b>{verdict(c)}</b>{" "}
         <span data-test="cluster-primary" data-address={c.primary}>
-          {c.primary ? <><Mono>{c.primary}</Mono> {c.state === "healthy" || c.state === "degraded" ? "leads" : "is the last that was established,"} under term <span className="num">{c.term}</span></> : <>No primary is established; the last term is <span className="num">{c.term}</span></>}
+          {c.primary ? <><Mono>{c.primary}</Mono> {c.state === "healthy" || c.state === "degraded" || works(c) ? "leads" : "is the last that was established,"} under term <span className="num">{c.term}</span></> : <>No primary is established; the last term is <span className="num">{c.term}</span></>}
         </span>
         {c.changed_at && c.primary ? <>, since <Age at={c.changed_at} form="since" /></> : null}.
       </p>
@@ -143,10 +140,31 @@ function Stops({ cluster: c }: { cluster: Cluster }) {
   }
   if (c.refusal) return <p><b>Nothing is done by itself:</b> {c.refusal}</p>;
   if (c.state !== "primary_failed" && c.state !== "blocked") return null;
+  const why = whyNot(c);
+  if (why) return <p><b>Nothing is done by itself:</b> {why}</p>;
   const block = c.findings.find((f) => f.code === wouldBlock);
   if (block) return <p><b>Nothing is done by itself:</b> {block.message}</p>;
   if (c.antiflap.open) return <p><b>Nothing is done by itself:</b> the anti-flapping window is open.</p>;
   return c.automation ? <p>Nothing is known to stand against an automatic change.</p> : <p><b>Nothing is done by itself:</b> automation is off.</p>;
+}
+
+/** Halting is the stop or restart of servers under way, and for a while how it ended. */
+function Halting({ cluster: c }: { cluster: Cluster }) {
+  useSecond();
+  const live = useLive<HaltList>(`${path(c.name)}/halts?limit=1`, { every: 15_000, apart: 500, wakes: (e) => e.cluster === c.name && e.kind === "operator" });
+  const latest = live.data?.halts[0];
+  const last = useRef<Halt>(undefined);
+  if (c.halting !== undefined) last.current = c.halting;
+  // Between its end and the answer that tells of it the last view stays, so that nothing moves twice.
+  const open = last.current !== undefined && (latest?.id !== last.current.id || latest.state === "running") ? last.current : undefined;
+  const shown = recent(c.halting, latest, now()) ?? open;
+  if (shown === undefined) return null;
+  return (
+    <section className="card halt-card" aria-label="Stop or restart of servers" data-state={shown.state}>
+      <HaltView halt={shown} />
+      <p className="more-links"><a href={href.restart(c.name)}>All stops and restarts</a></p>
+    </section>
+  );
 }
 
 function Waits({ cluster: c }: { cluster: Cluster }) {
@@ -212,8 +230,8 @@ function Rules({ cluster: c }: { cluster: Cluster }) {
     <section className="card" aria-label="Rules" data-test="automation" data-on={c.automation}>
       <h2>Rules</h2>
       <dl className="facts">
-        <Fact name="durability">{d.policy.replace("_", "-")}{d.policy === "none" ? "" : `, ${d.acks} acknowledgement${d.acks === 1 ? "" : "s"}`}{d.zones ? ` from ${d.zones} zones` : ""}{d.allow_unfenced ? ", unfenced allowed" : ""}</Fact>
-        <Fact name="rules number">{d.ruleset}</Fact>
+        <Fact name="durability">{ruleWords(d)}</Fact>
+        <Fact name="rules"><span className="num">{d.ruleset}</span> <a href={href.rules(c.name)} data-test="to-rules">members, and changing them</a></Fact>
         <Fact name="elector">{c.elector || "none"}</Fact>
         <Fact name="automation">
           {c.automation ? "on" : <b className="odd">off</b>}

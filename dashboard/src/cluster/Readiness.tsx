@@ -3,6 +3,7 @@ import type { Case, Cluster, WhatIf } from "../api/types";
 import { useLive } from "../live";
 import { Mono, ObstacleView, ProblemView } from "../parts";
 import { exact, now, parse, span } from "../time";
+import { failed } from "./verdict";
 
 /** wouldBlock is the finding that speaks of this; it is there even while nobody answers what if. */
 export const wouldBlock = "failover_would_block";
@@ -11,7 +12,7 @@ export const wouldBlock = "failover_would_block";
 export function Readiness({ cluster: c }: { cluster: Cluster }) {
   const told = useWhatIf(c.name);
   if (!c.primary) return null;
-  const down = c.state === "primary_failed" || c.state === "blocked";
+  const down = failed(c);
   const block = c.findings.find((f) => f.code === wouldBlock);
   const known = told?.primary === c.primary ? told.failures.find((k) => k.kind === "server" && k.failed[0] === c.primary) : undefined;
   return (

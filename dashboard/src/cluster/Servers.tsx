@@ -71,9 +71,12 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
             <Fact name="highest term">{s.term}</Fact>
           </dl>
         </details>
-        <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)} data-test="maintenance">
-          {s.maintenance ? "End maintenance …" : "Maintenance …"}
-        </button>
+        <span className="server-doing">
+          {s.reachable && <a className="button" href={href.restart(c.name, { kind: "stop", server: s.address })} aria-label={`Stop ${s.address} …`}>Stop …</a>}
+          <button type="button" disabled={refused !== undefined} title={refused} onClick={() => ask(true)} data-test="maintenance">
+            {s.maintenance ? "End maintenance …" : "Maintenance …"}
+          </button>
+        </span>
       </footer>
       {asking && (
         <SwitchDialog

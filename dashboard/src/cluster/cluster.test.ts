@@ -4,6 +4,7 @@ import type { Cluster, Server } from "../api/types";
 import { flow } from "./Drawing";
 import { transactions } from "./gtid";
 import { grown, ofTrends } from "./history";
+import { failed, verdict, whyNot } from "./verdict";
 
 const uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
 
@@ -48,4 +49,22 @@ describe("what an edge says", () => {
     ["it has lost its source: what it lacks then is not known", { receiver: "connecting" as const }, "broken", "all that arrived is applied"],
     ["it is not reached: nothing is known", { reachable: false }, "broken", ""],
   ])("when %s", (_, s, look, lag) => expect(flow(server(s))).toMatchObject({ look, lag }));
+});
+
+describe("a blocked cluster", () => {
+  const finding = (code: string, why_not?: string): Cluster["findings"][number] => ({ code, severity: "critical", why_not }) as Cluster["findings"][number];
+  const blocked = (server: Partial<Server>, findings: Cluster["findings"]): Parameters<typeof verdict>[0] =>
+    ({ state: "blocked", primary: "a", servers: [{ address: "a", ...server } as Server], findings });
+
+  it("whose primary works and waits is not told as one that has lost it", () => {
+    const c = blocked({ reachable: true, role: "primary" }, [finding("semi_sync_blocked", "another primary would need as many")]);
+    expect(verdict(c)).toBe("Writes wait: the primary works, and too few servers acknowledge.");
+    expect([failed(c), whyNot(c)]).toEqual([false, "another primary would need as many"]);
+  });
+
+  it("whose primary is gone is", () => {
+    const c = blocked({ reachable: false, role: "unreachable" }, [finding("primary_dead")]);
+    expect(verdict(c)).toContain("has to be changed");
+    expect([failed(c), whyNot(c)]).toEqual([true, undefined]);
+  });
 });

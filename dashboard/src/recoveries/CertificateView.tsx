@@ -1,7 +1,7 @@
 import type { Certificate, Decision, Recovery, Witness } from "../api/types";
 import { Mono } from "../parts";
 import { clock } from "../time";
-import { deeds } from "./story";
+import { deeds, ruleWords } from "./story";
 
 /** CertificateView is what the change rests on: who could have been leading, what each server showed, and who was passed over. */
 export function CertificateView({ recovery: r }: { recovery: Recovery }) {
@@ -121,8 +121,7 @@ function Rests({ certificate: c }: { certificate: Certificate }) {
       <div>
         <dt>durability</dt>
         <dd>
-          {d.policy.replace("_", "-") || "unknown"}{d.policy === "none" || !d.policy ? "" : `, ${d.acks} acknowledgement${d.acks === 1 ? "" : "s"}`}
-          {d.zones ? ` from ${d.zones} zones` : ""}{d.allow_unfenced ? ", unfenced allowed" : ""}, rules {d.number}
+          {ruleWords(d)}, rules {d.number}
         </dd>
       </div>
       {c.chosen && <div><dt>history honoured</dt><dd><Mono>{c.chosen}</Mono></dd></div>}

@@ -3,7 +3,8 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Recovery } from "../api/types";
 import { CertificateView } from "./CertificateView";
-import { certificateOf, hostile, recoveryOf, stageOf } from "./examples";
+import { certificateOf, hostile, recoveryOf, stageOf, verificationOf } from "./examples";
+import { Verified } from "./Proof";
 import { Verdict } from "./RecoveryPage";
 import { RecoveryRows } from "./RecoveryRows";
 import { Timeline } from "./Timeline";
@@ -29,6 +30,7 @@ function whole(r: Recovery): ReactNode {
       <Verdict recovery={r} />
       <Timeline recovery={r} />
       <CertificateView recovery={r} />
+      <Verified of={verificationOf({ id: r.id, digest: r.id, follows: { id: r.id, digest: r.id }, claims: [{ name: r.id, standing: "refuted", detail: r.id }, { name: "seal", standing: "holds", detail: r.id }] })} recovery={r} />
       <RecoveryRows recoveries={[r]} />
     </>
   );
@@ -91,5 +93,37 @@ describe("a change", () => {
   it("shows lists that an answer leaves out as empty ones", () => {
     const bare = { ...recoveryOf(), certificate: { ...certificateOf(), leaders: null, servers: null, barred: null, certified_down: null } } as unknown as Recovery;
     expect(drawn(whole(bare)).querySelector(`[data-test="loss"]`)!.textContent).toBe("Nothing acknowledged was lost.");
+  });
+});
+
+describe("a certificate", () => {
+  const claims = [
+    { name: "seal", standing: "holds" as const, detail: "the digest is that of the rest" },
+    { name: "nothing_lost", standing: "holds" as const, detail: "it lies on db2:3306" },
+  ];
+
+  it("that holds says so in a sentence, and keeps its claims folded", () => {
+    const body = drawn(<Verified of={verificationOf({ claims })} recovery={recoveryOf()} />);
+    expect(body.querySelector(`[data-test="proof-conclusion"]`)!.textContent).toBe("Verified: by the evidence, nothing acknowledged was lost.");
+    expect(body.querySelector("details")!.open).toBe(false);
+    expect(body.querySelectorAll(`details [data-test="claim"]`)).toHaveLength(2);
+    expect(body.querySelector<HTMLElement>(`[data-test="save"]`)!.dataset.name).toBe("shop-0000000007.json");
+  });
+
+  it("shows what does not follow before everything else, with its reason", () => {
+    const refuted = { name: "revocation", standing: "refuted" as const, detail: "db3:3306 could still acknowledge" };
+    const body = drawn(<Verified of={verificationOf({ verified: false, claims: [...claims, refuted] })} recovery={recoveryOf()} />);
+    expect(body.querySelector<HTMLElement>(`[data-test="proof-conclusion"]`)!.dataset.tone).toBe("bad");
+    const first = body.querySelector<HTMLElement>(`[data-test="claim"]`)!;
+    expect(first.closest("details")).toBeNull();
+    expect(first.textContent).toContain("Could none of them complete another write?");
+    expect(first.textContent).toContain("db3:3306 could still acknowledge");
+  });
+
+  it("is not simply verified where somebody answered for a loss, or the file cannot tell", () => {
+    const tone = (standing: "accepted" | "untold"): string | undefined =>
+      drawn(<Verified of={verificationOf({ claims: [...claims, { name: "history", standing, detail: "" }] })} recovery={recoveryOf()} />).querySelector<HTMLElement>(`[data-test="proof-conclusion"]`)!.textContent ?? undefined;
+    expect(tone("accepted")).toContain("something may have been lost");
+    expect(tone("untold")).toContain("as far as the file can tell");
   });
 });

@@ -3,9 +3,10 @@ import { Freshness, Loading, Mono, ObstacleView } from "../parts";
 import { href } from "../route";
 import { clock } from "../time";
 import { CertificateView } from "./CertificateView";
+import { Proof } from "./Proof";
 import { RecoveryState } from "./RecoveryState";
 import "./recoveries.css";
-import { askedBy, loss, outcome, times } from "./story";
+import { askedBy, leftOut, loss, outcome, ruleWords, times } from "./story";
 import { Timeline } from "./Timeline";
 import { useRecovery } from "./useRecovery";
 
@@ -34,6 +35,7 @@ export function RecoveryPage({ id }: { id: string }) {
             <h2>What was done</h2>
             <Timeline recovery={r} />
           </section>
+          <Proof key={r.id} recovery={r} />
           <CertificateView recovery={r} />
         </div>
       )}
@@ -46,13 +48,15 @@ export function Verdict({ recovery: r }: { recovery: Recovery }) {
   return (
     <section className={`recovery-verdict recovery-verdict-${r.state}`} aria-label="Outcome">
       <p className="moved">
-        <a href={href.cluster(r.cluster)}>{r.cluster}</a>: <Moved recovery={r} /> <span className="quiet">{r.kind} change, term <span className="num">{r.term}</span></span>
+        <a href={href.cluster(r.cluster)}>{r.cluster}</a>: <Moved recovery={r} /> <span className="quiet">{r.kind === "rules" ? "change of the rules" : `${r.kind} change`}, term <span className="num">{r.term}</span></span>
       </p>
       <p><b>{outcome(r)}</b> {r.state !== "running" && <span className="num">{times(r)}</span>}</p>
       <LossView recovery={r} />
+      <LeftOut recovery={r} />
       <dl className="facts">
         <div><dt>cause</dt><dd>{r.cause}</dd></div>
         <div><dt>who</dt><dd>{askedBy(r)}{r.reason ? <>: {r.reason}</> : null}</dd></div>
+        {r.rules && <div><dt>new rules</dt><dd><a href={href.rules(r.cluster)}>{r.rules.number || "without a number yet"}</a>: {ruleWords(r.rules)}; {r.rules.members.map((m) => m.address).join(", ")}</dd></div>}
         {r.clearance && <div><dt>cleared</dt><dd>{r.clearance}</dd></div>}
         <div>
           <dt>when</dt>
@@ -71,6 +75,28 @@ export function Moved({ recovery: r }: { recovery: Recovery }) {
       {r.from ? <Mono>{r.from}</Mono> : <span className="quiet">nobody</span>} <span aria-label="to">→</span>{" "}
       {r.to ? <Mono>{r.to}</Mono> : <span className="quiet">not chosen</span>}
     </span>
+  );
+}
+
+/** LeftOut is what servers held and the change did not take over, so that nobody has to look for it in GTID sets. */
+export function LeftOut({ recovery: r }: { recovery: Recovery }) {
+  const { held, unread } = leftOut(r);
+  if (held.length === 0 && unread.length === 0) return null;
+  return (
+    <div className="left-out" data-test="left-out">
+      {held.map((h) => (
+        <details key={h.address} data-test="left-out-server" data-address={h.address}>
+          <summary><Mono>{h.address}</Mono> held {h.count === undefined ? "transactions" : h.count === 1 ? "1 transaction" : `${h.count.toLocaleString("en")} transactions`} that this change did not take over</summary>
+          <p>Cancelled by it, or errant before: <Mono>{h.set}</Mono></p>
+          <p><a href={href.errant(r.cluster, { server: h.address })}>What they did, as long as they are there</a></p>
+        </details>
+      ))}
+      {unread.map((a) => (
+        <p key={a} className="quiet" data-test="left-out-unread" data-address={a}>
+          <Mono>{a}</Mono> could not be read. What it alone holds, if anything, is cancelled, and shows as <a href={href.errant(r.cluster, { server: a })}>errant</a> when it is back.
+        </p>
+      ))}
+    </div>
   );
 }
 

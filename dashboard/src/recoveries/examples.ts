@@ -1,5 +1,5 @@
 // Changes as the API tells them, for tests.
-import type { Certificate, Recovery, Stage } from "../api/types";
+import type { Certificate, Recovery, Stage, Verification } from "../api/types";
 
 /** hostile is what a server, or somebody who can write into a database, might want to have in a page. */
 export const hostile = [
@@ -27,4 +27,8 @@ export function recoveryOf(part: Partial<Recovery> = {}): Recovery {
     started_at: "2026-11-21T16:40:02.000000Z", finished_at: "2026-11-21T16:40:02.133000Z", stages: [], certificate: certificateOf(), phase: "done",
     automatic: true, elector: "elector-1", clearance: "", duration_ms: 133, gap_ms: 21, ...part,
   };
+}
+
+export function verificationOf(part: Partial<Verification> = {}): Verification {
+  return { id: "shop-0000000007", cluster: "shop", digest: "62df364d", verified: true, claims: [], ...part };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { certificateOf, recoveryOf, stageOf } from "./examples";
-import { bars, deeds, gaps, loss, micros } from "./story";
+import { bars, deeds, gaps, leftOut, loss, micros } from "./story";
 
 describe("the time line", () => {
   it("tells stages apart that are shorter than a millisecond", () => {
@@ -31,6 +31,29 @@ describe("the time line", () => {
   it("has room for a change that took no time, and for a clock that runs behind", () => {
     expect(bars(recoveryOf({ stages: [stageOf({ started_at: "2026-11-21T16:40:02.000000Z", duration_us: 0 })] }), 0)[0]).toMatchObject({ left: 0, width: 0 });
     expect(bars(recoveryOf({ state: "running" }), 0)[0]).toMatchObject({ took: 0 });
+  });
+});
+
+describe("what a change did not take over", () => {
+  const seen = { read_at: "2026-11-21T16:40:02Z" };
+
+  it("is nothing when every server that led was read, and showed no more than what is honoured", () => {
+    const r = recoveryOf({ certificate: certificateOf({ servers: [{ address: "db1:3306", ...seen }, { address: "db2:3306", ...seen }] }) });
+    expect(leftOut(r)).toEqual({ held: [], unread: [] });
+  });
+
+  it("is counted for each server that showed more", () => {
+    const set = "3e11fa47-71ca-11e1-9e33-c80aa9429562:41-42";
+    const r = recoveryOf({ certificate: certificateOf({ servers: [{ address: "db1:3306", ...seen, left_out: set }] }) });
+    expect(leftOut(r).held).toEqual([{ address: "db1:3306", set, count: 2 }]);
+  });
+
+  it("names leaders that nobody could read, but not where no primary was replaced", () => {
+    const leaders = [{ address: "db3:3306", term: 5, acks: 1, certified: false }];
+    const r = recoveryOf({ certificate: certificateOf({ leaders, servers: [{ address: "db2:3306", ...seen }] }) });
+    expect(leftOut(r).unread).toEqual(["db1:3306", "db3:3306"]);
+    expect(leftOut({ ...r, state: "blocked" }).unread).toEqual([]);
+    expect(leftOut({ ...r, kind: "planned" }).unread).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 // Tells a change of a primary: when each stage ran, who asked for it, what came of it and what it cost.
 import type { Certificate, Recovery, Stage, Witness } from "../api/types";
+import { transactions } from "../cluster/gtid";
 import { exact } from "../time";
 
 /** micros reads a time of the API to the microsecond; a Date knows milliseconds only, and stages are often shorter. */
@@ -40,6 +41,7 @@ export function askedBy(r: Recovery): string {
 
 /** outcome is what came of the change, in a sentence. */
 export function outcome(r: Recovery): string {
+  if (r.kind === "rules" && r.state !== "running") return ruled(r);
   switch (r.state) {
     case "running":
       return `It is under way, in phase ${r.phase}.`;
@@ -54,6 +56,19 @@ export function outcome(r: Recovery): string {
     default:
       return `It ended as ${r.state as string}.`;
   }
+}
+
+/** ruled is what came of a change of the rules, under which the primary stays. */
+function ruled(r: Recovery): string {
+  if (r.state === "succeeded") return r.rules ? `Rules ${r.rules.number} are in force: ${ruleWords(r.rules)}.` : "The new rules are in force.";
+  if (r.state === "failed") return "It failed on the way. Rules stay in force as the record says; the primary was not changed.";
+  return `It was ${r.state === "blocked" ? "blocked" : "given up"}. The rules before stay in force.`;
+}
+
+/** ruleWords are rules in a line. */
+export function ruleWords(d: { policy: string; acks: number; zones?: number; allow_unfenced?: boolean }): string {
+  const acks = d.policy === "none" || !d.policy ? "" : `, ${d.acks} acknowledgement${d.acks === 1 ? "" : "s"}`;
+  return `${d.policy.replace("_", "-") || "unknown"}${acks}${d.zones ? ` from ${d.zones} zones` : ""}${d.allow_unfenced ? ", unfenced allowed" : ""}`;
 }
 
 /** times is how long it took, and how much of that clients could have noticed. */
@@ -74,6 +89,7 @@ export function loss(r: Recovery): Loss {
       return { tone: "open", says: "It is not known yet whether it took effect. The next change settles that, and says what was lost, if anything was.", what: [] };
     case "blocked":
     case "undone":
+      if (r.kind === "rules") return { tone: "ok", says: "Nothing acknowledged was lost by it.", what: [] };
       return { tone: "ok", says: "Nothing acknowledged was lost by it: the primary was not changed.", what: [] };
   }
   if (r.kind !== "emergency") return { tone: "ok", says: "Nothing acknowledged was lost.", what: [] };
@@ -90,6 +106,18 @@ function cost(r: Recovery, c: Certificate): Loss {
   if (c.ruleset.policy === "none") return { tone: "warn", says: "With durability policy none nothing waits for replicas: what only the old primary held is not in the new history.", what };
   if (what.length > 0) return { tone: "warn", says: "Nothing acknowledged was lost, as far as this holds:", what };
   return { tone: "ok", says: "Nothing acknowledged was lost.", what: [] };
+}
+
+export type LeftOut = { held: { address: string; set: string; count: number | undefined }[]; unread: string[] };
+
+/** leftOut is what a change did not take over: what servers showed beyond its history, and leaders that showed nothing. */
+export function leftOut(r: Recovery): LeftOut {
+  const servers = r.certificate.servers ?? [];
+  const held = servers.flatMap((w) => (w.left_out ? [{ address: w.address, set: w.left_out, count: transactions(w.left_out) }] : []));
+  if (r.kind !== "emergency" || r.state !== "succeeded") return { held, unread: [] };
+  const read = new Set(servers.filter((w) => w.read_at !== undefined).map((w) => w.address));
+  const led = new Set([r.from, ...(r.certificate.leaders ?? []).map((l) => l.address)]);
+  return { held, unread: [...led].filter((a) => a !== "" && !read.has(a)) };
 }
 
 /** losses are the lines in which the choice of a history names what it may leave behind. */
