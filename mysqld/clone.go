@@ -399,6 +399,7 @@ type cloneAdvice struct {
 // cloneAdvices are by number; texts change between versions.
 var cloneAdvices = map[int]cloneAdvice{
 	1227: {"denied", true, "the account lacks a privilege; GRANT CLONE_ADMIN ON *.* on the server and GRANT BACKUP_ADMIN ON *.* on the donor"},
+	1158: {"interrupted", false, "it was cut off while it read from its donor, as by KILL QUERY; it begins anew"},
 	1317: {"interrupted", false, "somebody ended it; it begins anew"},
 	1524: {"plugin", true, "the clone plugin is not active; INSTALL PLUGIN clone SONAME 'mysql_clone.so'"},
 	3634: {"busy", false, "an earlier clone has not ended"},

@@ -134,6 +134,7 @@ func TestErrorsOfACloneSayWhetherAnotherTryIsOfUse(t *testing.T) {
 		{"copied, it restarts", errRestarts, reparent.Unknown, codeStartIt, false},
 		{"the donor died", &mysql.MySQLError{Number: 3862}, reparent.No, "donor", false},
 		{"killed", &mysql.MySQLError{Number: 1317}, reparent.No, "interrupted", false},
+		{"killed while it read", &mysql.MySQLError{Number: 1158}, reparent.No, "interrupted", false},
 		{"a missing privilege", &mysql.MySQLError{Number: 1227}, reparent.No, "denied", true},
 		{"versions", &mysql.MySQLError{Number: 3864}, reparent.No, "version", true},
 		{"a condition that may come to hold", notYet("only_copy", "x"), reparent.No, "only_copy", false},
