@@ -181,7 +181,7 @@ func (a *act) meant(ctx context.Context) error {
 	}
 	born, err := a.incarnation(ctx)
 	if err == nil && born != a.command.Incarnation {
-		err = refuse(reparent.ReasonRefused, "%s is not the process that was to be opened: it has restarted since", a.server)
+		err = refuse(reparent.ReasonRefused, "%s is not the process that this is for: it has restarted since", a.server)
 	}
 	return err
 }

@@ -176,12 +176,26 @@ var waiters = guard{
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
 }
 
+// poisoned guards a revocation: what it holds back may not be let go whatever the rules are.
+var poisoned = guard{
+	broken: fmt.Sprintf("@@GLOBAL.rpl_semi_sync_source_wait_for_replica_count >= %d", topology.PoisonAcks),
+	reason: reparent.ReasonWaiters,
+	detail: "it is poisoned, and what waits there must not complete",
+}
+
 func (a *act) disableSource(ctx context.Context) (topology.Observation, error) {
 	s, err := a.source(ctx)
 	if err != nil || !s.SourceEnabled {
 		return topology.Observation{}, err
 	}
-	if err := a.changeUnless(ctx, []guard{waiters}, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"); err != nil || s.Waiters == 0 {
+	unless := waiters
+	if a.command.Release {
+		unless = poisoned
+		if err := a.meant(ctx); err != nil {
+			return topology.Observation{}, err
+		}
+	}
+	if err := a.changeUnless(ctx, []guard{unless}, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"); err != nil || s.Waiters == 0 {
 		return topology.Observation{}, err
 	}
 	return a.observe(ctx)

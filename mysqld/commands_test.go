@@ -547,6 +547,23 @@ func TestTheSourceSideIsNotDisabledUnderWaiters(t *testing.T) {
 	w.must(f, w.command(reparent.DisableSource, 0, term))
 }
 
+func TestCommitsThatNeedNotWaitAreLetGo(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.stopAckers()
+	w.waitingWrite(0)
+	release := w.command(reparent.DisableSource, 0, term)
+	release.Release, release.Incarnation = true, "another"
+	w.refused(f, release, reparent.ReasonRefused)
+	release.Incarnation = w.must(f, w.command(reparent.Read, 0, term)).Observation.Incarnation
+	w.exec(0, "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 65535")
+	w.refused(f, release, reparent.ReasonWaiters)
+	w.exec(0, "SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = 1")
+	if o := w.must(f, release).Observation; o.SemiSync.SourceEnabled || o.SemiSync.Waiters > 0 {
+		t.Errorf("%+v", o.SemiSync)
+	}
+}
+
 func TestDetachForgetsTheSource(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()

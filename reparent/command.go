@@ -56,7 +56,9 @@ const (
 	// EnableSource does PrepareSource and switches the source side on. Only after catch-up (E20).
 	EnableSource Verb = "enable_source"
 	// DisableSource switches the source side off; refused (Waiters) while a commit waits (E10), unless the server is closed and
-	// only its own applier waits: what it commits then shows in the observation.
+	// only its own applier waits: what it commits then shows in the observation. With Release it may let commits go: that is for
+	// a primary that serves under rules which ask for no acknowledgements. It is refused then when another process than
+	// Incarnation answers, and when the server is poisoned.
 	DisableSource Verb = "disable_source"
 	// Mark opens super_read_only while read_only stays on, and commits the decision under its marker
 	// GTID. Yes: the commit returned with semi-sync verified on: everything before it is durable under
@@ -95,7 +97,8 @@ type Command struct {
 	Set     gtid.Set         `json:"set,omitzero"`      // AwaitApplied
 	Acks    int              `json:"acks,omitempty"`    // Antidote, AwaitAckers, PrepareSource, EnableSource
 	Offline bool             `json:"offline,omitempty"` // Demote
-	// Incarnation is the process that Reopen and Open are meant for: another one, which came back on its own and was
+	Release bool             `json:"release,omitempty"` // DisableSource
+	// Incarnation is the process that Reopen, Open, and DisableSource with Release are meant for: another one, which came back on its own and was
 	// never verified, is left closed (Refused). Empty for any.
 	Incarnation string            `json:"incarnation,omitempty"`
 	Decision    topology.Decision `json:"decision,omitzero"` // Mark

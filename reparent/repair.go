@@ -32,6 +32,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 	if !primary.Writable() {
 		return nil
 	}
+	settled := h.Leaderships[len(h.Leaderships)-1].Established() && !h.Recovered // nobody else may have been decided on since
 	var commands []Command
 	done := topology.Servers()
 	for _, f := range findings {
@@ -39,11 +40,11 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		if f.Remedy != topology.RemedyReconcile || !o.OK() || s.Maintenance.Has(f.Server) || done.Has(f.Server) {
 			continue
 		}
-		c, wanted := repairOf(f, s, primary, findings)
+		c, wanted := repairOf(f, s, primary, findings, settled)
 		if c.Verb == Follow && quarantined(findings, f.Server) {
 			c, wanted = Command{Verb: Demote}, f.Code == topology.WritableReplica
 		}
-		if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 { // it will never be acknowledged there, and holds up whatever closes the server
+		if (c.Verb == Follow || c.Verb == DisableSource && !c.Release) && o.SemiSync.Waiters > 0 { // it will never be acknowledged there, and holds up whatever closes the server
 			c = Command{Verb: Fence}
 		}
 		if !wanted {
@@ -79,7 +80,7 @@ func poisonedInVain(primary topology.Observation, s topology.Snapshot, h topolog
 		last.Established() && last.Incarnation == primary.Incarnation && !s.Maintenance.Has(primary.Address)
 }
 
-func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation, findings []topology.Finding) (Command, bool) {
+func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation, findings []topology.Finding, settled bool) (Command, bool) {
 	switch f.Code {
 	case topology.StalePrimary:
 		if closed(s.Server(f.Server)) {
@@ -97,8 +98,10 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 		if f.Server != primary.Address {
 			return Command{Verb: DisableSource}, f.Code == topology.SemiSyncSettings
 		}
-		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)},
-			f.Server == primary.Address && s.Ruleset.AcksNeeded(primary.Address) > 0
+		if s.Ruleset.AcksNeeded(primary.Address) == 0 {
+			return Command{Verb: DisableSource, Release: true, Incarnation: primary.Incarnation}, f.Code == topology.SemiSyncSettings && settled
+		}
+		return Command{Verb: EnableSource, Acks: s.Ruleset.AcksNeeded(primary.Address)}, true
 	}
 	return Command{}, false
 }

@@ -41,6 +41,31 @@ func TestAPrimaryThatWasPoisonedInVainGetsTheAntidote(t *testing.T) {
 	}
 }
 
+func TestAPrimaryThatServesUnderNoPromiseWaitsForNobody(t *testing.T) {
+	waiting := func(o *topology.Observation) {
+		o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Acks, o.SemiSync.Waiters = true, true, 1, 2
+	}
+	none := func() *topologytest.Builder {
+		return trio().Policy(topology.Policy{Kind: topology.PolicyNone}).Edit("A", waiting)
+	}
+	got := repairsOf(none())["A"]
+	if got.Verb != DisableSource || !got.Release || got.Incarnation == "" || got.Incarnation != none().Snapshot().Server("A").Incarnation {
+		t.Errorf("%+v", got)
+	}
+	for name, b := range map[string]*topologytest.Builder{
+		"it is closed":             none().ReadOnly("A"),
+		"it is poisoned":           none().Edit("A", func(o *topology.Observation) { o.SemiSync.Acks = topology.PoisonAcks }),
+		"the record was lost":      none().Recovered(),
+		"a later term was decided": none().Intent(2, "C", "A:1-100"),
+		"it is under maintenance":  none().Maintenance("A"),
+		"one ack is needed":        trio().Edit("A", waiting),
+	} {
+		if got := repairsOf(b)["A"]; got.Verb == DisableSource {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 	for _, row := range []struct {
 		name   string

@@ -19,6 +19,7 @@ type conduct struct {
 	terms     map[uint32]string             // hashes of the decisions that were acknowledged
 	decided   map[uint32]*topology.Decision // all whose markers were written
 	markers   []gtid.GTID                   // and their markers
+	again     []*topology.Decision          // those whose terms were given out again, as nobody could know of them
 	before    stirrings                     // what had happened at the last event
 	calm      time.Duration                 // since when nothing has happened to servers, network and store
 	begun     map[string]stirrings          // what had happened when an operation began
@@ -495,11 +496,23 @@ func (c *conduct) deciding(s *server, d *topology.Decision) {
 	switch {
 	case !known || before.Hash == d.Hash:
 	case c.isGone(before, d):
+		c.again = append(c.again, before)
 		delete(c.terms, d.Term)
 		c.world.judge.anew(d.Term)
 	default:
 		c.world.violated(LeaseObeyed, "%s writes a second decision of term %d", s.address, d.Term)
 	}
+}
+
+// contested tells whether a term has two decisions, and servers that executed the one beside servers that executed the other.
+// Where the policy is none, clients may have been answered under both, and which of them counts is a person's to say.
+func (c *conduct) contested() bool {
+	holder := func(d *topology.Decision) bool {
+		return slices.ContainsFunc(c.world.members(), func(s *server) bool { return s.executed().Has(d.Marker().GTID()) })
+	}
+	return c.world.rules().Policy.Kind == topology.PolicyNone && slices.ContainsFunc(c.again, func(d *topology.Decision) bool {
+		return holder(d) && holder(c.decided[d.Term])
+	})
 }
 
 // isGone tells whether the store forgot, and nobody who decides again can know of an earlier decision.

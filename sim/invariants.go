@@ -463,11 +463,15 @@ func (j *judge) atTheEnd() {
 	j.conduct.atTheEnd(p, w.members())
 }
 
-// undecided tells whether an end is a person's to find: servers that took writes as soon as they started hold histories that
-// contradict each other, and Primacy shows them. Even then what was promised is still there.
+// undecided tells whether an end is a person's to find: histories contradict each other, of servers that took writes as soon as
+// they started or that led under one term, and Primacy shows them. Even then what was promised is still there.
 func (j *judge) undecided() bool {
 	e := j.world.actor()
-	if e == nil || e.view().Obstacle == nil || !j.conduct.startOpen() {
+	if e == nil {
+		return false
+	}
+	v := e.view()
+	if !(v.Obstacle != nil && j.conduct.startOpen()) && !(v.Refusal != "" && j.conduct.contested()) {
 		return false
 	}
 	left := j.promised.all()

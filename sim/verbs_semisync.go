@@ -160,12 +160,26 @@ var releasing = guard{
 	detail: "commits wait for acknowledgements, and their clients would hear OK without one",
 }
 
+// poisoned guards a revocation: what it holds back may not be let go whatever the rules are.
+var poisoned = guard{
+	broken: func(s *server) bool { return s.semi.acks >= topology.PoisonAcks },
+	reason: reparent.ReasonWaiters,
+	detail: "it is poisoned, and what waits there must not complete",
+}
+
 func (a *act) disableSource(ctx *patience) (topology.Observation, error) {
 	now, err := a.source(ctx)
 	if err != nil || !now.SourceEnabled {
 		return topology.Observation{}, err
 	}
-	if err := a.changeSlowly(ctx, []guard{releasing}, disablesSource); err != nil || now.Waiters == 0 {
+	unless := releasing
+	if a.command.Release {
+		unless = poisoned
+		if err := a.meant(ctx); err != nil {
+			return topology.Observation{}, err
+		}
+	}
+	if err := a.changeSlowly(ctx, []guard{unless}, disablesSource); err != nil || now.Waiters == 0 {
 		return topology.Observation{}, err
 	}
 	return a.observe(ctx)

@@ -273,6 +273,24 @@ func TestAckersAreAwaited(t *testing.T) {
 	b.yes(results[1])
 }
 
+func TestCommitsThatNeedNotWaitAreLetGo(t *testing.T) {
+	b := newBench(t, 3, 2)
+	f := b.elector("one")
+	b.at("A").enableSource()
+	b.at("A").setAcks(3)
+	client := b.write("A", 1)
+	off := reparent.Command{Verb: reparent.DisableSource, Server: "A", Release: true, Incarnation: "another"}
+	b.no(b.one(f, 1, off), reparent.ReasonRefused)
+	off.Incarnation = b.at("A").incarnation
+	b.at("A").setAcks(topology.PoisonAcks)
+	b.no(b.one(f, 1, off), reparent.ReasonWaiters)
+	b.at("A").setAcks(3)
+	b.yes(b.one(f, 1, off))
+	if !client.kept || b.at("A").semi.source {
+		t.Error("its commit still waits")
+	}
+}
+
 func TestOnlyTheApplierOfAClosedServerIsLetThroughWithoutAcknowledgements(t *testing.T) {
 	b := newBench(t, 3, 1)
 	f := b.elector("one")

@@ -117,10 +117,13 @@ func (q *inquiry) notAcking(o *Observation) string {
 
 // sourceSide reports a primary whose commits do not wait as the durability policy wants.
 func (q *inquiry) sourceSide() []Finding {
-	if !q.leads() || q.needed == 0 {
+	if !q.leads() {
 		return nil
 	}
 	semi := q.p.SemiSync
+	if q.needed == 0 {
+		return q.waitsInVain()
+	}
 	if !semi.SourceEnabled || !semi.SourceActive {
 		return []Finding{q.async()}
 	}
@@ -136,6 +139,21 @@ func (q *inquiry) sourceSide() []Finding {
 		f.Evidence = append(f.Evidence, q.noted(q.p, w))
 	}
 	return []Finding{f}
+}
+
+// waitsInVain reports a primary that waits for acknowledgements although the durability policy asks for none, as one does
+// whose option file has the source side on: no member is made to give any, so that sooner or later its writes stand still.
+func (q *inquiry) waitsInVain() []Finding {
+	semi := q.p.SemiSync
+	if !q.led || !semi.SourceEnabled || semi.Acks >= PoisonAcks {
+		return nil
+	}
+	return []Finding{{
+		Code: SemiSyncSettings, Severity: SeverityWarning, Server: q.leader, Remedy: RemedyReconcile,
+		Message: fmt.Sprintf("%s waits for %s although the durability policy asks for none: its source side of semi-sync is on, and its writes stand still "+
+			"while fewer are attached (SET GLOBAL rpl_semi_sync_source_enabled=OFF)", q.leader, plural(semi.Acks, "acknowledgement", "acknowledgements")),
+		Evidence: []Evidence{q.noted(q.p, "rpl_semi_sync_source_enabled is ON")},
+	}}
 }
 
 func (q *inquiry) async() Finding {

@@ -120,6 +120,8 @@ var troubles = []trouble{
 	{topology.SemiSyncSettings, "A", "one ack where two are needed", semi(func(s *topology.SemiSync) { s.Acks = 1 }), "the policy needs 2", nil},
 	{topology.SemiSyncSettings, "A", "three acks where two are needed", semi(func(s *topology.SemiSync) { s.Acks = 3 }), "the policy needs 2", nil},
 	{topology.SemiSyncSettings, "A", "gives up without replicas", semi(func(s *topology.SemiSync) { s.WaitNoReplica = false }), "wait_no_replica=ON", nil},
+	{topology.SemiSyncSettings, "A", "it waits where the policy asks for nothing", unpromising().Edit("A", sources), "the durability policy asks for none", clusters{
+		"it does not wait": unpromising(), "it is poisoned": unpromising().Edit("A", sources).Edit("A", func(o *observation) { o.SemiSync.Acks = topology.PoisonAcks })}},
 	{topology.SemiSyncSettings, "A", "visible before acked", semi(func(s *topology.SemiSync) { s.AfterSync = false }), "AFTER_SYNC", nil},
 	{topology.AckerDisabled, "B", "replica side off", cluster().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled, o.SemiSync.ReplicaActive = false, false }), "does not acknowledge", clusters{
 		"it is on": cluster(), "it must not ack": crossZone().Edit("B", func(o *observation) { o.SemiSync.ReplicaEnabled = false }),
@@ -229,6 +231,10 @@ func stalled(oldest time.Duration, sessions int) *topologytest.Builder {
 }
 
 func clients(n int) *topologytest.Builder { return semi(func(s *topology.SemiSync) { s.Clients = n }) }
+
+func sources(o *observation) {
+	o.SemiSync.SourceEnabled, o.SemiSync.SourceActive, o.SemiSync.Acks = true, true, 1
+}
 
 func semi(change func(*topology.SemiSync)) *topologytest.Builder {
 	return cluster().Edit("A", func(o *observation) { change(&o.SemiSync) })

@@ -69,7 +69,7 @@ var foundBugs = []bug{
 	{
 		name:   "waiting-replicas-are-not-fenced",
 		what:   "a replica on which commits wait for acknowledgements is told to follow, refuses, and is told again for ever",
-		edits:  []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource) && o.SemiSync.Waiters > 1<<30 {"}},
+		edits:  []edit{{"reparent/repair.go", "if (c.Verb == Follow || c.Verb == DisableSource && !c.Release) && o.SemiSync.Waiters > 0 {", "if (c.Verb == Follow || c.Verb == DisableSource && !c.Release) && o.SemiSync.Waiters > 1<<30 {"}},
 		breaks: []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
 		options: scripted(five1, 1,
 			on(1, sim.DiskStall, 4990*time.Millisecond, 15500*time.Millisecond), // its marker comes to its binary log when nobody waits for it any more
