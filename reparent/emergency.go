@@ -262,16 +262,20 @@ func (op Operation) settle() (settlement, *Obstacle) {
 }
 
 // bearable says what may get lost with a history. Only durability policy none or an operator's recorded
-// acceptance passes that point; anything else is an obstacle.
+// acceptance passes that point; anything else is an obstacle. The policy speaks of the latest transactions, which replicas may
+// not have: that all data may go is left to the operator.
 func (op Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle) {
 	found := op.undiscovered(history)
-	if below := op.belowFloor(history); chosen && below != nil {
+	below := op.belowFloor(history)
+	if chosen && below != nil {
 		found = append(found, *below)
 	}
 	var accepted string
 	switch {
 	case len(found) == 0:
 		return nil, nil
+	case op.Ruleset.Policy.Kind == topology.PolicyNone && chosen && below != nil && history.IsEmpty() && !op.AcceptLoss:
+		return nil, below
 	case op.Ruleset.Policy.Kind == topology.PolicyNone:
 		accepted = "may be lost, for the durability policy is none: "
 	case op.AcceptLoss:

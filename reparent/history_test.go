@@ -270,6 +270,23 @@ func TestServersBehindTheRecordGoOnFromWhatItHonoured(t *testing.T) {
 	}
 }
 
+func TestNoPolicyLetsAnEmptyServerStandForACluster(t *testing.T) {
+	none := topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true}
+	b := topologytest.Cluster("A", "B", "C").Policy(none).Dead("A", "C").Positions("", "B")
+	in := intentOf(b)
+	if _, obstacle := revoking(in).froze(in, "B").settle(); code(obstacle) != "below_floor" || !strings.Contains(obstacle.Remedy, "--accept-loss") {
+		t.Errorf("%+v", obstacle)
+	}
+	in.AcceptLoss = true
+	if found, obstacle := revoking(in).froze(in, "B").settle(); obstacle != nil || len(found.losses) == 0 {
+		t.Errorf("accepted: %+v", obstacle)
+	}
+	in = intentOf(b.Positions("A:1-3", "B"))
+	if found, obstacle := revoking(in).froze(in, "B").settle(); obstacle != nil || len(found.losses) == 0 {
+		t.Errorf("it has something: %+v", obstacle)
+	}
+}
+
 func TestAPoisonedLeaderIsNoSourceOfHistory(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Executed("A", "A:1-101, t1")
 	in := intentOf(b)

@@ -285,9 +285,17 @@ func (p *playing) expectChanges(n int) error {
 // expectRefusal looks for words in why the loop does not change the primary.
 func (p *playing) expectRefusal(words string) error {
 	if !strings.Contains(p.named(p.course.Refusal), words) {
-		return fmt.Errorf("the refusal is %q", p.course.Refusal)
+		return fmt.Errorf("the refusal is %q, with these findings: %s", p.course.Refusal, p.findings())
 	}
 	return nil
+}
+
+func (p *playing) findings() string {
+	var texts []string
+	for _, f := range p.course.Findings {
+		texts = append(texts, fmt.Sprintf("%s of %s: %s", f.Code, f.Server, f.Message))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // expectSame expects all servers to be up and to hold the same, all that was answered included, and one to take writes.
