@@ -170,6 +170,9 @@ func (x *execution) putInForce(ctx context.Context, op *reparent.Operation) (ref
 			return refused, true
 		}
 		x.tellUnsaved(op, failed)
+		if errors.Is(failed, ErrNotLeading) { // the loop has given its lock up, and gets none as long as this goes on
+			return "", false
+		}
 		x.c.runtime().NewBell().Wait(ctx, recordAgain)
 	}
 	return "", false

@@ -13,6 +13,8 @@ type cell struct {
 	failpoint.Point
 	// next is where the elector that takes over is caught as well; nil when it is let alone.
 	next *failpoint.Point
+	// rules is what a change of the rules alters; empty for a change of the primary.
+	rules alteration
 	// lagging holds back the server that is to be preferred, so that it has to fetch what it lacks from another one.
 	lagging bool
 }
@@ -20,9 +22,20 @@ type cell struct {
 // String names the cell so that -only can name it too.
 func (c cell) String() string { return c.row() + ": " + string(c.Action) }
 
-// row is what cells of both actions have in common.
-func (c cell) row() string {
-	text := fmt.Sprintf("%s %s %s", c.Kind, c.Moment, c.Step)
+// change names what is being changed.
+func (c cell) change() string {
+	if c.rules != "" {
+		return fmt.Sprintf("%s (%s)", c.Kind, c.rules)
+	}
+	return string(c.Kind)
+}
+
+// row is what cells of all actions have in common.
+func (c cell) row() string { return c.change() + " " + c.place() }
+
+// place is where in the change it lies.
+func (c cell) place() string {
+	text := fmt.Sprintf("%s %s", c.Moment, c.Step)
 	if c.next != nil {
 		text += fmt.Sprintf(", then %s %s", c.next.Moment, c.next.Step)
 	}
@@ -75,11 +88,25 @@ func turnsOf(k reparent.Kind) []turn {
 	}, closing...)
 }
 
+// turnsOfRules are the steps of a change of the rules, which depend on what it alters.
+func turnsOfRules(a alteration) []turn {
+	turns := []turn{{failpoint.Term, written}, {failpoint.Intent, written}}
+	switch a {
+	case raised:
+		turns = append(turns, turn{"raising", within}, turn{"barrier", within})
+	case removed:
+		turns = append(turns, turn{"raising", within}, turn{"disabling", around}, turn{"barrier", within})
+	case lowered, added:
+	}
+	return append(turns, turn{failpoint.Recorded, written}, turn{failpoint.Settled, written})
+}
+
 // quickCells are played by every run of the tests: each way in which a change can be left, with both actions.
 func quickCells() []string {
 	return []string{
 		"emergency after revoking: kill", "emergency during marking: kill", "emergency after established: kill", "emergency before marking: stop",
 		"planned during preparing: kill", "planned after demoting: kill", "planned after marking: stop", "planned before demoting: sleepwalk",
+		"rules (a member removed) after disabling: kill", "rules (acks raised) after barrier: sleepwalk", "rules (acks lowered) after recorded: stop",
 	}
 }
 
@@ -93,18 +120,31 @@ func rows() []cell {
 			}
 		}
 	}
+	for _, a := range alterations() {
+		for _, t := range turnsOfRules(a) {
+			for _, m := range t.moments {
+				all = append(all, cell{Point: failpoint.Point{Kind: reparent.KindRules, Moment: m, Step: t.step}, rules: a})
+			}
+		}
+	}
 	return append(all, undone()...)
 }
 
 // undone are those at which the elector that undoes a change is caught: undoing is a procedure too.
 func undone() []cell {
 	var all []cell
-	for _, first := range []failpoint.Point{
-		{Kind: reparent.KindEmergency, Moment: failpoint.After, Step: "revoking"},
-		{Kind: reparent.KindPlanned, Moment: failpoint.After, Step: "demoting"},
+	for _, first := range []struct {
+		failpoint.Point
+		rules   alteration
+		moments []failpoint.Moment
+	}{
+		{failpoint.Point{Kind: reparent.KindEmergency, Moment: failpoint.After, Step: "revoking"}, "", within},
+		{failpoint.Point{Kind: reparent.KindPlanned, Moment: failpoint.After, Step: "demoting"}, "", within},
+		{failpoint.Point{Kind: reparent.KindRules, Moment: failpoint.After, Step: "raising"}, raised, around},
+		{failpoint.Point{Kind: reparent.KindRules, Moment: failpoint.After, Step: "disabling"}, removed, around},
 	} {
-		for _, m := range within {
-			all = append(all, cell{Point: first, next: &failpoint.Point{Kind: first.Kind, Moment: m, Step: "releasing"}})
+		for _, m := range first.moments {
+			all = append(all, cell{Point: first.Point, rules: first.rules, next: &failpoint.Point{Kind: first.Kind, Moment: m, Step: "releasing"}})
 		}
 	}
 	return all

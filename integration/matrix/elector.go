@@ -14,6 +14,7 @@ import (
 
 	"github.com/primacydb/primacy/api"
 	"github.com/primacydb/primacy/orchestrator/failpoint"
+	"github.com/primacydb/primacy/topology"
 )
 
 const clusterName = "shop"
@@ -75,11 +76,7 @@ func (e *elector) start(s *stage, config string) error {
 func (s *stage) config(node, listen string) string {
 	var servers strings.Builder
 	for i, a := range s.addresses() {
-		promotion := "neutral"
-		if a == s.preferred() {
-			promotion = "prefer"
-		}
-		fmt.Fprintf(&servers, "      - {address: %q, zone: %q, promotion: %s}\n", a, string(rune('a'+i)), promotion)
+		fmt.Fprintf(&servers, "      - {address: %q, zone: %q, promotion: %s}\n", a, zone(i), s.promotion(a))
 	}
 	users := s.fleet.Users
 	return fmt.Sprintf(`node: %s
@@ -93,6 +90,16 @@ clusters:
     durability: {policy: semi_sync, acks: 1}
     servers:
 %s`, node, listen, s.memory.address, lease, users.Primacy.Name, users.Primacy.Password, users.Replica.Name, users.Replica.Password, clusterName, servers.String())
+}
+
+// zone is that of the server with this number.
+func zone(i int) string { return string(rune('a' + i)) }
+
+func (s *stage) promotion(address string) string {
+	if address == s.preferred() {
+		return string(topology.PromotionPrefer)
+	}
+	return string(topology.PromotionNeutral)
 }
 
 func (e *elector) cluster(ctx context.Context) (api.Cluster, error) {

@@ -14,22 +14,23 @@ import (
 
 // judge compares what is there now with what was promised. It is called once the cluster is calm.
 func (p *scene) judge(ctx context.Context) error {
-	if err := p.converged(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, p.describe(context.WithoutCancel(ctx)))
-	}
 	now, err := p.memory.read(ctx)
 	if err != nil {
 		return err
+	}
+	members := p.members(now.Ruleset)
+	if err := p.converged(ctx, members); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.describe(context.WithoutCancel(ctx)))
 	}
 	actor, c := p.acting(ctx)
 	if actor == nil || actor != p.heir {
 		p.wrong("%s took over, and at the end somebody else acts", p.heir.name)
 	}
-	lost, err := p.lost(ctx)
+	lost, err := p.lost(ctx, members)
 	if err != nil {
 		return err
 	}
-	standing, err := p.standing(ctx, c.Primary)
+	standing, err := p.standing(ctx, c.Primary, members)
 	if err != nil {
 		return err
 	}
@@ -43,6 +44,12 @@ func (p *scene) judge(ctx context.Context) error {
 	p.journal(fresh, journal)
 	p.window(now, fresh)
 	p.interrupted(fresh)
+	if p.cell.Kind == reparent.KindRules {
+		return p.governed(ctx, now, fresh, c.Primary)
+	}
+	if !now.Ruleset.Same(p.before.Ruleset) || now.Ruleset.Number != p.before.Ruleset.Number {
+		p.wrong("the rules on record are %+v, and were %+v", now.Ruleset, p.before.Ruleset)
+	}
 	return nil
 }
 
@@ -74,7 +81,7 @@ func (p *scene) history(now books, fresh []reparent.Operation, term uint32, prim
 		p.wrong("%s leads under term %d, and on record is %+v", primary, term, now.History.Leaderships)
 	}
 	made := established(fresh)
-	if len(made) > 1 || p.cell.Kind == reparent.KindEmergency && len(made) != 1 {
+	if len(made) > 1 || p.cell.Kind == reparent.KindEmergency && len(made) != 1 || p.cell.Kind == reparent.KindRules && len(made) > 0 {
 		p.wrong("the primary changed %d times", len(made))
 	}
 	if len(made) == 1 && (made[0].Term != term || string(made[0].To) != primary) {

@@ -1,4 +1,4 @@
-// Command matrix kills or stops electors at every step of a change of the primary, on real processes, real servers and a
+// Command matrix kills or stops electors at every step of a change of the primary or the rules, on real processes, real servers and a
 // real etcd, and checks what another elector makes of it.
 package main
 

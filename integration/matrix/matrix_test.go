@@ -53,8 +53,12 @@ func TestEveryStepOfEachChangeIsInTheMatrix(t *testing.T) {
 		}
 	}
 	never := map[reparent.Kind][]string{
-		reparent.KindEmergency: {"measuring", "gating", "preparing", "demoting", "catching_up"},
-		reparent.KindPlanned:   {failpoint.Brake, "revoking", "fetching", "propagating"},
+		reparent.KindEmergency: {"measuring", "gating", "preparing", "demoting", "catching_up", "raising", "disabling", "barrier", failpoint.Recorded},
+		reparent.KindPlanned:   {failpoint.Brake, "revoking", "fetching", "propagating", "raising", "disabling", "barrier", failpoint.Recorded},
+		reparent.KindRules: {
+			failpoint.Brake, "revoking", "fetching", "propagating", "measuring", "gating", "preparing", "demoting", "catching_up",
+			failpoint.Decision, "marking", "opening", failpoint.Established, "reconciling", failpoint.Counted,
+		},
 	}
 	for kind, without := range never {
 		for _, step := range append(failpoint.Writes(), failpoint.Phases()...) {

@@ -81,6 +81,7 @@ type books struct {
 	Running    string
 	Antiflap   antiflap.Cluster
 	Brake      antiflap.Fleet
+	Ruleset    topology.Ruleset
 }
 
 // document is the shape of the documents, as far as it is looked at.
@@ -89,6 +90,7 @@ type document struct {
 	History   topology.History   `json:"history"`
 	Running   string             `json:"running"`
 	Antiflap  antiflap.Cluster   `json:"antiflap"`
+	Ruleset   topology.Ruleset   `json:"ruleset"`
 	antiflap.Fleet
 }
 
@@ -122,7 +124,7 @@ func (b *books) enter(key string, value []byte) error {
 	case strings.HasSuffix(key, "/lineage"):
 		b.History, b.Running = w.History, w.Running
 	case strings.HasSuffix(key, "/record"):
-		b.Antiflap = w.Antiflap
+		b.Antiflap, b.Ruleset = w.Antiflap, w.Ruleset
 	case key == "fleet/antiflap":
 		b.Brake = w.Fleet
 	}

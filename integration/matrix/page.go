@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/primacydb/primacy/orchestrator/failpoint"
-	"github.com/primacydb/primacy/reparent"
 )
 
 // The marks between which the table stands in a page.
@@ -31,18 +31,18 @@ func intoPage(file string, all map[string]result) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
-// matrix is a table for each kind of change: a row for each point, and a column for each thing that happened to the elector.
+// matrix is a table for each change: a row for each point, and a column for each thing that happened to the elector.
 func matrix(all map[string]result) string {
 	var b strings.Builder
-	for _, kind := range []reparent.Kind{reparent.KindEmergency, reparent.KindPlanned} {
-		fmt.Fprintf(&b, "| %s change: the elector is caught |", kind)
+	for _, change := range changes() {
+		fmt.Fprintf(&b, "| %s: the elector is caught |", change)
 		for _, a := range actions() {
 			fmt.Fprintf(&b, " %s |", headings[a])
 		}
 		b.WriteString("\n|---|---|---|---|\n")
 		for _, r := range rows() {
-			if r.Kind == kind {
-				fmt.Fprintf(&b, "| %s |", strings.TrimPrefix(r.row(), string(kind)+" "))
+			if r.title() == change {
+				fmt.Fprintf(&b, "| %s |", r.place())
 				for _, a := range actions() {
 					fmt.Fprintf(&b, " %s |", told(all[r.with(a).String()]))
 				}
@@ -52,6 +52,24 @@ func matrix(all map[string]result) string {
 		b.WriteString("\n")
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// changes are the changes that have a table, in their order.
+func changes() []string {
+	var all []string
+	for _, r := range rows() {
+		if !slices.Contains(all, r.title()) {
+			all = append(all, r.title())
+		}
+	}
+	return all
+}
+
+func (c cell) title() string {
+	if c.rules != "" {
+		return fmt.Sprintf("change of the rules, %s", c.rules)
+	}
+	return fmt.Sprintf("%s change", c.Kind)
 }
 
 var headings = map[failpoint.Action]string{

@@ -77,6 +77,11 @@ func (p *scene) open(ctx context.Context) error {
 	if err := p.lead(ctx); err != nil {
 		return err
 	}
+	if p.cell.Kind == reparent.KindRules {
+		if err := p.govern(ctx, p.present()); err != nil {
+			return err
+		}
+	}
 	var err error
 	if p.before, err = p.memory.read(ctx); err != nil {
 		return err
@@ -133,6 +138,9 @@ func (p *scene) upset(ctx context.Context) error {
 	switch {
 	case p.cell.Kind == reparent.KindPlanned:
 		go p.ask(ctx)
+		return nil
+	case p.cell.Kind == reparent.KindRules:
+		go p.askRules(ctx)
 		return nil
 	case p.cell.lagging:
 		if err := p.holdBack(ctx); err != nil {
@@ -344,7 +352,7 @@ func isCalm(c api.Cluster) bool {
 		}
 	}
 	for _, f := range c.Findings {
-		if f.Code != string(topology.WouldBlock) {
+		if f.Code != string(topology.WouldBlock) && (f.Code != string(topology.RulesetDiffers) || f.Severity != string(topology.SeverityInfo)) {
 			return false
 		}
 	}
@@ -366,6 +374,11 @@ func (s *stage) standBy(ctx context.Context, acting *elector) bool {
 
 // restore makes the stage what it was before the cell.
 func (p *scene) restore(ctx context.Context) error {
+	if p.cell.Kind == reparent.KindRules {
+		if err := p.ordain(ctx); err != nil {
+			return fmt.Errorf("%w\n%s", err, p.describe(context.WithoutCancel(ctx)))
+		}
+	}
 	actor, c := p.acting(ctx)
 	if actor == nil {
 		return errors.New("no elector acts any more")

@@ -80,17 +80,17 @@ func executed(ctx context.Context, server *local.Server) (gtid.Set, error) {
 	return gtid.Parse(lines[0])
 }
 
-// converged waits until no client is at work any more and all servers hold the same transactions.
-func (s *stage) converged(ctx context.Context) error {
+// converged waits until no client is at work any more and these servers hold the same transactions.
+func (s *stage) converged(ctx context.Context, servers []*local.Server) error {
 	return await(ctx, "servers that hold the same transactions", func(ctx context.Context) bool {
-		if slices.ContainsFunc(s.fleet.Servers, func(server *local.Server) bool { return !s.left(ctx, server) }) {
+		if slices.ContainsFunc(servers, func(server *local.Server) bool { return !s.left(ctx, server) }) {
 			return false
 		}
-		first, err := executed(ctx, s.fleet.Servers[0])
+		first, err := executed(ctx, servers[0])
 		if err != nil {
 			return false
 		}
-		return !slices.ContainsFunc(s.fleet.Servers[1:], func(server *local.Server) bool {
+		return !slices.ContainsFunc(servers[1:], func(server *local.Server) bool {
 			other, err := executed(ctx, server)
 			return err != nil || !other.Equal(first)
 		})
@@ -105,9 +105,9 @@ func (s *stage) left(ctx context.Context, server *local.Server) bool {
 }
 
 // lost says of each server what it lacks that clients were told is there, and what it has that they were told is not.
-func (p *scene) lost(ctx context.Context) (wrong []string, err error) {
+func (p *scene) lost(ctx context.Context, servers []*local.Server) (wrong []string, err error) {
 	var first map[int64]bool
-	for i, server := range p.fleet.Servers {
+	for i, server := range servers {
 		rows, err := workload.Rows(ctx, server.AdminDSN())
 		if err != nil {
 			return nil, err
@@ -120,15 +120,15 @@ func (p *scene) lost(ctx context.Context) (wrong []string, err error) {
 			first = rows
 		}
 		if !maps.Equal(first, rows) {
-			wrong = append(wrong, fmt.Sprintf("%s and %s hold different rows", server.Address(), p.fleet.Servers[0].Address()))
+			wrong = append(wrong, fmt.Sprintf("%s and %s hold different rows", server.Address(), servers[0].Address()))
 		}
 	}
 	return wrong, nil
 }
 
 // standing says what is wrong with what each server is: one takes writes, the others follow it.
-func (p *scene) standing(ctx context.Context, primary string) (wrong []string, err error) {
-	for _, server := range p.fleet.Servers {
+func (p *scene) standing(ctx context.Context, primary string, members []*local.Server) (wrong []string, err error) {
+	for _, server := range members {
 		modes, err := table(ctx, server, "SELECT @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode")
 		if err != nil {
 			return nil, err

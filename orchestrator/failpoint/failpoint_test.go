@@ -19,7 +19,7 @@ import (
 )
 
 func TestEveryPointIsReadAsItIsWritten(t *testing.T) {
-	for _, kind := range []reparent.Kind{reparent.KindPlanned, reparent.KindEmergency} {
+	for _, kind := range []reparent.Kind{reparent.KindPlanned, reparent.KindEmergency, reparent.KindRules} {
 		for _, step := range append(Writes(), Phases()...) {
 			for _, moment := range []Moment{Before, After} {
 				for _, action := range []Action{Kill, Stop, Sleepwalk} {
@@ -297,6 +297,30 @@ func TestASleepwalkerDoesNotFindOutThatItsLockIsGone(t *testing.T) {
 		if l.Held(time.Now()) {
 			t.Errorf("%s: with another lock it still believes in the first one", action)
 		}
+	}
+}
+
+func TestThatNewRulesAreOnRecordIsAPoint(t *testing.T) {
+	record := func(number uint64) orchestrator.Document {
+		return document(t, "clusters/shop/record", map[string]any{"ruleset": topology.Ruleset{Number: number}})
+	}
+	change := saved(t, func(op *reparent.Operation) { op.Kind, op.Rules = reparent.KindRules, &topology.Ruleset{Number: 4} })
+	c := setFor(t, "rules after recorded: stop")
+	l := lease(t, c, nil)
+	for _, w := range []struct {
+		doc  orchestrator.Document
+		want []string
+	}{
+		{record(3), []string{"clusters/shop/record"}},
+		{record(4), []string{"clusters/shop/record"}}, // nobody is about to put them in force
+		{change, []string{"recoveries/shop/shop-7"}},
+		{record(3), []string{"clusters/shop/record"}},
+		{record(4), []string{"clusters/shop/record", "stop"}},
+	} {
+		if err := l.Put(t.Context(), w.doc); err != nil {
+			t.Fatal(err)
+		}
+		c.wants(t, w.want...)
 	}
 }
 

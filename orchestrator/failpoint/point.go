@@ -43,11 +43,12 @@ const (
 	Established = "established" // that the marker was acknowledged is on record
 	Settled     = "settled"     // that it has ended is on record
 	Counted     = "counted"     // its anti-flapping window is on record
+	Recorded    = "recorded"    // the rules that a change puts in force are on record
 )
 
-// Writes are the steps that are writes to the store, in their order.
+// Writes are the steps that are writes to the store.
 func Writes() []string {
-	return []string{Brake, Term, Intent, Decision, Established, Settled, Counted}
+	return []string{Brake, Term, Intent, Decision, Established, Settled, Counted, Recorded}
 }
 
 // Phases are the steps that are told to servers.
@@ -56,6 +57,7 @@ func Phases() []string {
 		string(reparent.PhaseRevoking), string(reparent.PhaseFetching), string(reparent.PhasePropagating),
 		string(reparent.PhaseMeasuring), string(reparent.PhaseGating), string(reparent.PhasePreparing), string(reparent.PhaseDemoting), string(reparent.PhaseCatchingUp),
 		string(reparent.PhaseMarking), string(reparent.PhaseOpening), string(reparent.PhaseReconciling), string(reparent.PhaseReleasing),
+		string(reparent.PhaseRaising), string(reparent.PhaseDisabling), string(reparent.PhaseBarrier),
 	}
 }
 
@@ -85,8 +87,8 @@ func Parse(text string) (Point, error) {
 
 func (p Point) check() error {
 	switch written := slices.Contains(Writes(), p.Step); {
-	case p.Kind != reparent.KindPlanned && p.Kind != reparent.KindEmergency:
-		return fmt.Errorf("failpoint %q: the kind %q is not known; use planned or emergency", p, p.Kind)
+	case p.Kind != reparent.KindPlanned && p.Kind != reparent.KindEmergency && p.Kind != reparent.KindRules:
+		return fmt.Errorf("failpoint %q: the kind %q is not known; use planned, emergency or rules", p, p.Kind)
 	case p.Moment != Before && p.Moment != During && p.Moment != After:
 		return fmt.Errorf("failpoint %q: the moment %q is not known; use before, during or after", p, p.Moment)
 	case !written && !slices.Contains(Phases(), p.Step):

@@ -25,6 +25,7 @@ type Trap struct {
 	mu      sync.Mutex
 	asleep  bool                     // it was caught, and is to go on as if it held its lock
 	settled map[reparent.Kind]uint64 // the latest term of each kind that ended with an established primary
+	rules   uint64                   // the number of the rules that a change is about to put in force
 }
 
 // Set makes a trap that looks into a file; into none when the name is empty.

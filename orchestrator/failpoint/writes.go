@@ -10,6 +10,7 @@ import (
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
 )
 
 // Store puts the trap between the loop and the writes that it makes under a lock.
@@ -128,7 +129,7 @@ func (t *Trap) stepsOf(docs []orchestrator.Document) (steps []step) {
 		case strings.HasPrefix(d.Key, "recoveries/"):
 			steps = append(steps, t.operation(d))
 		case strings.HasPrefix(d.Key, "clusters/") && strings.HasSuffix(d.Key, "/record"):
-			steps = append(steps, t.counting(d)...)
+			steps = append(steps, t.recording(d)...)
 		}
 	}
 	return steps
@@ -150,6 +151,8 @@ func (t *Trap) operation(d orchestrator.Document) step {
 		return step{op.Kind, Established}
 	case op.Decision != nil:
 		return step{op.Kind, Decision}
+	case op.Rules != nil:
+		t.foresee(op)
 	}
 	return step{op.Kind, Intent}
 }
@@ -160,10 +163,19 @@ func (t *Trap) remember(op reparent.Operation) {
 	t.settled[op.Kind] = uint64(op.Term)
 }
 
-// counting tells whether a cluster's record counts a change that has ended; it is saved for other reasons as well.
-func (t *Trap) counting(d orchestrator.Document) (steps []step) {
+// foresee notes which rules are going to be put on record.
+func (t *Trap) foresee(op reparent.Operation) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rules = op.Rules.Number
+}
+
+// recording tells whether a cluster's record counts a change that has ended, or has the rules that one under way puts in
+// force; it is saved for other reasons as well.
+func (t *Trap) recording(d orchestrator.Document) (steps []step) {
 	var record struct {
 		Antiflap antiflap.Cluster `json:"antiflap"`
+		Ruleset  topology.Ruleset `json:"ruleset"`
 	}
 	read(d, &record)
 	t.mu.Lock()
@@ -171,6 +183,9 @@ func (t *Trap) counting(d orchestrator.Document) (steps []step) {
 	last := record.Antiflap.Last
 	if last.Term > 0 && t.settled[reparent.Kind(last.Kind)] == last.Term {
 		steps = append(steps, step{reparent.Kind(last.Kind), Counted})
+	}
+	if t.rules > 0 && record.Ruleset.Number == t.rules {
+		steps = append(steps, step{reparent.KindRules, Recorded})
 	}
 	return steps
 }
