@@ -148,6 +148,65 @@ func TestAServerWhoseTransactionsWereEmptiedAndNotSetYetIsCompletedByWhoMakesItF
 	e.alike("app.goods")
 }
 
+// A failover that kept the transactions where another server had them made them the primary's, while this one was out of reach.
+func TestAServerWhoseRowsLackWhatItsGTIDsTellOfFollowsNobody(t *testing.T) {
+	e := strayed(t, fewTables...)
+	const row = "INSERT INTO app.goods VALUES (9000, 'kept', 1)"
+	e.strays("half", func(a topology.Address) { e.byHand(a, row) })
+	e.does(settle.StepCheck, settle.StepIsolate, settle.StepUndo)
+	e.byHand(e.task.Primary, "SET SESSION gtid_next = '"+e.task.Set.String()+"'", row, "SET SESSION gtid_next = 'AUTOMATIC'")
+	e.mustNotFollow()
+	e.mustNotLead()
+	e.does(settle.StepCatchUp)
+	if r := e.work(settle.StepVerify); r.Outcome != reparent.No || !r.Final || r.Code != "rows_differ" {
+		t.Errorf("verify: %s (%s) %s", r.Outcome, r.Code, r.Detail)
+	}
+	e.mustNotFollow()
+	e.crash()
+	e.mustNotFollow()
+	e.unrecorded(e.old, row, "DELETE FROM _primacy.undone") // as somebody does who has rebuilt it
+	e.follows()
+	e.alike("app.goods")
+}
+
+func (e *errant) mustNotFollow() {
+	e.t.Helper()
+	r := e.attach()
+	e.t.Logf("%s %s", r.Reason, r.Detail)
+	if o := e.probe(e.old); r.Outcome != reparent.No || r.Reason != reparent.ReasonErrant || o.Replication != nil && o.Replication.Receiver != topology.ThreadOff {
+		e.t.Errorf("it is attached with rows missing: %s %s %s, %+v", r.Outcome, r.Reason, r.Detail, o.Replication)
+	}
+}
+
+// mustNotLead claims that no term marker is written on the server.
+func (e *errant) mustNotLead() {
+	e.t.Helper()
+	o := e.probe(e.old)
+	d := topology.Decision{Cluster: clusterName, Term: e.term, Kind: string(reparent.KindEmergency), Primary: e.old, PrimaryUUID: o.UUID, Incarnation: o.Incarnation, Base: o.Executed}.Sealed()
+	m := e.fleet.Do(e.t.Context(), orchestrator.Batch{Commands: []reparent.Command{{Verb: reparent.Mark, Server: e.old, Cluster: clusterName, Term: e.term, Decision: d}}})[0]
+	if m.Outcome != reparent.No || m.Reason != reparent.ReasonErrant {
+		e.t.Errorf("it may lead with rows missing: %s %s %s", m.Outcome, m.Reason, m.Detail)
+	}
+}
+
+// The elector died between taking the transactions out of the server and forgetting that they had been undone.
+func TestAServerThatWasAdmittedForgetsWhatWasUndoneThereWhoeverMakesItFollow(t *testing.T) {
+	e := strayed(t, fewTables...)
+	const row = "INSERT INTO app.goods VALUES (9000, 'kept', 1)"
+	e.strays("admitted", func(a topology.Address) { e.byHand(a, row) })
+	e.does(rewindSteps...)
+	e.unrecorded(e.old, "INSERT INTO _primacy.undone VALUES ('admitted', '"+e.task.Set.String()+"', '', '"+e.holds(e.old).String()+"', NOW())")
+	e.follows()
+	if left := e.table(e.old, "SELECT COUNT(*) FROM _primacy.undone")[0][0]; left != "0" {
+		t.Errorf("%s rewinds are still kept", left)
+	}
+	e.byHand(e.task.Primary, "SET SESSION gtid_next = '"+e.task.Set.String()+"'", row, "SET SESSION gtid_next = 'AUTOMATIC'")
+	e.follows()
+	e.byHand(e.old, "STOP REPLICA IO_THREAD")
+	e.follows()
+	e.alike("app.goods")
+}
+
 func TestARowThatWasNotUndoneIsFoundBeforeTheServerIsTakenForClean(t *testing.T) {
 	e := strayed(t, append(fewTables, "CREATE TABLE app.exact (id INT PRIMARY KEY, flo FLOAT, doc JSON, word CHAR(5) CHARACTER SET latin1)",
 		`INSERT INTO app.exact VALUES (1, 1.2345678, '{"a": 1.5}', 'ä'), (2, 2, NULL, 'b'), (3, 3, NULL, 'c')`)...)

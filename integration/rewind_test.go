@@ -220,13 +220,19 @@ func (e *errant) strays(name string, alone func(topology.Address)) {
 // follows attaches the replica again, as a repair would do it, and waits until it has everything.
 func (e *errant) follows() {
 	e.t.Helper()
-	r := e.fleet.Do(e.t.Context(), orchestrator.Batch{Commands: []reparent.Command{{
-		Verb: reparent.Follow, Server: e.old, Cluster: clusterName, Term: e.term, Source: e.task.Primary, Acker: true, Within: e.holds(e.task.Primary),
-	}}})[0]
+	r := e.attach()
 	if r.Outcome != reparent.Yes {
 		e.t.Fatalf("follow: %s %s %s", r.Outcome, r.Reason, r.Detail)
 	}
 	e.eventually("the replica at the primary's position", func() bool { return e.holds(e.old).Equal(e.holds(e.task.Primary)) })
+}
+
+// attach makes the replica follow the primary, unless it is errant.
+func (e *errant) attach() reparent.Result {
+	e.t.Helper()
+	return e.fleet.Do(e.t.Context(), orchestrator.Batch{Commands: []reparent.Command{{
+		Verb: reparent.Follow, Server: e.old, Cluster: clusterName, Term: e.term, Source: e.task.Primary, Acker: true, Within: e.holds(e.task.Primary),
+	}}})[0]
 }
 
 // forgiven makes the replica as if it had never written, whatever its rows are.

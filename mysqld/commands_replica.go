@@ -215,6 +215,9 @@ func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	if err == nil {
 		before, err = a.completeTarget(ctx, before)
 	}
+	if err == nil {
+		err = a.wholeOrForgotten(ctx, before)
+	}
 	if err != nil {
 		return before, err
 	}

@@ -127,6 +127,9 @@ func (a *act) marking(ctx context.Context) (m marking, err error) {
 	if err := a.sole(position, marker); err != nil {
 		return m, err
 	}
+	if _, err := a.whole(ctx, executed); err != nil {
+		return m, err
+	}
 	m.source, err = a.source(ctx)
 	return m, err
 }

@@ -141,3 +141,38 @@ func (a *act) completeTarget(ctx context.Context, o topology.Observation) (topol
 }
 
 var emptied = guard{broken: "@@GLOBAL.gtid_executed <> ''", reason: reparent.ReasonRefused, detail: "it has executed something meanwhile"}
+
+// whole refuses a server that was left in the middle of a rewind when the primary got, from somebody else, what was undone
+// there: by its GTIDs it is errant no more and would skip those transactions, and their rows are gone. ended is set when a
+// rewind was brought to its end, but for forgetting it: the GTIDs tell of nothing that was undone.
+func (a *act) whole(ctx context.Context, executed gtid.Set) (ended bool, err error) {
+	rows, err := a.query(ctx, "SELECT transactions, target IS NOT NULL FROM _primacy.undone")
+	if errno := mysqlErrno(err); errno == errNoSuchTable || errno == errUnknownDatabase {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	ended = len(rows) > 0
+	for _, row := range rows {
+		was, err := gtid.Parse(row[0].text)
+		if err != nil {
+			return false, fmt.Errorf("%s: what was undone there: %w", a.server, err)
+		}
+		if gone := executed.Intersect(was); !gone.IsEmpty() {
+			return false, refuse(reparent.ReasonErrant, "%s says that it has executed %s, and a rewind has undone it there: its rows lack what its GTIDs tell of. "+
+				"If the primary has these transactions by now, rebuild it from another server's data; _primacy.undone has to be empty then", a.server, gone)
+		}
+		ended = ended && row[1].on()
+	}
+	return ended, nil
+}
+
+// wholeOrForgotten is whole, and forgets what was brought to its end.
+func (a *act) wholeOrForgotten(ctx context.Context, o topology.Observation) error {
+	ended, err := a.whole(ctx, o.Executed)
+	if err != nil || !ended {
+		return err
+	}
+	return a.forgetUndone(ctx)
+}
