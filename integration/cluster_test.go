@@ -154,13 +154,13 @@ func serves(v orchestrator.View) bool {
 	return v.Primary != "" && v.Running == nil && v.Snapshot.Server(v.Primary).Writable()
 }
 
-// awaitHealthy waits until nothing at all is wrong, but for a cluster that is too small for its policy to
-// survive a failure.
+// awaitHealthy waits until the control plane acts and nothing at all is wrong, but for a cluster that is too small for its
+// policy to survive a failure. One that has yet to get the lock sees a healthy cluster too, and refuses what it is asked for.
 func (c *cluster) awaitHealthy() orchestrator.View {
 	c.t.Helper()
 	c.awaitRounds(2) // the view of a round that began before the call proves nothing
 	return c.await("a healthy cluster", func(v orchestrator.View) bool {
-		return serves(v) && v.Snapshot.Reached().Len() == len(v.Ruleset.Members) &&
+		return v.Leading && serves(v) && v.Snapshot.Reached().Len() == len(v.Ruleset.Members) &&
 			!slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code != topology.WouldBlock })
 	})
 }

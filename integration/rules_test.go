@@ -176,7 +176,14 @@ func TestAChangeOfTheRulesWhoseElectorEndsInTheMiddleIsMendedByTheNext(t *testin
 		if err != nil {
 			t.Fatalf("%v\n%s", err, c.describe())
 		}
-		<-h.met
+		c.eventually("the step "+string(phase), func() bool {
+			select {
+			case <-h.met:
+				return true
+			default:
+				return false
+			}
+		})
 		c.stopPlane()
 		c.startPlane()
 		v = c.awaitHealthy()
