@@ -51,8 +51,9 @@ type cluster struct {
 	repairing    bool
 	stint        *stint // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed
-	spell        *spell // work on a server that is to be stopped; nil when there is none
-	noted        bool   // something about leaders has to be on record: see witness
+	concludedAt  time.Time // when the last settlement ended under us
+	spell        *spell    // work on a server that is to be stopped; nil when there is none
+	noted        bool      // something about leaders has to be on record: see witness
 	busy         bool
 	children     Tasks     // prober and contender
 	workers      Tasks     // operations and repairs

@@ -54,6 +54,7 @@ func (c *cluster) settleErrant(ctx context.Context, now time.Time) {
 	c.witness()
 	s := c.lineage.Settling
 	switch {
+	case s == nil && c.narrow(ctx):
 	case s == nil && c.record.Halting != nil: // no second server is taken out
 	case s == nil && c.stint == nil:
 		c.settleByItself(ctx, now)
@@ -105,6 +106,32 @@ func (c *cluster) takenIn(ctx context.Context, s settle.Settlement) bool {
 	if err := c.saveLineage(ctx); err != nil {
 		c.lineage = before
 		return false
+	}
+	return true
+}
+
+// narrowAfter is how long what was taken into the history stays there after the last settlement has ended, or after we began to
+// act: by then whoever was to commit it on the primary has done so, waits there for acknowledgements, or was ended.
+const narrowAfter = time.Minute
+
+// narrow takes out of the history what was to become part of it and never did, as when a keep was refused half-way: whoever
+// holds it by himself is errant. It tells whether there was something.
+func (c *cluster) narrow(ctx context.Context) bool {
+	current, led := c.lineage.History.Current()
+	primary := c.snapshot.Server(current.Primary)
+	switch {
+	case !led, len(current.Accepted) == 0, c.unsteady(c.findings) != "", primary.UUID != current.PrimaryUUID, primary.SemiSync.Waiters > 0,
+		c.stint != nil, c.snapshot.At.Before(c.ledSince.Add(narrowAfter)), c.snapshot.At.Before(c.concludedAt.Add(narrowAfter)):
+		return false
+	}
+	holding := current.Holding(primary.Executed)
+	if holding.Accepts().Equal(current.Accepts()) {
+		return false
+	}
+	before := c.lineage
+	c.lineage.History.Leaderships = []topology.Leadership{holding} // the only one: see unsteady
+	if err := c.saveLineage(ctx); err != nil {
+		c.lineage = before
 	}
 	return true
 }
@@ -276,7 +303,7 @@ func (c *cluster) conclude(ctx context.Context, next settle.Settlement, more ...
 	before := c.lineage
 	c.lineage.Settling = &next
 	if !next.Running() {
-		c.lineage.Settling = nil
+		c.lineage.Settling, c.concludedAt = nil, c.now()
 	}
 	if was := before.Settling; was == nil || was.Step != next.Step || was.Tries != next.Tries || !next.Running() {
 		if err := c.saveLineage(ctx, append(more, settlementDocument(next))...); err != nil {

@@ -359,3 +359,50 @@ func TestASettlementThatCouldNotBeCalledOffOnRecordIsNotSaidToBe(t *testing.T) {
 		t.Errorf("%s, %v, and still %+v", s.State, err, d.lineage.Settling)
 	}
 }
+
+// A keep was refused when the primary had half of it. A commit may still be on its way there when the keep ends: so the rest
+// is taken out a while later, when no commit waits.
+func TestWhatAKeepWasRefusedBelongsToTheHistoryNoLonger(t *testing.T) {
+	source := gtid.Source{UUID: topologytest.UUID("D")}
+	both, first := gtid.Range(source, 1, 2), gtid.Range(source, 1, 1)
+	for _, row := range []struct {
+		name    string
+		waiters int
+		want    gtid.Set
+	}{
+		{"nothing waits", 0, first},
+		{"a commit waits for acknowledgements", 1, both},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var d *desk
+			bench := &deskBench{answer: func(_ context.Context, task settle.Task) settle.Result {
+				if !task.Step.IntoHistory() {
+					return settle.Result{Outcome: reparent.Yes}
+				}
+				d.servers[0].Executed = d.servers[0].Executed.Union(first)
+				d.servers[0].SemiSync.Waiters = row.waiters
+				return settle.Result{Outcome: reparent.No, Code: "rows_differ", Final: true}
+			}}
+			s := rewindOf("D")
+			s.Kind, s.Set = settle.KindKeep, both
+			d = settlingDesk(t, bench, s)
+			d.servers[3].Executed = d.servers[3].Executed.Union(both)
+			accepted := func() gtid.Set {
+				kept, err := lineageOf(DocumentOf(lineageKey("shop"), d.documents[lineageKey("shop")]), "shop")
+				if err != nil {
+					t.Fatal(err)
+				}
+				current, _ := kept.History.Current()
+				return current.Accepted["D"]
+			}
+			d.pass(t, 30*time.Second)
+			if d.lineage.Settling != nil || !accepted().Equal(both) {
+				t.Fatalf("settling %+v, accepted %s", d.lineage.Settling, accepted())
+			}
+			d.pass(t, 2*time.Minute)
+			if got := accepted(); !got.Equal(row.want) {
+				t.Errorf("it ended with %s in the history, and should with %s", got, row.want)
+			}
+		})
+	}
+}

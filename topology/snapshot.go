@@ -67,6 +67,18 @@ func (l Leadership) Accepting(from Address, set gtid.Set) Leadership {
 	return l
 }
 
+// Holding is the leadership with only those transactions taken into its history that its primary holds.
+func (l Leadership) Holding(held gtid.Set) Leadership {
+	accepted := map[Address]gtid.Set{}
+	for from, set := range l.Accepted {
+		if set = set.Intersect(held); !set.IsEmpty() {
+			accepted[from] = set
+		}
+	}
+	l.Accepted = accepted
+	return l
+}
+
 // Established tells whether the leadership is known to have been established.
 func (l Leadership) Established() bool { return !l.EstablishedAt.IsZero() }
 
