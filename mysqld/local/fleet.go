@@ -206,11 +206,11 @@ func (f *Fleet) create(ctx context.Context, spec Spec) error {
 		return err
 	}
 	f.place(spec, ports)
-	data, err := newTemplate(f.binary, spec).dir(ctx, f.log)
+	data, used, err := newTemplate(f.binary, spec).dir(ctx, f.log)
 	if err != nil {
 		return err
 	}
-	if err := f.all(func(_ int, s *Server) error { return s.populate(data) }); err != nil {
+	if err := errors.Join(f.all(func(_ int, s *Server) error { return s.populate(data) }), used.Close()); err != nil {
 		return err
 	}
 	if err := f.boot(ctx, spec); err != nil {

@@ -219,7 +219,11 @@ func TestPasswordsReachNeitherTheTemplateNorTheBinaryLog(t *testing.T) {
 	if err := connect(t, fleet.Servers[1], fleet.Users.App).PingContext(deadline(t)); err != nil {
 		t.Errorf("a password with quotes does not work: %v", err)
 	}
-	template := must(newTemplate(fleet.binary, Spec{Users: fleet.Users}).dir(deadline(t), testLog{t}))(t)
+	template, used, err := newTemplate(fleet.binary, Spec{Users: fleet.Users}).dir(deadline(t), testLog{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
 	for _, root := range []string{template, filepath.Join(fleet.Servers[0].Dir, "my.cnf")} {
 		refuseText(t, root, fleet.Users.Primacy.Password, fleet.Users.Replica.Password)
 	}

@@ -239,12 +239,12 @@ func (s *Server) Rebuild(ctx context.Context) error {
 	if err := s.Kill(); err != nil {
 		return err
 	}
-	data, err := newTemplate(s.fleet.binary, s.fleet.spec).dir(ctx, s.fleet.log)
+	data, used, err := newTemplate(s.fleet.binary, s.fleet.spec).dir(ctx, s.fleet.log)
 	if err != nil {
 		return err
 	}
 	s.lives++
-	if err := errors.Join(s.populate(data), s.letGo(), s.configure(slices.Index(s.fleet.Servers, s), s.fleet.spec)); err != nil {
+	if err := errors.Join(s.populate(data), used.Close(), s.letGo(), s.configure(slices.Index(s.fleet.Servers, s), s.fleet.spec)); err != nil {
 		return err
 	}
 	if err := s.boot(ctx); err != nil {

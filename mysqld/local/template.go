@@ -12,13 +12,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/primacydb/primacy/mysqld"
 )
 
-// unusedMax is how long a template stays that no fleet begins from.
-const unusedMax = 7 * 24 * time.Hour
+// A template that no fleet begins from stays for unusedMax. Each is some 90 MB, and each set of options has its own: beyond
+// templatesMost those go first that were used least recently, and none that was used within unusedMin.
+const (
+	unusedMax     = 7 * 24 * time.Hour
+	unusedMin     = time.Hour
+	templatesMost = 8
+)
 
 // A template is a freshly initialised data directory that every server of every
 // fleet with the same settings begins as a copy of. Making one takes seconds,
@@ -64,58 +70,127 @@ func (t template) key() string {
 }
 
 // dir returns the template's data directory and makes it first where it is
-// missing. It appears by a rename, whole or not at all; the lock only spares two
-// processes the same work.
-func (t template) dir(ctx context.Context, log io.Writer) (string, error) {
+// missing. It appears by a rename, whole or not at all, and stays until what
+// comes with it is closed; the lock spares two processes the same work, and is
+// held by whoever drops templates.
+func (t template) dir(ctx context.Context, log io.Writer) (string, io.Closer, error) {
 	root, err := cacheDir()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	root = filepath.Join(root, "templates")
 	dir := filepath.Join(root, t.key())
-	if markUsed(dir) {
-		return dir, nil
+	if used := use(dir); used != nil {
+		return dir, used, nil
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	lock, err := waitLock(ctx, filepath.Join(root, "lock"))
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer lock.Close()
-	if markUsed(dir) {
-		return dir, nil
+	if used := use(dir); used != nil {
+		return dir, used, nil
 	}
-	dropUnused(root)
+	dropUnused(root, time.Now())
 	fmt.Fprintf(log, "initialising a data directory with mysqld %s, once\n", t.binary.Version)
-	return dir, t.make(ctx, root, dir)
+	if err := t.make(ctx, root, dir); err != nil {
+		return "", nil, err
+	}
+	used := use(dir)
+	if used == nil {
+		return "", nil, fmt.Errorf("%s was made, and cannot be read", dir)
+	}
+	return dir, used, nil
 }
 
-// markUsed tells whether a template exists, and keeps it from being dropped.
-func markUsed(dir string) bool {
+// use keeps a template from being dropped until it is closed; nil when there is
+// none, or when it is being dropped.
+func use(dir string) io.Closer {
+	file, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
 	now := time.Now()
-	return os.Chtimes(dir, now, now) == nil
+	if !share(file) || !stands(file, dir) || os.Chtimes(dir, now, now) != nil {
+		file.Close()
+		return nil
+	}
+	return file
 }
+
+func share(file *os.File) bool {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil
+}
+
+// stands tells whether what was opened still has its name.
+func stands(file *os.File, dir string) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(dir)
+	return err == nil && os.SameFile(opened, named)
+}
+
+// The names of what is no template: one that is being made, and one that is
+// being dropped. Whoever finds them with the lock in hand finds remains.
+const (
+	makingPrefix  = "making-"
+	droppedPrefix = "dropped-"
+)
 
 // dropUnused removes what nobody has used for a while: templates of older
 // versions and of settings that were tried once, and halves of some that were
-// interrupted.
-func dropUnused(root string) {
+// interrupted. The caller holds the lock.
+func dropUnused(root string, now time.Time) {
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		return
 	}
+	var templates []os.FileInfo
 	for _, entry := range entries {
 		stat, err := entry.Info()
-		if err == nil && entry.IsDir() && time.Since(stat.ModTime()) > unusedMax {
+		switch {
+		case err != nil || !entry.IsDir():
+		case strings.HasPrefix(entry.Name(), makingPrefix), strings.HasPrefix(entry.Name(), droppedPrefix):
 			_ = os.RemoveAll(filepath.Join(root, entry.Name()))
+		default:
+			templates = append(templates, stat)
+		}
+	}
+	slices.SortFunc(templates, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	for i, stat := range templates {
+		if unused := now.Sub(stat.ModTime()); unused > unusedMax || i+1 >= templatesMost && unused > unusedMin { // one more is about to come
+			drop(root, stat)
 		}
 	}
 }
 
+// drop removes a template that nobody uses, nor has used since it was looked at.
+func drop(root string, seen os.FileInfo) {
+	dir := filepath.Join(root, seen.Name())
+	file, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return
+	}
+	if stat, err := file.Stat(); err != nil || !stat.ModTime().Equal(seen.ModTime()) {
+		return
+	}
+	gone := filepath.Join(root, droppedPrefix+seen.Name())
+	if os.Rename(dir, gone) == nil {
+		_ = os.RemoveAll(gone)
+	}
+}
+
 func (t template) make(ctx context.Context, root, dir string) error {
-	work, err := os.MkdirTemp(root, "making-")
+	work, err := os.MkdirTemp(root, makingPrefix)
 	if err != nil {
 		return err
 	}
