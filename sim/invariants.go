@@ -22,7 +22,7 @@ type judge struct {
 	durable     history                       // completed with the acknowledgements that are wanted: readers may have seen it
 	read        []int64                       // rows that a reader of an open primary saw
 	readOf      map[int64]bool
-	answeredAt  time.Duration // when a promised write was answered last
+	answeredAt  time.Duration // when a write was last answered that enough servers hold
 
 	completers map[uint32]gtid.UUID // by term: who completed writes under it
 	latest     uint32               // the highest term under which a write was completed
@@ -136,7 +136,7 @@ func (j *judge) told(c *client, row int64) {
 		w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
 	}
 	byHand := slices.Contains(j.opened, done.server)
-	if j.fewest == 0 {
+	if done.acks >= j.fewest { // by whoever was opened: a primary that somebody closed and opened again goes on leading
 		j.answeredAt = w.clock.now
 	}
 	if done.acks < j.fewest || byHand {
@@ -146,7 +146,6 @@ func (j *judge) told(c *client, row int64) {
 		}
 		return
 	}
-	j.answeredAt = w.clock.now
 	j.one(done)
 	if j.fewest == 0 { // that one server alone holds it was the wish of who chose the policy
 		return

@@ -95,19 +95,30 @@ func TestWhoIsAnsweredIsToldOfTheServerThatItAsked(t *testing.T) {
 	}
 }
 
-func TestWithoutAcknowledgementsAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t *testing.T) {
-	cluster, err := EvenCluster(3, topology.Policy{Kind: topology.PolicyNone})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := newWorld(1, Options{Cluster: &cluster})
-	s := w.hosts.all[0]
-	w.judge.opened = append(w.judge.opened, s.address)
-	w.judge.completed(s, &transaction{row: 7, gtid: gtid.GTID{UUID: s.uuid, Number: 1}}, 0)
-	w.clock.now = time.Second
-	w.judge.told(&client{world: w, name: "client", server: s.address}, 7)
-	if w.judge.answeredAt != time.Second || len(w.report.Violations) > 0 {
-		t.Errorf("answered at %s, %v", w.judge.answeredAt, w.report.Violations)
+func TestAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t *testing.T) {
+	for name, row := range map[string]struct {
+		policy topology.Policy
+		acks   int
+		counts bool
+	}{
+		"none are wanted":          {policy: topology.Policy{Kind: topology.PolicyNone}, counts: true},
+		"enough":                   {policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}, acks: 1, counts: true},
+		"it waits for nobody":      {policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}},
+		"fewer than are asked for": {policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 2}, acks: 1},
+	} {
+		cluster, err := EvenCluster(4, row.policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(1, Options{Cluster: &cluster})
+		s := w.hosts.all[0]
+		w.judge.opened = append(w.judge.opened, s.address)
+		w.judge.completed(s, &transaction{row: 7, gtid: gtid.GTID{UUID: s.uuid, Number: 1}}, row.acks)
+		w.clock.now = time.Second
+		w.judge.told(&client{world: w, name: "client", server: s.address}, 7)
+		if got := w.judge.answeredAt == time.Second; got != row.counts || len(w.report.Violations) > 0 {
+			t.Errorf("%s: %t, %v", name, got, w.report.Violations)
+		}
 	}
 }
 
