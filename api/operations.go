@@ -94,6 +94,7 @@ func (s Servers) Schema(huma.Registry) *huma.Schema {
 type ReparentAnswer struct {
 	Recovery Recovery `json:"recovery"`
 	Steps    []Step   `json:"steps,omitempty" nullable:"false" doc:"Of a dry run: what would be done, if every server answers as it should."`
+	Vouched  string   `json:"vouched,omitempty" doc:"Of rules: nothing was changed but the record, for the caller vouches that they are in force. What was done, or would be. The recovery has no id then, and cannot be read again."`
 }
 
 type reparentInput struct {

@@ -80,6 +80,10 @@ func (f *front) changeRules(ctx context.Context, in *rulesInput) (*answer[Repare
 		return nil, f.problemOf(err)
 	}
 	told := ReparentAnswer{Recovery: recoveryOf(begun.Operation)}
+	if begun.Vouched != "" {
+		told.Vouched = begun.Vouched
+		return &answer[ReparentAnswer]{http.StatusOK, told}, nil
+	}
 	if in.Body.DryRun {
 		told.Steps = stepsOf(begun.Steps)
 		return &answer[ReparentAnswer]{http.StatusOK, told}, nil

@@ -16,6 +16,9 @@ func (p *plane) ChangeRules(_ context.Context, w orchestrator.RulesWish) (orches
 	p.called("rules", w)
 	op := p.end
 	op.Kind = reparent.KindRules
+	if w.Reason == "I vouch" {
+		return orchestrator.Answer{Operation: reparent.Operation{Kind: reparent.KindRules, State: reparent.StateSucceeded}, Vouched: "they are on record as ruleset 5"}, nil
+	}
 	return orchestrator.Answer{Operation: op, Steps: []reparent.Step{{Phase: reparent.PhaseRaising, Title: "raise"}}}, p.err
 }
 
@@ -48,6 +51,9 @@ func TestOtherRulesAreAskedForAsAWhole(t *testing.T) {
 	}
 	if r := s.ask("PUT", "/api/v1/clusters/shop/rules", `{"policy":"fast","acks":1,"members":[]}`); r.status != http.StatusUnprocessableEntity {
 		t.Errorf("no such policy: %d %s", r.status, r.text)
+	}
+	if r := s.ask("PUT", "/api/v1/clusters/shop/rules", strings.Replace(body, `"gone"}`, `"I vouch"}`, 1)); r.status != http.StatusOK || r.tree(t)["vouched"] != "they are on record as ruleset 5" {
+		t.Errorf("vouched for: %d %s", r.status, r.text)
 	}
 	p.err = &orchestrator.BlockedError{Obstacle: reparent.Obstacle{Code: "too_few_ackers", Message: "too few follow", Remedy: "mend them"}}
 	if r := s.ask("PUT", "/api/v1/clusters/shop/rules", body); r.status != http.StatusConflict || !strings.Contains(r.text, "too_few_ackers") {

@@ -78,6 +78,9 @@ func (c *cluster) rule(ctx context.Context, w RulesWish, now time.Time) (Answer,
 		if op, found, err := c.granting(ctx, w.Call); found || err != nil {
 			return Answer{Operation: op}, err
 		}
+		if did, err := c.done(Order{Call: w.Call}); did || err != nil {
+			return c.vouching(w, c.record.Ruleset, fmt.Sprintf("by this call rules were put on record that are in force; by now that is ruleset %d", c.record.Ruleset.Number)), err
+		}
 	}
 	if w.Number != nil && *w.Number != c.record.Ruleset.Number {
 		return Answer{}, fmt.Errorf("%w: ruleset %d of cluster %s is in force, not %d", ErrOtherRevision, c.record.Ruleset.Number, c.name, *w.Number)
@@ -97,8 +100,8 @@ func (c *cluster) rule(ctx context.Context, w RulesWish, now time.Time) (Answer,
 		}
 	}
 	next := topology.Ruleset{Policy: w.Policy, Members: w.Members}
-	if vouched, err := c.vouched(ctx, w, next); vouched || err != nil {
-		return Answer{}, err
+	if c.rulesOutdated() {
+		return c.vouched(ctx, w, next)
 	}
 	if o := c.strange(ctx, next); o != nil {
 		return Answer{}, &BlockedError{Obstacle: *o}
@@ -114,37 +117,41 @@ func (c *cluster) rulesOutdated() bool {
 
 // vouched puts rules on record under the latest number, when the record is older than that and somebody who knows says that
 // these are in force. They are those on record or those of the file: any others would be a change of rules that nobody can name.
-func (c *cluster) vouched(ctx context.Context, w RulesWish, next topology.Ruleset) (bool, error) {
-	latest := c.lineage.History.LatestRules()
+func (c *cluster) vouched(ctx context.Context, w RulesWish, next topology.Ruleset) (Answer, error) {
+	next.Number = c.lineage.History.LatestRules()
 	switch {
-	case !c.rulesOutdated():
-		return false, nil
 	case w.Reason == "" && !w.DryRun:
-		return true, fmt.Errorf("%w: to vouch for rules needs a reason, for it goes on record", ErrBadWish)
+		return Answer{}, fmt.Errorf("%w: to vouch for rules needs a reason, for it goes on record", ErrBadWish)
 	case !c.record.Ruleset.Same(next) && !c.wantedRules().Same(next):
-		return true, &BlockedError{Obstacle: reparent.Obstacle{
-			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force", c.record.Ruleset.Number, latest),
+		return Answer{}, &BlockedError{Obstacle: reparent.Obstacle{
+			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force", c.record.Ruleset.Number, next.Number),
 			Remedy: "first say which rules are in force: ask for those on record, or write them to the file and ask for the same",
 		}}
-	}
-	if w.DryRun {
-		return true, &BlockedError{Obstacle: reparent.Obstacle{
-			Code: "rules_outdated", Message: fmt.Sprintf("these rules would be put on record as ruleset %d, for you vouch that they are in force", latest),
-			Remedy: "ask without the dry run, with a reason",
-		}}
+	case w.DryRun:
+		return c.vouching(w, next, fmt.Sprintf("these rules would be put on record as ruleset %d, for %s vouches that they are in force; no server would be told anything", next.Number, person(w.By))), nil
 	}
 	before := c.record
-	next.Number = latest
+	c.record = c.record.called(w.Call)
 	c.record.Ruleset, c.record.Configured = next, c.asConfigured()
 	if err := c.save(ctx); err != nil {
 		c.record = before
-		return true, err
+		return Answer{}, err
 	}
 	c.watch()
 	c.reconfigure(ctx)
-	text := fmt.Sprintf("%s vouches that these rules are in force: they are on record as ruleset %d", person(w.By), latest)
+	text := fmt.Sprintf("%s vouches that these rules are in force: they are on record as ruleset %d", person(w.By), next.Number)
 	c.o.events.Tell(Event{Kind: EventOperator, At: c.now(), Cluster: c.name, By: w.By, Text: text + ": " + w.Reason})
-	return true, &BlockedError{Obstacle: reparent.Obstacle{Code: "rules_same", Message: text, Remedy: "nothing is left to do"}}
+	return c.vouching(w, next, text), nil
+}
+
+// vouching is the answer to somebody who vouched for rules: a change that has succeeded, and that no server was told of.
+func (c *cluster) vouching(w RulesWish, next topology.Ruleset, text string) Answer {
+	current, _ := c.lineage.History.Current()
+	now := c.now()
+	return Answer{Vouched: text, Operation: reparent.Operation{
+		Cluster: c.name, Kind: reparent.KindRules, Cause: text, Elector: c.o.settings.Elector, By: person(w.By), Reason: w.Reason, From: current.Primary, To: current.Primary,
+		Phase: reparent.PhaseDone, State: reparent.StateSucceeded, StartedAt: now, PhaseAt: now, FinishedAt: now, Ruleset: next, Rules: &next,
+	}}
 }
 
 // unsettledServer stands in the way of a change of the rules; nil when nothing is.

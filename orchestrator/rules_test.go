@@ -159,10 +159,14 @@ func TestNothingIsLoosenedByRulesThatAreOlder(t *testing.T) {
 }
 
 func TestWhichRulesAreInForceIsSaidBySomebodyWhereTheStoreIsOlder(t *testing.T) {
+	call := reparent.Call{Key: "k", Digest: "d"}
+	answers := func(d *desk, w RulesWish, acks int) (Answer, error) {
+		w.Cluster, w.Policy, w.Members, w.By = "shop", d.record.Ruleset.Policy, d.record.Ruleset.Members, "ada"
+		w.Policy.Acks = acks
+		return d.cluster.rule(t.Context(), w, d.now)
+	}
 	asks := func(d *desk, acks int, reason string) error {
-		p := d.record.Ruleset.Policy
-		p.Acks = acks
-		_, err := d.cluster.rule(t.Context(), RulesWish{Cluster: "shop", Policy: p, Members: d.record.Ruleset.Members, By: "ada", Reason: reason}, d.now)
+		_, err := answers(d, RulesWish{Reason: reason, Call: call}, acks)
 		return err
 	}
 	code := func(err error) string {
@@ -184,15 +188,27 @@ func TestWhichRulesAreInForceIsSaidBySomebodyWhereTheStoreIsOlder(t *testing.T) 
 	if d.record.Ruleset.Number != 3 || d.pending != nil {
 		t.Errorf("the file was taken for a change of rules that are not in force: %+v", d.record.Ruleset)
 	}
-	if err := asks(d, 2, "I changed them"); code(err) != "rules_same" || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 2 {
-		t.Errorf("those of the file: %v, ruleset %+v", err, d.record.Ruleset)
+	if a, err := answers(d, RulesWish{DryRun: true}, 2); err != nil || !strings.Contains(a.Vouched, "would be put on record as ruleset 5") || d.record.Ruleset.Number != 3 {
+		t.Errorf("a dry run: %+v, %v, ruleset %d", a, err, d.record.Ruleset.Number)
+	}
+	for range 2 { // whose answer got lost asks once more
+		a, err := answers(d, RulesWish{Reason: "I changed them", Call: call}, 2)
+		if err != nil || !strings.Contains(a.Vouched, "ruleset 5") || a.Operation.State != reparent.StateSucceeded || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 2 {
+			t.Errorf("those of the file: %+v, %v, ruleset %+v", a, err, d.record.Ruleset)
+		}
+	}
+	if err := asks(d, 2, "again"); err != nil {
+		t.Errorf("the same call: %v", err)
+	}
+	if _, err := answers(d, RulesWish{Reason: "again", Call: reparent.Call{Key: "k", Digest: "other"}}, 1); !errors.Is(err, ErrCallReused) {
+		t.Errorf("another call under the same key: %v", err)
 	}
 	d.round(t)
 	if f, found := findingOf(d.view(), topology.RulesOutdated); found {
 		t.Errorf("still: %+v", f)
 	}
 	d = oldRules(t, topologytest.Cluster("A", "B", "C").Acks(1))
-	if err := asks(d, 1, "as on record"); code(err) != "rules_same" || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 1 {
+	if err := asks(d, 1, "as on record"); err != nil || d.record.Ruleset.Number != 5 || d.record.Ruleset.Policy.Acks != 1 {
 		t.Errorf("those on record: %v, ruleset %+v", err, d.record.Ruleset)
 	}
 }

@@ -106,6 +106,9 @@ type Order struct {
 type Answer struct {
 	Operation reparent.Operation
 	Steps     []reparent.Step
+	// Vouched is set where rules were only put on record, for somebody vouches that they are in force, or would be: what
+	// was done. The operation says it too, has no id, and is nowhere on record.
+	Vouched string
 }
 
 // The errors that callers tell apart.

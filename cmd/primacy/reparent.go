@@ -119,6 +119,9 @@ func (a *ask) carryOut(ctx context.Context, cluster string, begin func(context.C
 	if err != nil {
 		return err
 	}
+	if answer.Vouched != "" {
+		return a.tell(answer, func() { a.vouched(answer) })
+	}
 	r, err := a.follow(ctx, listener, answer.Recovery)
 	if err != nil {
 		return err

@@ -104,9 +104,23 @@ func rulesAction(c *cobra.Command, args []string, f rulesFlags) error {
 		if err != nil {
 			return err
 		}
-		return a.tell(answer, func() { a.steps(answer) })
+		return a.tell(answer, func() { a.rehearsedRules(answer) })
 	}
 	return a.carryOut(c.Context(), cluster, func(ctx context.Context) (api.ReparentAnswer, error) { return a.ChangeRules(ctx, cluster, wanted, 0) })
+}
+
+// rehearsedRules tells a dry run of other rules.
+func (t *terminal) rehearsedRules(answer api.ReparentAnswer) {
+	if answer.Vouched != "" {
+		t.vouched(answer)
+		return
+	}
+	t.steps(answer)
+}
+
+// vouched tells what was put on record, where that was all that was to be done.
+func (t *terminal) vouched(answer api.ReparentAnswer) {
+	t.wrapped("", answer.Vouched+".", bold)
 }
 
 // fit refuses what makes no sense, whatever the rules in force are.

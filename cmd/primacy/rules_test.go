@@ -14,11 +14,15 @@ import (
 // registry remembers which rules were asked for.
 type registry struct {
 	*plane
-	asked []orchestrator.RulesWish
+	asked   []orchestrator.RulesWish
+	vouched string
 }
 
 func (r *registry) ChangeRules(_ context.Context, w orchestrator.RulesWish) (orchestrator.Answer, error) {
 	r.asked = append(r.asked, w)
+	if r.vouched != "" {
+		return orchestrator.Answer{Operation: reparent.Operation{Kind: reparent.KindRules, State: reparent.StateSucceeded}, Vouched: r.vouched}, nil
+	}
 	return orchestrator.Answer{Operation: r.end, Steps: []reparent.Step{{Title: "raise: commits wait"}}}, r.err
 }
 
@@ -59,6 +63,13 @@ func TestRulesAreShownAndChangedOneThingAtATime(t *testing.T) {
 	onRegistry(t, r, "rules", "shop").wants(t, exitDone, "ruleset 1: semi_sync, acks", "db3:3306")
 	r.err = &orchestrator.BlockedError{Obstacle: reparent.Obstacle{Code: "not_reached", Message: "db3:3306 is away", Remedy: "bring it back"}}
 	onRegistry(t, r, "rules", "shop", "remove", "db3:3306", "--reason", "old").wants(t, exitBlocked, "db3:3306 is away", "bring it back")
+}
+
+func TestToVouchForRulesIsToSucceed(t *testing.T) {
+	r := &registry{plane: newPlane(), vouched: "ada vouches that these rules are in force: they are on record as ruleset 5"}
+	for _, more := range [][]string{{"--reason", "as before"}, {"--dry-run"}, {"--reason", "as before", "-o", "json"}} {
+		onRegistry(t, r, append([]string{"rules", "shop", "set", "--acks", "2"}, more...)...).wants(t, exitDone, "on record as ruleset 5")
+	}
 }
 
 func TestRulesThatMakeNoSenseAreAMistakeInUsage(t *testing.T) {

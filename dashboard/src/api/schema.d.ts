@@ -1221,6 +1221,8 @@ export interface components {
             recovery: components["schemas"]["Recovery"];
             /** @description Of a dry run: what would be done, if every server answers as it should. */
             steps?: components["schemas"]["Step"][];
+            /** @description Of rules: nothing was changed but the record, for the caller vouches that they are in force. What was done, or would be. The recovery has no id then, and cannot be read again. */
+            vouched?: string;
         };
         ReparentRequest: {
             /** @description Go on although acknowledged transactions may be lost; needs a reason. */

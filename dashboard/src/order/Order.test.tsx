@@ -100,6 +100,22 @@ describe("changing the rules", () => {
     expect(sent.map((s) => [s.body.dry_run, s.body.ruleset, s.body.acks, s.key !== null])).toEqual([[true, 3, 2, false], [undefined, 3, 2, true]]);
   });
 
+  it("says what was put on record where somebody vouches for the rules, and watches nothing", async () => {
+    const told = (vouched: string) => ({ status: 200, body: { recovery: recoveryOf({ id: "", kind: "rules", state: "succeeded", stages: [] }), vouched } });
+    answer = (s) => told(s.body.dry_run ? "these rules would be put on record as ruleset 5" : "they are on record as ruleset 5");
+    await opened();
+    await fill("rules-acks", "2");
+    await fill("rules-reason", "as before the restore");
+    await press("order-dry-run");
+    await until(() => at("order-go") !== null);
+    expect(at("order-plan")!.textContent).toContain("would be put on record as ruleset 5");
+    await fill("order-confirm", "shop");
+    await press("order-go");
+    await until(() => at("rules-vouched") !== null);
+    expect(at("rules-vouched")!.textContent).toContain("they are on record as ruleset 5");
+    expect(at("rules-change")).toBeNull();
+  });
+
   it("takes a dry run anew when something else is wished for", async () => {
     answer = () => ({ status: 200, body: { recovery: recoveryOf({ kind: "rules" }), steps: [] } });
     await opened();

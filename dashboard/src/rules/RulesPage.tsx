@@ -66,13 +66,19 @@ export function InForce({ rules: r, stale = false }: { rules: Rules; stale?: boo
 
 function Changing({ cluster: c, now }: { cluster: Cluster; now: Rules }) {
   const [begun, setBegun] = useState<Recovery>();
+  const [vouched, setVouched] = useState<string>();
   const under = c.recovery?.kind === "rules" ? c.recovery : undefined;
   if (under ?? begun) return <Watched key={(under ?? begun)!.id} begun={(under ?? begun)!} again={() => setBegun(undefined)} />;
-  return <Form key={now.number} cluster={c} now={now} onBegun={setBegun} />;
+  return (
+    <>
+      {vouched && <p className="notice" role="status" data-test="rules-vouched">{vouched}.</p>}
+      <Form key={now.number} cluster={c} now={now} onBegun={(a) => (a.vouched ? setVouched(a.vouched) : setBegun(a.recovery))} />
+    </>
+  );
 }
 
 /** Form begins anew with each ruleset: what was filled in for another one is not meant for this. */
-function Form({ cluster: c, now: latest, onBegun }: { cluster: Cluster; now: Rules; onBegun: (r: Recovery) => void }) {
+function Form({ cluster: c, now: latest, onBegun }: { cluster: Cluster; now: Rules; onBegun: (a: ReparentAnswer) => void }) {
   const [now] = useState(latest);
   const [wish, choose] = useState<Wish>(() => wishFor(now));
   const refused = mayNot("admin", useWho());
@@ -83,13 +89,14 @@ function Form({ cluster: c, now: latest, onBegun }: { cluster: Cluster; now: Rul
       refused={refused} lacks={missing(wish, now)} needs={needs(wish)} verb="Change the rules"
       form={() => <RulesForm cluster={c} now={now} wish={wish} onChange={choose} />}
       answer={(a) => <Plan answer={a} />} possible={(a) => a.recovery.state === "succeeded" || a.recovery.state === "running"}
-      onBegun={(a) => onBegun(a.recovery)}
+      onBegun={onBegun}
     />
   );
 }
 
 /** Plan is what a dry run answers: the way from the old rules to the new ones, step by step. */
 function Plan({ answer: a }: { answer: ReparentAnswer }) {
+  if (a.vouched) return <p><b>{a.vouched}.</b></p>;
   return (
     <>
       <p><b>Both the old and the new rules are kept on the way.</b> If every server answers as it should:</p>
