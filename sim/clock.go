@@ -16,7 +16,7 @@ var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 type clock struct {
 	now     time.Duration // since epoch
 	rand    *rand.Rand
-	queue   events        // later than when it was arranged
+	later   agenda        // later than when it was arranged
 	soon    queue[moment] // at once, and in order: most of what happens
 	spare   []*event      // have happened, to be used again
 	serial  uint64
@@ -41,10 +41,12 @@ func newClockOf(crew *Crew, seed uint64) *clock {
 // event is something that will happen. When it has, its memory serves another one.
 type event struct {
 	serial uint64
-	do     func()  // nil when it was called off
-	server *server // whose process does it, if one does
-	life   int     // which of its processes
-	disk   bool    // it needs the disk
+	do     func()        // nil when it was called off
+	server *server       // whose process does it, if one does
+	life   int           // which of its processes
+	disk   bool          // it needs the disk
+	at     time.Duration // when, while it waits in the agenda's wheel
+	beside *event        // in the same slot of it
 }
 
 func (e *event) happen() {
@@ -82,61 +84,6 @@ func (t timer) cancel() {
 // set tells whether there is an event, which may have happened.
 func (t timer) set() bool { return t.event != nil }
 
-// events is what is to happen, as a heap with four branches: the next one first.
-type events []moment
-
-func (m *moment) before(o *moment) bool { return m.at < o.at || m.at == o.at && m.serial < o.serial }
-
-func (q *events) push(m moment) {
-	all := append(*q, m)
-	i := len(all) - 1
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !m.before(&all[parent]) {
-			break
-		}
-		all[i] = all[parent]
-		i = parent
-	}
-	all[i] = m
-	*q = all
-}
-
-func (q *events) pop() moment {
-	all := *q
-	top, last := all[0], all[len(all)-1]
-	all[len(all)-1] = moment{}
-	all = all[:len(all)-1]
-	if len(all) > 0 {
-		all.sink(last)
-	}
-	*q = all
-	return top
-}
-
-// sink puts an event in the place of the first one, or as far down as it belongs.
-func (q events) sink(m moment) {
-	i := 0
-	for {
-		first := 4*i + 1
-		if first >= len(q) {
-			break
-		}
-		least := first
-		for j, end := first+1, min(first+4, len(q)); j < end; j++ {
-			if q[j].before(&q[least]) {
-				least = j
-			}
-		}
-		if !q[least].before(&m) {
-			break
-		}
-		q[i] = q[least]
-		i = least
-	}
-	q[i] = m
-}
-
 // after arranges for do to happen after d. It runs outside of any task and must not wait.
 func (c *clock) after(d time.Duration, do func()) timer {
 	e := c.blank()
@@ -146,7 +93,7 @@ func (c *clock) after(d time.Duration, do func()) timer {
 	if d <= 0 {
 		c.soon.push(m)
 	} else {
-		c.queue.push(m)
+		c.later.push(m)
 	}
 	return timer{e, e.serial}
 }
@@ -166,13 +113,14 @@ func (c *clock) blank() *event {
 
 // next takes the next event out of its queue; false when there is none until the end.
 func (c *clock) next(end time.Duration) (moment, bool) {
-	if c.soon.len() > 0 && (len(c.queue) == 0 || c.soon.first().before(&c.queue[0])) {
+	later := c.later.first(end, &c.spare)
+	switch {
+	case c.soon.len() > 0 && (later == nil || c.soon.first().before(later)):
 		return c.soon.pop(), true
-	}
-	if len(c.queue) == 0 || c.queue[0].at > end {
+	case later == nil:
 		return moment{}, false
 	}
-	return c.queue.pop(), true
+	return c.later.pop(), true
 }
 
 // runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.

@@ -1,0 +1,109 @@
+package sim
+
+import (
+	"math/bits"
+	"time"
+)
+
+// agenda is what is to happen later, the next moment first: by time, and at the same time in the order in which it was
+// arranged. Most of what is arranged are time limits seconds ahead that are called off long before. So only moments of the
+// stretch of time that has begun are kept in order. Those of later stretches wait in the slots of a wheel, and whoever was
+// called off by the time that his stretch begins is never put in order at all.
+type agenda struct {
+	near   []moment // of stretches that have begun: the next one last
+	begun  int64    // the latest stretch that has begun
+	wheel  [slots]*event
+	filled [slots / 64]uint64 // the slots that hold something, as bits
+	asleep int                // how many events are in the wheel
+}
+
+const (
+	stretchBits = 24 // a stretch lasts for 2^24 ns, 17 ms
+	slots       = 1 << 10
+)
+
+func (m *moment) before(o *moment) bool { return m.at < o.at || m.at == o.at && m.serial < o.serial }
+
+func (a *agenda) push(m moment) {
+	stretch := int64(m.at) >> stretchBits
+	if stretch <= a.begun {
+		a.arrange(m)
+		return
+	}
+	slot := stretch % slots
+	m.event.at, m.event.beside = m.at, a.wheel[slot]
+	a.wheel[slot] = m.event
+	a.filled[slot/64] |= 1 << (slot % 64)
+	a.asleep++
+}
+
+// arrange puts a moment in its place among the near ones.
+func (a *agenda) arrange(m moment) {
+	all := append(a.near, m)
+	i := len(all) - 1
+	for ; i > 0 && all[i-1].before(&m); i-- {
+		all[i] = all[i-1]
+	}
+	all[i] = m
+	a.near = all
+}
+
+// first is the next moment, until the next push or pop; nil when there is none until the end. What was called off may go to
+// the spare ones on the way.
+func (a *agenda) first(end time.Duration, spare *[]*event) *moment {
+	for len(a.near) == 0 {
+		if a.asleep == 0 || a.begun >= int64(end)>>stretchBits {
+			return nil
+		}
+		a.begin(min(a.next(), int64(end)>>stretchBits), spare)
+	}
+	if next := &a.near[len(a.near)-1]; next.at <= end {
+		return next
+	}
+	return nil
+}
+
+func (a *agenda) pop() moment {
+	last := len(a.near) - 1
+	m := a.near[last]
+	a.near = a.near[:last]
+	return m
+}
+
+// next is the first stretch after those that have begun for which something may be in the wheel, which has to hold something.
+func (a *agenda) next() int64 {
+	from := a.begun + 1
+	slot := from % slots
+	word := slot / 64
+	if left := a.filled[word] >> (slot % 64); left != 0 {
+		return from + int64(bits.TrailingZeros64(left))
+	}
+	for ahead := 64 - slot%64; ; ahead += 64 {
+		word = (word + 1) % int64(len(a.filled))
+		if a.filled[word] != 0 {
+			return from + ahead + int64(bits.TrailingZeros64(a.filled[word]))
+		}
+	}
+}
+
+// begin lets a stretch begin. In its slot there may also be what belongs to a later turn of the wheel.
+func (a *agenda) begin(stretch int64, spare *[]*event) {
+	a.begun = stretch
+	slot := stretch % slots
+	e := a.wheel[slot]
+	a.wheel[slot] = nil
+	a.filled[slot/64] &^= 1 << (slot % 64)
+	for e != nil {
+		next := e.beside
+		e.beside = nil
+		a.asleep--
+		switch {
+		case e.do == nil:
+			e.server = nil
+			*spare = append(*spare, e)
+		default:
+			a.push(moment{e.at, e.serial, e})
+		}
+		e = next
+	}
+}
