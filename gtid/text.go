@@ -35,6 +35,9 @@ func (s stream) size() int {
 	return uuidLength + len(",:") + len(s.source.Tag) + len(s.spans)*(len(":-")+2*digits)
 }
 
+// AppendText implements encoding.TextAppender: it appends what String returns.
+func (s Set) AppendText(out []byte) ([]byte, error) { return s.append(out), nil }
+
 func (s Set) append(out []byte) []byte {
 	for i, stream := range s.streams {
 		out = stream.appendSource(out, s.streams[:i])

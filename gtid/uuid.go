@@ -31,6 +31,9 @@ func (u UUID) MarshalText() ([]byte, error) {
 	return u.append(make([]byte, 0, uuidLength)), nil
 }
 
+// AppendText implements encoding.TextAppender: it appends what String returns.
+func (u UUID) AppendText(out []byte) ([]byte, error) { return u.append(out), nil }
+
 // UnmarshalText implements encoding.TextUnmarshaler with ParseUUID's rules.
 func (u *UUID) UnmarshalText(text []byte) error {
 	id, err := ParseUUID(string(text))

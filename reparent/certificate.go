@@ -24,13 +24,13 @@ func OperationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%0
 // change before it included. So none of them can be altered without altering all that came after it.
 func (op Operation) Sealed() (Operation, error) {
 	op.Digest = ""
+	if text, able := canonical(&op, operationForm); able {
+		op.Digest = hashed(text)
+		return op, nil
+	}
 	text, err := json.Marshal(op)
 	if err != nil {
 		return op, fmt.Errorf("seal %s: %w", op.ID, err)
-	}
-	if sorted, plain := sortedKeys(text); plain {
-		op.Digest = hashed(sorted)
-		return op, nil
 	}
 	tree, err := parsed(text)
 	if err != nil {
