@@ -227,12 +227,17 @@ func (s Set) Union(t Set) Set {
 		return s.with(t.streams[0])
 	case len(s.streams) == 1:
 		return t.with(s.streams[0])
+	case s.Contains(t):
+		return s
+	case t.Contains(s):
+		return t
 	}
-	r := result{ours: s.streams, theirs: t.streams, room: max(len(s.streams), len(t.streams))}
-	for p := range pairs(s.streams, t.streams) {
-		r.add(stream{p.source, unite(p.ours, p.theirs)})
+	all := make([]stream, 0, max(len(s.streams), len(t.streams)))
+	for w := (walk{s.streams, t.streams}); w.more(); {
+		source, ours, theirs := w.next()
+		all = append(all, stream{source, unite(ours, theirs)})
 	}
-	return r.set()
+	return Set{all}
 }
 
 // WithRange is the union with [Range]. Numbers that follow on the highest one of their source, as those of a server that
@@ -283,10 +288,16 @@ func (s Set) Subtract(t Set) Set {
 	if s.IsEmpty() || t.IsEmpty() {
 		return s
 	}
+	if t.Contains(s) {
+		return Set{}
+	}
 	r := result{ours: s.streams}
-	for p := range pairs(s.streams, t.streams) {
-		if left := without(p.ours, p.theirs); len(left) > 0 {
-			r.add(stream{p.source, left})
+	rest := t.streams
+	for _, our := range s.streams {
+		var theirs []span
+		theirs, rest = find(rest, our.source)
+		if left := without(our.spans, theirs); len(left) > 0 {
+			r.add(stream{our.source, left})
 		}
 	}
 	return r.set()
@@ -297,10 +308,19 @@ func (s Set) Intersect(t Set) Set {
 	if s.same(t) {
 		return s
 	}
+	switch {
+	case t.Contains(s):
+		return s
+	case s.Contains(t):
+		return t
+	}
 	r := result{ours: s.streams, theirs: t.streams}
-	for p := range pairs(s.streams, t.streams) {
-		if both := common(p.ours, p.theirs); len(both) > 0 {
-			r.add(stream{p.source, both})
+	rest := t.streams
+	for _, our := range s.streams {
+		var theirs []span
+		theirs, rest = find(rest, our.source)
+		if both := common(our.spans, theirs); len(both) > 0 {
+			r.add(stream{our.source, both})
 		}
 	}
 	return r.set()
@@ -313,7 +333,6 @@ type result struct {
 	ours, theirs []stream // the operands; nil once the result is not like them
 	n            int      // how many streams it has
 	own          []stream // the result, once it is like neither
-	room         int      // how many streams it will have at least, if that is known
 }
 
 func (r *result) add(next stream) {
@@ -321,7 +340,7 @@ func (r *result) add(next stream) {
 		begun := r.begun()
 		r.ours, r.theirs = goesOn(r.ours, r.n, next), goesOn(r.theirs, r.n, next)
 		if r.ours == nil && r.theirs == nil {
-			r.own = append(make([]stream, 0, max(r.room, r.n+1)), begun...)
+			r.own = append(make([]stream, 0, r.n+1), begun...)
 		}
 	}
 	if r.own != nil {
@@ -357,26 +376,21 @@ func (r *result) set() Set {
 	return Set{r.own}
 }
 
-// pair is what two sets have of one source; one side may have nothing.
-type pair struct {
-	source       Source
-	ours, theirs []span
-}
+// walk goes through the sources of two sets in order, each once.
+type walk struct{ ours, theirs []stream }
 
-// pairs walks the sources of both in order, each once.
-func pairs(a, b []stream) iter.Seq[pair] {
-	return func(yield func(pair) bool) {
-		for more := true; more && len(a)+len(b) > 0; {
-			switch order(a, b) {
-			case -1:
-				more, a = yield(pair{a[0].source, a[0].spans, nil}), a[1:]
-			case +1:
-				more, b = yield(pair{b[0].source, nil, b[0].spans}), b[1:]
-			case 0:
-				more, a, b = yield(pair{a[0].source, a[0].spans, b[0].spans}), a[1:], b[1:]
-			}
-		}
+func (w *walk) more() bool { return len(w.ours)+len(w.theirs) > 0 }
+
+// next is what the sets have of the next source; one side may have nothing.
+func (w *walk) next() (source Source, ours, theirs []span) {
+	o := order(w.ours, w.theirs)
+	if o <= 0 {
+		source, ours, w.ours = w.ours[0].source, w.ours[0].spans, w.ours[1:]
 	}
+	if o >= 0 {
+		source, theirs, w.theirs = w.theirs[0].source, w.theirs[0].spans, w.theirs[1:]
+	}
+	return source, ours, theirs
 }
 
 // order says which side's next source comes first.
