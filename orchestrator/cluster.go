@@ -395,10 +395,10 @@ func (c *cluster) annotated() []topology.Finding {
 	return all
 }
 
-func (c *cluster) view() View {
+func (c *cluster) view() (v View) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := c.published
+	v = c.published
 	if v.Running, v.Elector = c.running, c.elector; c.o.sharing != nil && !v.Leading {
 		v.Elector = c.o.sharing.owner(c.name)
 	}

@@ -384,7 +384,7 @@ func (c *conduct) dropping(s *server) {
 
 // windowed claims that no window is open before the primary was ever changed.
 func (c *conduct) windowed(v *orchestrator.View) {
-	if v.Antiflap.Window(v.Told).Open && c.leaders() < 2 {
+	if c.leaders() < 2 && v.Antiflap.Window(v.Told).Open { // in this order: a window has words
 		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
 	}
 }

@@ -18,7 +18,7 @@ import (
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
 	q := inquire(s, h, l, now)
 	q.previous = previous
-	found := make([]Finding, 0, foundOften)
+	found := make([]Finding, 0, len(previous)+foundMore)
 	for _, ask := range questions {
 		found = append(found, ask(q)...)
 	}
@@ -26,8 +26,8 @@ func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding)
 	return q.settled(q.restrained(found), previous)
 }
 
-// foundOften is memory for what most rounds of probes that find anything find.
-const foundOften = 4
+// foundMore is memory for what is found besides what was found before.
+const foundMore = 2
 
 // questions are asked of every cluster, each on its own.
 var questions = []func(*inquiry) []Finding{

@@ -2,9 +2,9 @@ package topology
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"strconv"
 	"time"
 )
 
@@ -37,9 +37,9 @@ func markerHash(hash string) uint64 {
 	if len(hash) < 16 {
 		return 0
 	}
-	n, err := strconv.ParseUint(hash[:16], 16, 64)
-	if err != nil {
+	var first [8]byte
+	if _, err := hex.Decode(first[:], []byte(hash[:16])); err != nil {
 		return 0
 	}
-	return n
+	return binary.BigEndian.Uint64(first[:])
 }

@@ -141,7 +141,17 @@ func (q *inquiry) eligible() []Address {
 }
 
 func (q *inquiry) establishable(candidate Address) bool {
-	return q.fit(q.server(candidate)) && q.s.Ruleset.CanComplete(candidate, q.attachable(candidate))
+	if !q.fit(q.server(candidate)) {
+		return false
+	}
+	able, r := 0, &q.s.Ruleset
+	home := r.zoneOf(candidate)
+	for i, o := range q.members {
+		if m := &r.Members[i]; m.Address != q.leader && r.counts(m, candidate, home) && q.fit(o) {
+			able++
+		}
+	}
+	return able >= r.AcksNeeded(candidate)
 }
 
 // attachable are the ackers that a new primary would get.

@@ -113,31 +113,37 @@ func (r Ruleset) Durable(primary Address, holders ServerSet) bool {
 // replica side of semi-sync is to be enabled while it leads.
 func (r Ruleset) Ackers(primary Address) ServerSet {
 	var kept []Address
+	home := r.zoneOf(primary)
 	for i := range r.Members {
-		if a := r.Members[i].Address; r.mayAck(primary, a) {
+		if m := &r.Members[i]; r.counts(m, primary, home) {
 			if kept == nil {
 				kept = make([]Address, 0, len(r.Members)-i)
 			}
-			kept = append(kept, a)
+			kept = append(kept, m.Address)
 		}
 	}
 	return ordered(kept)
 }
 
-// mayAck tells whether a server is among the ackers of a primary.
-func (r Ruleset) mayAck(primary, a Address) bool {
-	m, isMember := r.Member(a)
-	if !isMember || a == primary {
-		return false
-	}
+// counts tells whether a member's acknowledgement may count for a primary, whose zone is home.
+func (r *Ruleset) counts(m *Member, primary Address, home string) bool {
 	switch r.Policy.Kind {
 	case PolicyNone:
 		return false
 	case PolicySemiSync:
-		return true
+		return m.Address != primary
 	case PolicyCrossZone, PolicyZones:
-		home, _ := r.Member(primary)
-		return m.Zone != home.Zone
+		return m.Address != primary && m.Zone != home
+	}
+	return false
+}
+
+// mayAck tells whether a server is among the ackers of a primary.
+func (r *Ruleset) mayAck(primary, a Address) bool {
+	for i := range r.Members {
+		if m := &r.Members[i]; m.Address == a {
+			return r.counts(m, primary, r.zoneOf(primary))
+		}
 	}
 	return false
 }

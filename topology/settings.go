@@ -24,7 +24,10 @@ const (
 	retryPeriodMax = 10 * time.Second
 )
 
-var requirements = []requirement{
+// requirementsMost is how many there are.
+const requirementsMost = 16
+
+var requirements = [requirementsMost]requirement{
 	{"gtid_mode", func(o *Observation) bool { return o.Settings.GTIDMode != "ON" }, func(s *Settings) string { return s.GTIDMode }, SeverityCritical,
 		"positions cannot be compared, so no failover is possible", "SET PERSIST gtid_mode to ON, one step at a time"},
 	{"enforce_gtid_consistency", func(o *Observation) bool { return o.Settings.EnforceGTIDConsistency != "ON" }, func(s *Settings) string { return s.EnforceGTIDConsistency }, SeverityWarning,
@@ -81,21 +84,25 @@ func (q *inquiry) settings() []Finding {
 }
 
 func (q *inquiry) wrongSettings(o *Observation) []Finding {
-	f := Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address}
-	var names []string
+	var wrong [requirementsMost]*requirement
+	n := 0
 	for i := range requirements {
-		r := &requirements[i]
-		if !r.broken(o) {
-			continue
+		if r := &requirements[i]; r.broken(o) {
+			wrong[n] = r
+			n++
 		}
+	}
+	if n == 0 {
+		return nil
+	}
+	f := Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address, Evidence: make([]Evidence, 0, n)}
+	names := make([]string, 0, n)
+	for _, r := range wrong[:n] {
 		names = append(names, r.name)
 		f.Evidence = append(f.Evidence, q.worded(o, r.name, r.shown(o), ": ", r.loss, ". Mend: ", r.statement))
 		if r.severity.rank() < f.Severity.rank() {
 			f.Severity = r.severity
 		}
-	}
-	if len(names) == 0 {
-		return nil
 	}
 	f.Message = string(o.Address) + " has " + plural(len(names), "setting that permits", "settings that permit") + " a loss: " + strings.Join(names, ", ")
 	return []Finding{f}
