@@ -52,6 +52,7 @@ type Cluster struct {
 	Obstacle       *Obstacle `json:"obstacle,omitempty" doc:"What a wanted change would need, when it is blocked."`
 	Recovery       *Recovery `json:"recovery,omitempty" doc:"The change under way."`
 	Halting        *Halt     `json:"halting,omitempty" doc:"The stop or restart of servers under way."`
+	Halted         *Halt     `json:"halted,omitempty" doc:"The stop or restart that ended last while this elector acted for the cluster; list-halts tells all."`
 	Fresh          bool      `json:"fresh" doc:"Whether the latest probes are recent enough to tell what is."`
 	ChangedAt      time.Time `json:"changed_at,omitzero" doc:"When the present leadership was established."`
 	Revision       string    `json:"revision" doc:"Another one when what is on record of the cluster has changed: leadership, members and policy, switches, maintenance, anti-flapping, the change under way. For If-Match; what the probes see does not count."`
@@ -197,6 +198,10 @@ func clusterOf(v orchestrator.View, now time.Time, freshFor time.Duration) Clust
 	if v.Halting != nil {
 		halting := haltOf(*v.Halting)
 		c.Halting = &halting
+	}
+	if v.Halted != nil {
+		halted := haltOf(*v.Halted)
+		c.Halted = &halted
 	}
 	return c
 }

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +20,7 @@ type ErrantPlane interface {
 	Errant(ctx context.Context, cluster string, server topology.Address) ([]orchestrator.Errant, error)
 	Settle(ctx context.Context, w orchestrator.SettleWish) (orchestrator.SettleAnswer, error)
 	CancelSettling(ctx context.Context, cluster string, server topology.Address, o orchestrator.Order) (settle.Settlement, error)
+	// Settlements are all of them, newest first, when limit is 0.
 	Settlements(ctx context.Context, cluster string, limit int) ([]settle.Settlement, error)
 	Settlement(ctx context.Context, cluster, id string) (settle.Settlement, settle.Transcript, error)
 }
@@ -124,6 +123,7 @@ type StepCheck struct {
 // SettlementList is settlements, newest first.
 type SettlementList struct {
 	Settlements []Settlement `json:"settlements" nullable:"false"`
+	Next        string       `json:"next,omitempty" doc:"Where the next page begins: before. Left out: there is none."`
 }
 
 // SettlementRecord is a settlement with what its transactions did, once that is on record.
@@ -235,13 +235,15 @@ func (r SettleRequest) cannotCancel() error {
 
 func (f *front) settlements(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
-	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"20"`
+	Past
 }) (*body[SettlementList], error) {
-	all, err := f.settings.Errant.Settlements(ctx, in.Cluster, in.Limit)
+	all, next, err := pastPage(in.Past, "settlements", func(limit int) ([]settle.Settlement, error) {
+		return f.settings.Errant.Settlements(ctx, in.Cluster, limit)
+	}, func(s settle.Settlement) position { return begunAt(s.StartedAt, s.ID) })
 	if err != nil {
 		return nil, f.problemOf(err)
 	}
-	list := SettlementList{Settlements: []Settlement{}}
+	list := SettlementList{Settlements: []Settlement{}, Next: next}
 	for _, s := range all {
 		list.Settlements = append(list.Settlements, settlementOf(s))
 	}
@@ -331,11 +333,12 @@ func (c *Client) Settle(ctx context.Context, cluster, server string, request Set
 	return told, err
 }
 
-// Settlements lists what was done about errant servers, newest first.
-func (c *Client) Settlements(ctx context.Context, cluster string, limit int) ([]Settlement, error) {
+// Settlements lists what was done about errant servers, newest first: at most limit, 20 when that is 0. Before is next of the
+// page before; empty for the first one.
+func (c *Client) Settlements(ctx context.Context, cluster string, limit int, before string) (SettlementList, error) {
 	var list SettlementList
-	err := c.get(ctx, clusterURL(cluster)+"/settlements", url.Values{"limit": {strconv.Itoa(cmp.Or(limit, 20))}}, &list)
-	return list.Settlements, err
+	err := c.get(ctx, clusterURL(cluster)+"/settlements", pastQuery(limit, before), &list)
+	return list, err
 }
 
 // Settlement tells one settlement, with what its transactions did.

@@ -181,7 +181,8 @@ func TestWhatStandsAgainstASettlementIsAProblem(t *testing.T) {
 
 func TestSettlementsStayOnRecordWithWhatWentWithThem(t *testing.T) {
 	s := serveWith(t, strayed(), nil)
-	all, err := s.client.Settlements(t.Context(), "shop", 0)
+	list, err := s.client.Settlements(t.Context(), "shop", 0, "")
+	all := list.Settlements
 	if err != nil || len(all) != 1 || all[0].Action != "rewind" {
 		t.Fatalf("%+v, %v", all, err)
 	}

@@ -1,12 +1,10 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +18,7 @@ import (
 type HaltPlane interface {
 	Halt(ctx context.Context, w orchestrator.HaltWish) (orchestrator.HaltAnswer, error)
 	CancelHalt(ctx context.Context, cluster string, by orchestrator.Order) (halt.Halt, error)
+	// Halts are all of them, newest first, when limit is 0.
 	Halts(ctx context.Context, cluster string, limit int) ([]halt.Halt, error)
 }
 
@@ -94,6 +93,7 @@ type HaltStage struct {
 // HaltList is stops and restarts, newest first.
 type HaltList struct {
 	Halts []Halt `json:"halts" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"Where the next page begins: before. Left out: there is none."`
 }
 
 // CancelRequest calls something off.
@@ -207,13 +207,15 @@ func (f *front) cancelHalt(ctx context.Context, in *struct {
 
 func (f *front) halts(ctx context.Context, in *struct {
 	Cluster string `path:"cluster" example:"shop" maxLength:"63"`
-	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"20"`
+	Past
 }) (*body[HaltList], error) {
-	all, err := f.settings.Halt.Halts(ctx, in.Cluster, in.Limit)
+	all, next, err := pastPage(in.Past, "halts", func(limit int) ([]halt.Halt, error) {
+		return f.settings.Halt.Halts(ctx, in.Cluster, limit)
+	}, func(h halt.Halt) position { return begunAt(h.StartedAt, h.ID) })
 	if err != nil {
 		return nil, f.problemOf(err)
 	}
-	list := HaltList{Halts: []Halt{}}
+	list := HaltList{Halts: []Halt{}, Next: next}
 	for _, h := range all {
 		list.Halts = append(list.Halts, haltOf(h))
 	}
@@ -265,9 +267,10 @@ func (c *Client) CancelHalt(ctx context.Context, cluster, reason string) (Halt, 
 	return told, err
 }
 
-// Halts lists stops and restarts of servers, newest first.
-func (c *Client) Halts(ctx context.Context, cluster string, limit int) ([]Halt, error) {
+// Halts lists stops and restarts of servers, newest first: at most limit of them, 20 when that is 0. Before is next of the
+// page before; empty for the first one.
+func (c *Client) Halts(ctx context.Context, cluster string, limit int, before string) (HaltList, error) {
 	var list HaltList
-	err := c.get(ctx, clusterURL(cluster)+"/halts", url.Values{"limit": {strconv.Itoa(cmp.Or(limit, 20))}}, &list)
-	return list.Halts, err
+	err := c.get(ctx, clusterURL(cluster)+"/halts", pastQuery(limit, before), &list)
+	return list, err
 }

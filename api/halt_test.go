@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,13 @@ func (p *plane) CancelHalt(_ context.Context, cluster string, by orchestrator.Or
 
 func (p *plane) Halts(_ context.Context, cluster string, limit int) ([]halt.Halt, error) {
 	p.called("halts", cluster, limit)
-	return []halt.Halt{stopping()}, p.err
+	switch {
+	case p.halts == nil:
+		return []halt.Halt{stopping()}, p.err
+	case limit > 0:
+		return p.halts[:min(limit, len(p.halts))], p.err
+	}
+	return p.halts, p.err
 }
 
 // stopping is a restart of shop whose first step is over.
@@ -72,7 +79,8 @@ func TestServersAreRestartedAndThatIsCalledOff(t *testing.T) {
 	if end, err := s.client.CancelHalt(t.Context(), "shop", "not today"); err != nil || end.State != "cancelled" {
 		t.Errorf("%+v, %v", end, err)
 	}
-	all, err := s.client.Halts(t.Context(), "shop", 0)
+	list, err := s.client.Halts(t.Context(), "shop", 0, "")
+	all := list.Halts
 	if err != nil || len(all) != 1 || len(all[0].Stages) != 1 || all[0].Stages[0].Server != "db2:3306" || all[0].Stages[0].Name != "check" || all[0].DrainMS != 5000 {
 		t.Errorf("%+v, %v", all, err)
 	}
@@ -86,6 +94,57 @@ func TestTheClusterTellsThatServersAreBeingStopped(t *testing.T) {
 	if err != nil || c.Halting == nil || c.Halting.ID != "shop-1" {
 		t.Errorf("%+v, %v", c.Halting, err)
 	}
+}
+
+// Whoever looks sees the end in the same answer in which it is no longer under way.
+func TestTheClusterTellsHowAStopEnded(t *testing.T) {
+	p := shop()
+	h := stopping().End(halt.StateSucceeded, "it is stopped", topologytest.Now)
+	p.view.Halted = &h
+	c, err := serveWith(t, p, nil).client.Cluster(t.Context(), "shop")
+	if err != nil || c.Halting != nil || c.Halted == nil || c.Halted.State != "succeeded" || c.Halted.Detail != "it is stopped" {
+		t.Errorf("%+v, %+v, %v", c.Halting, c.Halted, err)
+	}
+}
+
+// Stops and settlements are kept for good, so that their lists have pages.
+func TestByPagesEveryStopIsFoundOnceAndNewestFirst(t *testing.T) {
+	p := shop()
+	for i := range 7 {
+		h := stopping()
+		h.ID, h.StartedAt = fmt.Sprintf("shop-%d", i), topologytest.Now.Add(time.Duration(i/2)*time.Second) // some began at the same moment
+		p.halts = append([]halt.Halt{h}, p.halts...)
+	}
+	s := serveWith(t, p, nil)
+	var seen []string
+	before := ""
+	for range 4 {
+		list, err := s.client.Halts(t.Context(), "shop", 2, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range list.Halts {
+			seen = append(seen, h.ID)
+		}
+		if before = list.Next; before == "" {
+			break
+		}
+	}
+	slices.Sort(seen)
+	if before != "" || !slices.Equal(seen, []string{"shop-0", "shop-1", "shop-2", "shop-3", "shop-4", "shop-5", "shop-6"}) {
+		t.Errorf("%q, and then %q", seen, before)
+	}
+	s.ask("GET", "/api/v1/clusters/shop/halts?before=nonsense", "").wantProblem(t, 422, CodeInvalid)
+	s.ask("GET", "/api/v1/clusters/shop/settlements?before="+firstPage(t, s).Next, "").wantProblem(t, 422, CodeInvalid)
+}
+
+func firstPage(t *testing.T, s *service) HaltList {
+	t.Helper()
+	list, err := s.client.Halts(t.Context(), "shop", 2, "")
+	if err != nil || list.Next == "" {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	return list
 }
 
 func TestWhatStandsAgainstAStopIsAProblem(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
@@ -44,6 +45,7 @@ type plane struct {
 	export settle.Transcript
 	orders []orchestrator.Order
 	store  error
+	halts  []halt.Halt // nil: one that has just begun
 
 	unrecorded error // what OnRecord says
 }

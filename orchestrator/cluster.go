@@ -10,6 +10,7 @@ import (
 
 	"github.com/primacydb/primacy/antiflap"
 	"github.com/primacydb/primacy/gtid"
+	"github.com/primacydb/primacy/halt"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/settle"
 	"github.com/primacydb/primacy/topology"
@@ -51,9 +52,10 @@ type cluster struct {
 	repairing    bool
 	stint        *stint // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed
-	concludedAt  time.Time // when the last settlement ended under us
-	spell        *spell    // work on a server that is to be stopped; nil when there is none
-	noted        bool      // something about leaders has to be on record: see witness
+	concludedAt  time.Time  // when the last settlement ended under us
+	spell        *spell     // work on a server that is to be stopped; nil when there is none
+	lastHalted   *halt.Halt // the stop or restart that ended last while this elector acted
+	noted        bool       // something about leaders has to be on record: see witness
 	busy         bool
 	children     Tasks     // prober and contender
 	workers      Tasks     // operations and repairs
@@ -360,7 +362,7 @@ func (c *cluster) publish(at time.Time) {
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
 		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
 		Automation: c.automation(), Maintenance: c.record.Maintenance, Held: c.record.Held, Leading: c.lease != nil,
-		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling, Halting: c.record.Halting,
+		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling, Halting: c.record.Halting, Halted: c.lastHalted,
 	}
 	if current, led := v.History.Current(); led {
 		v.Primary, v.Term = current.Primary, current.Term

@@ -139,6 +139,9 @@ func (c *cluster) putHalt(ctx context.Context, next halt.Halt, now time.Time) bo
 		c.maintained()
 		return false
 	}
+	if !next.Running() {
+		c.lastHalted = &next
+	}
 	c.tellHalt(before.Halting, next)
 	c.publish(c.snapshot.At)
 	c.alarm()

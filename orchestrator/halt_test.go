@@ -90,6 +90,13 @@ func TestAHaltIsGoneOnWithByAnotherElectorAtWhicheverStepItStands(t *testing.T) 
 		if err != nil || end.Halt.State != halt.StateSucceeded || second.record.Halting != nil || len(second.record.Maintenance) > 0 {
 			t.Errorf("after %d rounds of the first elector: %+v, %v", rounds, end.Halt, err)
 		}
+		ended := second
+		if first.record.Halting == nil && rounds > 0 {
+			ended = first
+		}
+		if v := ended.view(); v.Halting != nil || v.Halted == nil || v.Halted.State != halt.StateSucceeded {
+			t.Errorf("after %d rounds of the first elector its end is not seen: %+v", rounds, v.Halted)
+		}
 		if want := []halt.Step{halt.StepCheck, halt.StepQuiesce, halt.StepStop}; !slices.Equal(halter.steps, want) {
 			t.Errorf("after %d rounds of the first elector: %v", rounds, halter.steps)
 		}

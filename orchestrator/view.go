@@ -44,6 +44,9 @@ type View struct {
 	Settling *settle.Settlement
 	// Halting is the stop or the restart of servers that is under way; nil when none is.
 	Halting *halt.Halt
+	// Halted is the one that ended last while this elector acted, so that its end is seen as soon as it is no longer under
+	// way; nil when there is none. All that ended are told by Halts.
+	Halted *halt.Halt
 	// Obstacle is what a wanted change would need, when it is blocked.
 	Obstacle *reparent.Obstacle
 }

@@ -20,6 +20,7 @@ import (
 type errantFlags struct {
 	format, reason string
 	dryRun, wait   bool
+	past           past
 	accept         []string
 }
 
@@ -45,6 +46,7 @@ What may have been answered to a client goes only with --accept possibly_acked; 
 		Args: cobra.RangeArgs(1, 3), ValidArgsFunction: completing(errantArguments),
 		RunE: func(c *cobra.Command, args []string) error { return errantAction(c, args, f) },
 	}
+	f.past.add(c, "what was done about the cluster's errant servers")
 	c.Flags().StringVar(&f.format, "format", "sql", "of export: sql or json")
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for the record")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "find out whether it is possible, and change nothing")
@@ -54,6 +56,9 @@ What may have been answered to a client goes only with --accept possibly_acked; 
 }
 
 func errantAction(c *cobra.Command, args []string, f errantFlags) error {
+	if f.past.wanted {
+		return asked(c, func(ctx context.Context, a *ask) error { return a.pastSettlements(ctx, args[0], f.past.before) })
+	}
 	args = append(args, "", "")
 	cluster, server, action := args[0], args[1], args[2]
 	if action == "" {
@@ -161,7 +166,7 @@ func (t *terminal) transaction(x settle.Transaction) {
 	if x.Thread != 0 {
 		who += fmt.Sprintf(", connection %d", x.Thread)
 	}
-	t.wrapped("", fmt.Sprintf("%s  %s UTC  %s", x.GTID, x.CommittedAt.UTC().Format("2006-01-02 15:04:05.000"), who), cyan)
+	t.wrapped("", fmt.Sprintf("%s  %s  %s", x.GTID, committedText(x.CommittedAt), who), cyan)
 	for _, s := range x.Statements {
 		t.hanging("  ", "    ", s, plain)
 	}
@@ -174,6 +179,14 @@ func (t *terminal) transaction(x settle.Transaction) {
 	if more := len(x.Changes) - shownMost; more > 0 {
 		t.wrapped("  ", fmt.Sprintf("and %d more rows", more), dim)
 	}
+}
+
+// committedText is empty of no time: a relay log knows none.
+func committedText(at time.Time) string {
+	if at.IsZero() {
+		return "at no known time"
+	}
+	return at.UTC().Format("2006-01-02 15:04:05.000") + " UTC"
 }
 
 // rowText is one changed row; of an update only what identifies the row and what is different.

@@ -128,3 +128,23 @@ func TestCallingItOffHasNoDryRun(t *testing.T) {
 	onBench(t, w, "errant", "shop", "db3:3306", "cancel", "--dry-run", "--reason", "later").wants(t, exitUsage, "--dry-run")
 	onBench(t, w, "errant", "shop", "db3:3306", "cancel", "--reason", "later").wants(t, exitDone)
 }
+
+func TestWhatWasSettledIsListed(t *testing.T) {
+	w := newWorkshop()
+	r := onBench(t, w, "errant", "shop", "--past")
+	r.wants(t, exitDone, "rewind", "succeeded", "db3:3306", "ada", "proven")
+	wantWidth(t, r.out)
+	onBench(t, w, "errant", "shop", "--past", "-o", "json").wants(t, exitDone, `"settlements": [`)
+	w.begun.State, w.begun.Detail = settle.StateRefused, "app.t has no primary key"
+	onBench(t, w, "errant", "shop", "--past").wants(t, exitDone, "refused", "no primary key")
+}
+
+func TestATransactionOfWhichNoTimeIsKnownHasNone(t *testing.T) {
+	w := newWorkshop()
+	w.Transcript.Transactions[0].CommittedAt = time.Time{}
+	r := onBench(t, w, "errant", "shop")
+	r.wants(t, exitDone, "at no known time")
+	if strings.Contains(r.out, "0001-01-01") {
+		t.Error(r.out)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/primacydb/primacy/api"
@@ -98,7 +99,7 @@ func (t *terminal) complain(err error) {
 		}
 		return
 	}
-	for i, line := range strings.Split(err.Error(), "\n") {
+	for i, line := range strings.Split(spoken(err.Error(), problem), "\n") {
 		if i == 0 {
 			line = "primacy: " + line
 		}
@@ -107,6 +108,25 @@ func (t *terminal) complain(err error) {
 	if help := remedy(err, problem); help != "" {
 		t.wrapped("  ", help, plain)
 	}
+}
+
+// byFlag is how the API names what came by a flag.
+var byFlag = regexp.MustCompile(`(^|; )query\.([a-z_]+)(?:\[\d+\])?: `)
+
+// spoken has a problem speak of flags and commands, where the API does of its parameters and paths.
+func spoken(text string, problem *api.Problem) string {
+	switch {
+	case problem == nil:
+		return text
+	case problem.Code == api.CodeNoSuchRecovery:
+		return strings.TrimSuffix(text, "; /api/v1/recoveries lists them")
+	case problem.Code != api.CodeInvalid:
+		return text
+	}
+	return byFlag.ReplaceAllStringFunc(text, func(part string) string {
+		found := byFlag.FindStringSubmatch(part)
+		return found[1] + "--" + strings.ReplaceAll(found[2], "_", "-") + ": "
+	})
 }
 
 func remedy(err error, problem *api.Problem) string {
@@ -128,6 +148,8 @@ func remedy(err error, problem *api.Problem) string {
 		return ""
 	case problem.Code == api.CodeUnauthorized:
 		return "Set PRIMACY_TOKEN, or give a file with --token-file."
+	case problem.Code == api.CodeNoSuchRecovery:
+		return "They are listed by `primacy recoveries`."
 	case problem.Code == api.CodeForbidden:
 		return "Use a token of somebody with that role."
 	}

@@ -83,6 +83,7 @@ The server stays under maintenance: when it runs again, primacy maintenance SERV
 func restartCommand() *cobra.Command {
 	var f haltFlags
 	var shutdown bool
+	var p past
 	c := &cobra.Command{
 		Use: "restart CLUSTER [SERVER…]", Short: "restart all servers of a cluster, one after the other, the primary last",
 		Long: `Each server is stopped as stop-server does it and started again; the next one follows when it
@@ -92,9 +93,12 @@ healthy, and touches no other.
 
 A server is started by its supervisor (MySQL's RESTART). Where it has none, or with --shutdown, it
 is shut down, and whoever follows is told to start it: the moment to exchange its version.`,
-		Example: "  primacy restart shop --dry-run\n  primacy restart shop --reason \"upgrade to 8.4.7\" --shutdown",
+		Example: "  primacy restart shop --dry-run\n  primacy restart shop --reason \"upgrade to 8.4.7\" --shutdown\n  primacy restart shop --past",
 		Args:    cobra.MinimumNArgs(1), ValidArgsFunction: completing(clusterThenMembers),
 		RunE: func(c *cobra.Command, args []string) error {
+			if p.wanted {
+				return asked(c, func(ctx context.Context, a *ask) error { return a.pastHalts(ctx, args[0], p.before) })
+			}
 			return halting(c, f, func(context.Context, *ask) (string, error) { return args[0], nil },
 				func(ctx context.Context, a *ask, cluster string) (api.HaltAnswer, error) {
 					return a.RestartServers(ctx, cluster, api.RestartRequest{Servers: args[1:], Shutdown: shutdown, HaltTerms: f.terms()})
@@ -102,6 +106,7 @@ is shut down, and whoever follows is told to start it: the moment to exchange it
 		},
 	}
 	f.add(c)
+	p.add(c, "stops and restarts of the cluster's servers")
 	c.Flags().BoolVar(&shutdown, "shutdown", false, "shut each server down and wait until somebody starts it")
 	return c
 }
@@ -196,11 +201,11 @@ func (a *ask) followHalt(ctx context.Context, h api.Halt) error {
 
 // haltNow asks how it stands; another elector may not have read that it has begun.
 func (a *ask) haltNow(ctx context.Context, h api.Halt) (api.Halt, error) {
-	all, err := a.Halts(ctx, h.Cluster, 0)
+	list, err := a.Halts(ctx, h.Cluster, 0, "")
 	if err != nil {
 		return h, err
 	}
-	for _, one := range all {
+	for _, one := range list.Halts {
 		if one.ID == h.ID {
 			return one, nil
 		}

@@ -18,6 +18,7 @@ import (
 type yard struct {
 	begun, later halt.Halt
 	wishes       []orchestrator.HaltWish
+	all          []halt.Halt // nil: only later
 	err          error
 }
 
@@ -39,6 +40,9 @@ func (y *yard) CancelHalt(context.Context, string, orchestrator.Order) (halt.Hal
 }
 
 func (y *yard) Halts(context.Context, string, int) ([]halt.Halt, error) {
+	if y.all != nil {
+		return y.all, y.err
+	}
 	return []halt.Halt{y.later}, y.err
 }
 
@@ -75,4 +79,28 @@ func TestAServerIsStoppedByItsNameAlone(t *testing.T) {
 	inYard(t, y, "stop-server", "db2:3306", "--cancel", "--reason", "not today").wants(t, exitDone, "called off by ada")
 	y.err = fmt.Errorf("%w: commits would wait", orchestrator.ErrCannotHalt)
 	inYard(t, y, "stop-server", "db2:3306", "--reason", "disk").wants(t, exitBlocked, "commits would wait")
+}
+
+func TestStopsAndRestartsAreListed(t *testing.T) {
+	y := newYard()
+	y.all = []halt.Halt{y.begun, y.later.End(halt.StateFailed, "waited 10m0s in vain: it is down: start it", topologytest.Now), y.later}
+	r := inYard(t, y, "restart", "shop", "--past")
+	r.wants(t, exitDone, "running", "failed", "succeeded", "2 servers", "ada", "upgrade", "Restart under way by ada", "start it")
+	wantWidth(t, r.out)
+	inYard(t, y, "restart", "shop", "--past", "-o", "json").wants(t, exitDone, `"halts": [`, `"state": "failed"`)
+	y.all = []halt.Halt{}
+	inYard(t, y, "restart", "shop", "--past").wants(t, exitDone, "No server was stopped or restarted")
+	if len(y.wishes) != 0 {
+		t.Errorf("looking began %+v", y.wishes)
+	}
+}
+
+// What is under way is told where somebody looks who did not begin it.
+func TestATreeTellsOfARestartUnderWay(t *testing.T) {
+	c := exampleCluster()
+	c.Halting = &api.Halt{
+		ID: "shop-1", Kind: "restart", Servers: []string{"db2:3306", "db3:3306", "db1:3306"}, Server: "db3:3306", Step: "start", State: "running", Code: "start_it",
+		Detail: "it is shut down, and waits until somebody starts it", By: "grace", Reason: "upgrade to 9.7.2",
+	}
+	wantGolden(t, "tree_restarting", drawn(func(s *terminal) { s.tree(c, noon) }))
 }

@@ -44,16 +44,18 @@ func recoveriesCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.IntVarP(&q.Limit, "limit", "n", 20, "at most so many")
-	f.StringVar(&q.Kind, "kind", "", "only of this kind: adoption, planned, emergency")
+	f.StringVar(&q.Kind, "kind", "", "only of this kind: "+listed(recoveryKinds))
 	f.StringSliceVar(&q.States, "state", nil, "only those that ended like this: "+listed(recoveryStates))
 	f.BoolVar(&automatic, "automatic", false, "only those that nobody asked for; --automatic=false: only the others")
 	f.StringVar(&since, "since", "", "only those since then: 24h, or a time such as 2026-01-31T08:00:00Z")
 	f.StringVar(&q.Before, "before", "", "the page after this place, which the page before tells")
 	addWatchFlag(c, &watch)
-	fixed(c, "kind", "adoption", "planned", "emergency")
+	fixed(c, "kind", recoveryKinds...)
 	fixed(c, "state", recoveryStates...)
 	return c
 }
+
+var recoveryKinds = []string{"planned", "emergency", "rules", "reopening", "adoption"}
 
 var recoveryStates = []string{"running", "succeeded", "undone", "blocked", "failed"}
 

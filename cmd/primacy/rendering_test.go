@@ -33,17 +33,10 @@ func drawn(draw func(*terminal)) string {
 	return out.String()
 }
 
-// wantGolden compares with a committed file, and refuses lines that are wider than a terminal.
+// wantGolden compares with a committed file.
 func wantGolden(t *testing.T, name, got string) {
 	t.Helper()
-	for line := range strings.Lines(got) {
-		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
-			t.Errorf("%d columns: %s", n, line)
-		}
-		if strings.HasSuffix(line, " \n") {
-			t.Errorf("blanks at the end: %q", line)
-		}
-	}
+	wantWidth(t, got)
 	file := filepath.Join("testdata", name+".txt")
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -56,6 +49,19 @@ func wantGolden(t *testing.T, name, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("%s differs; if that is meant: go test ./cmd/primacy -run %s -update\n%s", file, t.Name(), got)
+	}
+}
+
+// wantWidth refuses lines that are wider than a terminal.
+func wantWidth(t *testing.T, got string) {
+	t.Helper()
+	for line := range strings.Lines(got) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width {
+			t.Errorf("%d columns: %s", n, line)
+		}
+		if strings.HasSuffix(line, " \n") {
+			t.Errorf("blanks at the end: %q", line)
+		}
 	}
 }
 

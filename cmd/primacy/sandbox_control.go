@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -124,8 +125,7 @@ func actionCommand(a sandboxAction) *cobra.Command {
 			if err := sandboxCall(c, http.MethodPost, "/sandbox/servers/"+args[0]+"/"+a.name, &s); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s (%s) is %s\n", s.Name, s.Address, s.State)
-			return nil
+			return told(c, s, func(out io.Writer) { fmt.Fprintf(out, "%s (%s) is %s\n", s.Name, s.Address, s.State) })
 		},
 	}
 }
@@ -140,10 +140,26 @@ func sandboxListCommand() *cobra.Command {
 			if err := sandboxCall(c, http.MethodGet, "/sandbox/servers", &all); err != nil {
 				return err
 			}
-			for _, s := range all.Servers {
-				fmt.Fprintf(c.OutOrStdout(), "%-10s %-21s %-8s pid %d\n", s.Name, s.Address, s.State, s.Pid)
-			}
-			return nil
+			return told(c, all, func(out io.Writer) {
+				for _, s := range all.Servers {
+					fmt.Fprintf(out, "%-10s %-21s %-8s pid %d\n", s.Name, s.Address, s.State, s.Pid)
+				}
+			})
 		},
 	}
+}
+
+// told writes an answer of the sandbox as somebody wants it.
+func told(c *cobra.Command, answer any, text func(out io.Writer)) error {
+	inJSON, err := wantsJSON(c)
+	switch {
+	case err != nil:
+		return err
+	case inJSON:
+		encoder := json.NewEncoder(c.OutOrStdout())
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(answer)
+	}
+	text(c.OutOrStdout())
+	return nil
 }

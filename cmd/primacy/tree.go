@@ -20,6 +20,10 @@ func (t *terminal) tree(c api.Cluster, now time.Time) {
 	if c.Recovery != nil {
 		t.underWay(*c.Recovery)
 	}
+	if c.Halting != nil {
+		t.say("")
+		t.underHalt(*c.Halting)
+	}
 	t.findings(c, now)
 	t.window(c.Antiflap)
 }

@@ -82,6 +82,7 @@ func (t *town) transcript(set gtid.Set, now time.Time) settle.Transcript {
 		rows = append(rows, settle.Change{Schema: "app", Table: "orders", Action: "update", Before: before, After: after})
 	}
 	person := []settle.Value{{Column: "id", SQL: "17", JSON: 17, Key: true}, {Column: "name", SQL: "'" + t.said("Zoë") + "'", JSON: t.said("Zoë")}}
+	lacking := [][]string{1: {t.said("CREATE USER app@'%', whose password is not told")}, 2: nil}
 	told := settle.Transcript{Set: set, ReadAt: now, Rows: rowsShown + 2}
 	for i, changes := range [][]settle.Change{
 		{{Schema: "app", Table: "customers", Action: "insert", After: person}}, rows,
@@ -90,7 +91,7 @@ func (t *town) transcript(set gtid.Set, now time.Time) settle.Transcript {
 		told.Transactions = append(told.Transactions, settle.Transaction{
 			GTID: fmt.Sprintf("%s:%d", identity(t.replica(t.healthy(now), 1).Address+"/somebody"), i+1), CommittedAt: t.since.Add(time.Duration(i) * 41 * time.Millisecond),
 			ServerID: 3, Thread: 4711, File: "binlog.000004", Bytes: 900, Changes: changes, Statements: []string{t.said("UPDATE app.orders SET state = 'paid'")},
-			Process: settle.Process{Number: 1, Known: true, Running: true, StartedAt: t.founded},
+			Process: settle.Process{Number: 1, Known: true, Running: true, StartedAt: t.founded}, Lacks: lacking[i],
 		})
 	}
 	return told

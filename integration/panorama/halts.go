@@ -23,11 +23,11 @@ func (t *town) restart(now time.Time) *halt.Halt {
 	h.By, h.Reason, h.Terms.Shutdown = "grace", t.said("upgrade to 9.7.2"), true
 	for i, step := range halt.KindRestart.Steps() {
 		if step != halt.StepMove {
-			h.Stages = append(h.Stages, t.halted(h.Servers[0], step, h.StartedAt.Add(time.Duration(i)*9*time.Second)))
+			h.Stages = append(h.Stages, t.stage(h.Servers[0], step, h.StartedAt.Add(time.Duration(i)*9*time.Second)))
 		}
 	}
 	for i, step := range []halt.Step{halt.StepCheck, halt.StepHold, halt.StepQuiesce, halt.StepStop} {
-		h.Stages = append(h.Stages, t.halted(h.Servers[1], step, h.StartedAt.Add(70*time.Second+time.Duration(i)*5*time.Second)))
+		h.Stages = append(h.Stages, t.stage(h.Servers[1], step, h.StartedAt.Add(70*time.Second+time.Duration(i)*5*time.Second)))
 	}
 	h.At, h.Step, h.StepAt, h.Held = 1, halt.StepStart, now.Add(-80*time.Second), h.Servers[1]
 	h.Code, h.Detail = "start_it", t.said("it is shut down, and waits until somebody starts it")
@@ -39,10 +39,18 @@ func (t *town) halt(kind halt.Kind, servers []topology.Address, at time.Time) ha
 	return halt.Begin(halt.Halt{ID: t.name + "-" + at.UTC().Format("20060102T150405.000"), Cluster: t.name, Kind: kind, Servers: servers}, leader, at)
 }
 
-func (t *town) halted(server topology.Address, step halt.Step, at time.Time) halt.Stage {
+func (t *town) stage(server topology.Address, step halt.Step, at time.Time) halt.Stage {
 	return halt.Stage{Server: server, Stage: reparent.Stage{
 		Name: string(step), StartedAt: at, Duration: 4 * time.Second, Outcome: "ok", Detail: t.said("done"),
 	}}
+}
+
+// halted is the one that ended last; nil when there is none.
+func (t *town) halted() *halt.Halt {
+	if len(t.halts) == 0 {
+		return nil
+	}
+	return &t.halts[0]
 }
 
 // Halt implements api.HaltPlane. It plans, and begins nothing: what is under way here never ends.
@@ -88,5 +96,8 @@ func (p *Plane) Halts(_ context.Context, cluster string, limit int) ([]halt.Halt
 	if t.halting != nil {
 		all = append(all, *t.halting)
 	}
-	return append(all, t.halts...)[:min(limit, len(all)+len(t.halts))], nil
+	if all = append(all, t.halts...); limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all, nil
 }

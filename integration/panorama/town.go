@@ -224,7 +224,7 @@ func (t *town) rebuild(now time.Time) {
 	v := orchestrator.View{
 		Name: t.name, At: now, Ruleset: t.ruleset, Snapshot: s, History: t.history(t.healthy(now)), Roles: map[topology.Address]topology.ServerRole{},
 		Primary: t.primary, Term: t.term, Automation: t.automation, Antiflap: t.antiflap, Told: now, Maintenance: maps.Clone(t.maintenance), Held: t.held,
-		Leading: true, Elector: "elector-1", Halting: t.halting,
+		Leading: true, Elector: "elector-1", Halting: t.halting, Halted: t.halted(),
 	}
 	v.Findings = topology.Analyze(s, v.History, topology.Limits{}, now, t.view.Findings)
 	v.State = topology.State(v.Findings, s)

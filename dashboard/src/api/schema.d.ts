@@ -775,6 +775,8 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             /** @description Whether the latest probes are recent enough to tell what is. */
             fresh: boolean;
+            /** @description The stop or restart that ended last while this elector acted for the cluster; list-halts tells all. */
+            halted?: components["schemas"]["Halt"];
             /** @description The stop or restart of servers under way. */
             halting?: components["schemas"]["Halt"];
             /** @description Whether the elector that answers acts for the cluster. */
@@ -1010,6 +1012,8 @@ export interface components {
         };
         HaltList: {
             halts: components["schemas"]["Halt"][];
+            /** @description Where the next page begins: before. Left out: there is none. */
+            next?: string;
         };
         HaltStage: {
             detail: string;
@@ -1508,6 +1512,8 @@ export interface components {
             verdict: components["schemas"]["Verdict"];
         };
         SettlementList: {
+            /** @description Where the next page begins: before. Left out: there is none. */
+            next?: string;
             settlements: components["schemas"]["Settlement"][];
         };
         SettlementRecord: {
@@ -2053,6 +2059,8 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                /** @description The page after this place, which next of the page before tells. */
+                before?: string;
             };
             header?: {
                 /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
@@ -2634,6 +2642,8 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
+                /** @description The page after this place, which next of the page before tells. */
+                before?: string;
             };
             header?: {
                 /** @description ETag of an earlier answer: 304 without a body when this one would be the same. */
