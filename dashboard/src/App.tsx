@@ -6,6 +6,7 @@ import { ClusterPage } from "./cluster/ClusterPage";
 import { ErrantPage } from "./errant/ErrantPage";
 import { EventsPage } from "./events/EventsPage";
 import { FleetPage } from "./fleet/FleetPage";
+import { useFocus } from "./focus";
 import { HaltPage } from "./halt/HaltPage";
 import { keyList, useKeys } from "./keys";
 import { stream, useConnection } from "./live";
@@ -26,6 +27,7 @@ export function App() {
   useKeys(useCallback(() => setHelp(true), []));
   useEffect(() => stream.start(), []);
   useEffect(() => startWho(), []);
+  useFocus(keyOf(route));
   useEffect(() => {
     document.title = titleOf(route);
   }, [route]);
@@ -131,9 +133,9 @@ function Lost() {
   if (c.state !== "lost") return null;
   const wait = c.retryAt === undefined ? 0 : Math.max(0, Math.ceil((c.retryAt - now()) / 1000));
   return (
-    <div className="lost" role="alert" data-test="lost">
-      <strong>The control plane does not answer this page</strong> since {clock(new Date(c.since).toISOString())} ({span(Math.max(1000, now() - c.since))}).
-      What you see is from before. <span className="num">{wait > 0 ? `Trying again in ${wait} s.` : "Trying now."}</span>{" "}
+    <div className="lost" data-test="lost">
+      <span role="alert"><strong>The control plane does not answer this page</strong> since {clock(new Date(c.since).toISOString())}. What you see is from before.</span>{" "}
+      <span className="num">That is {span(Math.max(1000, now() - c.since))}. {wait > 0 ? `Trying again in ${wait} s.` : "Trying now."}</span>{" "}
       <button type="button" onClick={() => stream.reconnect()}>Try now</button>
     </div>
   );

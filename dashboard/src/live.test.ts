@@ -91,6 +91,24 @@ describe("what a page shows", () => {
     stop();
   });
 
+  it("is tried again soon when it failed, however seldom it is fetched, and looks old by then", async () => {
+    const { poll, waiting, source, stop } = asking(60_000);
+    await vi.advanceTimersByTimeAsync(0);
+    waiting[0]!.answer(1);
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(poll.state).toMatchObject({ data: 1, stale: false });
+    source.fire(event("finding_opened"));
+    await vi.advanceTimersByTimeAsync(200);
+    waiting[1]!.fail(new ProblemError({ status: 500, code: "internal", detail: "it broke" }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(poll.state).toMatchObject({ data: 1, stale: true, problem: { detail: "it broke" } });
+    await vi.advanceTimersByTimeAsync(5000);
+    waiting[2]!.answer(2);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(poll.state).toEqual({ data: 2, stale: false, failing: false, at: expect.any(Number) });
+    stop();
+  });
+
   it("is fetched anew after a gap, whatever the page waits for", async () => {
     const { waiting, source, stop } = asking(60_000);
     await vi.advanceTimersByTimeAsync(0);

@@ -13,6 +13,8 @@ export function staleAfter(every: number): number {
   return Math.max(5000, 3 * every);
 }
 
+const againAfter = 5000; // what failed is tried again so soon, however seldom it is asked for else
+
 const coalesce = 100; // events come in bursts; one fetch answers them all
 
 export type Live<T> = { data?: T; problem?: ProblemError; failing: boolean; stale: boolean; at?: number };
@@ -101,7 +103,7 @@ export class Poll<T> {
       this.take(mine, { ...this.state, problem, failing: true });
     }
     this.flying = false;
-    if (!this.stopped) this.soon(this.again ? coalesce : this.opts.every);
+    if (!this.stopped) this.soon(this.again ? coalesce : this.state.failing ? Math.min(this.opts.every, againAfter) : this.opts.every);
   }
 
   /** take shows an answer unless a later one is shown already. */
@@ -115,7 +117,7 @@ export class Poll<T> {
   /** age marks what is shown as stale when its time has come. */
   private age(): void {
     clearTimeout(this.ageing);
-    const limit = staleAfter(this.opts.every);
+    const limit = this.state.failing ? staleAfter(0) : staleAfter(this.opts.every); // who was just told nothing knows that it may be old
     const left = (this.state.at ?? this.begun) + limit - now();
     if (left <= 0) {
       if (!this.state.stale) this.set({ ...this.state, stale: true });

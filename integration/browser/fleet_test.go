@@ -30,6 +30,7 @@ func TestAFleetIsWatchedAndChangedThroughThePage(t *testing.T) {
 	t.Run("an errant replica is looked at and rewound", func(t *testing.T) { p.in(t).settlesErrant(f) })
 	t.Run("a replica is restarted, and the page says that somebody has to start it", func(t *testing.T) { p.in(t).restartsServer(f) })
 	t.Run("the rules are changed through the page", func(t *testing.T) { p.in(t).changesRules() })
+	t.Run("a restart that commits could not do without is refused", func(t *testing.T) { p.in(t).isRefusedARestart() })
 	t.Run("a lost control plane is visible, and numbers look old", func(t *testing.T) { p.in(t).losesControlPlane(f) })
 	if ask[string](p, "window.opened") != "once" {
 		t.Error("the page was loaded anew")
@@ -223,6 +224,22 @@ func (p *tab) changesRules() {
 	p.await("that a commit waits for both", says("quorum", "2 of 2 ackers"))
 }
 
+// isRefusedARestart asks for what the new rules forbid: of two replicas, both have to acknowledge.
+func (p *tab) isRefusedARestart() {
+	replica := ask[string](p, element("server", "data-role", "replica")+".dataset.address")
+	p.visit("#/clusters/" + clusterName + "/restart?server=" + replica)
+	p.await("the form", element("halt-reason"))
+	p.write("halt-reason", "because")
+	p.cut(true) // Chromium takes an answer of 409 for a failure of the page
+	p.click("order-dry-run")
+	p.await("the refusal", element("refused", "data-during", "rehearsal")+" && "+element("problem", "data-code", "cannot_stop"))
+	p.await("which server, and that nothing was changed", says("refused", replica)+" && "+says("refused", "Nothing was changed."))
+	p.await("no way on", "!"+element("order-go"))
+	p.cut(false)
+	p.visit("#/clusters/" + clusterName)
+	p.await("the cluster", element("cluster"))
+}
+
 func (p *tab) losesControlPlane(f *fleet) {
 	p.await("the connection", element("connection", "data-state", "live"))
 	p.cut(true)
@@ -231,7 +248,7 @@ func (p *tab) losesControlPlane(f *fleet) {
 	p.await("the words about it", element("lost"))
 	p.await("numbers that look old", element("cluster", "data-stale", "true"))
 	f.open()
-	p.do(chromedp.Click(chromedp.CSS(selector("lost") + " button")))
+	ask[bool](p, fmt.Sprintf("(%s?.querySelector('button').click(), true)", element("lost"))) // unless the page was faster than the hand
 	p.await("the connection", element("connection", "data-state", "live"))
 	p.await("numbers that are new", fmt.Sprintf("%s && !%s", element("cluster"), element("cluster", "data-stale", "true")))
 	p.cut(false)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type counter struct {
 	settings api.Settings
 	address  string
 	close    func()
+	fault    atomic.Pointer[fault] // what comes in the way of answers; nil: nothing does
 }
 
 // serve opens a counter at a free port.
@@ -54,6 +56,12 @@ func (c *counter) open() {
 	}
 	c.address = l.Addr().String()
 	server := api.NewServer(c.settings)
+	inner := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := c.fault.Load(); f == nil || !(*f)(w, r) {
+			inner.ServeHTTP(w, r)
+		}
+	})
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	c.close = sync.OnceFunc(func() {

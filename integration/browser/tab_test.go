@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -307,6 +308,31 @@ func (p *tab) heap() float64 {
 		return err
 	}))
 	return used
+}
+
+// counts has the page's main thread be measured by the processor's time, which other programs do not lengthen.
+func (p *tab) counts() {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, performance.Enable, performance.EnableParams{TimeDomain: performance.EnableTimeDomainThreadTicks})
+		return err
+	}))
+}
+
+// spent is the processor's time that the page's main thread has taken so far, all tasks together. See counts.
+func (p *tab) spent() time.Duration {
+	p.t.Helper()
+	var seconds float64
+	p.doWithin(hourly, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		told, err := cdp.Call(ctx, t, performance.GetMetrics, cdp.Empty{})
+		for _, m := range told.Metrics {
+			if m.Name == "TaskDuration" {
+				seconds = m.Value
+			}
+		}
+		return err
+	}))
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // picture takes one for the documents, when that is asked for.

@@ -3,7 +3,8 @@ import { get, send } from "../api/client";
 import { newKey } from "../api/key";
 import type { Cluster, RecoveryList, ReparentAnswer } from "../api/types";
 import { useLive } from "../live";
-import { Loading, Mono, ObstacleView, ProblemView, StateBadge } from "../parts";
+import { Refused } from "../order/Refused";
+import { Freshness, Loading, Mono, ObstacleView, ProblemView, StateBadge } from "../parts";
 import { Moved, Verdict } from "../recoveries/RecoveryPage";
 import { RecoveryState } from "../recoveries/RecoveryState";
 import { gaps } from "../recoveries/story";
@@ -33,6 +34,7 @@ export function ChangePage({ cluster }: { cluster: string }) {
         </p>
         <h1>Change the primary</h1>
         {c && <StateBadge state={c.state} dim={live.stale} />}
+        <Freshness live={live} />
       </header>
       {c === undefined ? <Loading live={live} what="The cluster" /> : <Steps cluster={c} stale={live.stale} />}
     </>
@@ -69,10 +71,9 @@ function Asked({ cluster: c, state: s, act, stale }: { cluster: Cluster; state: 
   };
   return (
     <>
-      <p>
+      <p className={stale ? "stale" : undefined}>
         {c.primary ? <><Mono>{c.primary}</Mono> leads <Mono>{c.name}</Mono> under term <span className="num">{c.term}</span>.</> : <>No primary of <Mono>{c.name}</Mono> is established.</>}{" "}
         {c.antiflap.open && <span className="quiet">The anti-flapping window is open; it does not hold back a change by hand.</span>}
-        {stale && <b className="odd"> The control plane does not answer at the moment.</b>}
       </p>
       {refusal && <p className="notice" role="status" data-test="change-forbidden">{refusal}</p>}
       <section className="card" aria-label="1. What to do">
@@ -83,7 +84,7 @@ function Asked({ cluster: c, state: s, act, stale }: { cluster: Cluster; state: 
         <h2><span className="step-number">2</span> What that would do</h2>
         {s.at === "choose" && s.changed && <p className="notice" role="alert" data-test="change-changed">{s.changed} The dry run no longer holds: let it run again.</p>}
         {(s.at === "rehearsed" || s.at === "confirming") && <Rehearsal answer={s.answer} />}
-        {s.at === "refused" && <Refused problem={s.problem} during={s.during} />}
+        {s.at === "refused" && <Refused problem={s.problem} during={s.during === "change" ? "order" : "rehearsal"} />}
         <p className="go-row">
           <button type="button" className={s.at === "choose" || s.at === "refused" ? "primary" : ""} data-test="change-dry-run" disabled={lacks !== undefined || busy || held} onClick={() => void rehearse()}>
             {busy ? "Asking …" : s.at === "choose" ? "Dry run" : "Dry run again"}
@@ -93,15 +94,6 @@ function Asked({ cluster: c, state: s, act, stale }: { cluster: Cluster; state: 
         <Experience cluster={c.name} kind={s.wish.kind} />
       </section>
       {(s.at === "rehearsed" || s.at === "confirming") && <Confirm cluster={c} state={s} act={act} refusal={refusal} />}
-    </>
-  );
-}
-
-function Refused({ problem, during }: { problem: Error; during: "rehearsal" | "change" }) {
-  return (
-    <>
-      <p><b>{during === "change" ? "The change was not begun. Nothing was changed." : "It could not be done as things stand. Nothing was changed."}</b></p>
-      <ProblemView problem={problem} />
     </>
   );
 }

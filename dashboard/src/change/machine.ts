@@ -1,7 +1,8 @@
 // Where somebody stands who changes a primary. Everything that the page does goes through step, so that no button can
 // skip the dry run, and a change whose answer got lost is never asked for under another key.
-import { Offline, ProblemError } from "../api/client";
+import { ProblemError } from "../api/client";
 import type { Cluster, Recovery, ReparentAnswer, ReparentRequest } from "../api/types";
+import { unanswered } from "../order/order";
 
 /** Wish is what somebody has filled in. */
 export type Wish = {
@@ -102,13 +103,6 @@ function refused(s: State, problem: Error): State {
     return { ...kept, at: "refused", during: "change", problem };
   }
   return s.at === "choose" ? { ...kept, at: "refused", during: "rehearsal", problem } : s;
-}
-
-/** unanswered tells whether a change may have begun although no answer says so. */
-function unanswered(problem: Error): boolean {
-  if (problem instanceof Offline) return true;
-  // A proxy's words, or those of a store that fell silent in the middle, say nothing about the change.
-  return problem instanceof ProblemError && problem.status >= 500 && problem.code !== "not_leading" && problem.code !== "store_unavailable";
 }
 
 /** responsible tells whether somebody answers for something that no server shows. */

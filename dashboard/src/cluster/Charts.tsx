@@ -93,7 +93,7 @@ function Canvas({ data, looks, onAt }: { data: (number | null)[][]; looks: strin
         legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
         scales: { y: { range: (_u, _min, max) => [0, Math.max(max ?? 0, 1) * 1.1] } },
-        axes: [{ ...axis, space: 70, values: (_u, ticks) => ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB")) }, { ...axis, size: 58, space: 30, values: (_u, ticks) => ticks.map(tick) }],
+        axes: [{ ...axis, space: 70, values: (_u, ticks) => ((latest.current[0]?.length ?? 0) < 2 ? [] : ticks.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB"))) }, { ...axis, size: 58, space: 30, values: (_u, ticks) => ticks.map(tick) }],
         series: [{}, ...looks.map((look) => ({ stroke: colour(look), width: 1.5, points: { show: false } }))],
         hooks: { setCursor: [(u) => onAt(u.cursor.idx ?? null)] },
       },

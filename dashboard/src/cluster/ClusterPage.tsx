@@ -1,7 +1,7 @@
-import { useRef, useState } from "react";
-import type { Cluster, Halt, HaltList, RecoveryList } from "../api/types";
+import { useState } from "react";
+import type { Cluster, HaltList, RecoveryList } from "../api/types";
 import { HaltView } from "../halt/HaltView";
-import { recent } from "../halt/progress";
+import { newest, recent } from "../halt/progress";
 import { useLive } from "../live";
 import { Age, Empty, FindingView, Freshness, Loading, Mono, ObstacleView, StateBadge } from "../parts";
 import { RecoveryRows } from "../recoveries/RecoveryRows";
@@ -152,12 +152,8 @@ function Stops({ cluster: c }: { cluster: Cluster }) {
 function Halting({ cluster: c }: { cluster: Cluster }) {
   useSecond();
   const live = useLive<HaltList>(`${path(c.name)}/halts?limit=1`, { every: 15_000, apart: 500, wakes: (e) => e.cluster === c.name && e.kind === "operator" });
-  const latest = live.data?.halts[0];
-  const last = useRef<Halt>(undefined);
-  if (c.halting !== undefined) last.current = c.halting;
-  // Between its end and the answer that tells of it the last view stays, so that nothing moves twice.
-  const open = last.current !== undefined && (latest?.id !== last.current.id || latest.state === "running") ? last.current : undefined;
-  const shown = recent(c.halting, latest, now()) ?? open;
+  // Its end stands in the same answer in which it is no longer under way; the list knows those before this elector acted.
+  const shown = recent(c.halting, newest(c.halted, live.data?.halts.find((h) => h.state !== "running")), now());
   if (shown === undefined) return null;
   return (
     <section className="card halt-card" aria-label="Stop or restart of servers" data-state={shown.state}>
@@ -275,8 +271,8 @@ function Changes({ cluster }: { cluster: string }) {
     every: 10_000, apart: 500, wakes: (e) => e.cluster === cluster && e.kind.startsWith("recovery"),
   });
   return (
-    <section className="card" aria-label="Last changes">
-      <h2>Last changes</h2>
+    <section className={`card${live.stale ? " stale" : ""}`} aria-label="Last changes">
+      <h2>Last changes <Freshness live={live} /></h2>
       {live.data === undefined ? <Loading live={live} what="The list" />
         : live.data.recoveries.length === 0 ? <Empty>None yet.</Empty>
           : <RecoveryRows recoveries={live.data.recoveries} />}

@@ -69,6 +69,29 @@ describe("switching something", () => {
     expect(sent[0]!.body).toEqual({ on: true, for_ms: 1_800_000, reason: "firmware" });
   });
 
+  it("says whether it may have been done, and how to find out", async () => {
+    answers = false;
+    await submit();
+    expect(document.querySelector("[data-test=switch-unanswered]")!.textContent).toContain("Asking again is safe");
+    expect(document.querySelector("button.primary")!.textContent).toBe("Ask again");
+  });
+
+  it("does not go while it is sent, so that nobody misses a refusal", async () => {
+    let refuse = (): void => undefined;
+    vi.stubGlobal("fetch", () => new Promise((r) => (refuse = () => r(new Response(JSON.stringify({ status: 409, code: "busy", detail: "somebody else does it" }), { status: 409 })))));
+    await act(async () => document.querySelector<HTMLElement>("button.primary")!.click());
+    const leave = (): HTMLElement => document.querySelector<HTMLElement>(".buttons button:last-child")!;
+    expect(leave().textContent).toBe("Do not wait");
+    await act(async () => leave().click());
+    expect(closed).toBe(0);
+    expect(document.querySelector("[data-test=switch-unanswered]")).not.toBeNull();
+    await act(async () => refuse());
+    await until(() => document.querySelector("[data-test=switch-refused]") !== null);
+    expect(document.querySelector("[data-test=problem]")!.textContent).toContain("somebody else does it");
+    await act(async () => leave().click());
+    expect(closed).toBe(1);
+  });
+
   it("takes another key for another order", async () => {
     answers = false;
     await submit();

@@ -1,6 +1,7 @@
 import { useRef, useState } from "react";
-import { send } from "../api/client";
+import { Offline, send } from "../api/client";
 import { newKey } from "../api/key";
+import { unanswered } from "../order/order";
 import { Dialog, ProblemView } from "../parts";
 
 type Props = {
@@ -41,8 +42,15 @@ export function SwitchDialog({ title, says, verb, method, path, body, lasts = fa
       setBusy(false);
     }
   };
+  /** leave first ends the waiting for an answer, which may still come: nobody is to miss that it was a refusal. */
+  const leave = (): void => {
+    if (!busy) return onClose();
+    setBusy(false);
+    setProblem(new Offline("no answer has come yet"));
+  };
+  const open = problem !== undefined && unanswered(problem);
   return (
-    <Dialog title={title} onClose={onClose} test="switch">
+    <Dialog title={title} onClose={leave} test="switch">
       <form
         onSubmit={(e) => {
           e.preventDefault();
@@ -63,9 +71,11 @@ export function SwitchDialog({ title, says, verb, method, path, body, lasts = fa
           </div>
         )}
         {problem && <ProblemView problem={problem} />}
+        {open && <p className="notice" data-test="switch-unanswered">It may have been done or not. Asking again is safe: it goes by the same key, so that it is done once.</p>}
+        {problem && !open && <p className="quiet" data-test="switch-refused">Nothing was changed.</p>}
         <div className="buttons">
-          <button type="submit" className="primary" disabled={busy || (why && reason.trim() === "")}>{busy ? "Sending …" : verb}</button>
-          <button type="button" onClick={onClose}>Cancel</button>
+          <button type="submit" className="primary" data-test="switch-go" disabled={busy || (why && reason.trim() === "")}>{busy ? "Sending …" : open ? "Ask again" : verb}</button>
+          <button type="button" onClick={leave}>{busy ? "Do not wait" : open ? "Close" : "Cancel"}</button>
         </div>
       </form>
     </Dialog>

@@ -12,11 +12,12 @@ let servers: ErrantServer[];
 let settlements: Settlement[];
 let sent: SettleRequest[];
 let reads: number;
+let broken: boolean; // whether reading answers 500
 
 beforeEach(() => {
   (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
   window.location.hash = "#/clusters/shop/errant";
-  [servers, settlements, sent, reads] = [[errantOf()], [], [], 0];
+  [servers, settlements, sent, reads, broken] = [[errantOf()], [], [], 0, false];
   vi.stubGlobal("fetch", answering);
   document.body.innerHTML = "<div></div>";
   root = createRoot(document.body.firstElementChild!);
@@ -36,6 +37,7 @@ async function answering(path: string, init: RequestInit): Promise<Response> {
   }
   if (path.includes("settlements")) return new Response(JSON.stringify({ settlements }));
   reads++;
+  if (broken) return new Response(JSON.stringify({ status: 500, code: "internal", detail: "the log is gone" }), { status: 500 });
   return new Response(JSON.stringify({ servers }));
 }
 
@@ -93,12 +95,39 @@ describe("the page of errant transactions", () => {
     expect(reads).toBe(before + 1);
   });
 
+  it("does not take a reading that failed for a new one", async () => {
+    await opened();
+    const read = at("errant-read")!.textContent;
+    broken = true;
+    vi.spyOn(Date, "now").mockReturnValue(Date.now() + 60_000);
+    await press("errant-again");
+    await until(() => at("problem") !== null);
+    expect(at("errant-read")!.textContent).toBe(`what is shown was ${read}`);
+    expect(at("errant-server")!.className).toContain("stale");
+    broken = false;
+    await press("errant-again");
+    await until(() => at("problem") === null);
+    expect(at("errant-read")!.textContent).not.toContain("what is shown");
+    expect(at("errant-server")!.className).not.toContain("stale");
+    vi.restoreAllMocks();
+  });
+
+  it("says in words what is not told of a transaction, closed and open", async () => {
+    const [t] = errantOf().transactions;
+    servers = [errantOf({ transactions: [{ ...t!, lacks: [hostile[0]!, "a password"] }] })];
+    await opened();
+    expect(at("errant-lacks")!.textContent).toContain("What is not told");
+    expect([...at("errant-lacks")!.querySelectorAll("li")].map((x) => x.textContent)).toEqual([hostile[0], "a password"]);
+    expect(at("errant-transaction")!.querySelector("summary")!.textContent).toContain("not all of it is told");
+    expect(document.querySelectorAll("img")).toHaveLength(0);
+  });
+
   for (const text of hostile) {
     it(`shows ${text.slice(0, 30)} as text wherever it comes from`, async () => {
       const value = [{ column: text, sql: text, value: text, key: true }];
       servers = [errantOf({
         server: text, set: text, unread: text, missing: text, truncated: true, verdict: { never_acknowledged: false, why: [text], term: 0 },
-        transactions: [{ gtid: text, server_id: 1, file: text, process: { number: 1, known: true }, statements: [text], changes: [{ schema: text, table: text, action: text, before: value, after: value }] }],
+        transactions: [{ gtid: text, server_id: 1, file: text, process: { number: 1, known: true }, statements: [text], lacks: [text], changes: [{ schema: text, table: text, action: text, before: value, after: value }] }],
       })];
       settlements = [settlementOf({
         id: text, server: text, by: text, reason: text, detail: text, donor: text, exported_to: text, set: text, state: "failed", stages: [stageOf({ name: text, detail: text, evidence: [text] })],

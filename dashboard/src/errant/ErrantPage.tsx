@@ -5,7 +5,7 @@ import { transactions } from "../cluster/gtid";
 import { useEvents, useLive } from "../live";
 import { Age, Empty, Freshness, Loading, Mono, Pages, ProblemView, Save } from "../parts";
 import { href, useRoute } from "../route";
-import { clock } from "../time";
+import { clock, now } from "../time";
 import { mayNot, useWho } from "../who";
 import "../recoveries/recoveries.css";
 import "../change/change.css";
@@ -38,10 +38,11 @@ export function ErrantPage({ cluster }: { cluster: string }) {
       <p className="quiet">
         What servers hold and the history of the primary does not: an old primary wrote it without an acknowledgement, or somebody wrote to a replica. Such a server is quarantined until it is settled.
       </p>
-      <Holders cluster={cluster} only={only} settlements={live.data?.settlements} />
-      <section className="card" aria-label="Settlements">
+      <Holders cluster={cluster} only={only} settlements={live.data?.settlements} stale={live.stale} />
+      <section className={`card${live.stale ? " stale" : ""}`} aria-label="Settlements">
         <h2>What was done about errant servers</h2>
         {live.data === undefined ? <Loading live={live} what="The list" /> : <Ended cluster={cluster} all={live.data.settlements.filter((s) => s.state !== "running")} />}
+        {live.data?.next !== undefined && <p className="quiet">Older ones: <Mono>primacy errant {cluster} --past</Mono></p>}
       </section>
     </>
   );
@@ -73,7 +74,7 @@ export function fileName(name: string): string {
 type Read = { list?: ErrantList; at?: number; problem?: Error; busy: boolean };
 
 /** Holders reads the servers' binary logs only when somebody asks, and when something has changed: that is work for them. */
-function Holders({ cluster, only, settlements }: { cluster: string; only: string; settlements: Settlement[] | undefined }) {
+function Holders({ cluster, only, settlements, stale }: { cluster: string; only: string; settlements: Settlement[] | undefined; stale: boolean }) {
   const refused = mayNot("operator", useWho());
   const [read, set] = useState<Read>({ busy: false });
   const number = useRef(0);
@@ -81,7 +82,7 @@ function Holders({ cluster, only, settlements }: { cluster: string; only: string
     const mine = ++number.current;
     set((r) => ({ ...r, busy: true }));
     const answer = await get<ErrantList>(path(cluster, `errant${only === "" ? "" : `?server=${encodeURIComponent(only)}`}`)).then((list) => ({ list }), (problem: Error) => ({ problem }));
-    if (mine === number.current) set((r) => ({ list: r.list, at: Date.now(), busy: false, ...answer }));
+    if (mine === number.current) set((r) => ("list" in answer ? { list: answer.list, at: now(), busy: false } : { ...r, busy: false, ...answer }));
   }, [cluster, only]);
   useEffect(() => {
     if (refused === undefined) void again();
@@ -100,21 +101,21 @@ function Holders({ cluster, only, settlements }: { cluster: string; only: string
     <>
       <p className="go-row read-row">
         <button type="button" disabled={read.busy} onClick={() => void again()} data-test="errant-again">{read.busy ? "Reading the binary logs …" : "Read again"}</button>
-        {read.at !== undefined && <span className="quiet">read at {clock(new Date(read.at).toISOString())}</span>}
+        {read.at !== undefined && <span className={read.problem ? "odd" : "quiet"} data-test="errant-read" data-stale={read.problem !== undefined || undefined}>{read.problem ? "what is shown was read at" : "read at"} {clock(new Date(read.at).toISOString())}</span>}
         {only !== "" && <span>only <Mono>{only}</Mono> · <a href={href.errant(cluster)}>all servers</a></span>}
       </p>
       {read.problem && <ProblemView problem={read.problem} />}
-      {running && !read.list?.servers.some((s) => s.server === running.server) && <UnderWay cluster={cluster} settlement={running} />}
+      {running && !read.list?.servers.some((s) => s.server === running.server) && <UnderWay cluster={cluster} settlement={running} stale={stale} />}
       {read.list === undefined ? (read.problem ? null : <Empty>Reading the binary logs …</Empty>)
         : read.list.servers.length === 0 ? <div className="card"><Empty>{only === "" ? "Nothing is errant: what the servers hold is in the primary's history." : "This server holds nothing that is errant."}</Empty></div>
-          : read.list.servers.map((s) => <Holder key={s.server} cluster={cluster} server={s} settlements={settlements ?? []} />)}
+          : read.list.servers.map((s) => <Holder key={s.server} cluster={cluster} server={s} settlements={settlements ?? []} stale={stale || read.problem !== undefined} />)}
     </>
   );
 }
 
-function UnderWay({ cluster, settlement }: { cluster: string; settlement: Settlement }) {
+function UnderWay({ cluster, settlement, stale }: { cluster: string; settlement: Settlement; stale: boolean }) {
   return (
-    <section className="card" aria-label="Under way" data-test="settling">
+    <section className={`card${stale ? " stale" : ""}`} aria-label="Under way" data-test="settling">
       <h2>Under way</h2>
       <SettlementView settlement={settlement} cancel={path(cluster, `servers/${encodeURIComponent(settlement.server)}/errant`)} />
     </section>
@@ -122,11 +123,11 @@ function UnderWay({ cluster, settlement }: { cluster: string; settlement: Settle
 }
 
 /** Holder is one errant server: whether a client was told, what was done, and how it is settled. */
-function Holder({ cluster, server: e, settlements }: { cluster: string; server: ErrantServer; settlements: Settlement[] }) {
+function Holder({ cluster, server: e, settlements, stale }: { cluster: string; server: ErrantServer; settlements: Settlement[]; stale: boolean }) {
   const running = settlements.find((s) => s.state === "running");
   const mine = running?.server === e.server ? running : undefined;
   return (
-    <section className="card holder" aria-label={e.server} data-test="errant-server" data-server={e.server} data-never={e.verdict.never_acknowledged}>
+    <section className={`card holder${stale ? " stale" : ""}`} aria-label={e.server} data-test="errant-server" data-server={e.server} data-never={e.verdict.never_acknowledged}>
       <h2><Mono>{e.server}</Mono> <span className="quiet"><span className="num">{countOf(e).toLocaleString("en")}</span> errant transaction{countOf(e) === 1 ? "" : "s"}</span></h2>
       <VerdictView server={e} />
       <Facts server={e} />

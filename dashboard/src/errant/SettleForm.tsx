@@ -2,7 +2,8 @@ import { useId, useReducer, useRef } from "react";
 import { send } from "../api/client";
 import { newKey } from "../api/key";
 import type { ErrantServer, SettleAnswer, Settlement } from "../api/types";
-import { Mono, ProblemView } from "../parts";
+import { Refused } from "../order/Refused";
+import { Mono } from "../parts";
 import { mayNot, useWho } from "../who";
 import { accepts, actions, asksFor, begin, type Doing, lacks, request, type State, step, type Wish } from "./settle";
 import { SettlementView } from "./SettlementView";
@@ -15,6 +16,7 @@ export function SettleForm({ server: e, path, settlements }: { server: ErrantSer
   const busy = s.at === "choose" && s.busy;
   const held = busy || (s.at === "rehearsed" && (s.sending || s.unanswered !== undefined));
   const rehearse = async (): Promise<void> => {
+    if (held) return;
     act({ does: "rehearse" });
     try {
       act({ does: "rehearsed", answer: await send<SettleAnswer>("POST", path, request(s.wish, true)) });
@@ -25,7 +27,7 @@ export function SettleForm({ server: e, path, settlements }: { server: ErrantSer
   return (
     <>
       <Choice server={e} wish={s.wish} disabled={held} onChange={(wish) => act({ does: "edit", wish })} />
-      {s.at === "choose" && s.problem && <><p><b>It is not possible like this. Nothing was changed.</b></p><ProblemView problem={s.problem} /></>}
+      {s.at === "choose" && s.refused && <Refused {...s.refused} />}
       {s.at === "rehearsed" && <Rehearsed answer={s.answer} />}
       <p className="go-row">
         <button type="button" className={s.at === "choose" ? "primary" : ""} disabled={refused !== undefined || held} onClick={() => void rehearse()} data-test="settle-dry-run">
@@ -53,7 +55,7 @@ function Choice({ server: e, wish: w, disabled, onChange }: { server: ErrantServ
         ))}
       </div>
       <div className="field">
-        <label htmlFor={`${id}reason`}>Reason, for the record</label>
+        <label htmlFor={`${id}reason`}>Reason, for the record (needed)</label>
         <input id={`${id}reason`} data-test="settle-reason" maxLength={1000} value={w.reason} onChange={(x) => onChange({ ...w, reason: x.target.value })} />
       </div>
       <details className="responsible" open={accepts.some(([a]) => asksFor(e, w.action, a))} data-test="settle-responsible">
@@ -105,7 +107,7 @@ function Confirm({ server, path, state: s, act }: { server: string; path: string
         <label htmlFor={`${id}confirm`}>Type the server's address, <Mono>{server}</Mono>, to confirm</label>
         <input id={`${id}confirm`} data-test="settle-confirm" autoComplete="off" autoCapitalize="off" spellCheck={false} value={s.typed} disabled={s.sending} onChange={(x) => act({ does: "type", typed: x.target.value })} />
       </div>
-      {s.unanswered && <p className="notice" role="alert">It may have begun or not: {s.unanswered.message}. If it has, it shows here as soon as the control plane answers; then asking again is refused.</p>}
+      {s.unanswered && <p className="notice" role="alert" data-test="settle-unanswered">It may have begun or not: {s.unanswered.message}. If it has, it shows here as soon as the control plane answers; then asking again is refused.</p>}
       <p className="go-row">
         <button type="submit" className="danger" data-test="settle-go" disabled={stops !== undefined || s.sending}>{s.sending ? "Asking …" : s.unanswered ? "Ask again" : `${s.wish.action} it`}</button>
         {stops && <span className="quiet">{stops}</span>}

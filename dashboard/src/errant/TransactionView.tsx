@@ -9,17 +9,25 @@ export function TransactionView({ transaction: t, open: first }: { transaction: 
   const [open, setOpen] = useState(first);
   const changes = t.changes ?? [];
   const tables = touched([t]);
+  const lacks = t.lacks ?? [];
   return (
     <details className="errant-transaction" data-test="errant-transaction" data-gtid={t.gtid} open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
       <summary>
         <Mono>{t.gtid}</Mono>{" "}
         <span className="quiet">{t.committed_at ? clock(t.committed_at) : "no time is known"} · {tables.length === 0 ? "no rows" : tables.slice(0, 3).map((x) => `${x.table}: ${words(x)}`).join("; ")}{tables.length > 3 ? "; …" : ""}</span>
+        {lacks.length > 0 && <b className="odd"> not all of it is told</b>}
       </summary>
       {open && (
         <div className="errant-inside">
           <p className="quiet">
             server_id <span className="num">{t.server_id}</span>{t.thread ? <>, connection <span className="num">{t.thread}</span></> : null}, in <Mono>{t.file}</Mono>
           </p>
+          {lacks.length > 0 && (
+            <div className="notice" data-test="errant-lacks">
+              <p>It did more than stands here and in its file. What is not told: </p>
+              <ul>{lacks.map((x, i) => <li key={i}>{x}</li>)}</ul>
+            </div>
+          )}
           {(t.statements ?? []).map((s, i) => <p key={i} className="statement"><Mono>{s}</Mono></p>)}
           {changes.length > 0 && (
             <Pages all={changes} size={25} what="rows">

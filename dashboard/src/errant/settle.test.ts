@@ -34,8 +34,10 @@ describe("settling a server", () => {
 
   it("keeps what was typed when no answer came, and lets go of it when the answer was no", () => {
     const sent: Doing[] = [...rehearsed, { does: "type", typed: "db3:3306" }, { does: "send" }];
-    expect(after(...sent, { does: "refused", problem: new Offline("silence") })).toMatchObject({ at: "rehearsed", typed: "db3:3306", sending: false });
-    expect(after(...sent, { does: "refused", problem: new ProblemError({ status: 409, code: "busy", detail: "" }) })).toMatchObject({ at: "choose", problem: { code: "busy" } });
+    for (const lost of [new Offline("silence"), new ProblemError({ status: 502, code: "", detail: "a proxy" })]) {
+      expect(after(...sent, { does: "refused", problem: lost })).toMatchObject({ at: "rehearsed", typed: "db3:3306", sending: false, unanswered: lost });
+    }
+    expect(after(...sent, { does: "refused", problem: new ProblemError({ status: 409, code: "busy", detail: "" }) })).toMatchObject({ at: "choose", refused: { during: "order", problem: { code: "busy" } } });
   });
 
   it("asks in a dry run for the same as afterwards", () => {

@@ -1,6 +1,6 @@
 // Settling a server step by step: what to do, what that would do, its address, and then it is under way.
-import { Offline } from "../api/client";
 import type { ErrantServer, SettleAnswer, Settlement, SettleRequest } from "../api/types";
+import { unanswered } from "../order/order";
 
 export type Action = Exclude<SettleRequest["action"], "cancel">;
 export type Accept = NonNullable<SettleRequest["accept"]>[number];
@@ -23,8 +23,11 @@ export const accepts: [accept: Accept, name: string, says: string][] = [
 
 export type Wish = { action: Action; reason: string; accept: Accept[] };
 
+/** Refusal is what was said to a dry run or to an order. */
+export type Refusal = { during: "rehearsal" | "order"; problem: Error };
+
 export type State =
-  | { at: "choose"; wish: Wish; busy: boolean; problem?: Error }
+  | { at: "choose"; wish: Wish; busy: boolean; refused?: Refusal }
   | { at: "rehearsed"; wish: Wish; answer: SettleAnswer; typed: string; sending: boolean; unanswered?: Error }
   | { at: "begun"; wish: Wish; settlement: Settlement };
 
@@ -50,8 +53,8 @@ export function step(s: State, d: Doing): State {
       return s.at === "choose" && s.busy ? { at: "rehearsed", wish: s.wish, answer: d.answer, typed: "", sending: false } : s;
     case "refused":
       if (s.at === "begun") return s;
-      if (s.at === "rehearsed" && d.problem instanceof Offline) return { ...s, sending: false, unanswered: d.problem };
-      return { at: "choose", wish: s.wish, busy: false, problem: d.problem };
+      if (s.at === "rehearsed" && unanswered(d.problem)) return { ...s, sending: false, unanswered: d.problem };
+      return { at: "choose", wish: s.wish, busy: false, refused: { during: s.at === "rehearsed" ? "order" : "rehearsal", problem: d.problem } };
     case "type":
       return s.at === "rehearsed" ? { ...s, typed: d.typed } : s;
     case "send":

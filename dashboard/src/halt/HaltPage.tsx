@@ -29,9 +29,10 @@ export function HaltPage({ cluster }: { cluster: string }) {
       </header>
       {c === undefined ? <Loading live={live} what="The cluster" /> : <Present cluster={c} stale={live.stale} latest={list.data?.halts} />}
       {c !== undefined && (
-        <section className="card" aria-label="Before">
-          <h2>Before</h2>
+        <section className={`card${list.stale ? " stale" : ""}`} aria-label="Before">
+          <h2>Before <Freshness live={list} /></h2>
           {list.data === undefined ? <Loading live={list} what="The list" /> : <Before all={list.data.halts.filter((h) => h.state !== "running")} />}
+          {list.data?.next !== undefined && <p className="quiet">Older ones: <Mono>primacy restart {cluster} --past</Mono></p>}
         </section>
       )}
     </>
@@ -39,12 +40,12 @@ export function HaltPage({ cluster }: { cluster: string }) {
 }
 
 function Present({ cluster: c, stale, latest }: { cluster: Cluster; stale: boolean; latest: Halt[] | undefined }) {
-  const [begun, setBegun] = useState<Halt>();
+  const [begun, setBegun] = useState(c.halting);
   const { query } = useRoute();
   const [wish, choose] = useState<Wish>(() => wishFor(c, query));
   const refused = mayNot("operator", useWho());
-  const mine = begun && (c.halting?.id === begun.id ? c.halting : latest?.find((h) => h.id === begun.id) ?? begun);
-  const shown = c.halting ?? mine;
+  if (c.halting !== undefined && c.halting.id !== begun?.id) setBegun(c.halting);
+  const shown = c.halting ?? (begun && [c.halted, ...(latest ?? [])].find((h) => h?.id === begun.id && h.state !== "running")) ?? begun;
   if (shown !== undefined) {
     return (
       <section className={`card halt-card${stale ? " stale" : ""}`} aria-label="Under way" data-state={shown.state}>

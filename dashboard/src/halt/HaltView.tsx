@@ -68,9 +68,12 @@ function Now({ halt: h, stand: s }: { halt: Halt; stand: Stand }) {
           <li key={step} className={over.has(step) ? "over" : i === at ? "at" : i < at ? "skipped" : ""} aria-current={i === at ? "step" : undefined} title={i < at && !over.has(step) ? "not needed" : undefined}>{step}</li>
         ))}
       </ol>
-      <p className="halt-why" data-test="halt-why" data-code={h.code} role="status">
-        {h.code === "start_it" && <b className="odd">Start {s.address} now. </b>}
-        {h.detail ? <>{h.detail}</> : <>It is {does[h.step]}</>} <span className="quiet">(<Mono>{h.step}</Mono> for <Age at={h.step_at} form="since" />)</span>
+      <p className="halt-why" data-test="halt-why" data-code={h.code}>
+        <span role="status">
+          {h.code === "start_it" && <b className="odd">Start {s.address} now. </b>}
+          {h.detail ? <>{h.detail}</> : <>It is {does[h.step]}</>}
+        </span>{" "}
+        <span className="quiet">(<Mono>{h.step}</Mono> for <Age at={h.step_at} form="since" />)</span>
         {h.tries > 0 && <b className="odd"> {h.tries === 1 ? "One try has failed" : `${h.tries} tries have failed`}{h.next_at ? `; the next one is at ${clock(h.next_at)}` : ""}.</b>}
         {h.recovery && h.step === "move" && <> <a href={href.recovery(h.recovery)}>Watch the change of the primary</a></>}
       </p>

@@ -62,6 +62,12 @@ function rest(all: number, done: number, word: string): string {
   return `${done} of ${all} ${word}${left > 0 ? `, ${left} ${left === 1 ? "was" : "were"} not touched` : ""}.`;
 }
 
+/** newest is the later of two, of which either may not be known. */
+export function newest(a: Halt | undefined, b: Halt | undefined): Halt | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Date.parse(a.started_at) >= Date.parse(b.started_at) ? a : b;
+}
+
 /** recent is the halt that a cluster's page shows: the one under way, or one that ended a short while ago. */
 export function recent(under: Halt | undefined, latest: Halt | undefined, now: number): Halt | undefined {
   if (under !== undefined) return under;

@@ -128,6 +128,38 @@ describe("changing the rules", () => {
 });
 
 describe("restarting servers", () => {
+  it("says why the control plane refuses, that nothing was changed, and offers no way on", async () => {
+    answer = () => ({ status: 409, body: { status: 409, code: "cannot_stop", detail: hostile[0] } });
+    act(() => root.render(<HaltPage cluster="shop" />));
+    await until(() => at("order-dry-run") !== null);
+    await fill("halt-reason", "upgrade");
+    await press("order-dry-run");
+    await until(() => at("problem") !== null);
+    expect(at("refused")!.textContent).toContain("It could not be done as things stand. Nothing was changed.");
+    expect(at("problem")!.textContent).toContain(hostile[0]);
+    expect(at("order-go")).toBeNull();
+  });
+
+  it("does not take an answer that says nothing for a refusal", async () => {
+    answer = () => ({ status: 502, body: "<html>" });
+    act(() => root.render(<HaltPage cluster="shop" />));
+    await until(() => at("order-dry-run") !== null);
+    await fill("halt-reason", "upgrade");
+    await press("order-dry-run");
+    await until(() => at("problem") !== null);
+    expect(at("refused")!.textContent).toContain("Let it run again");
+    expect(at("problem")!.textContent).toContain("That is no answer of Primacy");
+  });
+
+  it("shows the end in the same answer in which it is no longer under way", async () => {
+    cluster.halting = halting;
+    act(() => root.render(<HaltPage cluster="shop" />));
+    await until(() => at("halt")?.dataset.state === "running");
+    cluster = { ...cluster, halting: undefined, halted: { ...halting, state: "succeeded", finished_at: "2026-11-21T03:09:00Z" } };
+    await until(() => at("halt")?.dataset.state !== "running");
+    expect(at("halt")!.dataset.state).toBe("succeeded");
+  });
+
   it("shows what is under way in place of the form, and whom it waits for", async () => {
     cluster.halting = halting;
     act(() => root.render(<HaltPage cluster="shop" />));

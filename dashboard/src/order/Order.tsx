@@ -1,9 +1,10 @@
 import { type ReactNode, useEffect, useId, useReducer } from "react";
 import { send } from "../api/client";
 import { newKey } from "../api/key";
-import { Mono, ProblemView } from "../parts";
+import { Mono } from "../parts";
 import "../change/change.css";
 import { type Action, begin, held, type State, step } from "./order";
+import { Refused } from "./Refused";
 
 type Props<A> = {
   method: "POST" | "PUT";
@@ -56,12 +57,7 @@ export function Order<A>(p: Props<A>) {
       <section className="card" aria-label="2. Dry run" aria-busy={busy}>
         <h2><span className="step-number">2</span> What that would do</h2>
         {rehearsed && <div data-test="order-plan" role="status">{p.answer(rehearsed.answer)}<p className="unchanged">Nothing was changed.</p></div>}
-        {state.at === "choose" && state.refused && (
-          <>
-            <p><b>{state.refused.during === "order" ? "It was not begun. Nothing was changed." : "It could not be done as things stand. Nothing was changed."}</b></p>
-            <ProblemView problem={state.refused.problem} />
-          </>
-        )}
+        {state.at === "choose" && state.refused && <Refused {...state.refused} />}
         <p className="go-row">
           <button type="button" className={rehearsed ? "" : "primary"} data-test="order-dry-run" disabled={lacks !== undefined || fixed} onClick={() => void rehearse()}>
             {busy ? "Asking …" : rehearsed ? "Dry run again" : "Dry run"}

@@ -13,6 +13,7 @@ export function ProblemView({ problem }: { problem: ProblemError | Offline | Err
   return (
     <div className="problem" role="alert" data-test="problem" data-code={code}>
       <p>{unknown[code] ?? problem.message}</p>
+      {advice(problem, code) && <p className="advice">{advice(problem, code)}</p>}
       {"api" in problem && problem.api && isPage(problem.api) ? (
         <p>
           It can be done there: <a href={problem.api} rel="noreferrer">{problem.elector || problem.api}</a>
@@ -21,6 +22,15 @@ export function ProblemView({ problem }: { problem: ProblemError | Offline | Err
       {"obstacle" in problem && problem.obstacle ? <ObstacleView obstacle={problem.obstacle} /> : null}
     </div>
   );
+}
+
+/** advice is what to do where the control plane itself says nothing of it. */
+function advice(problem: ProblemError | Offline | Error, code: string): string {
+  if (code === "offline") return "See whether it runs, and whether this machine reaches it. Another elector shows the same.";
+  if (!("status" in problem) || problem.status < 500) return "";
+  if (code === "") return "That is no answer of Primacy: something between this page and the control plane gave it. See whether the control plane runs.";
+  if (code === "internal") return "What went wrong stands in the control plane's log, under “a request failed”.";
+  return "";
 }
 
 /** isPage keeps addresses out that would run as a script. */

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import type { Cluster, Recovery, RecoveryList, ReparentAnswer, Rules } from "../api/types";
 import { Steps, WouldFail } from "../change/Rehearsal";
-import { useLive } from "../live";
+import { type Live, useLive } from "../live";
 import { Empty, Freshness, Loading, Mono, ObstacleView } from "../parts";
 import { Order } from "../order/Order";
 import { RecoveryRows } from "../recoveries/RecoveryRows";
@@ -37,7 +37,7 @@ export function RulesPage({ cluster }: { cluster: string }) {
       </header>
       {c === undefined ? <Loading live={live} what="The cluster" /> : rules.data === undefined ? <Loading live={rules} what="Its rules" /> : (
         <>
-          <InForce rules={rules.data} stale={rules.stale} />
+          <InForce rules={rules.data} live={rules} />
           <Changing cluster={c} now={rules.data} />
         </>
       )}
@@ -47,10 +47,10 @@ export function RulesPage({ cluster }: { cluster: string }) {
 }
 
 /** InForce are the rules on record. */
-export function InForce({ rules: r, stale = false }: { rules: Rules; stale?: boolean }) {
+export function InForce({ rules: r, live }: { rules: Rules; live: Live<Rules> }) {
   return (
-    <section className={`card${stale ? " stale" : ""}`} aria-label="In force" data-test="rules-in-force" data-number={r.number}>
-      <h2>In force: rules <span className="num">{r.number}</span></h2>
+    <section className={`card${live.stale ? " stale" : ""}`} aria-label="In force" data-test="rules-in-force" data-number={r.number}>
+      <h2>In force: rules <span className="num">{r.number}</span> <Freshness live={live} /></h2>
       <p>
         {r.policy === "none" ? <b className="odd">Commits wait for nobody{r.allow_unfenced ? ", and a primary may be replaced that nothing stops" : ""}.</b> : <>A commit waits for <b className="num">{r.acks}</b> {r.acks === 1 ? "acknowledgement" : "acknowledgements"} <span className="quiet">({r.policy.replace("_", "-")}{r.zones ? `, ${r.zones} zones` : ""})</span>.</>}
       </p>
@@ -113,7 +113,7 @@ function Watched({ begun, again }: { begun: Recovery; again: () => void }) {
   const over = r.state !== "running";
   return (
     <section className={`card${live.stale ? " stale" : ""}`} aria-label="Under way" data-test="rules-change" data-state={r.state}>
-      <p className="watched"><RecoveryState state={r.state} test="recovery-state" /> <b>{outcome(r)}</b> <a href={href.recovery(r.id)}>All evidence</a></p>
+      <p className="watched"><RecoveryState state={r.state} test="recovery-state" /> <b>{outcome(r)}</b> <a href={href.recovery(r.id)}>All evidence</a> <Freshness live={live} /></p>
       {r.obstacle && <ObstacleView obstacle={r.obstacle} />}
       <Timeline recovery={r} />
       {over && <p className="go-row"><button type="button" onClick={again}>Another change</button></p>}
@@ -126,8 +126,8 @@ function Changes({ cluster }: { cluster: string }) {
     every: 10_000, apart: 500, wakes: (e) => e.cluster === cluster && e.kind.startsWith("recovery"),
   });
   return (
-    <section className="card" aria-label="Changes of the rules">
-      <h2>Changes so far</h2>
+    <section className={`card${live.stale ? " stale" : ""}`} aria-label="Changes of the rules">
+      <h2>Changes so far <Freshness live={live} /></h2>
       {live.data === undefined ? <Loading live={live} what="The list" />
         : live.data.recoveries.length === 0 ? <Empty>None: these are the rules that it began with.</Empty>
           : <RecoveryRows recoveries={live.data.recoveries} />}
