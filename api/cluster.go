@@ -74,6 +74,7 @@ type Server struct {
 	Role          string `json:"role" enum:"primary,replica,quarantined,unreachable,unknown"`
 	Zone          string `json:"zone"`
 	Promotion     string `json:"promotion" enum:"prefer,neutral,avoid,never"`
+	Intermediate  string `json:"intermediate,omitempty" doc:"The member that it replicates from by the rules, while that does not lead; source says from whom it does now."`
 	Reachable     bool   `json:"reachable"`
 	Reach         string `json:"reach" enum:"ok,refused,reset,silent,denied,unresolved,unknown" doc:"How the latest probe ended."`
 	ReadOnly      bool   `json:"read_only"`
@@ -217,7 +218,7 @@ func durabilityOf(v orchestrator.View) Durability {
 func serverOf(v orchestrator.View, m topology.Member) Server {
 	o := v.Snapshot.Server(m.Address)
 	s := Server{
-		Address: string(m.Address), Role: string(v.Roles[m.Address]), Zone: m.Zone, Promotion: string(m.Promotion),
+		Address: string(m.Address), Role: string(v.Roles[m.Address]), Zone: m.Zone, Promotion: string(m.Promotion), Intermediate: string(m.Source),
 		Reachable: o.OK(), Reach: string(o.Reach), ReadOnly: o.ReadOnly, SuperReadOnly: o.SuperReadOnly, OfflineMode: o.OfflineMode,
 		GTIDExecuted: o.Executed.String(), GTIDReceived: o.Received.String(), SemiSync: semiOf(v, o),
 		Receiver: "none", Applier: "none", Term: o.Term(), Version: o.Version, StartedAt: stamp(o.StartedAt),

@@ -81,6 +81,7 @@ type Member struct {
 	Address   string `json:"address"`
 	Zone      string `json:"zone"`
 	Promotion string `json:"promotion"`
+	Source    string `json:"source,omitempty" doc:"The member that it replicates from by the rules, instead of from the primary."`
 }
 
 // Leader is a server that may have been completing writes.
@@ -217,7 +218,7 @@ func rulesOf(r topology.Ruleset) Rules {
 		AllowUnfenced: r.Policy.AllowUnfenced, Members: []Member{},
 	}
 	for _, m := range r.Members {
-		rules.Members = append(rules.Members, Member{Address: string(m.Address), Zone: m.Zone, Promotion: string(m.Promotion)})
+		rules.Members = append(rules.Members, Member{Address: string(m.Address), Zone: m.Zone, Promotion: string(m.Promotion), Source: string(m.Source)})
 	}
 	return rules
 }

@@ -36,6 +36,7 @@ type RuleMember struct {
 	Address   string `json:"address" example:"db1:3306" minLength:"1" maxLength:"300"`
 	Zone      string `json:"zone,omitempty" maxLength:"100"`
 	Promotion string `json:"promotion,omitempty" enum:"prefer,neutral,avoid,never"`
+	Source    string `json:"source,omitempty" maxLength:"300" doc:"The member that this one replicates from, instead of from the primary; it then needs promotion never, and that one has no source itself."`
 }
 
 func (f *front) describeRules(described huma.API) {
@@ -98,7 +99,7 @@ func rulesWish(in *rulesInput, o orchestrator.Order) orchestrator.RulesWish {
 		Policy: topology.Policy{Kind: topology.PolicyKind(b.Policy), Acks: b.Acks, Zones: b.Zones, AllowUnfenced: b.AllowUnfenced},
 	}
 	for _, m := range b.Members {
-		w.Members = append(w.Members, topology.Member{Address: topology.Address(m.Address), Zone: m.Zone, Promotion: topology.Promotion(m.Promotion)})
+		w.Members = append(w.Members, topology.Member{Address: topology.Address(m.Address), Zone: m.Zone, Promotion: topology.Promotion(m.Promotion), Source: topology.Address(m.Source)})
 	}
 	for _, a := range b.Gone {
 		w.Gone = append(w.Gone, topology.Address(a))

@@ -142,6 +142,8 @@ type Detection struct {
 	SilentAfter   time.Duration `mapstructure:"silent_after"`
 	StuckAfter    time.Duration `mapstructure:"stuck_after"`
 	LagMax        time.Duration `mapstructure:"lag_max"`
+	RehomeAfter   time.Duration `mapstructure:"rehome_after"`
+	ReturnAfter   time.Duration `mapstructure:"return_after"`
 	IsolatedShare float64       `mapstructure:"isolated_share"`
 	// AckerBacklogMax is how many received transactions an acker may have left to apply; 0 is any number.
 	AckerBacklogMax int `mapstructure:"acker_backlog_max"`
@@ -203,6 +205,8 @@ type Server struct {
 	Address   string `mapstructure:"address"`
 	Zone      string `mapstructure:"zone"`
 	Promotion string `mapstructure:"promotion" oneof:"prefer neutral avoid never"`
+	// Source is the address of the listed server that this one replicates from, instead of from the primary.
+	Source string `mapstructure:"source"`
 }
 
 // Hook is a command or a webhook that is told of events.
@@ -250,6 +254,8 @@ func Defaults() Config {
 			SilentAfter:   2 * time.Second,
 			StuckAfter:    5 * time.Second,
 			LagMax:        10 * time.Second,
+			RehomeAfter:   10 * time.Second,
+			ReturnAfter:   time.Minute,
 			IsolatedShare: 0.5,
 
 			AckerBacklogMax: 10000,

@@ -72,7 +72,7 @@ automation: false
 store: {lease: 9s, endpoints: ["http://e1:2379", "http://e2:2379"], user: u, password: p, tls: {server_name: s}}
 mysql: {user: m, password: "a b", tls: {enabled: true}}
 replication: {user: r, password: 12345, heartbeat: 20ms, tls: {ca_file: /on/the/server}}
-detection: {probe_interval: 10ms, probe_timeout: 20ms, silent_after: 40ms, stuck_after: 50ms, lag_max: 1h, isolated_share: 1, acker_backlog_max: 99}
+detection: {probe_interval: 10ms, probe_timeout: 20ms, silent_after: 40ms, stuck_after: 50ms, lag_max: 1h, rehome_after: 2s, return_after: 3s, isolated_share: 1, acker_backlog_max: 99}
 antiflap: {window: 1m, factor: 1.5, window_max: 2m, decay: 3m, proven_after: 10s, replace_gone_primary: false, fleet: {changes_max: 7, per: 4m}}
 errant: {policy: auto, export_dir: /tmp/errant, rows_max: 77}
 clone: {join: true, from_needed_acker: true, from_primary: true, rate_max_mb: 50, stall_max: 30s, time_max: 2h}
@@ -92,7 +92,7 @@ auth:
 		MySQL:       MySQL{User: "m", Password: NewSecret("a b"), TLS: ClientTLS{Enabled: true}},
 		Replication: Replication{User: "r", Password: NewSecret("12345"), Heartbeat: 20 * time.Millisecond, TLS: ReplicationTLS{Enabled: true, CAFile: "/on/the/server"}},
 		Detection: Detection{ProbeInterval: 10 * time.Millisecond, ProbeTimeout: 20 * time.Millisecond, SilentAfter: 40 * time.Millisecond,
-			StuckAfter: 50 * time.Millisecond, LagMax: time.Hour, IsolatedShare: 1, AckerBacklogMax: 99},
+			StuckAfter: 50 * time.Millisecond, LagMax: time.Hour, RehomeAfter: 2 * time.Second, ReturnAfter: 3 * time.Second, IsolatedShare: 1, AckerBacklogMax: 99},
 		Antiflap: Antiflap{Window: time.Minute, Factor: 1.5, WindowMax: 2 * time.Minute, Decay: 3 * time.Minute, ProvenAfter: 10 * time.Second,
 			Fleet: FleetBrake{ChangesMax: 7, Per: 4 * time.Minute}},
 		Errant: Errant{Policy: "auto", ExportDir: "/tmp/errant", RowsMax: 77},

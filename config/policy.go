@@ -62,7 +62,33 @@ func (c *check) servers(path string, cluster Cluster, homes map[string]string) {
 		}
 		homes[canonical(s.Address)] = at
 	}
+	c.sources(path, cluster)
 	c.reachability(path, cluster)
+}
+
+// sources checks from whom cascaded replicas are to replicate. Such a server can neither lead nor acknowledge, and the file has
+// to say the former, for somebody may count on it.
+func (c *check) sources(path string, cluster Cluster) {
+	for i, s := range cluster.Servers {
+		at := entry(path+".servers", i)
+		place := at + ".source"
+		if s.Source == "" || !c.sound(at, at+".address", place) || !c.address(place, s.Source, false) {
+			continue
+		}
+		k := slices.IndexFunc(cluster.Servers, func(o Server) bool { return canonical(o.Address) == canonical(s.Source) })
+		switch {
+		case k < 0:
+			c.spoil(place, "%s is not listed among the servers of this cluster; name one of them, or remove source to replicate from the primary", s.Source)
+		case k == i:
+			c.spoil(place, "%s cannot replicate from itself; name another server of this cluster, or remove source", s.Address)
+		case cluster.Servers[k].Address != s.Source:
+			c.spoil(place, "%s is listed as %s; write it the same way", s.Source, cluster.Servers[k].Address)
+		case cluster.Servers[k].Source != "":
+			c.spoil(place, "%s has a source itself, and a cascade is one step deep; name %s, or remove one of both", s.Source, cluster.Servers[k].Source)
+		case s.Promotion != promotionNever:
+			c.spoil(at+".promotion", "%s replicates from %s and not from the primary, so it cannot lead; write promotion: never, or remove source", s.Address, s.Source)
+		}
+	}
 }
 
 // canonical makes different spellings of one address equal.
@@ -134,7 +160,7 @@ func (c *check) membersSound(path string, cluster Cluster) bool {
 	}
 	for i := range cluster.Servers {
 		at := entry(path+".servers", i)
-		if !c.sound(at, at+".address", at+".zone", at+".promotion") {
+		if !c.sound(at, at+".address", at+".zone", at+".promotion", at+".source") {
 			return false
 		}
 	}
@@ -145,7 +171,7 @@ func (c *check) membersSound(path string, cluster Cluster) bool {
 // itself, so that nothing passes here which the control plane would refuse later.
 func (c *check) satisfiable(path string, cluster Cluster) {
 	d, at := cluster.Durability, path+".durability"
-	others := len(cluster.Servers) - 1
+	others := direct(cluster.Servers) - 1
 	zones := zonesOf(cluster.Servers)
 	switch {
 	case !slices.ContainsFunc(cluster.Servers, func(s Server) bool { return s.Promotion != promotionNever }):
@@ -174,6 +200,16 @@ func (c *check) lacksZone(path string, cluster Cluster) bool {
 	return lacking
 }
 
+// direct counts the servers that replicate from the primary, or lead.
+func direct(servers []Server) (n int) {
+	for _, s := range servers {
+		if s.Source == "" {
+			n++
+		}
+	}
+	return n
+}
+
 func zonesOf(servers []Server) []string {
 	var zones []string
 	for _, s := range servers {
@@ -189,7 +225,7 @@ func ruleset(cluster Cluster) topology.Ruleset {
 	d := cluster.Durability
 	r := topology.Ruleset{Policy: topology.Policy{Kind: topology.PolicyKind(d.Policy), Acks: d.Acks, Zones: d.Zones, AllowUnfenced: d.AllowUnfenced}}
 	for _, s := range cluster.Servers {
-		r.Members = append(r.Members, topology.Member{Address: topology.Address(s.Address), Zone: s.Zone, Promotion: topology.Promotion(s.Promotion)})
+		r.Members = append(r.Members, topology.Member{Address: topology.Address(s.Address), Zone: s.Zone, Promotion: topology.Promotion(s.Promotion), Source: topology.Address(s.Source)})
 	}
 	return r
 }

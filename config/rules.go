@@ -394,6 +394,8 @@ func (c *check) detection(d Detection, heartbeat time.Duration) {
 		"a probe has to end before its server counts as stuck")
 	c.notLonger("replication.heartbeat", heartbeat, "detection.silent_after", d.SilentAfter/2,
 		"one late heartbeat would count as silence; at least two have to fit in")
+	c.notLonger("detection.rehome_after", d.RehomeAfter, "detection.return_after", d.ReturnAfter,
+		"a cascaded replica would go back to its intermediate sooner than it leaves it")
 	if c.sound("detection.isolated_share") && (d.IsolatedShare <= 0 || d.IsolatedShare > 1) {
 		c.refuse("detection.isolated_share", "%v is no share of all servers; write a number above 0, up to 1, such as 0.5", d.IsolatedShare)
 	}

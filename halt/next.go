@@ -1,6 +1,7 @@
 package halt
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -127,7 +128,7 @@ func (h Halt) Hindered(s Sight) string {
 	if a == s.Leader.Primary {
 		return ""
 	}
-	return settle.Needed(s.Snapshot, s.Leader.Primary, a)
+	return settle.Indispensable(s.Snapshot, s.Leader.Primary, a)
 }
 
 // unsteady says why nothing is done to any server now.
@@ -144,7 +145,7 @@ func unsteady(s Sight) string {
 }
 
 // bearable are findings about a server with which it replicates and acknowledges all the same.
-var bearable = []topology.Code{topology.WrongSettings, topology.GrantMissing, topology.JournalMissing, topology.RulesetDiffers, topology.WouldBlock, topology.AckerBehind}
+var bearable = []topology.Code{topology.WrongSettings, topology.GrantMissing, topology.JournalMissing, topology.RulesetDiffers, topology.WouldBlock, topology.AckerBehind, topology.CascadeRehomed, topology.CascadeReturning}
 
 // unwell says what a member lacks; empty when it leads, or replicates and acknowledges as it should.
 func (s Sight) unwell(a topology.Address) string {
@@ -161,12 +162,17 @@ func (s Sight) unwell(a topology.Address) string {
 		return fmt.Sprintf("%s does not answer", a)
 	case a == s.Leader.Primary:
 		return ""
-	case r == nil || r.Source != s.Leader.Primary || r.Receiver != topology.ThreadOn || r.Applier != topology.ThreadOn:
-		return fmt.Sprintf("%s does not replicate from %s", a, s.Leader.Primary)
+	case r == nil || r.Source != s.Leader.Primary && r.Source != s.intermediate(a) || r.Receiver != topology.ThreadOn || r.Applier != topology.ThreadOn:
+		return fmt.Sprintf("%s does not replicate from %s", a, cmp.Or(s.intermediate(a), s.Leader.Primary))
 	case s.mayAck(a) && !slices.ContainsFunc(s.Findings, func(f topology.Finding) bool { return f.Rests(o) }) && (!o.SemiSync.ReplicaEnabled || !o.SemiSync.ReplicaActive):
 		return fmt.Sprintf("%s does not acknowledge", a)
 	}
 	return ""
+}
+
+// intermediate is from whom a cascaded replica is to replicate; empty when that is the primary.
+func (s Sight) intermediate(a topology.Address) topology.Address {
+	return s.Snapshot.Ruleset.Intermediate(a, s.Leader.Primary)
 }
 
 // mayAck tells whether the primary counts on a member's acknowledgements.
@@ -236,7 +242,7 @@ func (h Halt) indispensable(s Sight) string {
 	if why := unsteady(s); why != "" {
 		return why
 	}
-	return settle.Needed(s.Snapshot, s.Leader.Primary, h.Server())
+	return settle.Indispensable(s.Snapshot, s.Leader.Primary, h.Server())
 }
 
 func (h Halt) quiesce(s Sight, now time.Time) Action {
@@ -333,6 +339,9 @@ func (h Halt) join(s Sight, now time.Time) Action {
 	if o.Replication != nil && o.Replication.ApplierDelayed > 0 {
 		lacks = h.Goal.Subtract(o.Position())
 	}
+	if r := o.Replication; r != nil && r.Source == s.intermediate(a) { // which may be late on purpose
+		lacks = lacks.Intersect(s.Snapshot.Server(r.Source).Executed)
+	}
 	if why == "" && !lacks.IsEmpty() {
 		why = fmt.Sprintf("it catches up: %d transactions of those that were there when it came back", lacks.Count())
 	}
@@ -346,5 +355,9 @@ func joined(s Sight, a topology.Address) string {
 	if s.mayAck(a) {
 		return fmt.Sprintf("it replicates from %s and acknowledges", s.Leader.Primary)
 	}
-	return fmt.Sprintf("it replicates from %s", s.Leader.Primary)
+	source := s.Leader.Primary
+	if r := s.Snapshot.Server(a).Replication; r != nil {
+		source = r.Source
+	}
+	return fmt.Sprintf("it replicates from %s", source)
 }

@@ -48,6 +48,7 @@ type cluster struct {
 	obstacle     *reparent.Obstacle
 	refusing     refusing // what was told of it
 	repairs      map[topology.Address]attempts
+	rehomings    map[topology.Address]rehomings
 	reopenings   attempts // to open the primary again that restarted
 	repairing    bool
 	stint        *stint // work on a server that is being settled; nil when there is none
@@ -106,7 +107,7 @@ func newCluster(o *Orchestrator, s ClusterSettings) *cluster {
 		o: o, name: s.Name, ruleset: s.Ruleset, discovered: s.Discovered,
 		inbox: &inbox{bell: r.NewBell()}, alarms: r.NewBell(), paced: r.NewBell(), children: r.NewTasks(), workers: r.NewTasks(),
 		record: record{Cluster: s.Name, Ruleset: s.Ruleset}, lineage: lineage{Cluster: s.Name},
-		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{}, passed: map[topology.Address]passed{}, entries: entries{},
+		lastSeen: topology.Sightings{}, repairs: map[topology.Address]attempts{}, passed: map[topology.Address]passed{}, rehomings: map[topology.Address]rehomings{}, entries: entries{},
 	}
 	if o.sharing != nil {
 		c.turned = r.NewBell()
@@ -282,7 +283,10 @@ func (c *cluster) observe(r round) {
 		OthersLost: lost, OthersWatched: watched,
 	}
 	c.maintained()
-	c.snapshot.GivenUp = c.givenUp()
+	c.snapshot.GivenUp, c.snapshot.Rehomed = c.givenUp(), c.rehomedLately(now)
+	if c.lineage.Settling != nil {
+		c.snapshot.Settling = c.lineage.Settling.Server
+	}
 	if c.o.sharing != nil && c.lease != nil {
 		c.snapshot.Words = c.o.sharing.words(c.name)
 	}

@@ -85,6 +85,9 @@ func (c *cluster) repaired(all []mend, now time.Time) {
 		if m.command.Verb == reparent.Follow && !m.command.Acker && c.record.Ruleset.Ackers(m.command.Source).Has(m.command.Server) {
 			text += ", and acknowledge nothing for now"
 		}
+		if why := c.moved(m, now); why != "" {
+			text += ", " + why
+		}
 		switch {
 		case m.renews:
 			a, text = a.renewal(m, text)

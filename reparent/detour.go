@@ -24,6 +24,9 @@ func Detours(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		if f.Code != topology.PurgedOnSource && f.Code != topology.NotReplicating || s.Maintenance.Has(f.Server) || quarantined(findings, f.Server) {
 			continue
 		}
+		if fedByIntermediate(f.Server, s.Ruleset, primary.Address, findings) {
+			continue
+		}
 		o := s.Server(f.Server)
 		source, found := detourSource(findings, s, primary, o)
 		if !found || o.SemiSync.Waiters > 0 {

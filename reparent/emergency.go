@@ -434,7 +434,7 @@ func (op Operation) withFollowers(commands []Command, followers topology.ServerS
 		c.Within = openTo(op.Chosen, *op.Progress[op.To].Reading) // clients write all the while
 	}
 	for a := range followers.All() {
-		c.Server, c.Acker = a, ackers.Has(a)
+		c.Server, c.Acker, c.Source = a, ackers.Has(a), op.sourceFor(a)
 		commands = append(commands, c)
 	}
 	return commands

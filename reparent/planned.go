@@ -26,7 +26,8 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	if obstacle != nil {
 		return op.block(*obstacle, now)
 	}
-	op.To, op.Followers = winner.address, winner.followers.Without(op.From)
+	op.To = winner.address
+	op.Followers = winner.followers.Without(op.From).Minus(op.stayers(in, winner.followers))
 	op.Prepared = op.preparable(in)
 	primary := in.Snapshot.Server(op.From)
 	op.Progress[op.From] = Progress{Reading: &primary}

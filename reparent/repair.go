@@ -88,7 +88,7 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 		}
 		return Command{Verb: Fence}, true
 	case topology.WrongSource, topology.NotReplicating, topology.ReceiverStopped, topology.ReceiverFailed,
-		topology.ApplierStopped, topology.ApplierFailed, topology.ReplicaOffline, topology.WritableReplica, topology.AckerDisabled,
+		topology.IntermediateUnfit, topology.CascadeReturning, topology.ApplierStopped, topology.ApplierFailed, topology.ReplicaOffline, topology.WritableReplica, topology.AckerDisabled,
 		topology.AckerBehind, topology.UnknownAcker:
 		if f.Server == primary.Address {
 			return Command{Verb: Detach}, f.Code == topology.WrongSource
@@ -106,12 +106,13 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 	return Command{}, false
 }
 
-// followPrimary makes a server follow, and acknowledge if it is an acker that is not to rest.
+// followPrimary makes a server follow the primary, or an intermediate that is to feed it, and acknowledge if it is an acker
+// that is not to rest.
 func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Observation, findings []topology.Finding) Command {
 	o := s.Server(a)
 	rests := slices.ContainsFunc(findings, func(f topology.Finding) bool { return f.Rests(o) })
 	return Command{
-		Verb: Follow, Source: primary.Address, Acker: s.Ruleset.Ackers(primary.Address).Has(a) && !rests,
+		Verb: Follow, Source: topology.SourceOf(a, s.Ruleset, primary.Address, findings), Acker: s.Ruleset.Ackers(primary.Address).Has(a) && !rests,
 		Within: openTo(primary.Executed, primary),
 	}
 }

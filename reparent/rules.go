@@ -1,6 +1,7 @@
 package reparent
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -261,6 +262,9 @@ func ruleText(r topology.Ruleset) string {
 		if m.Zone != "" {
 			text += " in " + m.Zone
 		}
+		if m.Source != "" {
+			text += " from " + string(m.Source)
+		}
 		members = append(members, text)
 	}
 	slices.Sort(members)
@@ -299,6 +303,9 @@ func RulesDifference(old, next topology.Ruleset) string {
 		}
 		if stays && before.Promotion.Rank() != m.Promotion.Rank() {
 			words = append(words, fmt.Sprintf("the promotion rule of %s becomes %s", m.Address, m.Promotion))
+		}
+		if m.Source != before.Source {
+			words = append(words, fmt.Sprintf("the source of %s becomes %s", m.Address, cmp.Or(m.Source, "the primary")))
 		}
 	}
 	if len(words) == 0 {

@@ -167,6 +167,16 @@ func Acking(s topology.Snapshot, primary topology.Address) topology.ServerSet {
 // Needed says why a server cannot be taken out of replication now; empty when it can. While it is settled it acknowledges
 // nothing and serves nobody, and it may come back without what it has received.
 func Needed(s topology.Snapshot, primary, server topology.Address) string {
+	return needed(s, primary, server, topology.ServerSet{})
+}
+
+// Indispensable says why a server cannot be stopped now; empty when it can. Its cascaded replicas do not stand in the way: they
+// wait for it, or are attached to the primary when that takes long.
+func Indispensable(s topology.Snapshot, primary, server topology.Address) string {
+	return needed(s, primary, server, s.Ruleset.Cascaded(server, primary))
+}
+
+func needed(s topology.Snapshot, primary, server topology.Address, waiting topology.ServerSet) string {
 	o := s.Server(server)
 	switch {
 	case server == primary:
@@ -176,6 +186,9 @@ func Needed(s topology.Snapshot, primary, server topology.Address) string {
 			server, primary, s.Ruleset.AcksNeeded(primary), Acking(s, primary).Without(server))
 	}
 	for _, a := range o.Replicas { // the list is asked for rarely: a replica that is reached knows better
+		if waiting.Has(a) {
+			continue
+		}
 		if r := s.Server(a).Replication; !s.Server(a).OK() || r != nil && r.Source == server {
 			return fmt.Sprintf("%s replicates from %s; attach it to another server first", a, server)
 		}

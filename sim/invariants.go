@@ -554,7 +554,7 @@ func (w *world) amissLeading(p *server) string {
 
 // amissFollowing says what is wrong with a replica.
 func (w *world) amissFollowing(s, p *server) string {
-	if why := amiss(s, p); why != "" {
+	if why := w.amiss(s, p); why != "" {
 		return why
 	}
 	rules := w.rules()
@@ -582,8 +582,8 @@ func (w *world) mayRest(s, p *server) bool {
 	return late && w.rules().CanCompleteWith(p.address, topology.Servers(acking...), w.rules().AcksNeeded(p.address)+1)
 }
 
-// amiss says what is wrong with how a server follows.
-func amiss(s, p *server) string {
+// amiss says what is wrong with how a server follows: the primary, or the intermediate that the rules name.
+func (w *world) amiss(s, p *server) string {
 	receiver, _ := s.receiver()
 	applier, _ := s.applier()
 	o := s.observe(epoch)
@@ -596,7 +596,7 @@ func amiss(s, p *server) string {
 		return fmt.Sprintf("its receiver is %s", receiver)
 	case applier != topology.ThreadOn:
 		return fmt.Sprintf("its applier is %s", applier)
-	case o.Replication.Source != p.address:
+	case w.misplaced(s, p, o.Replication.Source):
 		return fmt.Sprintf("it follows %s and not %s", o.Replication.Source, p.address)
 	}
 	return ""

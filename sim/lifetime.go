@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -78,6 +79,7 @@ const (
 	forZones
 	forBacklogs
 	forDelays
+	forCascades
 )
 
 func newWorld(seed uint64, o Options) *world { return newWorldOn(newClock(seed), seed, o) }
@@ -90,6 +92,9 @@ func newWorldOn(c *clock, seed uint64, o Options) *world {
 	w := &world{seed: seed, options: o, clock: c, network: n, hosts: newHosts(c, n), lags: draws(seed, forLags)}
 	shape := draws(seed, forShape)
 	w.cluster = drawCluster(shape, draws(seed, forRules), o.Cluster)
+	if o.Cluster == nil && o.Cascade {
+		w.cluster = drawCascade(draws(seed, forCascades), w.cluster)
+	}
 	if o.Cluster == nil {
 		w.cluster.Limits.BacklogMax = []int{0, 1, 1, 2, 5}[draws(seed, forBacklogs).IntN(5)]
 	}
@@ -198,7 +203,8 @@ func (w *world) settle(r *rand.Rand) {
 	}
 	acks, ackers := w.ruleset.AcksNeeded(first.address), w.ruleset.Ackers(first.address)
 	for _, m := range w.ruleset.Members[1:] {
-		w.hosts.at(m.Address).follows(first.address, ackers.Has(m.Address))
+		source := cmp.Or(w.ruleset.Intermediate(m.Address, first.address), first.address)
+		w.hosts.at(m.Address).follows(source, ackers.Has(m.Address))
 	}
 	if late := draws(w.seed, forDelays); w.options.Cluster == nil && late.IntN(12) == 0 { // SOURCE_DELAY
 		m := w.ruleset.Members[1+late.IntN(len(w.ruleset.Members)-1)]
@@ -345,7 +351,7 @@ func (w *world) rest() {
 // even tells whether all members hold the same, and each is in its place.
 func (w *world) even() bool {
 	all, p := w.members(), w.primary()
-	if p == nil || slices.ContainsFunc(all, func(s *server) bool { return s != p && s.state == processUp && amiss(s, p) != "" }) {
+	if p == nil || slices.ContainsFunc(all, func(s *server) bool { return s != p && s.state == processUp && w.amiss(s, p) != "" }) {
 		return false
 	}
 	for _, s := range all[1:] {

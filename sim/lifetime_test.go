@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,9 @@ func again(seed uint64, o Options) string {
 	words := []string{"primacy simulate --trace --seeds 1 --seed", fmt.Sprint(seed)}
 	if o.Electors > 0 {
 		words = append(words, "--electors", fmt.Sprint(o.Electors))
+	}
+	if o.Cascade {
+		words = append(words, "--cascade")
 	}
 	if o.Length > 0 {
 		words = append(words, "--length", o.Length.String())
@@ -107,6 +111,21 @@ func TestLifetimesKeepEveryPromise(t *testing.T) {
 	}
 	if changes < seeds/4 || answered < seeds*20 {
 		t.Errorf("%d changes of the primary and %d answered writes in %d lifetimes: that is no life", changes, answered, seeds)
+	}
+}
+
+// TestLifetimesWithACascadeKeepEveryPromise has a member replicate from another one than the primary, as far as that lives.
+func TestLifetimesWithACascadeKeepEveryPromise(t *testing.T) {
+	const seeds = 200 / thinned
+	changes, cascades := 0, 0
+	for _, r := range inParallel(t, seeds, seeded(Options{Cascade: true})) {
+		changes += r.Changes
+		if slices.ContainsFunc(r.Ruleset.Members, func(m topology.Member) bool { return m.Source != "" }) {
+			cascades++
+		}
+	}
+	if changes < seeds/4 || cascades < seeds/2 {
+		t.Errorf("%d changes of the primary, and %d cascades, in %d lifetimes", changes, cascades, seeds)
 	}
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,7 +18,7 @@ import (
 //	SEED [OPTION=VALUE …]  # INVARIANT: what it was
 //
 // The options say what the seed was run with, where that was not everything at its default: electors=3, length=60s,
-// faults=crash,freeze, only=3,7 and, for a cluster that was not drawn, servers=5, policy=zones, acks=2, zones=2. Blank
+// faults=crash,freeze, only=3,7, cascade=yes and, for a cluster that was not drawn, servers=5, policy=zones, acks=2, zones=2. Blank
 // lines and lines that begin with # are for people.
 type Recorded struct {
 	Line      int
@@ -124,6 +125,11 @@ func (w *wanted) take(name, value string) (err error) {
 	switch name {
 	case "electors":
 		w.options.Electors, err = strconv.Atoi(value)
+	case "cascade":
+		w.options.Cascade = value == "yes"
+		if !w.options.Cascade {
+			err = errors.New("it is yes, or left out")
+		}
 	case "length":
 		w.options.Length, err = time.ParseDuration(value)
 	case "faults":
@@ -141,7 +147,7 @@ func (w *wanted) take(name, value string) (err error) {
 	case "zones":
 		w.policy.Zones, err = strconv.Atoi(value)
 	default:
-		return fmt.Errorf("option %q is unknown; known are electors, length, faults, only, servers, policy, acks and zones", name)
+		return fmt.Errorf("option %q is unknown; known are electors, length, faults, only, cascade, servers, policy, acks and zones", name)
 	}
 	if err != nil || w.options.Electors < 0 || w.options.Length < 0 {
 		return fmt.Errorf("%s=%s is no value for %s", name, value, name)

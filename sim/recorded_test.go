@@ -17,7 +17,7 @@ func TestARecordedLineSaysWhatToRunAndWhatItWas(t *testing.T) {
 # of the first week
 17  # nothing_lost: an acker lost its relay log
 
-18446744073709551615 electors=3 length=60s faults=crash,freeze only=7,3 # progress, nobody led: not ever
+18446744073709551615 electors=3 cascade=yes length=60s faults=crash,freeze only=7,3 # progress, nobody led: not ever
 5 faults=none only=none servers=7 policy=zones acks=3 zones=2 # no_crash: nil
 `))
 	if err != nil {
@@ -29,7 +29,7 @@ func TestARecordedLineSaysWhatToRunAndWhatItWas(t *testing.T) {
 	}
 	want := []Recorded{
 		{Line: 3, Seed: 17, Invariant: NothingLost, Text: "an acker lost its relay log"},
-		{Line: 5, Seed: 18446744073709551615, Options: Options{Electors: 3, Length: time.Minute, Kinds: []Kind{Crash, Freeze}, Only: []int{3, 7}},
+		{Line: 5, Seed: 18446744073709551615, Options: Options{Electors: 3, Cascade: true, Length: time.Minute, Kinds: []Kind{Crash, Freeze}, Only: []int{3, 7}},
 			Invariant: Progress, Text: "nobody led: not ever"},
 		{Line: 6, Seed: 5, Options: Options{Kinds: []Kind{}, Only: []int{}, Cluster: &seven}, Invariant: NoCrash, Text: "nil"},
 	}
@@ -51,6 +51,7 @@ func TestAMistakeInARecordedLineIsNamedWithItsLine(t *testing.T) {
 		"an option given twice":         {"17 acks=1 acks=2 # no_crash: x", "line 2: acks is given twice"},
 		"a number that is none":         {"17 electors=many # no_crash: x", "line 2: electors=many is no value for electors"},
 		"fewer electors than none":      {"17 electors=-1 # no_crash: x", "line 2: electors=-1 is no value"},
+		"a cascade that is none":        {"17 cascade=no # no_crash: x", "line 2: cascade=no is no value"},
 		"time that runs backwards":      {"17 length=-1s # no_crash: x", "line 2: length=-1s is no value"},
 		"a fault that there isn't":      {"17 faults=crash,boredom # no_crash: x", `line 2: no fault is called "boredom"; use all, none, or some of crash,`},
 		"a number of no fault":          {"17 only=3,x # no_crash: x", `line 2: "x" is no number of a fault`},

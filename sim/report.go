@@ -15,6 +15,9 @@ import (
 type Options struct {
 	// Cluster is the cluster with its policy and the settings of its electors; nil draws one.
 	Cluster *Cluster
+	// Cascade draws, from a stream of its own, a member that replicates from another one than the primary by the rules. What
+	// is drawn otherwise stays as it is. A given cluster says itself what it has.
+	Cascade bool
 	// Electors is how many there are; 0 draws it.
 	Electors int
 	// Length is how long clients write and things go wrong; default 50 s. Then all faults are mended, and the world has

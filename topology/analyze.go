@@ -109,6 +109,8 @@ const (
 	silentAfterDefault   = 2 * time.Second
 	stuckAfterDefault    = 5 * time.Second
 	lagMaxDefault        = 10 * time.Second
+	rehomeAfterDefault   = 10 * time.Second
+	returnAfterDefault   = time.Minute
 	isolatedShareDefault = 0.5
 	backlogMaxDefault    = 10000
 )
@@ -123,6 +125,12 @@ func (l Limits) filled() Limits {
 	}
 	if l.LagMax <= 0 {
 		l.LagMax = lagMaxDefault
+	}
+	if l.RehomeAfter <= 0 {
+		l.RehomeAfter = rehomeAfterDefault
+	}
+	if l.ReturnAfter <= 0 {
+		l.ReturnAfter = returnAfterDefault
 	}
 	if l.BacklogMax == 0 {
 		l.BacklogMax = backlogMaxDefault
@@ -224,9 +232,9 @@ var codes = []Code{
 	ElectorIsolated, StoreUnavailable, StoreBehind, RulesOutdated, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
 	PrimaryReadOnly, LeadershipUnsettled, NoPrimary, WouldBlock, SemiSyncBlocked, PrimarySuspect, PrimaryUnreachableByUs,
 	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
-	UnknownAcker, SemiSyncSettings, AckerDisabled, AckerBehind, ServerUnreachable, ServerDenied, PurgedOnSource, WrongSource,
+	UnknownAcker, SemiSyncSettings, AckerDisabled, AckerBehind, ServerUnreachable, ServerDenied, PurgedOnSource, IntermediateUnfit, WrongSource,
 	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, ReplicaOffline, Lagging,
-	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings, ClusterMaintenance,
+	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings, CascadeRehomed, CascadeReturning, ClusterMaintenance,
 }
 
 // Codes lists every kind of finding, for the metrics and the runbook.

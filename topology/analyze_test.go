@@ -53,6 +53,9 @@ func crossZone() *topologytest.Builder {
 	return cluster().Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}).Zone("b", "C", "D").Zone("c", "E")
 }
 
+// cascade has E replicate from B, and one acknowledgement is enough.
+func cascade() *topologytest.Builder { return cluster().Acks(1).Cascade("B", "E") }
+
 func unpromising() *topologytest.Builder {
 	return cluster().Policy(topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true})
 }
@@ -65,6 +68,8 @@ func TestAHealthyClusterHasNothingWrong(t *testing.T) {
 		"every transaction in three zones":   crossZone().Policy(topology.Policy{Kind: topology.PolicyZones, Acks: 1, Zones: 3}),
 		"smallest cluster that can fail":     topologytest.Cluster("A", "B", "C"),
 		"third term of a server":             cluster().Primary("C").Term(1, "A", "").Term(2, "B", "A:1-100").Term(3, "C", "A:1-100,B:1-7"),
+		"a cascaded replica":                 cascade(),
+		"a cascaded replica of the primary":  cascade().Primary("B").Term(1, "A", "").Term(2, "B", "A:1-100"),
 		"replicas under a lower promotion":   cluster().Promotion(topology.PromotionNever, "D", "E"),
 	} {
 		if found := analyze(b); len(found) != 0 {

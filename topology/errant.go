@@ -61,7 +61,7 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 // takenIn is what a replica may have got from the primary of the transactions of other servers that are taken into its
 // history. What a server holds by itself of its own counts until the primary shows it.
 func (q *inquiry) takenIn(o *Observation) (all gtid.Set) {
-	if o.Replication == nil || o.Replication.SourceUUID != q.leaderUUID {
+	if o.Replication == nil || o.Replication.SourceUUID != q.leaderUUID && !q.cascades(o) {
 		return all
 	}
 	for from, set := range q.lead.Accepted {

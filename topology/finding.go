@@ -44,6 +44,9 @@ const (
 	ApplierFailed          Code = "applier_failed"       // off with an error
 	NotReplicating         Code = "not_replicating"      // a replica without any channel
 	WrongSource            Code = "wrong_source"         // replicates from something else than the primary
+	IntermediateUnfit      Code = "intermediate_unfit"   // the source of a cascaded replica cannot feed it
+	CascadeRehomed         Code = "cascade_rehomed"      // a cascaded replica replicates from the primary meanwhile
+	CascadeReturning       Code = "cascade_returning"    // its intermediate is fit again, and it goes back soon
 	ReplicaOffline         Code = "replica_offline"      // in offline mode, as after a start with offline_mode=ON
 	Lagging                Code = "lagging"              //
 	Errant                 Code = "errant_transactions"  //
@@ -105,6 +108,8 @@ type Limits struct {
 	SilentAfter   time.Duration // silence of probes and heartbeats before a primary counts as frozen
 	StuckAfter    time.Duration // age of the oldest stalled commit before a primary counts as stuck
 	LagMax        time.Duration // replicas beyond it are reported
+	RehomeAfter   time.Duration // an intermediate that cannot feed its cascaded replicas for so long loses them to the primary
+	ReturnAfter   time.Duration // and one that is fit for so long gets them back
 	BacklogMax    int           // received transactions that an acker may have left to apply before it rests; negative: any number
 	IsolatedShare float64       // share of all watched servers lost at which this elector stands down
 }

@@ -264,7 +264,7 @@ func (q *inquiry) notFollowing(o *Observation) string {
 		return "is not reached: " + reachText(o)
 	case o.Replication == nil:
 		return "does not replicate"
-	case !q.follows(o):
+	case q.source(o) == nil:
 		return fmt.Sprintf("replicates from %s", o.Replication.Source)
 	case o.Replication.Receiver != ThreadOn:
 		return "does not receive"
@@ -313,7 +313,7 @@ func (q *inquiry) isStale(o *Observation) bool {
 	if !q.led || !o.Reach.OK() || o.Address == q.leader || o.UUID == q.leaderUUID || !q.hasLed(o) {
 		return false
 	}
-	return !o.ReadOnly || o.SemiSync.SourceEnabled || !q.follows(o)
+	return !o.ReadOnly || o.SemiSync.SourceEnabled || q.source(o) == nil
 }
 
 // hasLed tells whether a server led by record, or may have: a recorded intent counts.

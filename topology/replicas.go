@@ -2,7 +2,6 @@ package topology
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/primacydb/primacy/gtid"
 )
@@ -36,16 +35,16 @@ func (q *inquiry) followingPrimary() []Finding {
 
 func (q *inquiry) channel(o *Observation) []Finding {
 	if o.Replication == nil {
-		return []Finding{q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel")}
+		return append(q.cascade(o), q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel"))
 	}
-	var found []Finding
-	if q.follows(o) {
-		found = append(found, q.receiver(o)...)
+	found := q.cascade(o)
+	if from := q.source(o); from != nil {
+		found = append(found, q.receiver(o, from)...)
 		found = append(found, q.offline(o)...)
 		found = append(found, q.sourcing(o)...)
 	} else {
 		found = append(found, q.onChannel(o, WrongSource, SeverityWarning, RemedyReconcile,
-			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.leader), fmt.Sprintf("its source is %s", o.Replication.Source)))
+			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.rightful(o)), fmt.Sprintf("its source is %s", o.Replication.Source)))
 	}
 	found = append(found, q.purged(o)...)
 	return append(found, q.applier(o)...)
@@ -64,27 +63,27 @@ func (q *inquiry) onChannel(o *Observation, code Code, severity Severity, remedy
 	return f
 }
 
-// receiver judges the receiver of a server that has the right source. While the primary is not reached a receiver that
+// receiver judges the receiver of a server that has the right source. While that is not reached a receiver that
 // cannot connect is a witness against it, not a trouble of its own.
-func (q *inquiry) receiver(o *Observation) []Finding {
+func (q *inquiry) receiver(o, from *Observation) []Finding {
 	r := o.Replication
-	primaryFails := !q.p.Reach.OK() && networkErrno(r.ReceiverErrno)
-	if r.Receiver == ThreadOn || primaryFails {
+	sourceFails := !from.Reach.OK() && networkErrno(r.ReceiverErrno)
+	if r.Receiver == ThreadOn || sourceFails {
 		return nil
 	}
 	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
 	switch {
 	case refusedLogin(r.ReceiverErrno):
-		return []Finding{q.lockedOut(o, fact)}
+		return []Finding{q.lockedOut(o, from.Address, fact)}
 	case r.ReceiverErrno != 0:
 		remedy := RemedyNone
-		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(q.p, o) == "" { // it was stopped, or ran out of attempts
+		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(from, o) == "" { // it was stopped, or ran out of attempts
 			remedy = RemedyReconcile
 		}
 		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, remedy,
-			fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
-	case r.Receiver == ThreadConnecting && q.p.Reach.OK():
-		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", q.leader), fact)}
+			fmt.Sprintf("does not receive from %s%s: %s", from.Address, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
+	case r.Receiver == ThreadConnecting && from.Reach.OK():
+		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", from.Address), fact)}
 	case r.Receiver == ThreadOff:
 		return []Finding{q.onChannel(o, ReceiverStopped, SeverityWarning, RemedyReconcile,
 			"does not receive: its receiver was stopped without an error", fact)}
@@ -94,13 +93,13 @@ func (q *inquiry) receiver(o *Observation) []Finding {
 
 // lockedOut is a replica whose login is refused. It is told the credentials that are configured, which are the right ones
 // where the account was changed. Where they are refused as well it goes on trying with them, and nobody has to tell it again.
-func (q *inquiry) lockedOut(o *Observation, fact string) Finding {
+func (q *inquiry) lockedOut(o *Observation, source Address, fact string) Finding {
 	errno := o.Replication.ReceiverErrno
 	f := q.onChannel(o, ReceiverFailed, SeverityWarning, RemedyReconcile,
-		fmt.Sprintf("does not receive from %s%s: %s", q.leader, errnoText(errno), receiverAdvice(errno)), fact)
+		fmt.Sprintf("does not receive from %s%s: %s", source, errnoText(errno), receiverAdvice(errno)), fact)
 	if n := q.s.GivenUp[o.Address]; n > 0 && o.Replication.Receiver == ThreadConnecting {
 		return f.without(fmt.Sprintf("%s refuses the configured credentials too, with which it was pointed there anew %s: mend the account there, or "+
-			"replication in the configuration", q.leader, plural(n, "time", "times")))
+			"replication in the configuration", source, plural(n, "time", "times")))
 	}
 	return f
 }
@@ -128,7 +127,7 @@ func (q *inquiry) offline(o *Observation) []Finding {
 // purged tells whether a server that does not receive needs transactions which the primary has purged. One that
 // receives right now lacks nothing; its own set is merely older than the primary's.
 func (q *inquiry) purged(o *Observation) []Finding {
-	if !q.leads() || q.follows(o) && o.Replication.Receiver == ThreadOn {
+	if !q.leads() || q.source(o) != nil && o.Replication.Receiver == ThreadOn || q.hasFitIntermediate(o) {
 		return nil
 	}
 	lacking := q.p.Purged.Subtract(o.Position())
@@ -178,7 +177,7 @@ func (q *inquiry) applier(o *Observation) []Finding {
 
 // lagging leaves out the delay that was asked for.
 func (q *inquiry) lagging(o *Observation) []Finding {
-	delay := time.Duration(o.Replication.ApplierDelayed) * time.Second
+	delay := q.delay(o)
 	lag := o.Replication.Lag - delay
 	if lag <= q.l.LagMax {
 		return nil

@@ -135,11 +135,11 @@ func (q *inquiry) sharesIdentity(a Address) bool {
 
 // towardsPrimary are the findings whose remedy attaches something to the primary. While it fails that would at best be
 // in vain, and at worst give acknowledgements back to a server that a leadership change is about to revoke.
-var towardsPrimary = []Code{NotReplicating, WrongSource, ReceiverStopped, ReceiverFailed, ReplicaOffline, AckerDisabled, AckerBehind, UnknownAcker, SemiSyncAsync, SemiSyncSettings}
+var towardsPrimary = []Code{NotReplicating, WrongSource, IntermediateUnfit, CascadeReturning, ReceiverStopped, ReceiverFailed, ReplicaOffline, AckerDisabled, AckerBehind, UnknownAcker, SemiSyncAsync, SemiSyncSettings}
 
 // causedByChange are the findings that a running leadership change brings about by itself.
 var causedByChange = []Code{
 	PrimaryReadOnly, PrimaryUnverified, LeadershipUnsettled, NoPrimary, NotAdopted, TwoWritable, StalePrimary, WritableReplica,
 	SemiSyncBlocked, SemiSyncAsync, SemiSyncSettings, AckerDisabled, AckerBehind, UnknownAcker, NotReplicating, WrongSource,
-	ReceiverStopped, ReceiverFailed, ReceiverConnecting, ReplicaOffline, Lagging, JournalMissing, WouldBlock,
+	IntermediateUnfit, CascadeRehomed, CascadeReturning, ReceiverStopped, ReceiverFailed, ReceiverConnecting, ReplicaOffline, Lagging, JournalMissing, WouldBlock,
 }

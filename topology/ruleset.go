@@ -64,6 +64,9 @@ type Member struct {
 	Address   Address   `json:"address"`
 	Zone      string    `json:"zone,omitempty"`
 	Promotion Promotion `json:"promotion,omitempty"`
+	// Source is the member that this one replicates from, instead of from the primary. It then neither leads nor
+	// acknowledges: see cascade.go. Empty for most.
+	Source Address `json:"source,omitempty"`
 }
 
 // Ruleset is a numbered policy with its membership; changing it is itself a decision.
@@ -95,7 +98,7 @@ func (r Ruleset) Member(a Address) (Member, bool) {
 // Durable is the one question that everything else is derived from: does a transaction that the
 // primary and these holders have survive whatever the policy promises to survive?
 func (r Ruleset) Durable(primary Address, holders ServerSet) bool {
-	others := holders.And(r.Servers()).Without(primary)
+	others := holders.And(r.direct()).Without(primary)
 	switch r.Policy.Kind {
 	case PolicyNone:
 		return true
@@ -127,6 +130,9 @@ func (r Ruleset) Ackers(primary Address) ServerSet {
 
 // counts tells whether a member's acknowledgement may count for a primary, whose zone is home.
 func (r *Ruleset) counts(m *Member, primary Address, home string) bool {
+	if m.Source != "" {
+		return false
+	}
 	switch r.Policy.Kind {
 	case PolicyNone:
 		return false
@@ -250,7 +256,7 @@ func subsetsOf(s ServerSet, size int) []ServerSet {
 // abroad are the members outside the primary's zone.
 func (r Ruleset) abroad(primary Address) ServerSet {
 	home, _ := r.Member(primary)
-	return r.Servers().Where(func(a Address) bool {
+	return r.direct().Where(func(a Address) bool {
 		m, _ := r.Member(a)
 		return a != primary && m.Zone != home.Zone
 	})
@@ -309,7 +315,7 @@ func (r Ruleset) validateMembers() error {
 	if leaders == 0 {
 		return errors.New("every member has promotion never, so none may lead")
 	}
-	return nil
+	return r.validateSources()
 }
 
 func (r Ruleset) validateFor(primary Address) error {

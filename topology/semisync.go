@@ -205,6 +205,8 @@ func (q *inquiry) acking() []Finding {
 	resting := q.resting()
 	for _, o := range q.replicas {
 		switch {
+		case o.Reach.OK() && q.cascades(o):
+			found = append(found, q.strayCascaded(o)...)
 		case !o.Reach.OK() || !q.follows(o):
 		case resting.Has(o.Address):
 			found = append(found, q.behind(o))

@@ -151,6 +151,10 @@ type Snapshot struct {
 	// GivenUp are servers whose source refuses the credentials that Primacy has renewed on them, and how often it did: it has
 	// stopped trying.
 	GivenUp map[Address]int
+	// Rehomed is how often cascaded replicas were attached to the primary lately: whoever was more than once goes back later.
+	Rehomed map[Address]int
+	// Settling is a server with which somebody is at work because of its errant transactions, or to clone it; empty when there is none.
+	Settling Address
 	// RulesNumbered is set where each change of the rules is counted, so that their numbers tell which are later.
 	RulesNumbered bool
 	// RulesRefused says why the configured ruleset is not in force; empty when it is.

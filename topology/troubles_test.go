@@ -154,6 +154,22 @@ var troubles = []trouble{
 		"it replicates": cluster(), "its threads are off": cluster().Stopped("B"), "it led before": secondTerm().Edit("B", func(o *observation) { o.UUID, o.Replication = topologytest.UUID("A"), nil })}},
 	{topology.WrongSource, "B", "follows another replica", from("C"), "replicates from C, not from A", clusters{
 		"it follows the primary": cluster(), "under another name of the primary": from("alias:3306")}},
+	{topology.WrongSource, "E", "follows neither its intermediate nor the primary", cascade().Replication("E", func(r *channel) { r.Source = "C" }), "replicates from C, not from B", clusters{
+		"it follows its intermediate":                    cascade(),
+		"it follows the primary":                         cascade().Replication("E", home),
+		"it follows its intermediate under another name": cascade().Replication("E", func(r *channel) { r.Source = "alias:3306" })}},
+	{topology.IntermediateUnfit, "E", "its intermediate is dead", cascade().Dead("B"), "E is to replicate from B, which is not reached", clusters{
+		"its intermediate is well": cascade(), "it follows the primary": cascade().Dead("B").Replication("E", home), "another replica is dead": cascade().Dead("C"),
+		"its intermediate leads": cascade().Primary("B").Term(1, "A", "").Term(2, "B", "A:1-100").Dead("A")}},
+	{topology.IntermediateUnfit, "E", "its intermediate holds errant transactions", cascade().Executed("B", "A:1-100,t1,B:1"), "holds errant transactions", nil},
+	{topology.IntermediateUnfit, "E", "its intermediate has purged what it lacks", cascade().Purged("B", "A:1-50").Positions("A:1-40,t1", "E").Replication("E", func(r *channel) { r.Receiver = topology.ThreadOff }),
+		"has purged 10 transactions", clusters{"it receives": cascade().Purged("B", "A:1-50").Positions("A:1-40,t1", "E")}},
+	{topology.IntermediateUnfit, "E", "it does not get through to its intermediate", cascade().Replication("E", func(r *channel) { r.Receiver, r.ReceiverErrno = topology.ThreadConnecting, 2003 }), "E does not receive from it (error 2003)", nil},
+	{topology.CascadeRehomed, "E", "its intermediate is dead", cascade().Dead("B").Replication("E", home), "goes back when B has been fit for", clusters{
+		"its intermediate is well": cascade().Replication("E", home), "it is at its intermediate": cascade().Dead("B")}},
+	{topology.CascadeReturning, "E", "its intermediate is well", cascade().Replication("E", home), "B, its intermediate, could feed it", clusters{
+		"its intermediate is dead": cascade().Dead("B").Replication("E", home), "it is at its intermediate": cascade()}},
+	{topology.UnknownAcker, "E", "a cascaded replica would ack for its intermediate", cascade().Edit("E", func(o *observation) { o.SemiSync.ReplicaEnabled = true }), "would when that led", clusters{"it would not": cascade()}},
 	{topology.WrongSource, "B", "follows the old primary's name with a stale uuid", secondTerm().Replication("B", func(r *channel) { r.Source = "A" }), "replicates from A, not from C", nil},
 	{topology.WrongSource, "A", "a circle", cluster().Edit("A", func(o *observation) { o.Replication = &channel{Source: "B", Receiver: topology.ThreadOn} }), "a member of its own cluster", clusters{
 		"the channel is a leftover": cluster().Edit("A", func(o *observation) { o.Replication = &channel{Source: "B", Receiver: topology.ThreadOff} }),
@@ -247,6 +263,9 @@ func waiters(oldest time.Duration, attached int) *topologytest.Builder {
 func fewAckers() *topologytest.Builder {
 	return waiters(time.Second, 1).Silent("C").Stopped("D").Edit("E", func(o *observation) { o.SemiSync.ReplicaEnabled = false })
 }
+
+// home attaches a cascaded replica to the primary.
+func home(r *channel) { r.Source, r.SourceUUID = "A", topologytest.UUID("A") }
 
 func from(source topology.Address) *topologytest.Builder {
 	return cluster().Replication("B", func(r *channel) { r.Source = source })

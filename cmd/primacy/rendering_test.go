@@ -93,6 +93,18 @@ func TestATreeWhileAChangeIsUnderWay(t *testing.T) {
 	wantGolden(t, "tree_reparenting", drawn(func(s *terminal) { s.tree(c, noon) }))
 }
 
+func TestACascadedReplicaIsDrawnBelowItsIntermediateOrSaidToBeAwayFromIt(t *testing.T) {
+	c := exampleCluster()
+	leaf := exampleServer("db4:3306", "replica", "c", "db2:3306")
+	leaf.Intermediate, leaf.Promotion, leaf.SemiSync.Acker = "db2:3306", "never", false
+	c.Servers = append(c.Servers, leaf)
+	wantGolden(t, "tree_cascade", drawn(func(s *terminal) { s.tree(c, noon) }))
+	c.Servers[len(c.Servers)-1].Source = c.Primary
+	if text := drawn(func(s *terminal) { s.tree(c, noon) }); !strings.Contains(text, "away from db2:3306") {
+		t.Error(text)
+	}
+}
+
 func TestEveryServerIsDrawnOnceWhoeverFollowsWhom(t *testing.T) {
 	c := exampleCluster()
 	ring := func(address, source string) api.Server { return exampleServer(address, "replica", "x", source) }

@@ -12,10 +12,10 @@ import (
 )
 
 type rulesFlags struct {
-	policy, zone, promotion, reason string
-	acks, zones                     int
-	allowUnfenced, gone, dryRun     bool
-	given                           func(flag string) bool
+	policy, zone, promotion, source, reason string
+	acks, zones                             int
+	allowUnfenced, gone, dryRun             bool
+	given                                   func(flag string) bool
 }
 
 func rulesCommand() *cobra.Command {
@@ -27,10 +27,13 @@ counts when it is first read and when it has changed; what is asked for here cou
 
   show    the rules in force (the default)
   set     another policy: --policy, --acks, --zones, --allow-unfenced
-  add     a server, with --zone and --promotion; it has to run, and to hold nothing else
-  change  a member's --zone or --promotion
+  add     a server, with --zone, --promotion and --source; it has to run, and to hold nothing else
+  change  a member's --zone, --promotion or --source
   remove  a member. One that is not reached goes only with --gone: you vouch that it will never
           acknowledge anything again
+
+With a --source a server replicates from that member, and not from the primary. It acknowledges
+nothing and never leads, so it needs --promotion never; --source "" ends that.
 
 Nothing that was acknowledged is lost by a change, whenever it is interrupted: what cannot be made
 safely now is refused, with what it needs. Bring the configuration in line afterwards.`,
@@ -49,6 +52,7 @@ safely now is refused, with what it needs. Bring the configuration in line after
 	fs.BoolVar(&f.allowUnfenced, "allow-unfenced", false, "of set, under policy none: replace a primary although nothing stops it")
 	fs.StringVar(&f.zone, "zone", "", "of add and change: the server's zone")
 	fs.StringVar(&f.promotion, "promotion", "", "of add and change: prefer, neutral, avoid or never")
+	fs.StringVar(&f.source, "source", "", "of add and change: the member that the server replicates from, instead of from the primary")
 	fs.BoolVar(&f.gone, "gone", false, "of remove: the server is not reached, and you vouch that it acknowledges nothing any more")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say which steps would be taken, and take none")
 	fs.StringVar(&f.reason, "reason", "", "why, for the record")
@@ -59,7 +63,7 @@ safely now is refused, with what it needs. Bring the configuration in line after
 
 // rulesActions name the flags that each takes besides --dry-run and --reason.
 var rulesActions = map[string][]string{
-	"show": nil, "set": {"policy", "acks", "zones", "allow-unfenced"}, "add": {"zone", "promotion"}, "change": {"zone", "promotion"}, "remove": {"gone"},
+	"show": nil, "set": {"policy", "acks", "zones", "allow-unfenced"}, "add": {"zone", "promotion", "source"}, "change": {"zone", "promotion", "source"}, "remove": {"gone"},
 }
 
 func rulesArguments(ctx context.Context, client *api.Client, args []string) []string {
@@ -129,7 +133,7 @@ func (f rulesFlags) fit(action, server string) error {
 	if !known {
 		return usagef("%q is no action; use show, set, add, change or remove", action)
 	}
-	for _, flag := range []string{"policy", "acks", "zones", "allow-unfenced", "zone", "promotion", "gone"} {
+	for _, flag := range []string{"policy", "acks", "zones", "allow-unfenced", "zone", "promotion", "source", "gone"} {
 		if f.given(flag) && !slices.Contains(takes, flag) {
 			return usagef("--%s does not belong to %s", flag, action)
 		}
@@ -143,7 +147,7 @@ func (f rulesFlags) fit(action, server string) error {
 	case action == "set" && !slices.ContainsFunc(takes, f.given):
 		return usagef("set needs --policy, --acks, --zones or --allow-unfenced")
 	case action == "change" && !slices.ContainsFunc(takes, f.given):
-		return usagef("change needs --zone or --promotion")
+		return usagef("change needs --zone, --promotion or --source")
 	case action != "show" && f.reason == "" && !f.dryRun:
 		return usagef("%s needs --reason, for it goes on record", action)
 	}
@@ -166,7 +170,7 @@ func (f rulesFlags) wanted(now api.Rules, action, server string) (api.RulesReque
 	case action == "add" && at >= 0:
 		return r, usagef("%s is a member already; change its zone or promotion rule with change", server)
 	case action == "add":
-		r.Members = append(r.Members, api.RuleMember{Address: server, Zone: f.zone, Promotion: f.promotion})
+		r.Members = append(r.Members, api.RuleMember{Address: server, Zone: f.zone, Promotion: f.promotion, Source: f.source})
 	case at < 0:
 		return r, usagef("%s is no member; members are %s", server, strings.Join(memberNames(r.Members), ", "))
 	case action == "remove":
@@ -180,6 +184,9 @@ func (f rulesFlags) wanted(now api.Rules, action, server string) (api.RulesReque
 		}
 		if f.given("promotion") {
 			r.Members[at].Promotion = f.promotion
+		}
+		if f.given("source") {
+			r.Members[at].Source = f.source
 		}
 	}
 	return r, nil
@@ -224,7 +231,7 @@ func (t *terminal) rules(r api.Rules) {
 	t.wrapped("", text, bold)
 	var rows [][]string
 	for _, m := range r.Members {
-		rows = append(rows, []string{m.Address, orDash(m.Zone), orDash(m.Promotion)})
+		rows = append(rows, []string{m.Address, orDash(m.Zone), orDash(m.Promotion), orDash(m.Source)})
 	}
-	t.table([]column{{title: "SERVER", least: 15}, {title: "ZONE"}, {title: "PROMOTION"}}, rows)
+	t.table([]column{{title: "SERVER", least: 15}, {title: "ZONE"}, {title: "PROMOTION"}, {title: "SOURCE"}}, rows)
 }

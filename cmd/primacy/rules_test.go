@@ -47,6 +47,9 @@ func TestRulesAreShownAndChangedOneThingAtATime(t *testing.T) {
 		"a zone": {"change db2:3306 --zone x --reason moved", "", func(w orchestrator.RulesWish) bool {
 			return w.Members[1].Zone == "x" && w.Members[1].Address == "db2:3306"
 		}},
+		"a source": {"change db3:3306 --promotion never --source db2:3306 --reason reports", "", func(w orchestrator.RulesWish) bool {
+			return w.Members[2].Source == "db2:3306" && w.Members[2].Promotion == topology.PromotionNever && w.Members[1].Source == ""
+		}},
 		"one less": {"remove db3:3306 --reason old", "", func(w orchestrator.RulesWish) bool { return len(w.Members) == 2 && len(w.Gone) == 0 }},
 		"one lost": {"remove db3:3306 --gone --reason burnt", "", func(w orchestrator.RulesWish) bool { return len(w.Members) == 2 && w.Gone[0] == "db3:3306" }},
 	} {

@@ -34,6 +34,7 @@ type simulateOptions struct {
 	recorded  string
 	cluster   simulatedCluster
 	electors  int
+	cascade   bool
 	length    time.Duration
 	faults    string
 	only      string
@@ -92,6 +93,7 @@ func addSimulateFlags(c *cobra.Command, o *simulateOptions) {
 	f.Uint64Var(&o.seed, "seed", 0, "the first seed (default: drawn from the time, and said)")
 	f.StringVar(&o.recorded, "recorded", "", "run the lifetimes that are written in this file instead")
 	f.IntVar(&o.electors, "electors", 0, "how many electors (default: drawn)")
+	f.BoolVar(&o.cascade, "cascade", false, "have a member replicate from another one than the primary, where the cluster is drawn")
 	f.DurationVar(&o.length, "length", 0, "how long things go wrong, in virtual time (default 50s)")
 	f.StringVar(&o.faults, "faults", "all", "kinds of faults that may be drawn: all, none, or some with commas between them")
 	f.StringVar(&o.only, "only", "", "of the faults that the seed draws, keep those with these numbers, or none")
@@ -206,7 +208,7 @@ func (o simulateOptions) check() error {
 
 // options are those of every lifetime.
 func (o simulateOptions) options(ctx context.Context, warn *terminal) (options sim.Options, err error) {
-	options = sim.Options{Electors: o.electors, Length: o.length, Trace: o.trace}
+	options = sim.Options{Electors: o.electors, Cascade: o.cascade, Length: o.length, Trace: o.trace}
 	if options.Kinds, err = kinds(o.faults); err != nil {
 		return options, err
 	}
@@ -238,7 +240,7 @@ func kinds(text string) ([]sim.Kind, error) {
 }
 
 // ofLifetimes are the flags that say what a lifetime is like.
-var ofLifetimes = []string{"seeds", "seed", "config", "cluster", "policy", "acks", "zones", "electors", "length", "faults", "only", "trace"}
+var ofLifetimes = []string{"seeds", "seed", "config", "cluster", "policy", "acks", "zones", "electors", "cascade", "length", "faults", "only", "trace"}
 
 // anyOf is the first of these flags that was given, or nothing.
 func (o simulateOptions) anyOf(flags ...string) string {
@@ -292,6 +294,9 @@ func (o simulateOptions) command(seed uint64, seeds int, options sim.Options) st
 	words = append(words, o.cluster.words(options.Cluster)...)
 	if options.Electors > 0 {
 		words = append(words, "--electors", strconv.Itoa(options.Electors))
+	}
+	if options.Cascade {
+		words = append(words, "--cascade")
 	}
 	if options.Length > 0 {
 		words = append(words, "--length", options.Length.String())

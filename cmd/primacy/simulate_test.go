@@ -347,6 +347,7 @@ func TestThePrintedCommandRunsTheSameLifetime(t *testing.T) {
 	for _, args := range [][]string{
 		nil,
 		{"--electors", "3", "--length", "90s", "--faults", "crash, freeze"},
+		{"--cascade", "--electors", "2"},
 		{"--faults", "none", "--servers", "4"},
 		{"--policy", "none"},
 		{"--seeds", "1", "--only", "2,0"},
@@ -409,7 +410,7 @@ func TestAClusterIsSimulatedAsItsConfigurationSays(t *testing.T) {
 		Ruleset: topology.Ruleset{Number: 1, Policy: topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1}, Members: []topology.Member{
 			{Address: "db1:3306", Zone: "a", Promotion: "prefer"}, {Address: "db2:3306", Zone: "b", Promotion: "neutral"}, {Address: "db3:3306", Zone: "b", Promotion: "never"},
 		}},
-		Limits: topology.Limits{SilentAfter: 3 * time.Second, StuckAfter: 8 * time.Second, LagMax: 20 * time.Second, IsolatedShare: 0.7, BacklogMax: -1},
+		Limits: topology.Limits{SilentAfter: 3 * time.Second, StuckAfter: 8 * time.Second, LagMax: 20 * time.Second, RehomeAfter: 10 * time.Second, ReturnAfter: time.Minute, IsolatedShare: 0.7, BacklogMax: -1},
 		Antiflap: antiflap.Settings{
 			Window: 6 * time.Minute, Factor: 3, WindowMax: 2 * time.Hour, Decay: 12 * time.Hour, ProvenAfter: 2 * time.Minute, FleetChangesMax: unbraked, FleetPer: 20 * time.Minute,
 		},

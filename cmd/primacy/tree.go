@@ -277,6 +277,9 @@ func (t *terminal) following(s api.Server) detail {
 	} else {
 		parts = append(parts, "no acker")
 	}
+	if s.Intermediate != "" && s.Source != s.Intermediate {
+		parts, look = append(parts, "away from "+shown(s.Intermediate)), yellow
+	}
 	parts = append(parts, "receiver "+s.Receiver, "applier "+s.Applier)
 	if s.Receiver != "on" || s.Applier != "on" {
 		look = yellow

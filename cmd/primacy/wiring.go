@@ -214,7 +214,7 @@ func limitsOf(d config.Detection) topology.Limits {
 	if backlogMax == 0 {
 		backlogMax = -1
 	}
-	return topology.Limits{SilentAfter: d.SilentAfter, StuckAfter: d.StuckAfter, LagMax: d.LagMax, IsolatedShare: d.IsolatedShare, BacklogMax: backlogMax}
+	return topology.Limits{SilentAfter: d.SilentAfter, StuckAfter: d.StuckAfter, LagMax: d.LagMax, RehomeAfter: d.RehomeAfter, ReturnAfter: d.ReturnAfter, IsolatedShare: d.IsolatedShare, BacklogMax: backlogMax}
 }
 
 func windowsOf(a config.Antiflap) antiflap.Settings {
@@ -233,7 +233,7 @@ func rulesetOf(ctx context.Context, c config.Cluster, fleet *mysqld.Fleet) (topo
 	}}
 	for _, s := range c.Servers {
 		r.Members = append(r.Members, topology.Member{
-			Address: topology.Address(s.Address), Zone: s.Zone, Promotion: topology.Promotion(s.Promotion),
+			Address: topology.Address(s.Address), Zone: s.Zone, Promotion: topology.Promotion(s.Promotion), Source: topology.Address(s.Source),
 		})
 	}
 	if c.Seed != "" {

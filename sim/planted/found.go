@@ -38,7 +38,7 @@ var foundBugs = []bug{
 	{
 		name:    "receivers-out-of-attempts-stay-off",
 		what:    "a receiver that is off with an error of the network is left to MySQL, which has given up",
-		edits:   []edit{{"topology/replicas.go", "if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(q.p, o) == \"\" {", "if r.Receiver == ThreadConnecting && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(q.p, o) == \"\" {"}},
+		edits:   []edit{{"topology/replicas.go", "if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(from, o) == \"\" {", "if r.Receiver == ThreadConnecting && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(from, o) == \"\" {"}},
 		breaks:  []sim.Invariant{sim.EverywhereOrGone, sim.NothingLeftBehind, sim.Progress},
 		options: sim.Options{Kinds: []sim.Kind{sim.StopReceiver, sim.Isolate, sim.CutPair, sim.Crash}},
 	},

@@ -34,7 +34,7 @@ var repairBugs = []bug{
 		name: "repair-towards-anybody",
 		what: "the repair of replicas starts them towards whatever source they have, and not towards the primary on record",
 		edits: []edit{
-			{"reparent/repair.go", "Verb: Follow, Source: primary.Address, Acker:", "Verb: Follow, Source: " + itsSource + ", Acker:"},
+			{"reparent/repair.go", "Verb: Follow, Source: topology.SourceOf(a, s.Ruleset, primary.Address, findings), Acker:", "Verb: Follow, Source: " + itsSource + ", Acker:"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.EverywhereOrGone, sim.Progress},
 		options: within(four, sim.StopReceiver, sim.Crash, sim.Isolate, sim.WishPlanned),

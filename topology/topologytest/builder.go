@@ -40,6 +40,8 @@ type Builder struct {
 	numbered     bool
 	decidedUnder uint64 // rules, instead of those on record
 	givenUp      map[topology.Address]int
+	rehomed      map[topology.Address]int
+	settling     topology.Address
 	storeSilent  time.Duration
 	words        []topology.Word
 	lostServers  int
@@ -88,6 +90,20 @@ func (b *Builder) Zone(zone string, names ...topology.Address) *Builder {
 func (b *Builder) Promotion(p topology.Promotion, names ...topology.Address) *Builder {
 	return b.members(names, func(m *topology.Member) { m.Promotion = p })
 }
+
+// Cascade has servers replicate from another member than the primary.
+func (b *Builder) Cascade(source topology.Address, names ...topology.Address) *Builder {
+	return b.members(names, func(m *topology.Member) { m.Source, m.Promotion = source, topology.PromotionNever })
+}
+
+// Rehomed says how often a cascaded server was attached to the primary lately.
+func (b *Builder) Rehomed(name topology.Address, times int) *Builder {
+	b.rehomed = map[topology.Address]int{name: times}
+	return b
+}
+
+// Settling has somebody at work on a server.
+func (b *Builder) Settling(name topology.Address) *Builder { b.settling = name; return b }
 
 func (b *Builder) members(names []topology.Address, change func(*topology.Member)) *Builder {
 	for i := range b.ruleset.Members {
@@ -174,7 +190,7 @@ func (b *Builder) Snapshot() topology.Snapshot {
 	c := b.build()
 	s := topology.Snapshot{
 		Cluster: "shop", At: Now, Ruleset: b.Ruleset(), Servers: c.servers, Words: slices.Clone(b.words),
-		Maintenance: b.maintenance, MaintenanceEnds: b.ends, Held: b.held, Reparenting: b.reparenting, GivenUp: b.givenUp, RulesRefused: b.rulesRefused, RulesNumbered: b.numbered,
+		Maintenance: b.maintenance, MaintenanceEnds: b.ends, Held: b.held, Reparenting: b.reparenting, GivenUp: b.givenUp, Rehomed: b.rehomed, Settling: b.settling, RulesRefused: b.rulesRefused, RulesNumbered: b.numbered,
 	}
 	if b.storeSilent > 0 {
 		s.StoreSilent, s.StoreError = Now.Add(-b.storeSilent), "etcd does not answer"

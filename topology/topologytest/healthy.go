@@ -1,6 +1,7 @@
 package topologytest
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -46,7 +47,7 @@ func (b *Builder) healthy(i int, a topology.Address) topology.Observation {
 		return o
 	}
 	o.Received = o.Executed
-	o.Replication = b.replication()
+	o.Replication = b.replication(cmp.Or(b.ruleset.Intermediate(a, b.primary), b.primary))
 	return o
 }
 
@@ -62,9 +63,9 @@ func (b *Builder) executed() gtid.Set {
 	return set
 }
 
-func (b *Builder) replication() *topology.Replication {
+func (b *Builder) replication(source topology.Address) *topology.Replication {
 	return &topology.Replication{
-		Source: b.primary, SourceUUID: UUID(b.primary), User: "replica", AutoPosition: true,
+		Source: source, SourceUUID: UUID(source), User: "replica", AutoPosition: true,
 		Receiver: topology.ThreadOn, Applier: topology.ThreadOn,
 		HeartbeatAge: 300 * time.Millisecond, HeartbeatEvery: 500 * time.Millisecond,
 	}

@@ -1073,6 +1073,8 @@ export interface components {
         Member: {
             address: string;
             promotion: string;
+            /** @description The member that it replicates from by the rules, instead of from the primary. */
+            source?: string;
             zone: string;
         };
         Mistake: {
@@ -1291,6 +1293,8 @@ export interface components {
             address: string;
             /** @enum {string} */
             promotion?: "prefer" | "neutral" | "avoid" | "never";
+            /** @description The member that this one replicates from, instead of from the primary; it then needs promotion never, and that one has no source itself. */
+            source?: string;
             zone?: string;
         };
         Rules: {
@@ -1383,6 +1387,8 @@ export interface components {
              * @description How long ago, by the server's own clock, it last heard of its source; null when unknown.
              */
             heartbeat_age_ms: number | null;
+            /** @description The member that it replicates from by the rules, while that does not lead; source says from whom it does now. */
+            intermediate?: string;
             /**
              * Format: int64
              * @description Age of what is being applied, 0 when all that was received is applied; null when unknown.

@@ -114,6 +114,7 @@ function Node({ place: n, server: s, primary }: { place: Placed; server: Server 
         {odd && <span className="odd">writable</span>}
         {s.maintenance && <span className="odd">maintenance</span>}
         {s.errant_transactions > 0 && <span className="odd">{s.errant_transactions} errant</span>}
+        {s.intermediate && s.source !== s.intermediate && !primary && <span className="odd" title={`it is to replicate from ${s.intermediate}`}>away from its intermediate</span>}
         {s.promotion !== "neutral" && <span className="quiet">{s.promotion === "never" ? "never promoted" : `${s.promotion} promotion`}</span>}
       </span>
       <span className="row quiet">

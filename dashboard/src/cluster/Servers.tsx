@@ -39,6 +39,7 @@ function ServerCard({ cluster: c, server: s }: { cluster: Cluster; server: Serve
         <Reach server={s} />
         <Fact name="zone">{s.zone || "none"}</Fact>
         <Fact name="promotion">{s.promotion}</Fact>
+        {s.intermediate && <Fact name="intermediate"><Mono>{s.intermediate}</Mono>{s.source !== s.intermediate && <span className="quiet"> (it replicates from {s.source || "nobody"} now)</span>}</Fact>}
         {s.reachable && (
           <>
             <Fact name="writes">{s.read_only ? (s.super_read_only ? "refused (super_read_only)" : "refused (read_only)") : s.offline_mode ? "refused (offline_mode)" : "taken"}</Fact>

@@ -15,6 +15,7 @@ function overlaps(nodes: { x: number; y: number; width: number; height: number }
 const clusters: Record<string, Row[]> = {
   "a star": [["a", ""], ["b", "a", true], ["c", "a"], ["d", "a", true]],
   "a chain": [["a", ""], ["b", "a"], ["c", "b"], ["d", "c"]],
+  "a cascade": [["a", ""], ["b", "a", true], ["c", "a", true], ["d", "b"], ["e", "b"]],
   "a ring": [["b", "c"], ["c", "d"], ["d", "b"], ["a", ""]],
   "a ring around the primary": [["a", "b"], ["b", "a"], ["c", "a"]],
   "a server that follows itself": [["a", ""], ["b", "b"]],
@@ -40,6 +41,13 @@ describe("the drawing", () => {
     const at = (a: string) => drawn.nodes.find((n) => n.address === a)!;
     expect(at("a").x).toBe(0);
     expect(Math.abs(at("b").y - at("d").y)).toBe(node.height + node.gapY);
+  });
+  it("has a cascaded replica beside its intermediate", () => {
+    const drawn = layout(servers(clusters["a cascade"]!), "a", 2000);
+    const at = (a: string) => drawn.nodes.find((n) => n.address === a)!;
+    expect(at("d").depth).toBe(2);
+    expect(at("d").x).toBeGreaterThan(at("b").x);
+    expect(drawn.edges).toContainEqual({ from: "b", to: "d" });
   });
   it("is indented where columns have no room", () => expect(layout(servers(clusters["a chain"]!), "a", 820).narrow).toBe(true));
   it("leaves what the edges say as much room as there is", () => {

@@ -44,6 +44,7 @@ export function RulesForm({ cluster: c, now, wish: w, onChange }: Props) {
       <ul className="members">
         {w.members.map((m, i) => (
           <Row key={m.fresh ? `new ${i}` : m.address} member={m} leads={m.address === c.primary} was={now.members.find((x) => x.address === m.address)?.zone}
+            sources={w.members.filter((x) => x.address !== m.address && x.address !== "" && x.source === "").map((x) => x.address)}
             set={(part) => set({ members: w.members.map((x, j) => (j === i ? { ...x, ...part } : x)) })}
             remove={() => set({ members: w.members.filter((_, j) => j !== i) })} />
         ))}
@@ -66,7 +67,7 @@ export function RulesForm({ cluster: c, now, wish: w, onChange }: Props) {
           })}
         </ul>
       )}
-      <p><button type="button" data-test="rules-add" onClick={() => set({ members: [...w.members, { address: "", zone: "", promotion: "neutral", fresh: true }] })}>Add a server</button></p>
+      <p><button type="button" data-test="rules-add" onClick={() => set({ members: [...w.members, { address: "", zone: "", promotion: "neutral", source: "", fresh: true }] })}>Add a server</button></p>
       <div className="field">
         <label htmlFor={`${id}reason`}>Reason, for the record (needed)</label>
         <input id={`${id}reason`} data-test="rules-reason" maxLength={1000} value={w.reason} onChange={(e) => set({ reason: e.target.value })} />
@@ -80,10 +81,10 @@ export function RulesForm({ cluster: c, now, wish: w, onChange }: Props) {
 
 function back(now: Rules, w: Wish, address: string): Wished[] {
   const m = now.members.find((x) => x.address === address)!;
-  return [...w.members, { address, zone: m.zone, promotion: (m.promotion || "neutral") as Promotion, fresh: false }];
+  return [...w.members, { address, zone: m.zone, promotion: (m.promotion || "neutral") as Promotion, source: m.source ?? "", fresh: false }];
 }
 
-function Row({ member: m, leads, was, set, remove }: { member: Wished; leads: boolean; was: string | undefined; set: (part: Partial<Wished>) => void; remove: () => void }) {
+function Row({ member: m, leads, was, sources, set, remove }: { member: Wished; leads: boolean; was: string | undefined; sources: string[]; set: (part: Partial<Wished>) => void; remove: () => void }) {
   const [moving, move] = useState(m.fresh);
   const name = m.address || "the new server";
   return (
@@ -96,6 +97,10 @@ function Row({ member: m, leads, was, set, remove }: { member: Wished; leads: bo
       )}
       <select data-test="rules-promotion" aria-label={`Promotion of ${name}`} value={m.promotion} onChange={(e) => set({ promotion: e.target.value as Promotion })}>
         {promotions.map((p) => <option key={p}>{p}</option>)}
+      </select>
+      <select data-test="rules-source" aria-label={`From whom ${name} replicates`} value={m.source} disabled={leads && m.source === ""} onChange={(e) => set({ source: e.target.value })}>
+        <option value="">from the primary</option>
+        {(m.source === "" || sources.includes(m.source) ? sources : [...sources, m.source]).map((a) => <option key={a} value={a}>from {a}</option>)}
       </select>
       <button type="button" disabled={leads} title={leads ? "it leads: move the primary first" : undefined} data-test="rules-remove" aria-label={`Remove ${name}`} onClick={remove}>Remove</button>
     </li>

@@ -56,8 +56,8 @@ export function InForce({ rules: r, live }: { rules: Rules; live: Live<Rules> })
       </p>
       <div className="wide">
         <table className="members-table">
-          <thead><tr><th scope="col">member</th><th scope="col">zone</th><th scope="col">promotion</th></tr></thead>
-          <tbody>{r.members.map((m) => <tr key={m.address}><th scope="row"><Mono>{m.address}</Mono></th><td>{m.zone || <span className="quiet">none</span>}</td><td>{m.promotion || "neutral"}</td></tr>)}</tbody>
+          <thead><tr><th scope="col">member</th><th scope="col">zone</th><th scope="col">promotion</th><th scope="col">replicates from</th></tr></thead>
+          <tbody>{r.members.map((m) => <tr key={m.address}><th scope="row"><Mono>{m.address}</Mono></th><td>{m.zone || <span className="quiet">none</span>}</td><td>{m.promotion || "neutral"}</td><td>{m.source ? <Mono>{m.source}</Mono> : <span className="quiet">the primary</span>}</td></tr>)}</tbody>
         </table>
       </div>
     </section>

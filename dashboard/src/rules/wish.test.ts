@@ -22,7 +22,7 @@ describe("other rules", () => {
 
   it("say in what they differ, a sentence for each", () => {
     const w = wishFor(now);
-    w.members = [{ ...w.members[0]!, zone: "c" }, { ...w.members[1]!, promotion: "never" }, { address: " db4:3306 ", zone: "d", promotion: "avoid", fresh: true }];
+    w.members = [{ ...w.members[0]!, zone: "c" }, { ...w.members[1]!, promotion: "never" }, { address: " db4:3306 ", zone: "d", promotion: "avoid", source: "", fresh: true }];
     expect(differences(now, { ...w, acks: "2", gone: ["db3:3306"] })).toEqual([
       "durability: semi-sync, 1 acknowledgement → semi-sync, 2 acknowledgements",
       "db1:3306: zone a → c",
@@ -31,6 +31,18 @@ describe("other rules", () => {
       "db3:3306 is a member no more, and you vouch that it acknowledges nothing again",
     ]);
     expect(removed(now, w)).toEqual(["db3:3306"]);
+  });
+
+  it("keep from whom a member replicates, and say when that changes", () => {
+    const cascade: Rules = { ...now, members: [...now.members.slice(0, 2), { address: "db3:3306", zone: "", promotion: "never", source: "db2:3306" }] };
+    expect(request({ ...wishFor(cascade), acks: "2" }, 3, false).members[2]).toEqual({ address: "db3:3306", zone: "", promotion: "never", source: "db2:3306" });
+    const back = wishFor(cascade);
+    back.members[2]!.source = "";
+    expect(differences(cascade, back)).toEqual(["db3:3306: replicates from db2:3306 → the primary"]);
+    expect(request(back, 3, false).members[2]).toEqual({ address: "db3:3306", zone: "", promotion: "never" });
+    const leads = wishFor(now);
+    leads.members[2]!.source = "db2:3306";
+    expect(missing(leads, now)).toContain("promotion never");
   });
 
   it("take nothing along that belongs to another policy, and vouch for nobody who stays", () => {
@@ -45,6 +57,6 @@ describe("other rules", () => {
     for (const bad of ["", "0", "1.5", "-1", "x"]) expect(missing({ ...w, acks: bad }, now)).toContain("acknowledgements");
     expect(missing({ ...w, policy: "zones", zones: "" }, now)).toContain("zones");
     expect(missing({ ...w, members: [...w.members, { ...w.members[0]!, fresh: true }] }, now)).toBe("db1:3306 is there twice.");
-    expect(missing({ ...w, members: [...w.members, { address: " ", zone: "", promotion: "neutral", fresh: true }] }, now)).toContain("address");
+    expect(missing({ ...w, members: [...w.members, { address: " ", zone: "", promotion: "neutral", source: "", fresh: true }] }, now)).toContain("address");
   });
 });

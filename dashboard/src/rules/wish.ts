@@ -13,7 +13,7 @@ export const policies: [policy: Policy, says: string][] = [
 
 export const promotions: Promotion[] = ["prefer", "neutral", "avoid", "never"];
 
-export type Wished = { address: string; zone: string; promotion: Promotion; fresh: boolean };
+export type Wished = { address: string; zone: string; promotion: Promotion; source: string; fresh: boolean }; // source is empty for the primary
 
 export type Wish = {
   policy: Policy;
@@ -29,7 +29,7 @@ export type Wish = {
 export function wishFor(r: Rules): Wish {
   return {
     policy: r.policy as Policy, acks: String(r.acks), zones: r.zones ? String(r.zones) : "", allowUnfenced: r.allow_unfenced === true, gone: [], reason: "",
-    members: r.members.map((m) => ({ address: m.address, zone: m.zone, promotion: (m.promotion || "neutral") as Promotion, fresh: false })),
+    members: r.members.map((m) => ({ address: m.address, zone: m.zone, promotion: (m.promotion || "neutral") as Promotion, source: m.source ?? "", fresh: false })),
   };
 }
 
@@ -46,6 +46,8 @@ export function missing(w: Wish, now: Rules): string | undefined {
   const twice = names.find((a, i) => names.indexOf(a) !== i);
   if (twice !== undefined) return `${twice} is there twice.`;
   if (names.length === 0) return "A cluster has at least one member.";
+  const leads = w.members.find((m) => m.source !== "" && m.promotion !== "never");
+  if (leads !== undefined) return `${leads.address} is to replicate from ${leads.source} and not from the primary, so it cannot lead: give it promotion never.`;
   if (differences(now, w).length === 0) return "These are the rules in force.";
   return undefined;
 }
@@ -70,11 +72,12 @@ export function differences(now: Rules, w: Wish): string[] {
     const old = before.get(m.address);
     before.delete(m.address);
     if (old === undefined) {
-      all.push(`${m.address} becomes a member${m.zone ? `, in zone ${m.zone}` : ""}${m.promotion !== "neutral" ? `, promotion ${m.promotion}` : ""}`);
+      all.push(`${m.address} becomes a member${m.zone ? `, in zone ${m.zone}` : ""}${m.promotion !== "neutral" ? `, promotion ${m.promotion}` : ""}${m.source ? `, replicating from ${m.source}` : ""}`);
       continue;
     }
     if (old.zone !== (m.zone ?? "")) all.push(`${m.address}: zone ${old.zone || "none"} → ${m.zone || "none"}`);
     if ((old.promotion || "neutral") !== m.promotion) all.push(`${m.address}: promotion ${old.promotion || "neutral"} → ${m.promotion}`);
+    if ((old.source ?? "") !== (m.source ?? "")) all.push(`${m.address}: replicates from ${old.source || "the primary"} → ${m.source || "the primary"}`);
   }
   for (const a of before.keys()) all.push(w.gone.includes(a) ? `${a} is a member no more, and you vouch that it acknowledges nothing again` : `${a} is a member no more`);
   return all;
@@ -94,7 +97,7 @@ export function request(w: Wish, number: number, dryRun: boolean): RulesRequest 
     acks: w.policy === "none" ? 0 : Number(w.acks),
     ...(w.policy === "zones" && { zones: Number(w.zones) }),
     ...(w.policy === "none" && w.allowUnfenced && { allow_unfenced: true }),
-    members: w.members.map((m) => ({ address: m.address.trim(), zone: m.zone.trim(), promotion: m.promotion })),
+    members: w.members.map((m) => ({ address: m.address.trim(), zone: m.zone.trim(), promotion: m.promotion, ...(m.source !== "" && { source: m.source }) })),
     ...(gone.length > 0 && { gone }),
     ruleset: number,
     ...(dryRun && { dry_run: true }),
