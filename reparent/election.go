@@ -46,7 +46,7 @@ func (op Operation) elect(c choice) (candidacy, *Obstacle) {
 }
 
 // ranked says what spoke against each of the others, or ranked it lower.
-func (op Operation) ranked(others []candidacy) []string {
+func (op *Operation) ranked(others []candidacy) []string {
 	var words []string
 	for _, o := range others {
 		if o.against == "" {
@@ -58,14 +58,14 @@ func (op Operation) ranked(others []candidacy) []string {
 	return words
 }
 
-func (op Operation) onlyWanted(able []candidacy) []candidacy {
+func (op *Operation) onlyWanted(able []candidacy) []candidacy {
 	if op.Wanted == "" {
 		return able
 	}
 	return slices.DeleteFunc(able, func(c candidacy) bool { return c.address != op.Wanted })
 }
 
-func (op Operation) nobody(refused []candidacy, c choice) *Obstacle {
+func (op *Operation) nobody(refused []candidacy, c choice) *Obstacle {
 	var needs []topology.ServerSet
 	for _, r := range refused {
 		needs = append(needs, op.needs(r, c)...)
@@ -95,7 +95,7 @@ func distinct(sets []topology.ServerSet) []topology.ServerSet {
 }
 
 // needs are the sets of servers that were not reached and that would give a clean server enough ackers.
-func (op Operation) needs(found candidacy, c choice) []topology.ServerSet {
+func (op *Operation) needs(found candidacy, c choice) []topology.ServerSet {
 	if !c.clean.Has(found.address) || op.Barred[found.address] != "" || (op.Wanted != "" && op.Wanted != found.address) {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (op Operation) needs(found candidacy, c choice) []topology.ServerSet {
 }
 
 // candidate says what it would take to establish a server, or why it cannot be.
-func (op Operation) candidate(a topology.Address, c choice) candidacy {
+func (op *Operation) candidate(a topology.Address, c choice) candidacy {
 	p := op.Progress[a]
 	found := candidacy{address: a, followers: op.followersOf(a, c), against: op.ineligible(a, p, c)}
 	if found.against != "" {
@@ -137,7 +137,7 @@ func delayed(o *topology.Observation) time.Duration {
 }
 
 // ineligible says why a server could not lead whoever followed it; empty when it could.
-func (op Operation) ineligible(a topology.Address, p Progress, c choice) string {
+func (op *Operation) ineligible(a topology.Address, p Progress, c choice) string {
 	switch {
 	case p.Reading == nil:
 		return cmp.Or(p.Note, "it was not reached")
@@ -161,12 +161,12 @@ const slowAfter = 10 * time.Second
 
 // lacks is what a server has not got of a history. Its own marker may stand in its binary log without
 // showing (E1): then it waits for nothing but acknowledgements.
-func (op Operation) lacks(a topology.Address, history, has gtid.Set) gtid.Set {
+func (op *Operation) lacks(a topology.Address, history, has gtid.Set) gtid.Set {
 	return history.Subtract(has).Subtract(op.invisible(a))
 }
 
 // invisible are the markers that wait in the binary log of the process that was chosen.
-func (op Operation) invisible(a topology.Address) gtid.Set {
+func (op *Operation) invisible(a topology.Address) gtid.Set {
 	reading, set := op.Progress[a].Reading, gtid.Set{}
 	for _, l := range op.History.Leaderships {
 		if l.Primary == a && !l.Established() && reading != nil && reading.Incarnation == l.Incarnation && reading.SemiSync.Waiters > 0 {
@@ -177,7 +177,7 @@ func (op Operation) invisible(a topology.Address) gtid.Set {
 }
 
 // unfit says why a server that was read could not serve as primary; empty when it could.
-func (op Operation) unfit(a topology.Address, o *topology.Observation) string {
+func (op *Operation) unfit(a topology.Address, o *topology.Observation) string {
 	switch {
 	case o.SemiSync.Waiters > 0 && !op.onlyMarkersPend(a):
 		return "commits on it wait for acknowledgements"
@@ -197,14 +197,14 @@ func (op Operation) unfit(a topology.Address, o *topology.Observation) string {
 
 // onlyMarkersPend tells whether the server was chosen by an earlier decision that never was known to be
 // established: nobody but Primacy could write there, so what waits is that decision's marker.
-func (op Operation) onlyMarkersPend(a topology.Address) bool {
+func (op *Operation) onlyMarkersPend(a topology.Address) bool {
 	return !op.pendingMarkers(a).IsEmpty() && op.Progress[a].Reading.ReadOnly
 }
 
 // pendingMarkers are the markers of earlier decisions for this server whose outcome is unknown. They
 // may stand in its binary log without showing in its executed set (E1), so a new decision for the same
 // server honours them. The log of a server whose data was replaced is gone, and with it what waited there.
-func (op Operation) pendingMarkers(a topology.Address) gtid.Set {
+func (op *Operation) pendingMarkers(a topology.Address) gtid.Set {
 	var pending gtid.Set
 	answers := op.identity(a)
 	for _, l := range op.History.Leaderships {
@@ -216,7 +216,7 @@ func (op Operation) pendingMarkers(a topology.Address) gtid.Set {
 }
 
 // identity is the server_uuid of who answers at an address.
-func (op Operation) identity(a topology.Address) gtid.UUID {
+func (op *Operation) identity(a topology.Address) gtid.UUID {
 	if reading := op.Progress[a].Reading; reading != nil {
 		return reading.UUID
 	}
@@ -232,7 +232,7 @@ func stuckApplier(o *topology.Observation) bool {
 
 // followersOf are the reached, clean servers that could follow a candidate: nothing that they lack has
 // been purged there, their version is not older than its, and no failed applier keeps what was received.
-func (op Operation) followersOf(a topology.Address, c choice) topology.ServerSet {
+func (op *Operation) followersOf(a topology.Address, c choice) topology.ServerSet {
 	reading := op.Progress[a].Reading
 	if reading == nil {
 		return topology.ServerSet{}
@@ -260,7 +260,7 @@ func failedApplier(o *topology.Observation) bool {
 }
 
 // holder finds the server from which a candidate can fetch what it lacks.
-func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topology.Address {
+func (op *Operation) holder(a topology.Address, c choice, lacks gtid.Set) topology.Address {
 	if lacks.IsEmpty() {
 		return ""
 	}
@@ -274,7 +274,7 @@ func (op Operation) holder(a topology.Address, c choice, lacks gtid.Set) topolog
 
 // gives tells whether another server could fetch from this one: it stands still, nothing waits on it, it does not keep
 // back for long what it has received, and when it is offline it can be taken back without letting clients write.
-func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
+func (op *Operation) gives(b topology.Address, wanted gtid.Set) bool {
 	p := op.Progress[b]
 	o := p.Reading
 	if delayed(o) > slowAfter && !o.Executed.Contains(wanted) {
@@ -287,7 +287,7 @@ func (op Operation) gives(b topology.Address, wanted gtid.Set) bool {
 // rank orders candidates: promotion rule, nearness to the old primary's zone, then least left to apply.
 // One that would take long comes last; of two equals the one that was chosen before, for its marker may
 // wait in its binary log and would have to be removed there.
-func (op Operation) rank(a, b candidacy) int {
+func (op *Operation) rank(a, b candidacy) int {
 	ma, _ := op.Ruleset.Member(a.address)
 	mb, _ := op.Ruleset.Member(b.address)
 	return cmp.Or(
@@ -307,7 +307,7 @@ func one(yes bool) int {
 	return 0
 }
 
-func (op Operation) away(m topology.Member) int {
+func (op *Operation) away(m topology.Member) int {
 	home, _ := op.Ruleset.Member(op.From)
 	if m.Zone == home.Zone {
 		return 0
@@ -315,7 +315,7 @@ func (op Operation) away(m topology.Member) int {
 	return 1
 }
 
-func (op Operation) reasonToPromote(c candidacy) string {
+func (op *Operation) reasonToPromote(c candidacy) string {
 	m, _ := op.Ruleset.Member(c.address)
 	why := fmt.Sprintf("promotion %s", cmp.Or(m.Promotion, topology.PromotionNeutral))
 	if m.Zone != "" {

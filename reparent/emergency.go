@@ -36,7 +36,7 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 
 // forecast plays the revocation with every reachable server answering as the snapshot shows it: what
 // cannot succeed even then is not begun.
-func (op Operation) forecast(in Intent) *Obstacle {
+func (op *Operation) forecast(in Intent) *Obstacle {
 	if op.Wanted != "" {
 		if why := op.unwanted(in); why != "" {
 			return &Obstacle{Code: "not_a_candidate", Message: fmt.Sprintf("%s cannot be promoted: %s", op.Wanted, why)}
@@ -59,7 +59,7 @@ func (op Operation) forecast(in Intent) *Obstacle {
 }
 
 // hoped is the change after a revocation in which every server that answered does as it is told.
-func (op Operation) hoped(in Intent) Operation {
+func (op *Operation) hoped(in Intent) Operation {
 	hoped := op.clone()
 	for i := range op.Ruleset.Members {
 		a := op.Ruleset.Members[i].Address
@@ -71,7 +71,7 @@ func (op Operation) hoped(in Intent) Operation {
 // comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
 // came back as they were last seen. Servers that were never seen are not counted on, nor are primaries that
 // were replaced: nobody knows what they hold by now.
-func (op Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet {
+func (op *Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet {
 	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
 		seen := in.History.LastSeen.Of(a)
 		return !in.Snapshot.Server(a).OK() && seen.OK() && (!seen.Writable() || op.isLeader(a))
@@ -89,7 +89,7 @@ func (op Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet {
 
 // sufficesWith tells whether the change could succeed if some came back and showed what they showed last. What it
 // changes in hoped for that it puts back.
-func (op Operation) sufficesWith(in Intent, hoped Operation, back topology.ServerSet) bool {
+func (op *Operation) sufficesWith(in Intent, hoped Operation, back topology.ServerSet) bool {
 	gone := map[topology.Address]Progress{}
 	for a := range back.All() {
 		gone[a] = hoped.Progress[a]
@@ -103,7 +103,7 @@ func (op Operation) sufficesWith(in Intent, hoped Operation, back topology.Serve
 // to be read anyway.
 const comebacksMax = 7
 
-func (op Operation) unwanted(in Intent) string {
+func (op *Operation) unwanted(in Intent) string {
 	if _, member := op.Ruleset.Member(op.Wanted); !member {
 		return "it is no member of the cluster; members are " + op.Ruleset.Servers().String()
 	}
@@ -113,7 +113,7 @@ func (op Operation) unwanted(in Intent) string {
 	return op.Barred[op.Wanted]
 }
 
-func (op Operation) hope(a topology.Address, o *topology.Observation) Progress {
+func (op *Operation) hope(a topology.Address, o *topology.Observation) Progress {
 	if o == nil || !o.OK() || op.Silent.Has(a) {
 		return Progress{Frozen: No, Silenced: No, Note: "it does not answer"}
 	}
@@ -135,7 +135,7 @@ func letThrough(o topology.Observation) *topology.Observation {
 }
 
 // silencer chooses how a leader itself is made unable to complete; empty when only its ackers can do it.
-func (op Operation) silencer(a topology.Address, o topology.Observation) Verb {
+func (op *Operation) silencer(a topology.Address, o topology.Observation) Verb {
 	switch {
 	case !o.OK() && op.Ruleset.AcksNeeded(a) > 0:
 		return Poison
@@ -153,7 +153,7 @@ func (op Operation) silencer(a topology.Address, o topology.Observation) Verb {
 
 // revokeCommands freezes every member, and tries each leader itself too: to reach it makes everything
 // else unnecessary.
-func (op Operation) revokeCommands() []Command {
+func (op *Operation) revokeCommands() []Command {
 	commands := make([]Command, 0, len(op.Ruleset.Members)+len(op.Leaders))
 	for _, m := range op.Ruleset.Members {
 		if op.Silent.Has(m.Address) {
@@ -167,7 +167,7 @@ func (op Operation) revokeCommands() []Command {
 // revoke freezes a server, and silences it first if it may be leading. One whose applier waits for acknowledgements that
 // nobody gives is frozen first; then its source side is switched off, or it would neither follow anybody nor catch up. It is
 // closed, so that no client waits there, and what is let through it had received.
-func (op Operation) revoke(a topology.Address) []Command {
+func (op *Operation) revoke(a topology.Address) []Command {
 	var silence []Command
 	if op.isLeader(a) {
 		silence = op.silence(a)
@@ -179,7 +179,7 @@ func (op Operation) revoke(a topology.Address) []Command {
 	return append(silence, freeze)
 }
 
-func (op Operation) silence(a topology.Address) []Command {
+func (op *Operation) silence(a topology.Address) []Command {
 	verb := op.silencerOf(a)
 	if verb == "" {
 		return nil
@@ -198,7 +198,7 @@ func (op Operation) Silencers() map[topology.Address]Verb {
 	return chosen
 }
 
-func (op Operation) silencerOf(leader topology.Address) Verb {
+func (op *Operation) silencerOf(leader topology.Address) Verb {
 	known := op.Known[leader]
 	if !known.Reached {
 		return op.silencer(leader, topology.Observation{})
@@ -249,6 +249,13 @@ func (op Operation) settle() (settlement, *Obstacle) {
 	if obstacle != nil {
 		return settlement{}, obstacle
 	}
+	found, obstacle := op.concluded()
+	found.revoked = proof
+	return found, obstacle
+}
+
+// concluded is what follows from a revocation that holds.
+func (op *Operation) concluded() (settlement, *Obstacle) {
 	chosen, contradiction := op.chooseHistory()
 	losses, obstacle := op.bearable(chosen.history, contradiction == nil)
 	if obstacle := cmp.Or(obstacle, contradiction); obstacle != nil {
@@ -258,13 +265,13 @@ func (op Operation) settle() (settlement, *Obstacle) {
 	if obstacle != nil {
 		return settlement{}, obstacle
 	}
-	return settlement{revoked: proof, choice: chosen, candidate: winner, losses: losses}, nil
+	return settlement{choice: chosen, candidate: winner, losses: losses}, nil
 }
 
 // bearable says what may get lost with a history. Only durability policy none or an operator's recorded
 // acceptance passes that point; anything else is an obstacle. The policy speaks of the latest transactions, which replicas may
 // not have: that all data may go is left to the operator.
-func (op Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle) {
+func (op *Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle) {
 	found := op.undiscovered(history)
 	below := op.belowFloor(history)
 	if chosen && below != nil {
@@ -290,11 +297,11 @@ func (op Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacle
 	return losses, nil
 }
 
-func (op Operation) revocationSuffices() bool {
+func (op *Operation) revocationSuffices() bool {
 	if !op.isRevoked() {
 		return false
 	}
-	_, obstacle := op.settle()
+	_, obstacle := op.concluded()
 	return obstacle == nil
 }
 
@@ -327,7 +334,7 @@ func (op Operation) elected(found settlement, now time.Time) Operation {
 	return op
 }
 
-func (op Operation) notes() []string {
+func (op *Operation) notes() []string {
 	var notes []string
 	for _, m := range op.Ruleset.Members {
 		if note := op.Progress[m.Address].Note; note != "" {
@@ -340,7 +347,7 @@ func (op Operation) notes() []string {
 // fetchCommands lets the candidate catch up from the server that holds what it lacks, and freezes it
 // again afterwards. The source has to apply what it received first, for its own binary log feeds the
 // candidate.
-func (op Operation) fetchCommands() []Command {
+func (op *Operation) fetchCommands() []Command {
 	follow := op.command(Follow, op.To, op.Timing.Follow)
 	follow.Source, follow.Within = op.Source, op.allowed()
 	await := op.command(AwaitApplied, op.To, op.Timing.Fetch)
@@ -355,7 +362,7 @@ func (op Operation) fetchCommands() []Command {
 // readied gets a candidate ready to apply and to be followed: closed for writes, so that nobody can write
 // once it is reachable again; without a source side that waits for acknowledgements of what its followers
 // hold already (E20); reachable for its followers.
-func (op Operation) readied(a topology.Address) []Command {
+func (op *Operation) readied(a topology.Address) []Command {
 	var commands []Command
 	o := op.Progress[a].Reading
 	if op.Tries > 0 {
@@ -375,7 +382,7 @@ func (op Operation) readied(a topology.Address) []Command {
 }
 
 // opened lets followers connect to a server that is offline; it is closed for writes.
-func (op Operation) opened(a topology.Address) []Command {
+func (op *Operation) opened(a topology.Address) []Command {
 	o := op.Progress[a].Reading
 	if !o.OfflineMode && o.SemiSync.Acks < topology.PoisonAcks {
 		return nil
@@ -388,7 +395,7 @@ func (op Operation) opened(a topology.Address) []Command {
 	return []Command{c}
 }
 
-func (op Operation) applyFetching(commands []Command, results []Result, now time.Time) Operation {
+func (op *Operation) applyFetching(commands []Command, results []Result, now time.Time) Operation {
 	followed := resultOf(commands, results, Follow)
 	p := op.Progress[op.To]
 	p.Moved = p.Moved || maybe(followed.Outcome)
@@ -410,7 +417,7 @@ func (op Operation) applyFetching(commands []Command, results []Result, now time
 // propagateCommands: the candidate applies the chosen history while its ackers attach to it. Its source
 // side stays off until then: ackers that attach now are counted, and acknowledge from the moment it is
 // switched on (E20, E21).
-func (op Operation) propagateCommands() []Command {
+func (op *Operation) propagateCommands() []Command {
 	commands := append(make([]Command, 0, op.Followers.Len()+4), op.readied(op.To)...)
 	if acks := op.Ruleset.AcksNeeded(op.To); acks > 0 {
 		prepare := op.command(PrepareSource, op.To, op.Timing.Follow)
@@ -441,7 +448,7 @@ func (op Operation) withFollowers(commands []Command, followers topology.ServerS
 }
 
 // allowed is what a follower of the candidate may hold.
-func (op Operation) allowed() gtid.Set {
+func (op *Operation) allowed() gtid.Set {
 	allowed := op.Chosen
 	if op.Decision != nil {
 		allowed = allowed.Union(op.Decision.Base).Union(op.Decision.Marker().Set())
@@ -468,13 +475,13 @@ func (op Operation) foldPropagating(commands []Command, results []Result) Operat
 	return op
 }
 
-func (op Operation) attached() topology.ServerSet {
+func (op *Operation) attached() topology.ServerSet {
 	return op.where(func(p Progress) bool { return p.Attached == Yes })
 }
 
 // canMark tells whether the marker can be acknowledged: the candidate has applied the whole history and
 // enough ackers are attached.
-func (op Operation) canMark() bool {
+func (op *Operation) canMark() bool {
 	return op.Progress[op.To].Applied == Yes && op.Ruleset.CanComplete(op.To, op.attached())
 }
 
@@ -511,7 +518,7 @@ func (op Operation) again(commands []Command, results []Result, stage string, no
 const propagateTries = 3
 
 // gone tells whether the candidate certainly cannot be reached any more: waiting for it delays the next one.
-func (op Operation) gone(commands []Command, results []Result) bool {
+func (op *Operation) gone(commands []Command, results []Result) bool {
 	for i, r := range results {
 		if commands[i].Server == op.To && r.Outcome == No && (r.Reason == ReasonUnreachable || r.Reason == ReasonDenied) {
 			return true

@@ -47,7 +47,7 @@ func (op Operation) markCommands() []Command {
 // opened again: a marker that waits for them could not be taken back. Where nobody is to acknowledge it is
 // switched off: an option file may have it on at start, and the marker would wait for what nobody gives. A
 // primary that serves is left as it is, for its commits complete.
-func (op Operation) sourceCommands(acks int) []Command {
+func (op *Operation) sourceCommands(acks int) []Command {
 	switch {
 	case acks == 0 && op.Kind == KindAdoption:
 		return nil
@@ -66,7 +66,7 @@ func (op Operation) sourceCommands(acks int) []Command {
 
 // latecomers are servers that may still become followers: those that are not attached, and in a planned
 // change the old primary, which stepped down with nothing waiting.
-func (op Operation) latecomers() topology.ServerSet {
+func (op *Operation) latecomers() topology.ServerSet {
 	all := op.Followers
 	if op.Kind == KindPlanned {
 		all = all.With(op.From)
@@ -78,7 +78,7 @@ func (op Operation) latecomers() topology.ServerSet {
 // suffice, for the gap is no time for what can wait. The old primary is among them only when the marker
 // cannot do without it: until then it is kept as it is, for it may have to be opened again. And even then only once it is
 // the last that lacks: servers that still follow it would get the marker from it, and never acknowledge it.
-func (op Operation) hurried() topology.ServerSet {
+func (op *Operation) hurried() topology.ServerSet {
 	late := op.latecomers()
 	switch {
 	case op.Kind == KindAdoption:
@@ -93,7 +93,7 @@ func (op Operation) hurried() topology.ServerSet {
 
 // lacksOldPrimary tells whether the old primary's acknowledgement is what the marker lacks: not as long as others may do
 // without it, who are asked first, and not before those that are needed beside it are attached or frozen.
-func (op Operation) lacksOldPrimary(others topology.ServerSet) bool {
+func (op *Operation) lacksOldPrimary(others topology.ServerSet) bool {
 	left := op.attached().Union(op.frozen())
 	asked := others.And(op.Ruleset.Ackers(op.To)).Minus(left)
 	return (asked.IsEmpty() || op.Tries > 1) && op.Ruleset.CanComplete(op.To, left.With(op.From))
@@ -132,7 +132,7 @@ func (op Operation) marked(now time.Time) Operation {
 }
 
 // unmarked turns back: the marker certainly stands in nobody's binary log, so nothing has been promised.
-func (op Operation) unmarked(why string, now time.Time) Operation {
+func (op *Operation) unmarked(why string, now time.Time) Operation {
 	if op.Kind == KindEmergency {
 		return op.nextCandidate("establish", why, now)
 	}
@@ -141,7 +141,7 @@ func (op Operation) unmarked(why string, now time.Time) Operation {
 	}, now)
 }
 
-func (op Operation) openCommands() []Command {
+func (op *Operation) openCommands() []Command {
 	c := op.command(Open, op.To, op.Timing.Follow)
 	c.Acks, c.Incarnation = op.Ruleset.AcksNeeded(op.To), op.Decision.Incarnation
 	return []Command{c}
@@ -164,7 +164,7 @@ func (op Operation) applyOpening(commands []Command, results []Result, now time.
 
 // reconcileCommands lets the new primary forget its old source, and the others follow. What does not
 // succeed now is taken up by the repair of replicas; the change itself has succeeded.
-func (op Operation) reconcileCommands() []Command {
+func (op *Operation) reconcileCommands() []Command {
 	return op.withFollowers([]Command{op.command(Detach, op.To, op.Timing.Follow)}, op.latecomers())
 }
 

@@ -36,18 +36,18 @@ type choice struct {
 	why    string    // when it was not chosen by weighing what was read
 }
 
-func (op Operation) readings() []reading {
+func (op *Operation) readings() []reading {
 	return op.readingsWhere(func(a topology.Address, p Progress) bool {
 		return (p.Frozen == Yes || op.readsFromLeader(a)) && !op.tentative(a)
 	})
 }
 
 // subdued are leaders that were poisoned and frozen.
-func (op Operation) subdued() []reading {
+func (op *Operation) subdued() []reading {
 	return op.readingsWhere(func(a topology.Address, p Progress) bool { return p.Frozen == Yes && op.tentative(a) })
 }
 
-func (op Operation) readingsWhere(keep func(topology.Address, Progress) bool) []reading {
+func (op *Operation) readingsWhere(keep func(topology.Address, Progress) bool) []reading {
 	var all []reading
 	for _, m := range op.Ruleset.Members {
 		if p := op.Progress[m.Address]; p.Reading != nil && keep(m.Address, p) {
@@ -59,12 +59,12 @@ func (op Operation) readingsWhere(keep func(topology.Address, Progress) bool) []
 
 // tentative tells whether a server is a poisoned leader whose clients' commits may still wait in its binary
 // log: it is no source of history.
-func (op Operation) tentative(a topology.Address) bool {
+func (op *Operation) tentative(a topology.Address) bool {
 	p := op.Progress[a]
 	return op.isLeader(a) && p.Silenced == Yes && p.With == Poison && !op.onlyMarkersPend(a)
 }
 
-func (op Operation) read(a topology.Address, position gtid.Set) reading {
+func (op *Operation) read(a topology.Address, position gtid.Set) reading {
 	legit := op.legit(position).Subtract(op.pending(a))
 	marker, _ := topology.HighestMarker(legit)
 	return reading{address: a, position: position, legit: legit, marker: marker}
@@ -73,7 +73,7 @@ func (op Operation) read(a topology.Address, position gtid.Set) reading {
 // legit keeps what recorded leaders wrote, what the last decisions took over, and term markers that are
 // on record. Before adoption nothing is on record and everything is legitimate; so it is if an operator wants to keep what
 // servers hold.
-func (op Operation) legit(position gtid.Set) gtid.Set {
+func (op *Operation) legit(position gtid.Set) gtid.Set {
 	if len(op.History.Leaderships) == 0 || op.KeepErrant {
 		return position
 	}
@@ -91,7 +91,7 @@ func (op Operation) legit(position gtid.Set) gtid.Set {
 
 // accepted are the errant transactions that somebody had taken into the history of the established leadership. Whoever
 // holds its marker has them from its primary, like what that one wrote, in the order of its binary log.
-func (op Operation) accepted() gtid.Set {
+func (op *Operation) accepted() gtid.Set {
 	current, _ := op.History.Current()
 	return current.Accepts()
 }
@@ -99,7 +99,7 @@ func (op Operation) accepted() gtid.Set {
 // pending is what a server that they come from holds of them while the primary was not seen to hold it. The primary may
 // never have got it, or as an empty transaction that keeps it out: so it makes no history. Where the server's rows were
 // compared before the primary got it, the server is as good as any other that has the history.
-func (op Operation) pending(a topology.Address) gtid.Set {
+func (op *Operation) pending(a topology.Address) gtid.Set {
 	current, _ := op.History.Current()
 	set := current.Accepted[a]
 	if set.IsEmpty() || op.KeepErrant {
@@ -172,15 +172,16 @@ func everything(s gtid.Set) gtid.Set { return s }
 
 // validity of the highest marker that was found; false when nobody recorded it. Where not even the
 // marker of the established leadership was found, only what that one honoured is valid.
-func (op Operation) validity(top topology.Marker) (validity, bool) {
+func (op *Operation) validity(top topology.Marker) (validity, bool) {
 	for _, l := range op.History.Leaderships {
 		if l.Marker() == top && op.KeepErrant {
 			return validity{with: everything, without: everything}, true
 		}
 		if l.Marker() == top {
+			completed, accepts := op.completedUnder(l), l.Accepts()
 			return validity{
 				with: func(s gtid.Set) gtid.Set {
-					return under(l.Decision, s).Union(op.completedUnder(l, s)).Union(s.Intersect(l.Accepts()))
+					return under(l.Decision, s).Union(s.Intersect(completed)).Union(s.Intersect(accepts))
 				},
 				without: func(s gtid.Set) gtid.Set { return before(l.Decision, s) },
 			}, true
@@ -198,11 +199,11 @@ func (op Operation) validity(top topology.Marker) (validity, bool) {
 
 // completedUnder is what the established leader was seen to have completed, whoever wrote it. What reached it from elsewhere, as
 // over the channel from its old source, stands in its binary log and was read there like all else: nothing cancels it any more.
-func (op Operation) completedUnder(l topology.Leadership, legit gtid.Set) gtid.Set {
+func (op *Operation) completedUnder(l topology.Leadership) gtid.Set {
 	if current, led := op.History.Current(); !led || current.Marker() != l.Marker() {
 		return gtid.Set{}
 	}
-	return legit.Intersect(op.floor())
+	return op.floor()
 }
 
 // oneMarker refuses to choose when two decisions used one term: their markers differ in the hash.
@@ -238,7 +239,7 @@ func twoMarkers(all []reading, term uint32) *Obstacle {
 }
 
 // weigh finds the superset among the servers of the highest marker, and sorts the others.
-func (op Operation) weigh(all []reading, top reading, valid validity) (choice, *Obstacle) {
+func (op *Operation) weigh(all []reading, top reading, valid validity) (choice, *Obstacle) {
 	var best gtid.Set
 	for i, r := range all {
 		if r.marker != top.marker {
@@ -291,7 +292,7 @@ func clean(all []reading, top topology.Marker, valid validity, history gtid.Set)
 }
 
 // belowFloor says what the chosen history lacks although it was certainly completed; nil when nothing.
-func (op Operation) belowFloor(history gtid.Set) *Obstacle {
+func (op *Operation) belowFloor(history gtid.Set) *Obstacle {
 	missing := op.legit(op.floor()).Subtract(history)
 	if missing.IsEmpty() {
 		return nil
@@ -311,7 +312,7 @@ func (op Operation) belowFloor(history gtid.Set) *Obstacle {
 }
 
 // showing are the servers that answer and show all of some transactions as committed: with them nothing is lost.
-func (op Operation) showing(wanted gtid.Set) topology.ServerSet {
+func (op *Operation) showing(wanted gtid.Set) topology.ServerSet {
 	return op.Ruleset.Servers().Where(func(a topology.Address) bool {
 		reading := op.Progress[a].Reading
 		return reading != nil && reading.Executed.Contains(wanted)
@@ -321,7 +322,7 @@ func (op Operation) showing(wanted gtid.Set) topology.ServerSet {
 // floor is what the chosen history must not go below: what the established leadership began with, what
 // was seen as committed while semi-sync was verified, and what a leader that was made unable to complete
 // shows as committed then.
-func (op Operation) floor() gtid.Set {
+func (op *Operation) floor() gtid.Set {
 	floor := op.Floor.Union(op.foundation())
 	for _, l := range op.Leaders {
 		p, before := op.Progress[l.Address], op.Known[l.Address]
@@ -334,14 +335,14 @@ func (op Operation) floor() gtid.Set {
 
 // answered tells whether all that a leader shows as committed can have been answered to clients. Where commits wait for
 // acknowledgements and the waiting was switched off, as fencing does once nobody listens any more, it cannot.
-func (op Operation) answered(leader topology.Observation) bool {
+func (op *Operation) answered(leader topology.Observation) bool {
 	return leader.SemiSync.Verified() || op.Ruleset.AcksNeeded(leader.Address) == 0
 }
 
 // foundation is what became durable when the established leadership was: everything before its marker,
 // and the marker. Markers before it are left out: a decision also honours one that may never have been
 // written (pendingMarkers).
-func (op Operation) foundation() gtid.Set {
+func (op *Operation) foundation() gtid.Set {
 	current, ok := op.History.Current()
 	if !ok {
 		return gtid.Set{}
@@ -359,7 +360,7 @@ func begunWith(l topology.Leadership) gtid.Set {
 // beginning is what a server has to show before it proves anything by what it lacks: one whose data was replaced has
 // nothing of it. Journals that show no leadership to be established name at least one that was begun, long ago as a rule;
 // it is no floor, for nobody may have acknowledged it.
-func (op Operation) beginning() gtid.Set {
+func (op *Operation) beginning() gtid.Set {
 	all := op.History.Leaderships
 	if _, led := op.History.Current(); led || !op.History.Recovered || len(all) == 0 {
 		return op.foundation()
@@ -367,7 +368,7 @@ func (op Operation) beginning() gtid.Set {
 	return begunWith(all[0])
 }
 
-func (op Operation) establishedIncarnation(a topology.Address) string {
+func (op *Operation) establishedIncarnation(a topology.Address) string {
 	current, ok := op.History.Current()
 	if !ok || current.Primary != a {
 		return ""
@@ -376,7 +377,7 @@ func (op Operation) establishedIncarnation(a topology.Address) string {
 }
 
 // because says why a history counts, and what of it could have been acknowledged.
-func (op Operation) because(c choice) string {
+func (op *Operation) because(c choice) string {
 	if c.why != "" {
 		return c.why
 	}
@@ -417,7 +418,7 @@ func scattered(all []reading, history gtid.Set) []part {
 
 // durability says whether a part of the history can have been acknowledged by enough ackers of the leader
 // that wrote it; empty when no leader that is being revoked did.
-func (op Operation) durability(p part) string {
+func (op *Operation) durability(p part) string {
 	for _, l := range op.Leaders {
 		if !slices.Contains(p.set.UUIDs(), op.Known[l.Address].UUID) {
 			continue
@@ -438,6 +439,6 @@ func markerWord(m topology.Marker) string {
 	return fmt.Sprintf("term %d", m.Term)
 }
 
-func (op Operation) isLeader(a topology.Address) bool {
+func (op *Operation) isLeader(a topology.Address) bool {
 	return slices.ContainsFunc(op.Leaders, func(l Leader) bool { return l.Address == a })
 }

@@ -315,7 +315,7 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 	return op
 }
 
-func (op Operation) know(m topology.Member, in Intent) {
+func (op *Operation) know(m topology.Member, in Intent) {
 	live, seen, before := in.Snapshot.Server(m.Address), lastSeen(in, m.Address), in.History.LastSeen.Of(m.Address)
 	if seen.Incarnation != "" {
 		op.Known[m.Address] = Known{
@@ -430,9 +430,11 @@ func (op Operation) Enough(results []Result) bool {
 	case PhaseVerifying:
 		return op.verified(results)
 	case PhaseRevoking:
-		return op.clone().foldRevoking(op.revokeCommands(), results).revocationSuffices()
+		after := op.clone().foldRevoking(op.revokeCommands(), results)
+		return after.revocationSuffices()
 	case PhasePropagating:
-		return op.clone().foldPropagating(op.propagateCommands(), results).canMark()
+		after := op.clone().foldPropagating(op.propagateCommands(), results)
+		return after.canMark()
 	case PhaseMarking:
 		return resultOf(op.markCommands(), results, Mark).Done()
 	case PhasePreparing, PhaseFetching, PhaseMeasuring, PhaseGating, PhaseDemoting, PhaseCatchingUp,
@@ -588,7 +590,7 @@ const codeFenced = "fenced"
 
 // fenced ends the operation because a newer term owns a server: whatever is left to do is the newer
 // elector's, and releasing anything now would undo its work. What was established stays so.
-func (op Operation) fenced(by topology.Address, now time.Time) Operation {
+func (op *Operation) fenced(by topology.Address, now time.Time) Operation {
 	if !op.Established.IsZero() {
 		return op.move(PhaseDone, string(op.Phase), fmt.Sprintf("%s is owned by a newer term by now; the rest is left to it", by), now).finish(StateSucceeded, now)
 	}
@@ -640,6 +642,6 @@ func resultOf(commands []Command, results []Result, verb Verb) Result {
 }
 
 // command addresses a verb to a server on the operation's behalf.
-func (op Operation) command(verb Verb, server topology.Address, deadline time.Duration) Command {
+func (op *Operation) command(verb Verb, server topology.Address, deadline time.Duration) Command {
 	return Command{Verb: verb, Server: server, Cluster: op.Cluster, Term: max(op.Term, op.SessionTerm), Deadline: deadline}
 }

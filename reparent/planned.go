@@ -36,7 +36,7 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 }
 
 // preflight asks whether there is a primary that can step down.
-func (op Operation) preflight(in Intent) *Obstacle {
+func (op *Operation) preflight(in Intent) *Obstacle {
 	primary := in.Snapshot.Server(op.From)
 	holder, unrecorded := op.unrecorded(in.Snapshot)
 	switch {
@@ -65,7 +65,7 @@ func (op Operation) preflight(in Intent) *Obstacle {
 
 // unsettled names a later leadership whose outcome is unknown: its primary may be leading too, and would
 // not be asked to step down.
-func (op Operation) unsettled() string {
+func (op *Operation) unsettled() string {
 	for _, l := range op.History.Leaderships {
 		if current, _ := op.History.Current(); l.Term > current.Term {
 			return fmt.Sprintf("whether %s was established under term %d is unknown", l.Primary, l.Term)
@@ -76,7 +76,7 @@ func (op Operation) unsettled() string {
 
 // unrecorded finds a server that knows of a leadership after the current one that is not on record: whoever leads under
 // it would not be asked to step down. No server when there is none.
-func (op Operation) unrecorded(s topology.Snapshot) (topology.Address, topology.Marker) {
+func (op *Operation) unrecorded(s topology.Snapshot) (topology.Address, topology.Marker) {
 	current, _ := op.History.Current()
 	for _, m := range op.Ruleset.Members {
 		o := s.Server(m.Address)
@@ -92,13 +92,13 @@ func (op Operation) unrecorded(s topology.Snapshot) (topology.Address, topology.
 	return "", topology.Marker{}
 }
 
-func (op Operation) onRecord(m topology.Marker) bool {
+func (op *Operation) onRecord(m topology.Marker) bool {
 	return slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool { return l.Marker() == m })
 }
 
 // pick elects among the replicas as the snapshot shows them. The old primary counts as a follower, for it
 // becomes one.
-func (op Operation) pick(in Intent) (candidacy, *Obstacle) {
+func (op *Operation) pick(in Intent) (candidacy, *Obstacle) {
 	view := op.clone()
 	view.Barred = withBar(op.Barred, op.From, "it is the primary that is to step down")
 	primary := in.Snapshot.Server(op.From)
@@ -136,7 +136,7 @@ func follows(o topology.Observation, primary topology.Address) bool {
 }
 
 // notReplicating says why a member is no candidate of a planned change: it has to follow the primary now.
-func (op Operation) notReplicating(a topology.Address, o topology.Observation) string {
+func (op *Operation) notReplicating(a topology.Address, o topology.Observation) string {
 	switch r := o.Replication; {
 	case a == op.From:
 		return ""
@@ -181,7 +181,7 @@ func openTo(history gtid.Set, primary topology.Observation) gtid.Set {
 
 // preparable are the followers that may attach to the candidate while the old primary still leads: it
 // must keep as many ackers as it needs, the candidate among them.
-func (op Operation) preparable(in Intent) topology.ServerSet {
+func (op *Operation) preparable(in Intent) topology.ServerSet {
 	receives := func(a topology.Address) bool {
 		o := in.Snapshot.Server(a)
 		return follows(o, op.From) && o.Replication.Receiver == topology.ThreadOn
@@ -242,7 +242,7 @@ func (op Operation) applyPreparing(commands []Command, results []Result, now tim
 // candidate takes to get there. It is passed twice: before ackers are taken from the primary, for from then
 // on a candidate with a backlog would be slow to acknowledge and hold every commit up; and right before
 // the primary steps down.
-func (op Operation) measureCommands() []Command {
+func (op *Operation) measureCommands() []Command {
 	return []Command{op.command(Read, op.From, op.Timing.Follow), op.command(Read, op.To, op.Timing.Follow)}
 }
 
@@ -272,7 +272,7 @@ func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time)
 	return op
 }
 
-func (op Operation) gateCommands() []Command {
+func (op *Operation) gateCommands() []Command {
 	c := op.command(AwaitApplied, op.To, op.Timing.CatchUp)
 	c.Set = op.Chosen
 	return []Command{c}
@@ -305,7 +305,7 @@ func (op Operation) applyGating(_ []Command, results []Result, now time.Time) Op
 	}, now)
 }
 
-func (op Operation) demoteCommands() []Command {
+func (op *Operation) demoteCommands() []Command {
 	return []Command{op.command(Demote, op.From, op.Timing.Drain)}
 }
 
@@ -331,7 +331,7 @@ func (op Operation) applyDemoting(_ []Command, results []Result, now time.Time) 
 	return op.sealed(op.Chosen.Union(op.pendingMarkers(op.To)), topology.Servers(op.From, op.To).Union(op.Prepared))
 }
 
-func (op Operation) catchUpCommands() []Command {
+func (op *Operation) catchUpCommands() []Command {
 	commands := op.gateCommands()
 	for _, a := range op.leavers().List() {
 		commands = append(commands, op.command(Freeze, a, op.Timing.CatchUp))
@@ -342,7 +342,7 @@ func (op Operation) catchUpCommands() []Command {
 // leavers are the ackers that stop receiving from the old primary before it follows the new one, where the marker needs its
 // acknowledgement beside theirs. It hands on what it has applied: who got the marker from it would connect to the new primary
 // with the marker in hand, and only what comes over that connection is acknowledged. Following begins with that stop anyway.
-func (op Operation) leavers() topology.ServerSet {
+func (op *Operation) leavers() topology.ServerSet {
 	if op.Ruleset.CanComplete(op.To, op.Followers) {
 		return topology.ServerSet{}
 	}

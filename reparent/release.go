@@ -13,7 +13,7 @@ const releaseTries = 5
 // releaseCommands reverse exactly what was done, and what may have been done: leaders get their ack
 // count or their writes back, replicas their receiver and their source. It is only reached while no
 // marker was written, so the established primary is still the rightful one.
-func (op Operation) releaseCommands() []Command {
+func (op *Operation) releaseCommands() []Command {
 	var commands []Command
 	for _, m := range op.Ruleset.Members {
 		if op.Progress[m.Address].Released != Yes {
@@ -23,7 +23,7 @@ func (op Operation) releaseCommands() []Command {
 	return commands
 }
 
-func (op Operation) releaseOf(a topology.Address) []Command {
+func (op *Operation) releaseOf(a topology.Address) []Command {
 	if op.Kind == KindRules {
 		return op.relaxed(a)
 	}
@@ -39,7 +39,7 @@ func (op Operation) releaseOf(a topology.Address) []Command {
 // when the change began stays as it is: it may have been stopped by an earlier change for good reason, and
 // its source may be a primary that was replaced since, whose commits it would acknowledge. It is left to the
 // repair of replicas, which knows whom to follow.
-func (op Operation) restarted(a topology.Address, p Progress, before Known) []Command {
+func (op *Operation) restarted(a topology.Address, p Progress, before Known) []Command {
 	freeze := op.command(Freeze, a, op.Timing.Freeze)
 	back := op.command(Follow, a, op.Timing.Follow)
 	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
@@ -59,7 +59,7 @@ func (op Operation) restarted(a topology.Address, p Progress, before Known) []Co
 
 // unsilenced lets a leader complete writes again, if it could before. One that was made to follow has lost
 // its source side on the way: without it, it would complete writes that nobody acknowledged.
-func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []Command {
+func (op *Operation) unsilenced(a topology.Address, p Progress, before Known) []Command {
 	var commands []Command
 	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
 		c := op.command(Antidote, a, op.Timing.Follow)
@@ -85,14 +85,14 @@ func (op Operation) unsilenced(a topology.Address, p Progress, before Known) []C
 // that led in another process restarted since, and nobody has looked whether its term still counts and ackers hold its
 // rows: it stays closed until the restart gate has. That holds where the record came from journals as well: whoever leads
 // has its marker, so a server that was reached and that they do not name was replaced.
-func (op Operation) rightful(a topology.Address) bool {
+func (op *Operation) rightful(a topology.Address) bool {
 	all := op.History.Leaderships
 	last := slices.IndexFunc(all, func(l topology.Leadership) bool { return l.Primary == a && l.Incarnation == op.Known[a].Incarnation })
 	return len(all) == 0 || last >= 0 && !slices.ContainsFunc(all[last+1:], op.shown)
 }
 
 // shown tells whether a server held a leadership's marker when the change began.
-func (op Operation) shown(l topology.Leadership) bool {
+func (op *Operation) shown(l topology.Leadership) bool {
 	marker := l.Marker().Set()
 	for _, known := range op.Known {
 		if known.Position.Contains(marker) {
@@ -104,14 +104,14 @@ func (op Operation) shown(l topology.Leadership) bool {
 
 // led tells whether a server was no replica: what was left of an old channel is not worth keeping. One that somebody had
 // opened, and that never led, was one all the same.
-func (op Operation) led(a topology.Address) bool {
+func (op *Operation) led(a topology.Address) bool {
 	before, stepsDown := op.Known[a], op.Kind == KindPlanned && a == op.From
 	return before.Source == "" || before.Open && (stepsDown || op.isLeader(a))
 }
 
 // poisonedHere tells whether poison on a server is this change's. What an earlier change left on purpose
 // stays; when only one server can be leading, no earlier change can have meant it.
-func (op Operation) poisonedHere(before Known) bool {
+func (op *Operation) poisonedHere(before Known) bool {
 	return len(op.Leaders) < 2 || (before.Reached && !before.Poisoned)
 }
 
@@ -166,7 +166,7 @@ func (op Operation) letGo(left topology.ServerSet, why string, now time.Time) Op
 }
 
 // unseen are servers that may have been frozen and of which nobody knows what they did before.
-func (op Operation) unseen() topology.ServerSet {
+func (op *Operation) unseen() topology.ServerSet {
 	return op.Ruleset.Servers().Where(func(a topology.Address) bool {
 		return maybe(op.Progress[a].Frozen) && !op.Known[a].Reached
 	})

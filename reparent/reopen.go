@@ -57,12 +57,12 @@ func Reopening(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	return op
 }
 
-func (op Operation) notReopened(why string) Obstacle {
+func (op *Operation) notReopened(why string) Obstacle {
 	return Obstacle{Code: "not_reopened", Message: fmt.Sprintf("%s cannot be opened again as it is: %s", op.To, why)}
 }
 
 // verifyCommands read all members. What they show then is younger than the process that is to be opened.
-func (op Operation) verifyCommands() []Command {
+func (op *Operation) verifyCommands() []Command {
 	commands := make([]Command, 0, len(op.Ruleset.Members))
 	for _, m := range op.Ruleset.Members {
 		commands = append(commands, op.command(Read, m.Address, op.Timing.Freeze))
@@ -79,8 +79,9 @@ func (op Operation) foldVerifying(commands []Command, results []Result) Operatio
 	return op
 }
 
-func (op Operation) verified(results []Result) bool {
-	_, why := op.clone().foldVerifying(op.verifyCommands(), results).reopenable()
+func (op *Operation) verified(results []Result) bool {
+	after := op.clone().foldVerifying(op.verifyCommands(), results)
+	_, why := after.reopenable()
 	return why == nil
 }
 
@@ -97,7 +98,7 @@ func (op Operation) applyVerifying(commands []Command, results []Result, now tim
 	return op.move(PhasePropagating, told.Name, told.Detail, now, told.Evidence...)
 }
 
-func (op Operation) verifiedStage() Stage {
+func (op *Operation) verifiedStage() Stage {
 	return Stage{
 		Name: "verify", Detail: fmt.Sprintf("%s restarted, its term %d is the latest, and nobody holds more of it", op.To, op.current().Term),
 		Evidence: []string{fmt.Sprintf("read since then: %s", op.asked()), fmt.Sprintf("it has executed %s", op.Chosen)},
@@ -105,7 +106,7 @@ func (op Operation) verifiedStage() Stage {
 }
 
 // reopeningClaims asks for the theorem's conditions again, by what was read.
-func (op Operation) reopeningClaims() []Claim {
+func (op *Operation) reopeningClaims() []Claim {
 	claims := []Claim{op.whoMayLead()}
 	if claims[0].Standing == Refuted || len(op.Leaders) == 0 {
 		return append(claims, refuted("revocation", "who led before is not what it went by"))
@@ -131,7 +132,7 @@ func (op Operation) rightlyNotReopened(why *Obstacle) Claim {
 	return holds(name, "it was rightly not opened: %s", op.Obstacle.Message)
 }
 
-func (op Operation) verification(followers topology.ServerSet, why *Obstacle) Claim {
+func (op *Operation) verification(followers topology.ServerSet, why *Obstacle) Claim {
 	const name = "revocation"
 	switch {
 	case op.From != op.To || op.Wanted != "" && op.Wanted != op.To:
@@ -144,7 +145,7 @@ func (op Operation) verification(followers topology.ServerSet, why *Obstacle) Cl
 	return holds(name, "%s restarted and was closed, nobody of %s knew of a later term or held more of its history, so nobody had to be revoked", op.To, op.asked())
 }
 
-func (op Operation) wentOn() Claim {
+func (op *Operation) wentOn() Claim {
 	if p := op.Progress[op.To]; p.Reading == nil || !p.Reading.Executed.Equal(op.Chosen) {
 		return refuted("history", "what was honoured is not what %s had executed", op.To)
 	}
@@ -152,17 +153,17 @@ func (op Operation) wentOn() Claim {
 }
 
 // asked are the servers that were read since the operation began.
-func (op Operation) asked() topology.ServerSet {
+func (op *Operation) asked() topology.ServerSet {
 	return op.where(func(p Progress) bool { return p.Reading != nil })
 }
 
-func (op Operation) current() topology.Leadership {
+func (op *Operation) current() topology.Leadership {
 	current, _ := op.History.Current()
 	return current
 }
 
 // reopenable asks for the theorem's conditions by what was read, and that enough ackers can follow. It says who can.
-func (op Operation) reopenable() (followers topology.ServerSet, _ *Obstacle) {
+func (op *Operation) reopenable() (followers topology.ServerSet, _ *Obstacle) {
 	for _, holds := range []func() string{op.isSettled, op.isReborn, op.isWhole, op.isLatest, op.isHeldByNobodyElse, op.isProven} {
 		if why := holds(); why != "" {
 			o := op.notReopened(why)
@@ -178,7 +179,7 @@ func (op Operation) reopenable() (followers topology.ServerSet, _ *Obstacle) {
 }
 
 // isSettled asks the record: the term that is to be continued is its last word, and not one that journals have told.
-func (op Operation) isSettled() string {
+func (op *Operation) isSettled() string {
 	current, led := op.History.Current()
 	switch n := len(op.History.Leaderships); {
 	case !led:
@@ -192,7 +193,7 @@ func (op Operation) isSettled() string {
 }
 
 // isReborn asks whether the same server answers in another process, the one that was seen, and is closed.
-func (op Operation) isReborn() string {
+func (op *Operation) isReborn() string {
 	o := op.Progress[op.To].Reading
 	switch {
 	case o == nil:
@@ -215,7 +216,7 @@ func (op Operation) isReborn() string {
 
 // isWhole asks whether the server still has what it is known to have had, and nothing else but what its leadership honours
 // or it wrote itself.
-func (op Operation) isWhole() string {
+func (op *Operation) isWhole() string {
 	o, valid := op.Progress[op.To].Reading, op.ofItsTerm(op.To)
 	switch {
 	case !o.Executed.Contains(op.current().Marker().Set()):
@@ -233,7 +234,7 @@ func (op Operation) isWhole() string {
 }
 
 // ofItsTerm is what a server that was read holds of the established leadership's history.
-func (op Operation) ofItsTerm(a topology.Address) gtid.Set {
+func (op *Operation) ofItsTerm(a topology.Address) gtid.Set {
 	valid, _ := op.validity(op.current().Marker())
 	r := op.read(a, op.Progress[a].Reading.Position())
 	if r.marker == op.current().Marker() {
@@ -244,7 +245,7 @@ func (op Operation) ofItsTerm(a topology.Address) gtid.Set {
 
 // isLatest is condition (1). That nobody else can have been acknowledged unseen is what the record says already; it may be
 // older than what it tells of.
-func (op Operation) isLatest() string {
+func (op *Operation) isLatest() string {
 	current := op.current().Marker()
 	for _, m := range op.Ruleset.Members {
 		reading := op.Progress[m.Address].Reading
@@ -268,7 +269,7 @@ func (op Operation) isLatest() string {
 }
 
 // isHeldByNobodyElse is condition (3): nobody who was read holds more of the leadership's history.
-func (op Operation) isHeldByNobodyElse() string {
+func (op *Operation) isHeldByNobodyElse() string {
 	executed := op.Progress[op.To].Reading.Executed
 	for a := range op.asked().Without(op.To).All() {
 		if more := op.ofItsTerm(a).Subtract(executed); !more.IsEmpty() {
@@ -279,7 +280,7 @@ func (op Operation) isHeldByNobodyElse() string {
 }
 
 // isProven is condition (2). Where the policy asks for no acknowledgements everybody has to be read.
-func (op Operation) isProven() string {
+func (op *Operation) isProven() string {
 	begun, l := op.legit(op.beginning()), op.Leaders[len(op.Leaders)-1]
 	unproven := op.mayAck(op.To).Where(func(a topology.Address) bool { return op.doubt(a, l, begun) != "" })
 	if unproven.Len() < max(1, op.Ruleset.AcksNeeded(op.To)) {
@@ -290,7 +291,7 @@ func (op Operation) isProven() string {
 
 // reopenFollowers are the servers that were read and can follow: they hold nothing beyond its history, nothing that they lack
 // was purged, and nothing keeps them from applying.
-func (op Operation) reopenFollowers() topology.ServerSet {
+func (op *Operation) reopenFollowers() topology.ServerSet {
 	source := op.Progress[op.To].Reading
 	return op.asked().Without(op.To).Where(func(a topology.Address) bool {
 		o := op.Progress[a].Reading

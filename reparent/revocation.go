@@ -102,11 +102,11 @@ func closed(o topology.Observation) bool {
 }
 
 // frozen are the servers whose Freeze was verified.
-func (op Operation) frozen() topology.ServerSet {
+func (op *Operation) frozen() topology.ServerSet {
 	return op.where(func(p Progress) bool { return p.Frozen == Yes })
 }
 
-func (op Operation) where(keep func(Progress) bool) topology.ServerSet {
+func (op *Operation) where(keep func(Progress) bool) topology.ServerSet {
 	var kept []topology.Address
 	for a, p := range op.Progress {
 		if keep(p) {
@@ -118,14 +118,14 @@ func (op Operation) where(keep func(Progress) bool) topology.ServerSet {
 
 // evidence are the frozen servers that also prove absence of what a leader completed: what they do not
 // hold, they never held. A server that may have lost its relay log is not among them (E8b).
-func (op Operation) evidence(l Leader) topology.ServerSet {
+func (op *Operation) evidence(l Leader) topology.ServerSet {
 	begun := op.legit(op.beginning())
 	return op.frozen().Where(func(a topology.Address) bool { return op.doubt(a, l, begun) == "" })
 }
 
 // doubt says why a frozen server proves nothing by what it lacks of a leader's transactions; empty when
 // it does. A server whose data was not replaced holds what had begun.
-func (op Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
+func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
 	now := op.Progress[a].Reading
 	if now == nil {
 		return "its position was not read"
@@ -150,12 +150,12 @@ func (op Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string {
 
 // recovers tells whether a server may drop at a start what it has received. One that was set so when it was last seen may have
 // started so once more before somebody set it right.
-func (op Operation) recovers(a topology.Address, now topology.Observation) bool {
+func (op *Operation) recovers(a topology.Address, now topology.Observation) bool {
 	return now.Settings.RelayLogRecovery || op.Known[a].Recovers
 }
 
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.
-func (op Operation) robbed(a topology.Address, now topology.Observation) string {
+func (op *Operation) robbed(a topology.Address, now topology.Observation) string {
 	before := op.Known[a]
 	switch {
 	case before.Replaced, before.Incarnation != "" && before.UUID != now.UUID, op.usurps(a, now):
@@ -170,7 +170,7 @@ func (op Operation) robbed(a topology.Address, now topology.Observation) string 
 
 // usurps tells whether another server answers at a leader's address than the one that led by record. It may have been
 // seen there before, so that it is not new any more; what the leader completed it never had.
-func (op Operation) usurps(a topology.Address, now topology.Observation) bool {
+func (op *Operation) usurps(a topology.Address, now topology.Observation) bool {
 	return slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
 		return l.Primary == a && l.PrimaryUUID != now.UUID
 	})
@@ -182,7 +182,7 @@ const startMargin = 2 * time.Second
 // restartedSince tells whether a server's process may be younger than the last sight of a leader. An
 // older one has received whatever that leader sent it since; what an earlier process had received and
 // lost was committed before that sight, and shows in what the leader had executed then.
-func (op Operation) restartedSince(l Leader, a topology.Address, now topology.Observation) bool {
+func (op *Operation) restartedSince(l Leader, a topology.Address, now topology.Observation) bool {
 	before := op.Known[a]
 	return before.Restarted || before.Incarnation != now.Incarnation ||
 		l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)
@@ -190,7 +190,7 @@ func (op Operation) restartedSince(l Leader, a topology.Address, now topology.Ob
 
 // seenWhole tells whether what a leader had executed when it was last seen cannot get lost by relying on
 // this server: it is held here, or the floor asks for it.
-func (op Operation) seenWhole(l Leader, now topology.Observation) bool {
+func (op *Operation) seenWhole(l Leader, now topology.Observation) bool {
 	seen := op.legit(l.Seen)
 	return op.Floor.Contains(seen) || now.Position().Contains(seen)
 }
@@ -198,7 +198,7 @@ func (op Operation) seenWhole(l Leader, now topology.Observation) bool {
 // mayAck are the servers that can acknowledge a leader's commits. MySQL counts every replica whose replica
 // side is on, whatever the ruleset says of its zone. That a server was seen with it off proves nothing where
 // a restart may have switched it on meanwhile; nor does anything speak for a server that was never seen.
-func (op Operation) mayAck(leader topology.Address) topology.ServerSet {
+func (op *Operation) mayAck(leader topology.Address) topology.ServerSet {
 	acking := op.Ruleset.Servers().Where(func(a topology.Address) bool {
 		known, seen := op.Known[a]
 		return !seen || known.Acking || known.AcksAlone
@@ -227,7 +227,7 @@ func (op Operation) revoked() (Revoked, *Obstacle) {
 	return proof, nil
 }
 
-func (op Operation) revokes(l Leader) (string, *Obstacle) {
+func (op *Operation) revokes(l Leader) (string, *Obstacle) {
 	loose := op.loose(l)
 	switch op.groundFor(l, loose) {
 	case groundSilenced:
@@ -254,7 +254,7 @@ const (
 	groundUnfenced         // the policy permits to go on without
 )
 
-func (op Operation) groundFor(l Leader, loose topology.ServerSet) ground {
+func (op *Operation) groundFor(l Leader, loose topology.ServerSet) ground {
 	switch {
 	case op.Progress[l.Address].Silenced == Yes:
 		return groundSilenced
@@ -269,12 +269,12 @@ func (op Operation) groundFor(l Leader, loose topology.ServerSet) ground {
 }
 
 // loose are the servers that can still acknowledge for a leader: E \ F of the theorem.
-func (op Operation) loose(l Leader) topology.ServerSet {
+func (op *Operation) loose(l Leader) topology.ServerSet {
 	return op.mayAck(l.Address).Minus(op.frozen())
 }
 
 // isRevoked is what revoked proves, without the words. It is asked after each answer of a server.
-func (op Operation) isRevoked() bool {
+func (op *Operation) isRevoked() bool {
 	return !slices.ContainsFunc(op.Leaders, func(l Leader) bool { return op.groundFor(l, op.loose(l)) == groundNone })
 }
 
@@ -293,11 +293,11 @@ func only(s topology.ServerSet) string {
 }
 
 // unfenced tells whether the policy permits to go on although nothing stops an old primary.
-func (op Operation) unfenced() bool {
+func (op *Operation) unfenced() bool {
 	return op.Ruleset.Policy.Kind == topology.PolicyNone && op.Ruleset.Policy.AllowUnfenced
 }
 
-func (op Operation) unrevoked(l Leader, loose topology.ServerSet) *Obstacle {
+func (op *Operation) unrevoked(l Leader, loose topology.ServerSet) *Obstacle {
 	certify := fmt.Sprintf("power %[1]s off and run: primacy emergency %[2]s --certify-down %[1]s --reason …", l.Address, op.Cluster)
 	if l.Acks == 0 {
 		return &Obstacle{
@@ -318,7 +318,7 @@ func (op Operation) unrevoked(l Leader, loose topology.ServerSet) *Obstacle {
 
 // undiscovered says which completed transactions may have escaped: for each leader, why not everything
 // that it completed is sure to lie within the chosen history.
-func (op Operation) undiscovered(history gtid.Set) []Obstacle {
+func (op *Operation) undiscovered(history gtid.Set) []Obstacle {
 	var found []Obstacle
 	for _, l := range op.Leaders {
 		if o := op.escaped(l, history); o != nil {
@@ -328,7 +328,7 @@ func (op Operation) undiscovered(history gtid.Set) []Obstacle {
 	return found
 }
 
-func (op Operation) escaped(l Leader, history gtid.Set) *Obstacle {
+func (op *Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 	evidence := op.evidence(l)
 	unread := op.mayAck(l.Address).Minus(evidence)
 	if op.readsFromLeader(l.Address) || op.shows(l, history) || unread.Len() < l.Acks {
@@ -357,14 +357,14 @@ func (op Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 
 // readsFromLeader tells whether the leader itself was closed in order and read: then what it has
 // executed is all that it ever completed.
-func (op Operation) readsFromLeader(a topology.Address) bool {
+func (op *Operation) readsFromLeader(a topology.Address) bool {
 	p := op.Progress[a]
 	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, *p.Reading) == ""
 }
 
 // shows tells whether a poisoned leader shows as executed nothing but what the history holds. What waits
 // on it is invisible (E1) and was not completed; what it completed is all there.
-func (op Operation) shows(l Leader, history gtid.Set) bool {
+func (op *Operation) shows(l Leader, history gtid.Set) bool {
 	p := op.Progress[l.Address]
 	return p.Silenced == Yes && p.With == Poison && p.Reading != nil && op.robbed(l.Address, *p.Reading) == "" &&
 		history.Contains(op.legit(p.Reading.Executed))

@@ -47,12 +47,12 @@ func (op Operation) transition() topology.Transition {
 }
 
 // unasked are those that are to acknowledge the barrier and acknowledge nothing yet: the old policy may ask nobody.
-func (op Operation) unasked(s topology.Snapshot, t topology.Transition) topology.ServerSet {
+func (op *Operation) unasked(s topology.Snapshot, t topology.Transition) topology.ServerSet {
 	return op.acking(s, t).Where(func(a topology.Address) bool { return !s.Server(a).SemiSync.ReplicaEnabled })
 }
 
 // outgoing are those that have to say that they acknowledge no more.
-func (op Operation) outgoing() topology.ServerSet {
+func (op *Operation) outgoing() topology.ServerSet {
 	t := op.transition()
 	return t.Removed().Union(t.Leaving()).Minus(op.Silent)
 }
@@ -86,7 +86,7 @@ func (op Operation) unlawful(in Intent) *Obstacle {
 }
 
 // unready says what has to be different for a barrier to be acknowledged and to prove something; nil when nothing has.
-func (op Operation) unready(in Intent, t topology.Transition) *Obstacle {
+func (op *Operation) unready(in Intent, t topology.Transition) *Obstacle {
 	all := in.History.Leaderships
 	switch {
 	case len(all) == 0 || in.History.Recovered || !all[len(all)-1].Established():
@@ -107,7 +107,7 @@ func (op Operation) unready(in Intent, t topology.Transition) *Obstacle {
 	return nil
 }
 
-func (op Operation) goneRemedy(removed topology.ServerSet) string {
+func (op *Operation) goneRemedy(removed topology.ServerSet) string {
 	if removed.IsEmpty() {
 		return "bring it back, or remove it"
 	}
@@ -130,7 +130,7 @@ func serving(in Intent, l topology.Leadership) bool {
 
 // acking are those of E″ that would acknowledge the barrier: they receive from the primary. Under the policy none they are
 // asked for it first.
-func (op Operation) acking(s topology.Snapshot, t topology.Transition) topology.ServerSet {
+func (op *Operation) acking(s topology.Snapshot, t topology.Transition) topology.ServerSet {
 	return t.Kept().Where(func(a topology.Address) bool {
 		o := s.Server(a)
 		r := o.Replication
@@ -140,7 +140,7 @@ func (op Operation) acking(s topology.Snapshot, t topology.Transition) topology.
 
 // raiseCommands have every commit wait for k″ from now on. Whoever is to give acknowledgements and does not yet begins to
 // before the primary waits for it.
-func (op Operation) raiseCommands() []Command {
+func (op *Operation) raiseCommands() []Command {
 	t := op.transition()
 	await, enable := op.command(AwaitAckers, op.To, op.Timing.Follow), op.command(EnableSource, op.To, op.Timing.Follow)
 	await.Acks, enable.Acks = t.Acks(), t.Acks()
@@ -174,7 +174,7 @@ func (op Operation) applyRaising(commands []Command, results []Result, now time.
 
 // disableCommands stop those whose acknowledgement counts no more: removed ones altogether, so that no restart brings them
 // back, and the others follow on without being counted.
-func (op Operation) disableCommands() []Command {
+func (op *Operation) disableCommands() []Command {
 	t := op.transition()
 	var commands []Command
 	for a := range t.Removed().Minus(op.Silent).All() {
@@ -183,7 +183,7 @@ func (op Operation) disableCommands() []Command {
 	return append(commands, op.followAs(t.Leaving().Minus(t.Removed()), false)...)
 }
 
-func (op Operation) applyDisabling(commands []Command, results []Result, now time.Time) Operation {
+func (op *Operation) applyDisabling(commands []Command, results []Result, now time.Time) Operation {
 	for _, r := range results {
 		if !r.Done() {
 			return op.insist("disable", "not every server that is to acknowledge no more says that it does not", commands, results, now)
@@ -193,14 +193,14 @@ func (op Operation) applyDisabling(commands []Command, results []Result, now tim
 }
 
 // barrierCommands have a transaction acknowledged by k″ of E″, and with it everything before it.
-func (op Operation) barrierCommands() []Command {
+func (op *Operation) barrierCommands() []Command {
 	await, barrier := op.command(AwaitAckers, op.To, op.Timing.Follow), op.command(Barrier, op.To, op.Timing.Mark)
 	await.Acks, barrier.Acks = op.transition().Acks(), op.transition().Acks()
 	barrier.Rules, barrier.Incarnation = op.Rules, op.Progress[op.To].Reading.Incarnation
 	return []Command{await, barrier}
 }
 
-func (op Operation) applyBarrier(commands []Command, results []Result, now time.Time) Operation {
+func (op *Operation) applyBarrier(commands []Command, results []Result, now time.Time) Operation {
 	t := op.transition()
 	if resultOf(commands, results, Barrier).Done() {
 		detail := fmt.Sprintf("everything on %s up to now is held by %d of %s, which is enough before and after", op.To, t.Acks(), t.Kept())
@@ -226,13 +226,13 @@ func (op Operation) insist(stage, what string, commands []Command, results []Res
 }
 
 // relent gives a change of the rules up.
-func (op Operation) relent(stage string, o Obstacle, now time.Time) Operation {
+func (op *Operation) relent(stage string, o Obstacle, now time.Time) Operation {
 	return op.giveUp(StateUndone, stage, o, now)
 }
 
 // relaxed puts the primary's acks back to what the rules on record ask for. Ackers that were disabled are left to the repair
 // of replicas: without them MySQL is only stricter than it has to be.
-func (op Operation) relaxed(a topology.Address) []Command {
+func (op *Operation) relaxed(a topology.Address) []Command {
 	if a != op.To || !maybe(op.Progress[a].Sourced) {
 		return nil
 	}
@@ -346,7 +346,7 @@ func (op Operation) rulesClaim() Claim {
 }
 
 // needed are the stages without which new rules are not recorded, in their order.
-func (op Operation) needed() []string {
+func (op *Operation) needed() []string {
 	switch {
 	case !op.transition().NeedsBarrier():
 		return []string{"record"}

@@ -141,7 +141,7 @@ func (c cause) waited(led topology.Leadership, op Operation) string {
 }
 
 // counts says whose acknowledgements some of a part may have had; empty when there cannot have been enough of them.
-func (op Operation) counts(l Leader, part gtid.Set) string {
+func (op *Operation) counts(l Leader, part gtid.Set) string {
 	if l.Acks == 0 || l.SeenAt.IsZero() {
 		return cmp.Or(l.Why, fmt.Sprintf("%s may have answered without any acknowledgement", l.Address))
 	}
@@ -156,7 +156,7 @@ func (op Operation) counts(l Leader, part gtid.Set) string {
 }
 
 // pieces cuts a part so that each piece is held whole or not at all by each server that proves something.
-func (op Operation) pieces(part gtid.Set, servers topology.ServerSet) []gtid.Set {
+func (op *Operation) pieces(part gtid.Set, servers topology.ServerSet) []gtid.Set {
 	all := []gtid.Set{part}
 	for _, a := range servers.List() {
 		held := op.Progress[a].Reading.Position()
@@ -170,7 +170,7 @@ func (op Operation) pieces(part gtid.Set, servers topology.ServerSet) []gtid.Set
 }
 
 // acquitted words the proof.
-func (op Operation) acquitted(led topology.Leadership, c cause) string {
+func (op *Operation) acquitted(led topology.Leadership, c cause) string {
 	i := slices.IndexFunc(op.Leaders, func(l Leader) bool { return l.Address == led.Primary })
 	l := op.Leaders[i]
 	evidence := op.evidence(l).And(op.mayAck(l.Address))

@@ -33,7 +33,7 @@ var historyBugs = []bug{
 		what: "markers are transactions like others: all that is found anywhere is one history",
 		edits: []edit{
 			{"reparent/history.go", "marker, _ := topology.HighestMarker(legit)\n\treturn reading{", "marker := topology.Marker{}\n\treturn reading{"},
-			{"reparent/history.go", "func (op Operation) validity(top topology.Marker) (validity, bool) {", "func (op Operation) validity(top topology.Marker) (validity, bool) {\n\tif top.Term == 0 {\n\t\treturn validity{with: everything, without: everything}, true\n\t}"},
+			{"reparent/history.go", "func (op *Operation) validity(top topology.Marker) (validity, bool) {", "func (op *Operation) validity(top topology.Marker) (validity, bool) {\n\tif top.Term == 0 {\n\t\treturn validity{with: everything, without: everything}, true\n\t}"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost, sim.NoVanishingRead, sim.EverywhereOrGone, sim.Progress},
 		options: within(four, tentative...),
