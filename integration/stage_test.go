@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -104,6 +105,9 @@ func (s *stage) Build(set scenario.Setting) (scenario.Cast, error) {
 	s.rules.Members = slices.Clone(set.Ruleset.Members)
 	for i, a := range s.cast {
 		s.rules.Members[i].Address = a
+		if k := slices.IndexFunc(set.Ruleset.Members, func(m topology.Member) bool { return m.Address == set.Ruleset.Members[i].Source }); k >= 0 {
+			s.rules.Members[i].Source = s.cast[k]
+		}
 	}
 	s.street.open(func(visit) bool { return true })
 	if err := s.together(s.order, func(a *actor) error { return a.cleaned(s.ctx) }); err != nil {
@@ -128,7 +132,8 @@ func (s *stage) Build(set scenario.Setting) (scenario.Cast, error) {
 func (s *stage) connect() error {
 	ackers := s.rules.Ackers(s.cast[0])
 	return s.together(s.cast[1:], func(a *actor) error {
-		return a.follows(s.ctx, s.cast[0], s.fleet.Users.Replica, ackers.Has(a.door))
+		source := cmp.Or(s.rules.Intermediate(a.door, s.cast[0]), s.cast[0])
+		return a.follows(s.ctx, source, s.fleet.Users.Replica, ackers.Has(a.door))
 	})
 }
 

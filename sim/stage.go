@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (s *Stage) lead(a topology.Address) error {
 	ackers, needed := rules.Ackers(a), rules.AcksNeeded(a)
 	for _, m := range rules.Members {
 		if m.Address != a {
-			s.at(m.Address).follows(a, ackers.Has(m.Address))
+			s.at(m.Address).follows(cmp.Or(rules.Intermediate(m.Address, a), a), ackers.Has(m.Address))
 		}
 	}
 	if err := s.Settle(); err != nil {

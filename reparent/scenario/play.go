@@ -285,22 +285,31 @@ func (p *playing) look(name string) (topology.Observation, error) {
 
 // build begins with a cluster.
 func (p *playing) build(names string, policy topology.Policy, adopted bool, zones ...string) error {
-	s := Setting{Ruleset: topology.Ruleset{Number: 1, Policy: policy}, Adopted: adopted}
-	list := strings.Fields(names)
-	for i, name := range list {
+	return p.stand(Setting{Ruleset: rulesetOf(names, policy, zones...), Adopted: adopted})
+}
+
+// rulesetOf has the names of the scenario for addresses.
+func rulesetOf(names string, policy topology.Policy, zones ...string) topology.Ruleset {
+	r := topology.Ruleset{Number: 1, Policy: policy}
+	for i, name := range strings.Fields(names) {
 		m := topology.Member{Address: topology.Address(name), Zone: "a"}
 		if i < len(zones) {
 			m.Zone = zones[i]
 		}
-		s.Ruleset.Members = append(s.Ruleset.Members, m)
+		r.Members = append(r.Members, m)
 	}
+	return r
+}
+
+// stand has a cluster built.
+func (p *playing) stand(s Setting) error {
 	cast, err := p.stage.Build(s)
 	if err != nil {
 		return err
 	}
 	p.cast, p.names = cast, map[topology.Address]string{}
 	for i, m := range cast.Ruleset.Members {
-		p.names[m.Address] = list[i]
+		p.names[m.Address] = string(s.Ruleset.Members[i].Address)
 	}
 	p.book = newBook(cast)
 	_, err = p.snapshot()

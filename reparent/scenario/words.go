@@ -51,6 +51,15 @@ func clusterWords() []word {
 		line(`cluster ([\w ]+?) with (\d) acks?(, never adopted)?`, func(p *playing, s saying) error {
 			return p.build(s.words[1], topology.Policy{Kind: topology.PolicySemiSync, Acks: number(s.words[2])}, s.words[3] == "")
 		}),
+		line(`cluster ([\w ]+?) with (\d) acks?, (\w+) from (\w+)`, func(p *playing, s saying) error {
+			r := rulesetOf(s.words[1], topology.Policy{Kind: topology.PolicySemiSync, Acks: number(s.words[2])})
+			for i := range r.Members {
+				if m := &r.Members[i]; string(m.Address) == s.words[3] {
+					m.Source, m.Promotion = topology.Address(s.words[4]), topology.PromotionNever
+				}
+			}
+			return p.stand(Setting{Ruleset: r, Adopted: true})
+		}),
 		line(`cluster ([\w ]+?) with policy none( and allow_unfenced)?`, func(p *playing, s saying) error {
 			return p.build(s.words[1], topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: s.words[2] != ""}, true)
 		}),
