@@ -185,6 +185,9 @@ func (c *cluster) hindered(s settle.Settlement) string {
 	if why := c.unsteady(findings); why != "" || back {
 		return why
 	}
+	if c.rulesOutdated() { // who else may hold what is taken away, and who may acknowledge, is not known
+		return "it waits until somebody has said which rules are in force"
+	}
 	return settle.Needed(c.snapshot, current.Primary, s.Server)
 }
 

@@ -92,6 +92,13 @@ func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Tim
 	if o := c.halfSettled(); o != nil && w.KeepErrant {
 		return Answer{}, &BlockedError{Obstacle: *o}
 	}
+	if w.Kind == reparent.KindPlanned && c.rulesOutdated() {
+		return Answer{}, &BlockedError{Obstacle: reparent.Obstacle{
+			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force: the next primary would wait for whom the older ones name, and nothing would tell of the later ones any more",
+				c.record.Ruleset.Number, c.lineage.History.LatestRules()),
+			Remedy: fmt.Sprintf("first say which rules are in force: primacy rules %s", c.name),
+		}}
+	}
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	in, make := c.wished(w), makerOf(w.Kind)
 	op := make(clearance, in, now)

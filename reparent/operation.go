@@ -127,6 +127,9 @@ type Known struct {
 	AcksAlone bool `json:"acks_alone,omitempty"`
 	// Sourcing is set when its source side of semi-sync was on.
 	Sourcing bool `json:"sourcing,omitempty"`
+	// Acks is how many acknowledgements its commits waited for, where the rules are older than those that somebody was made
+	// the primary under: what was asked of it then may be more than they ask for.
+	Acks int `json:"acks,omitempty"`
 	// ApplierWaits is set when it was closed and its own applier, and nobody else, waited for acknowledgements.
 	ApplierWaits bool `json:"applier_waits,omitempty"`
 	// Poisoned is set when an earlier change had poisoned it already.
@@ -331,6 +334,11 @@ func (op *Operation) know(m topology.Member, in Intent) {
 			Recovers:  before.Settings.RelayLogRecovery || seen.Settings.RelayLogRecovery,
 		}
 	}
+	if op.outdated() && live.OK() && live.SemiSync.SourceEnabled && live.SemiSync.Acks < topology.PoisonAcks {
+		known := op.Known[m.Address]
+		known.Acks = live.SemiSync.Acks
+		op.Known[m.Address] = known
+	}
 	switch {
 	case m.Promotion == topology.PromotionNever:
 		op.Barred[m.Address] = "its promotion rule is never"
@@ -338,6 +346,10 @@ func (op *Operation) know(m topology.Member, in Intent) {
 		op.Barred[m.Address] = "it is under maintenance"
 	}
 }
+
+// outdated tells whether somebody was made the primary under later rules than those that the operation goes by: the store was
+// put back to a time before they were changed.
+func (op Operation) outdated() bool { return op.History.LatestRules() > op.Ruleset.Number }
 
 func sourceOf(o topology.Observation) topology.Address {
 	if o.Replication == nil {

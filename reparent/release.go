@@ -42,7 +42,7 @@ func (op *Operation) releaseOf(a topology.Address) []Command {
 func (op *Operation) restarted(a topology.Address, p Progress, before Known) []Command {
 	freeze := op.command(Freeze, a, op.Timing.Freeze)
 	back := op.command(Follow, a, op.Timing.Follow)
-	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a)
+	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a) && (before.Acking || !op.outdated())
 	switch {
 	case !before.Reached:
 	case p.Moved && op.led(a):
@@ -63,13 +63,13 @@ func (op *Operation) unsilenced(a topology.Address, p Progress, before Known) []
 	var commands []Command
 	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
 		c := op.command(Antidote, a, op.Timing.Follow)
-		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
+		c.Acks = op.acksAgain(a, before)
 		commands = append(commands, c)
 	}
 	followed, opens := p.Moved && op.led(a), before.Writable && op.rightful(a)
 	if followed && before.Sourcing && opens {
 		c := op.command(EnableSource, a, op.Timing.Follow)
-		c.Acks = max(1, op.Ruleset.AcksNeeded(a))
+		c.Acks = op.acksAgain(a, before)
 		commands = append(commands, c)
 	}
 	if opens && (followed || maybe(p.Silenced) && p.With == Demote) {
@@ -78,6 +78,12 @@ func (op *Operation) unsilenced(a topology.Address, p Progress, before Known) []
 		commands = append(commands, c)
 	}
 	return commands
+}
+
+// acksAgain is how many acknowledgements a leader that is let go waits for again: what the rules ask for, and no fewer than it
+// waited for before where the rules are outdated. Nothing is loosened by rules that are not in force any more.
+func (op Operation) acksAgain(a topology.Address, before Known) int {
+	return max(1, op.Ruleset.AcksNeeded(a), before.Acks)
 }
 
 // rightful tells whether a server that took writes may take them again: it leads by record, in the same process, and no

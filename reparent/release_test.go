@@ -167,3 +167,34 @@ func TestAPrimaryWithAnOldChannelGetsItsSourceSideBackWhenAPlannedChangeIsUndone
 		t.Errorf("%q", got)
 	}
 }
+
+// The store was put back to a time before commits waited for two acknowledgements, and before B was told to give none.
+func TestNothingIsLoosenedByUndoingAChangeThatWasBegunUnderOlderRules(t *testing.T) {
+	for _, outdated := range []bool{true, false} {
+		in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Primary("A"))
+		if outdated {
+			in.History.Leaderships[0].Ruleset = in.Snapshot.Ruleset.Number + 2
+		}
+		for i := range in.Snapshot.Servers {
+			switch o := &in.Snapshot.Servers[i]; o.Address {
+			case "A":
+				o.SemiSync.Acks = 2
+			case "B":
+				o.SemiSync.ReplicaEnabled = false
+			}
+		}
+		progress := map[topology.Address]Progress{
+			"A": {Silenced: Yes, With: Poison, Frozen: Yes}, "B": {Frozen: Yes, Moved: true}, "C": {Frozen: Yes, Moved: true},
+		}
+		op := revoking(in)
+		op.Progress = progress
+		for _, c := range op.undo(in.Snapshot, topologytest.Now).Next().Commands {
+			switch {
+			case c.Verb == Antidote && c.Acks != map[bool]int{true: 2, false: 1}[outdated]:
+				t.Errorf("outdated: %t, and %s waits for %d", outdated, c.Server, c.Acks)
+			case c.Verb == Follow && c.Acker != (c.Server == "C" || !outdated):
+				t.Errorf("outdated: %t, and %s acknowledges: %t", outdated, c.Server, c.Acker)
+			}
+		}
+	}
+}
