@@ -96,6 +96,34 @@ func TestAReplicaOfTheErrantServerBlocksARewind(t *testing.T) {
 	e.declines(settle.StepCheck, "replicas", false)
 }
 
+// A server that is watched is asked rarely who replicates from it: what its probes tell of that may be half a minute old.
+func TestWhoReplicatesFromAnErrantServerIsAskedWhenItIsRewound(t *testing.T) {
+	e := strayed(t, fewTables...)
+	other := e.members(e.old, e.task.Primary)[0]
+	e.byHand(e.task.Primary, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+	listed := func(n int) {
+		t.Helper()
+		e.eventually("its list of replicas", func() bool { return len(e.table(e.old, "SHOW REPLICAS")) == n })
+	}
+	to := func(source topology.Address) {
+		e.byHand(other, "STOP REPLICA", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", e.server(source).Port), "START REPLICA")
+	}
+	e.forgiven()
+	to(e.old)
+	listed(1)
+	e.fleet.Watch(clusterName, e.members())
+	e.eventually("a probe that tells of it", func() bool { return len(e.probe(e.old).Replicas) == 1 })
+	e.byHand(other, "STOP REPLICA")
+	listed(0)
+	e.strays("asked", e.changesMuch)
+	told := len(e.probe(e.old).Replicas)
+	e.does(settle.StepCheck)
+	to(e.old)
+	listed(1)
+	e.declines(settle.StepCheck, "replicas", false)
+	t.Logf("before it was asked, %d were told of", told)
+}
+
 // Until 9.5, and where it is told to later, InnoDB deletes the children of a row by itself.
 func TestChildrenThatGoWithoutATraceInTheLogBlockARewind(t *testing.T) {
 	e := strayed(t, "CREATE TABLE app.parents (id INT PRIMARY KEY)",

@@ -18,7 +18,7 @@ func (j *job) mayClone(ctx context.Context) (string, error) {
 	if j.task.Donor == "" {
 		return "", notYet("no_donor", "no server can be the donor; clone.from_needed_acker and clone.from_primary would allow more")
 	}
-	o, err := j.observe(ctx)
+	o, err := j.sight(ctx)
 	if err != nil {
 		return "", err
 	}

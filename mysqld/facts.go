@@ -142,16 +142,20 @@ func (f *facts) learnGrants(ctx context.Context, q queryer) error {
 
 // learnReplicas lists those that announce an address (report_host); others cannot be told apart from
 // any client of their host.
-func (f *facts) learnReplicas(ctx context.Context, q queryer) error {
+func (f *facts) learnReplicas(ctx context.Context, q queryer) (err error) {
+	f.replicas, err = replicasOf(ctx, q)
+	return err
+}
+
+func replicasOf(ctx context.Context, q queryer) (all []topology.Address, err error) {
 	rows, err := q.query(ctx, askReplicas)
 	for _, r := range rows {
 		if len(r) > 2 && r[1].text != "" {
-			f.replicas = append(f.replicas, topology.Address(net.JoinHostPort(r[1].text, r[2].text)))
+			all = append(all, topology.Address(net.JoinHostPort(r[1].text, r[2].text)))
 		}
 	}
-	slices.Sort(f.replicas)
-	f.replicas = slices.Compact(f.replicas)
-	return err
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // settle finds the largest statement that the server answers: all parts, or when a privilege is

@@ -23,7 +23,7 @@ import (
 
 // alone is X as it has to be before anything is done, and the primary.
 func (j *job) alone(ctx context.Context) (o, p topology.Observation, err error) {
-	if o, err = j.observe(ctx); err != nil {
+	if o, err = j.sight(ctx); err != nil {
 		return o, p, err
 	}
 	if p, err = j.primary(ctx); err != nil {

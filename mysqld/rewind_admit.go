@@ -46,7 +46,7 @@ func (j *job) takeOut(ctx context.Context, was undone) error {
 	if _, err := j.isolate(ctx); err != nil {
 		return err
 	}
-	o, err := j.observe(ctx)
+	o, err := j.sight(ctx)
 	if err != nil {
 		return err
 	}

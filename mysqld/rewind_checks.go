@@ -50,7 +50,7 @@ type examined struct {
 
 // examine checks everything, changes nothing, and returns what undoes the set.
 func (j *job) examine(ctx context.Context) (examined, error) {
-	o, err := j.observe(ctx)
+	o, err := j.sight(ctx)
 	if err != nil {
 		return examined{}, err
 	}
@@ -78,6 +78,20 @@ func (j *job) examine(ctx context.Context) (examined, error) {
 	plan := examined{Undoing: log}
 	err = j.examineTables(ctx, &plan)
 	return plan, err
+}
+
+// sight is the server with whoever replicates from it at this moment: a probe may tell who did half a minute ago.
+func (j *job) sight(ctx context.Context) (topology.Observation, error) {
+	o, err := j.observe(ctx)
+	if err != nil {
+		return o, err
+	}
+	replicas, err := replicasOf(ctx, j.link)
+	if lacksPrivilege(err) {
+		return o, nil
+	}
+	o.Replicas = replicas
+	return o, err
 }
 
 // primary is the established primary, read first-hand.
