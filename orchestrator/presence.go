@@ -64,6 +64,7 @@ type sharing struct {
 	mu      sync.Mutex
 	turns   map[string]turn   // by cluster
 	unfit   map[string]string // clusters that we ask others to act for
+	asked   int               // how often that has changed
 	nextOut time.Time         // when another cluster may be handed over
 	taking  int               // how many clusters are being taken
 	queue   []*cluster        // those that wait to be
@@ -365,9 +366,25 @@ func (s *sharing) ask(cluster, why string) {
 	if s.unfit[cluster] = why; why == "" {
 		delete(s.unfit, cluster)
 	}
-	said := unfit{Clusters: maps.Clone(s.unfit)}
+	s.asked++
 	s.mu.Unlock()
-	s.say(unfitSubject, said)
+	s.sayUnfit()
+}
+
+// sayUnfit tells for which clusters others are asked to act. Several clusters may ask in one moment: whoever finds that what
+// it has told was older than what is asked by now tells it again, so that the latest is what stands.
+func (s *sharing) sayUnfit() {
+	for told := -1; ; {
+		s.mu.Lock()
+		if told == s.asked {
+			s.mu.Unlock()
+			return
+		}
+		told = s.asked
+		said := unfit{Clusters: maps.Clone(s.unfit)}
+		s.mu.Unlock()
+		s.say(unfitSubject, said)
+	}
 }
 
 // take waits until a lock is ours to take, and takes it.

@@ -55,6 +55,7 @@ type townsman struct {
 	taking  int                            // locks at this moment
 	most    int                            // locks that it took at once
 	asked   int                            // how often it asked who is present
+	lingers time.Duration                  // before it tells the next thing
 	misses  map[topology.Address]time.Time // servers that it does not reach, and since when
 }
 
@@ -193,6 +194,11 @@ func (w *town) taken() (n int) {
 }
 
 func (m *townsman) Announce(subject string, text []byte) {
+	m.mu.Lock()
+	lingers := m.lingers
+	m.lingers = 0
+	m.mu.Unlock()
+	time.Sleep(lingers)
 	m.change(func() {
 		m.said++
 		m.says = maps.Clone(m.says)

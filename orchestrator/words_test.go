@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -88,6 +89,30 @@ func TestAPrimaryThatNobodyReachesIsReplacedAsSoonAsByOneElectorAlone(t *testing
 }
 
 // TestOneThatSeesAgainHasItsShareBackAfterAWhile follows one that was blind for a moment.
+// TestWhatIsAskedLastStandsHoweverLongItTakesToTellIt has two clusters of one elector ask others to act in the same moment, and
+// the first come to tell it after the second.
+func TestWhatIsAskedLastStandsHoweverLongItTakesToTellIt(t *testing.T) {
+	inTown(t, 2, func(t *testing.T, w *town) {
+		one := w.join("one")
+		pass(10 * time.Second)
+		w.change(func() { one.man.lingers = time.Second })
+		go one.sharing.ask(w.names[0], "for a reason")
+		pass(100 * time.Millisecond)
+		one.sharing.ask(w.names[1], "for another")
+		pass(2 * time.Second)
+		var told unfit
+		w.change(func() {
+			if err := json.Unmarshal(one.man.says[unfitSubject], &told); err != nil {
+				t.Error(err)
+			}
+		})
+		if len(told.Clusters) != 2 {
+			t.Errorf("others hear that they are asked to act for %v", told.Clusters)
+		}
+		one.stop()
+	})
+}
+
 func TestOneThatSeesAgainHasItsShareBackAfterAWhile(t *testing.T) {
 	inTown(t, 4, func(t *testing.T, w *town) {
 		one, two := w.join("one"), w.join("two")
