@@ -152,8 +152,9 @@ func mapForm(t reflect.Type) form {
 		}
 		keys := v.MapKeys()
 		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		value, able := reflect.New(t.Elem()).Elem(), true
+		value := reflect.New(t.Elem()).Elem()
 		out = append(out, '{')
+		var able bool
 		for i, key := range keys {
 			if i > 0 {
 				out = append(out, ',')
@@ -189,7 +190,9 @@ func structForm(t reflect.Type) form {
 		return noForm
 	}
 	return func(out []byte, v reflect.Value) ([]byte, bool) {
-		out, able, begin := append(out, '{'), true, len(out)+1
+		out = append(out, '{')
+		begin := len(out)
+		var able bool
 		for i := range all {
 			f := &all[i]
 			value := v.Field(f.index[0])

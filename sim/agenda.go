@@ -39,13 +39,12 @@ func (a *agenda) push(m moment) {
 
 // arrange puts a moment in its place among the near ones.
 func (a *agenda) arrange(m moment) {
-	all := append(a.near, m)
-	i := len(all) - 1
-	for ; i > 0 && all[i-1].before(&m); i-- {
-		all[i] = all[i-1]
+	a.near = append(a.near, m)
+	i := len(a.near) - 1
+	for ; i > 0 && a.near[i-1].before(&m); i-- {
+		a.near[i] = a.near[i-1]
 	}
-	all[i] = m
-	a.near = all
+	a.near[i] = m
 }
 
 // first is the next moment, until the next push or pop; nil when there is none until the end. What was called off may go to
@@ -97,11 +96,10 @@ func (a *agenda) begin(stretch int64, spare *[]*event) {
 		next := e.beside
 		e.beside = nil
 		a.asleep--
-		switch {
-		case e.do == nil:
+		if e.do == nil {
 			e.server = nil
 			*spare = append(*spare, e)
-		default:
+		} else {
 			a.push(moment{e.at, e.serial, e})
 		}
 		e = next

@@ -470,7 +470,8 @@ func (j *judge) undecided() bool {
 		return false
 	}
 	v := e.view()
-	if !(v.Obstacle != nil && j.conduct.startOpen()) && !(v.Refusal != "" && j.conduct.contested()) {
+	shown := v.Obstacle != nil && j.conduct.startOpen() || v.Refusal != "" && j.conduct.contested()
+	if !shown {
 		return false
 	}
 	left := j.promised.all()
