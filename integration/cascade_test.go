@@ -63,7 +63,7 @@ func TestACascadedReplicaIsFedByItsIntermediateAndByThePrimaryWhileThatIsDown(t 
 	if o := v.Snapshot.Server(c.leaf); o.SemiSync.ReplicaEnabled || v.Ruleset.Ackers(v.Primary).Has(c.leaf) {
 		t.Errorf("it acknowledges: %+v", o.SemiSync)
 	}
-	client := c.write(4)
+	client := c.write(1)
 	c.awaitAcks(client, 50)
 	for round := range 2 {
 		began, killed := c.now(), time.Now()
@@ -84,10 +84,10 @@ func TestACascadedReplicaIsFedByItsIntermediateAndByThePrimaryWhileThatIsDown(t 
 		c.rehomedBecause(began, "its intermediate")
 		c.awaitAcks(client, 20)
 	}
+	t.Log(c.nothingLost(client))
 	if now := c.awaitHealthy(); now.Primary != v.Primary || now.Term != v.Term {
 		t.Errorf("%s leads under term %d, and %s led under term %d", now.Primary, now.Term, v.Primary, v.Term)
 	}
-	t.Log(c.nothingLost(client))
 	c.onlyPrimaryIsWritable()
 }
 
@@ -96,7 +96,7 @@ func TestACascadeThatIsThereAlreadyIsAdoptedAsItIs(t *testing.T) {
 	c.attach(c.intermediate)
 	c.startPlane()
 	c.awaitHealthy()
-	client := c.write(2)
+	client := c.write(1)
 	c.awaitAcks(client, 20)
 	if n := c.plane.sent.of(reparent.Follow, c.leaf); n > 1 || !c.fed(c.intermediate)(c.view()) { // once: so that it cannot acknowledge after a restart
 		t.Errorf("it was told %d times to follow\n%s", n, c.describe())
@@ -109,7 +109,7 @@ func TestACascadeGoesOnWhoeverLeads(t *testing.T) {
 	c.startPlane()
 	c.await("the replica at its intermediate", c.fed(c.intermediate))
 	c.awaitHealthy()
-	client := c.write(2)
+	client := c.write(1)
 	move := func(to topology.Address) {
 		t.Helper()
 		told := c.plane.sent.of(reparent.Follow, c.leaf)
@@ -163,8 +163,8 @@ func TestACascadeGoesOnWhoeverLeads(t *testing.T) {
 	c.awaitSettled(c.intermediate)
 	c.bringBack(v.Primary)
 	c.await("the replica at its intermediate again", c.fed(c.intermediate))
-	c.awaitHealthy()
 	t.Log(c.nothingLost(client))
+	c.awaitHealthy()
 	c.onlyPrimaryIsWritable()
 	c.everyChangeIsProven()
 }
@@ -179,7 +179,7 @@ func TestADelayIsKeptOnBothEndsOfACascade(t *testing.T) {
 		c.byHand(a, "STOP REPLICA SQL_THREAD", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_DELAY = %d", seconds), "START REPLICA SQL_THREAD")
 	}
 	late(c.intermediate, 4)
-	client := c.write(2)
+	client := c.write(1)
 	c.awaitAcks(client, 50)
 	for range 20 {
 		v := c.awaitRounds(1)
@@ -218,8 +218,8 @@ func TestADelayIsKeptOnBothEndsOfACascade(t *testing.T) {
 	c.bringBack(c.primary)
 	late(c.leaf, 0)
 	c.await("the replica at its intermediate", c.fed(c.intermediate))
-	c.awaitHealthy()
 	t.Logf("%s leads: %s", v.Primary, c.nothingLost(client))
+	c.awaitHealthy()
 }
 
 func TestServersOfACascadeAreRestartedOneByOne(t *testing.T) {
@@ -227,15 +227,15 @@ func TestServersOfACascadeAreRestartedOneByOne(t *testing.T) {
 	c.startPlane()
 	c.await("the replica at its intermediate", c.fed(c.intermediate))
 	c.awaitHealthy()
-	client := c.write(2)
+	client := c.write(1)
 	c.awaitAcks(client, 20)
 	if _, err := c.halt(orchestrator.HaltWish{Kind: halt.KindRestart}); err != nil {
 		t.Fatal(err)
 	}
 	c.halted(4 * patience)
 	c.await("the replica at its intermediate", c.fed(c.intermediate))
-	c.awaitHealthy()
 	t.Log(c.nothingLost(client))
+	c.awaitHealthy()
 }
 
 func TestAReplicaBecomesACascadedOneAndBackByAChangeOfTheRules(t *testing.T) {
@@ -246,7 +246,7 @@ func TestAReplicaBecomesACascadedOneAndBackByAChangeOfTheRules(t *testing.T) {
 	c.ruleset.Members = plain
 	c.startPlane()
 	c.awaitHealthy()
-	client := c.write(2)
+	client := c.write(1)
 	c.awaitAcks(client, 20)
 	change := func(members []topology.Member) error {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
