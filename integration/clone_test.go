@@ -215,7 +215,7 @@ func TestACloneThatIsCutOffLeavesAnEmptyServerAndIsDoneAgain(t *testing.T) {
 	}
 
 	t.Log("the recipient does not answer for three seconds")
-	w.term, w.task.RateMax, w.task.StallMax = 2, 5, 8*time.Second
+	w.term, w.task.RateMax, w.task.StallMax = 2, 20, 8*time.Second
 	r = w.cutOff(t.Context(), func() {
 		if err := w.errant.Freeze(); err != nil {
 			t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 const clusterName = "shop"
 
 // patience bounds every wait for a condition; it is never a measure of anything.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // cluster is a real fleet with a control plane in front.
 type cluster struct {

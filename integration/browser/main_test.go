@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait for a condition; it is never a measure of anything.
-const patience = 15 * time.Second
+const patience = 45 * time.Second
 
 var update = flag.Bool("update", false, "take the pictures of docs/pictures anew")
 

@@ -18,7 +18,7 @@ const (
 	// detection is the longest that it takes to find a primary dead with the settings that electors have by default.
 	detection = 2500 * time.Millisecond
 	// patience bounds every wait for a condition; it is never a measure of anything.
-	patience = 30 * time.Second
+	patience = 90 * time.Second
 )
 
 // limits are the longest that a cell may take.
