@@ -50,7 +50,7 @@ func (s *stage) begin(t *testing.T) *story {
 	app := s.fleet.Users.App
 	var err error
 	p.client, err = workload.Start(t.Context(), workload.Settings{
-		Addresses: s.addresses(), User: app.Name, Password: app.Password, Writers: 3, Timeout: 2 * time.Second, Pause: 10 * time.Millisecond,
+		Addresses: s.addresses(), User: app.Name, Password: app.Password, Writers: 3, Timeout: 2 * time.Second, Pause: 50 * time.Millisecond,
 	})
 	p.must(err)
 	p.began = time.Now()

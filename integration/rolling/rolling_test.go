@@ -38,7 +38,7 @@ func (s *stage) writes() *workload.Client {
 	}
 	app := s.fleet.Users.App
 	client, err := workload.Start(s.t.Context(), workload.Settings{
-		Addresses: addresses, User: app.Name, Password: app.Password, Writers: 2, Pause: 2 * time.Millisecond,
+		Addresses: addresses, User: app.Name, Password: app.Password, Writers: 2, Pause: 10 * time.Millisecond,
 	})
 	must(s.t, err)
 	must(s.t, client.AwaitAcks(s.t.Context(), 20))
