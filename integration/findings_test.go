@@ -143,7 +143,7 @@ func TestServersThatRefuseTheLoginAreDeniedAndNotDead(t *testing.T) {
 			t.Log(f.Message)
 			told := len(c.control.events())
 			c.awaitRounds(10)
-			if more := c.control.events()[told:]; len(more) >= 10 { // one a round; on a busy machine something else may be noticed and pass
+			if more := c.control.events()[told:]; len(more) > 3 {
 				t.Errorf("%d events in ten rounds of a state that does not change: %v", len(more), more)
 			}
 			c.unrecorded(row.server, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s'", user.Name, user.Password))
