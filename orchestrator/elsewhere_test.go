@@ -59,8 +59,9 @@ func TestWhoeverDoesNotActNamesWhoDoesAndHasBegunNothing(t *testing.T) {
 			if now := texts(e); now != said[i] {
 				t.Errorf("%s told of what it refused: %s", e.man.node, strings.TrimPrefix(now, said[i]))
 			}
-			e.stop()
 		}
+		one.stop() // and only now: the other takes its clusters
+		two.stop()
 	})
 }
 
