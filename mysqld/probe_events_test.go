@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/internal/stopwatch"
 	"github.com/primacydb/primacy/mysqld"
 	"github.com/primacydb/primacy/mysqld/local"
 	"github.com/primacydb/primacy/topology"
@@ -65,9 +66,9 @@ func TestAFrozenServerIsSilentAndAThawIsASignal(t *testing.T) {
 	}
 	var first topology.Observation
 	for i := range 5 {
-		began := time.Now()
+		watch := stopwatch.Start(t)
 		o := w.see(primary)
-		if took := time.Since(began); o.Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
+		if took := watch.Took(); o.Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
 			t.Errorf("probe %d: %s after %s: %s", i, o.Reach, took, o.Error)
 		}
 		if i == 0 {
@@ -168,9 +169,9 @@ func TestAHostThatSwallowsEverythingIsSilentInTime(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	p.hole.Store(true)
-	began := time.Now()
+	watch := stopwatch.Start(t)
 	all := f.Observe(t.Context(), "c")
-	if took := time.Since(began); all[0].Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
+	if took := watch.Took(); all[0].Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
 		t.Errorf("%s: %+v", took, all[0])
 	}
 	if !all[1].OK() {

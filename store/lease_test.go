@@ -354,14 +354,16 @@ func TestUpdatesOfTwoElectorsLoseNothing(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcdProcess(t)
 	const each, edits = 3, 15
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // an edit that others forestall begins anew: how often is not the point
+	defer cancel()
 	var work sync.WaitGroup
 	for elector := range 2 {
-		s := open(t, Settings{Endpoints: []string{etcd.endpoint}})
+		s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: time.Minute})
 		for i := range each {
 			l := acquire(t, s, fmt.Sprintf("cluster-%d-%d", elector, i))
 			work.Go(func() {
 				for range edits {
-					if err := l.Update(t.Context(), "fleet/brake", increment); err != nil {
+					if err := l.Update(ctx, "fleet/brake", increment); err != nil {
 						t.Error(err)
 					}
 				}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
+
+	"github.com/primacydb/primacy/internal/stopwatch"
 )
 
 // trio is three electors that each embed a member of etcd: a in this process, b and c in processes of their own.
@@ -55,10 +57,10 @@ func (x *trio) taken(name string) int64 {
 // takeover kills the elector c, and returns how long its lock takes to come to a.
 func (x *trio) takeover() time.Duration {
 	x.t.Helper()
-	begun := time.Now()
+	watch := stopwatch.Start(x.t)
 	x.c.kill()
 	l := acquire(x.t, x.a, "of c")
-	took := time.Since(begun)
+	took := watch.Took()
 	ctx, cancel := context.WithTimeout(x.t.Context(), callTimeout)
 	defer cancel()
 	must(x.t, l.Release(ctx))
