@@ -57,10 +57,11 @@ var layers = map[string]layer{
 	"metrics":               {ours: loop, never: slices.Concat(drivers, etcd)},
 	"cmd/primacy": {ours: append(slices.Clip(loop), "sim", "mysqld", "store", "api", "config", "metrics"),
 		never: drivers},
-	"scripts":              {pure: true},
-	"integration":          {ours: append(slices.Clip(loop), "sim", "mysqld", "store", "api", "config", "metrics", "cmd/primacy")},
-	"integration/panorama": {ours: append(slices.Clip(loop), "api")},
-	"integration/browser":  {ours: append(slices.Clip(loop), "api", "mysqld", "store", "integration/panorama")},
+	"scripts":                {pure: true},
+	"internal/stopwatchtest": {pure: true},
+	"integration":            {ours: append(slices.Clip(loop), "sim", "mysqld", "store", "api", "config", "metrics", "cmd/primacy")},
+	"integration/panorama":   {ours: append(slices.Clip(loop), "api")},
+	"integration/browser":    {ours: append(slices.Clip(loop), "api", "mysqld", "store", "integration/panorama")},
 }
 
 // An importing is one import of one file.

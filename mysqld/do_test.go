@@ -9,7 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/primacydb/primacy/gtid"
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
@@ -42,7 +42,7 @@ func TestABatchThatHasEnoughWaitsForNobodyBeyondItsGrace(t *testing.T) {
 	f, term := w.elector("elector-1"), w.term()
 	slow := in(w.command(reparent.AwaitApplied, 1, term))
 	slow.Set = topology.Marker{Term: 1}.Set()
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	results := f.Do(t.Context(), orchestrator.Batch{
 		Commands: []reparent.Command{slow, in(w.freeze(1, term)), in(w.command(reparent.AwaitApplied, 2, term))},
 		Enough:   func(results []reparent.Result) bool { return results[2].Done() },

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 	"github.com/primacydb/primacy/mysqld"
 	"github.com/primacydb/primacy/mysqld/local"
 	"github.com/primacydb/primacy/topology"
@@ -66,7 +66,7 @@ func TestAFrozenServerIsSilentAndAThawIsASignal(t *testing.T) {
 	}
 	var first topology.Observation
 	for i := range 5 {
-		watch := stopwatch.Start(t)
+		watch := stopwatchtest.Start(t)
 		o := w.see(primary)
 		if took := watch.Took(); o.Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
 			t.Errorf("probe %d: %s after %s: %s", i, o.Reach, took, o.Error)
@@ -169,7 +169,7 @@ func TestAHostThatSwallowsEverythingIsSilentInTime(t *testing.T) {
 		t.Fatalf("%+v", o)
 	}
 	p.hole.Store(true)
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	all := f.Observe(t.Context(), "c")
 	if took := watch.Took(); all[0].Reach != topology.ReachSilent || took > time.Second+200*time.Millisecond {
 		t.Errorf("%s: %+v", took, all[0])

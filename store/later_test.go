@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 func TestAStoreThatMayComeLaterIsOpenWithoutItsEtcdAndWorksOnceThatAnswers(t *testing.T) {
@@ -21,7 +21,7 @@ func TestAStoreThatMayComeLaterIsOpenWithoutItsEtcdAndWorksOnceThatAnswers(t *te
 		l, _ := s.Acquire(t.Context(), "shop")
 		waiting <- l
 	}()
-	asked := stopwatch.Start(t)
+	asked := stopwatchtest.Start(t)
 	_, _, err := s.Get(t.Context(), "d")
 	mustFail(t, err, ErrUnavailable)
 	mustFail(t, s.Ready(t.Context()), ErrUnavailable)

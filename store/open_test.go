@@ -14,7 +14,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 // openFails opens a store that cannot be opened, and checks that the message says all of want.
@@ -104,7 +104,7 @@ func TestUnreachableEndpointsAreNamed(t *testing.T) {
 	t.Parallel()
 	etcd := startEtcdProcess(t)
 	gone := freeURL(t)
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	err := openFails(t, Settings{Endpoints: []string{gone}, ReadyTimeout: 500 * time.Millisecond}, gone, "connection refused")
 	mustFail(t, err, ErrUnavailable)
 	if took := watch.Took(); took > 3*time.Second {
@@ -193,7 +193,7 @@ func TestThreeEmbeddedMembersShareOneStore(t *testing.T) {
 	must(t, stores[1].Close())
 	awaitDone(t, l, 10*time.Second)
 	mustFail(t, stores[0].Ready(t.Context()), ErrUnavailable)
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	must(t, stores[0].Close())
 	if took := watch.Took(); took > 10*time.Second {
 		t.Errorf("closing without a quorum took %s", took)

@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 const ttl = 2 * time.Second
 
 // loses checks that a lease ends within its time to live after begun, and for good.
-func loses(t *testing.T, l *Lease, begun time.Time, watch *stopwatch.Watch) {
+func loses(t *testing.T, l *Lease, begun time.Time, watch *stopwatchtest.Watch) {
 	t.Helper()
 	awaitDone(t, l, 10*ttl)
 	if took := watch.Took(); took > ttl {
@@ -29,7 +29,7 @@ func TestAFrozenEtcdEndsEveryLeaseWithinItsTimeToLive(t *testing.T) {
 	s := open(t, Settings{Endpoints: []string{etcd.endpoint}, LeaseTTL: ttl})
 	a, b := acquire(t, s, "a"), acquire(t, s, "b")
 
-	begun, watch := time.Now(), stopwatch.Start(t)
+	begun, watch := time.Now(), stopwatchtest.Start(t)
 	etcd.freeze()
 	err := a.Put(t.Context(), doc("d", "into the silence"))
 	mustFail(t, err, ErrLost)
@@ -61,7 +61,7 @@ func TestAKilledEtcdEndsTheLeaseAndEverythingGoesOnAfterItsRestart(t *testing.T)
 		}
 		last = term
 		must(t, l.Put(t.Context(), doc("d", "kept")))
-		begun, watch := time.Now(), stopwatch.Start(t)
+		begun, watch := time.Now(), stopwatchtest.Start(t)
 		etcd.kill()
 		loses(t, l, begun, watch)
 		etcd.start()
@@ -190,7 +190,7 @@ func TestTheNextElectorHasTheLockSoonAfterItsHolderWasKilled(t *testing.T) {
 	if must(t, err); name != "elector-child" {
 		t.Fatalf("holder is %q", name)
 	}
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	holder.kill()
 	acquire(t, s, "shop")
 	took := watch.Took()
@@ -207,7 +207,7 @@ func TestClosingAStoreHandsItsLocksOnAtOnce(t *testing.T) {
 	acquire(t, first, "shop")
 	second := open(t, Settings{Endpoints: []string{etcd.endpoint}})
 	must(t, first.Close())
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	acquire(t, second, "shop")
 	if took := watch.Took(); took > time.Second {
 		t.Errorf("it took %s", took)
@@ -237,7 +237,7 @@ func TestWhatWasWrittenSurvivesTheKillingOfAnEmbeddedEtcd(t *testing.T) {
 	if got := value(t, s, "operations/shop/1"); got != "intent" {
 		t.Errorf("document says %q", got)
 	}
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	l := acquire(t, s, "shop")
 	if took := watch.Took(); took > 500*time.Millisecond {
 		t.Errorf("the dead process kept its lock for %s", took)

@@ -9,7 +9,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 // join opens a store and has it tell its name.
@@ -72,7 +72,7 @@ func TestAnElectorThatDiesIsGoneInTheSameMomentAsItsLocks(t *testing.T) {
 		return named(one.Present()) == "child one" && one.Present().Owners["shop"].Elector == "elector-child"
 	})
 	child.kill()
-	died := stopwatch.Start(t)
+	died := stopwatchtest.Start(t)
 	for {
 		p := one.Present()
 		if _, owned := p.Owners["shop"]; owned != (named(p) == "child one") {

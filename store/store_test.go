@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 func TestDocumentsAreWrittenAllOrNoneAndReadInTheOrderOfTheirKeys(t *testing.T) {
@@ -172,7 +172,7 @@ func TestReadyMeansThatEtcdAnswers(t *testing.T) {
 	s := open(t, Settings{Endpoints: []string{etcd.endpoint}})
 	must(t, s.Ready(t.Context()))
 	etcd.kill()
-	watch := stopwatch.Start(t)
+	watch := stopwatchtest.Start(t)
 	mustFail(t, s.Ready(t.Context()), ErrUnavailable)
 	if took := watch.Took(); took > callTimeout+time.Second {
 		t.Errorf("it took %s to say so", took)

@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/etcd/server/v3/etcdserver/api/membership"
 
-	"github.com/primacydb/primacy/internal/stopwatch"
+	"github.com/primacydb/primacy/internal/stopwatchtest"
 )
 
 // trio is three electors that each embed a member of etcd: a in this process, b and c in processes of their own.
@@ -57,7 +57,7 @@ func (x *trio) taken(name string) int64 {
 // takeover kills the elector c, and returns how long its lock takes to come to a.
 func (x *trio) takeover() time.Duration {
 	x.t.Helper()
-	watch := stopwatch.Start(x.t)
+	watch := stopwatchtest.Start(x.t)
 	x.c.kill()
 	l := acquire(x.t, x.a, "of c")
 	took := watch.Took()

@@ -1,7 +1,7 @@
-// Package stopwatch measures in tests how long something took, on a machine whose processors others use as well: time in
+// Package stopwatchtest measures in tests how long something took, on a machine whose processors others use as well: time in
 // which the test's own process was not let run does not count. So a bound can stay as tight as it has to be to find what it
 // is there for, and no busy machine breaks it.
-package stopwatch
+package stopwatchtest
 
 import (
 	"sync"
