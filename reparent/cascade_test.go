@@ -109,6 +109,7 @@ func TestAnEmergencyTakesACascadedReplicaAlongAndWaitsForItNowhere(t *testing.T)
 		{"another server leads, and it stays with its intermediate", cascade().Promotion(topology.PromotionPrefer, "C").Dead("A"), "C", "B"},
 		{"its intermediate leads", cascade().Promotion(topology.PromotionPrefer, "B").Dead("A"), "B", "B"},
 		{"its intermediate is the primary that died", cascade().Primary("B").Term(1, "A", "").Term(2, "B", "A:1-100").Promotion(topology.PromotionPrefer, "C").Dead("B"), "C", "C"},
+		{"its intermediate is not reached either", topologytest.Cluster("A", "B", "C", "D", "E", "X").Acks(2).Primary("A").Cascade("B", "X").Promotion(topology.PromotionPrefer, "C").Dead("A", "B"), "C", "C"},
 		{"it had to leave its intermediate before", cascade().Promotion(topology.PromotionPrefer, "C").Replication("X", home).Dead("A"), "C", "C"},
 		{"it is not reached", cascade().Promotion(topology.PromotionPrefer, "C").Dead("A", "X"), "C", ""},
 		{"it is not reached, and nobody knows whether it would acknowledge", cascade().Promotion(topology.PromotionPrefer, "C").Dead("A").Probe("X", topology.ReachSilent, time.Minute), "C", ""},

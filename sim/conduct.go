@@ -26,6 +26,10 @@ type conduct struct {
 	shown     time.Duration                 // since when a primary has shown that it was established, which is not on record; 0 when none does
 	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
 	refusing  map[topology.Address]uint32   // servers that refused to receive again, and the term under which they were told to
+
+	cancelledBy map[*transaction]uint32            // the term that left a cancelled row out
+	followed    map[topology.Address]attachment    // from whom servers were last told to replicate
+	standing    map[topology.Address]time.Duration // since when a cascaded replica has stood still behind an intermediate that is gone
 }
 
 // stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
@@ -34,8 +38,9 @@ type stirrings struct{ faults, mended int }
 func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
-		refusing: map[topology.Address]uint32{},
+		refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
 	}
+	w.hosts.handed = c.handed
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
 }
@@ -86,6 +91,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		c.missed(e.name, &v)
 		c.healed(e, &v)
 		c.shows(e, &v)
+		c.stranded(e, &v)
 	}
 }
 
@@ -325,6 +331,7 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 	s := c.world.hosts.at(command.Server)
 	if command.Verb == reparent.Resume || command.Verb == reparent.Follow {
 		c.refuses(command, r)
+		c.attached(command, r)
 	}
 	if !r.Done() || s == nil || s.state != processUp || s.incarnation != r.Observation.Incarnation {
 		return
@@ -564,17 +571,17 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	for _, o := range w.hosts.all {
 		others = others.Union(o.position())
 		for _, waits := range o.commits {
-			c.cancel(has, waits.transaction)
+			c.cancel(d.Term, has, waits.transaction)
 		}
 		for _, t := range o.torn {
-			c.cancel(has, t)
+			c.cancel(d.Term, has, t)
 		}
 	}
 	if left := others.Subtract(has); !left.IsEmpty() {
 		for _, last := range w.hosts.rows {
 			for t := last; t != nil; t = t.twin {
 				if left.Has(t.gtid) {
-					c.cancel(has, t)
+					c.cancel(d.Term, has, t)
 				}
 			}
 		}
@@ -582,9 +589,9 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 }
 
 // cancel notes a client's row that a new leader does not have. Under another name the client may write it again.
-func (c *conduct) cancel(has gtid.Set, t *transaction) {
+func (c *conduct) cancel(term uint32, has gtid.Set, t *transaction) {
 	if t.row > 0 && t.row < spareRows && !t.cancelled && !has.Has(t.gtid) {
-		t.cancelled = true
+		t.cancelled, c.cancelledBy[t] = true, term
 		c.cancelled = append(c.cancelled, t)
 	}
 }

@@ -598,7 +598,7 @@ func (w *world) amiss(s, p *server) string {
 	case applier != topology.ThreadOn:
 		return fmt.Sprintf("its applier is %s", applier)
 	case w.misplaced(s, p, o.Replication.Source):
-		return fmt.Sprintf("it follows %s and not %s", o.Replication.Source, p.address)
+		return fmt.Sprintf("it follows %s and not %s", o.Replication.Source, cmp.Or(w.rules().Intermediate(s.address, p.address), p.address))
 	}
 	return ""
 }

@@ -68,7 +68,7 @@ func TestACancelledRowIsBackUnderItsOwnNameOnly(t *testing.T) {
 			w := newWorld(1, Options{})
 			p, other := w.hosts.all[0], w.hosts.all[1]
 			gone := holding(other, 7, gtid.GTID{UUID: other.uuid, Number: 7})
-			w.judge.conduct.cancel(gtid.Set{}, gone)
+			w.judge.conduct.cancel(2, gtid.Set{}, gone)
 			if row.cancelled > 0 {
 				p.engine(gone)
 			}

@@ -311,6 +311,9 @@ func (r *receiver) store(d *dump, next delivery) {
 		}
 		c.got.add(t.gtid)
 		c.relay.push(t)
+		if t.cancelled && c.server.hosts.handed != nil {
+			c.server.hosts.handed(c.server, r.source, t)
+		}
 	}
 	r.heard, r.beats = c.server.clock.now, c.server.clock.now
 	if next.wanted && r.semi {

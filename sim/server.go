@@ -40,6 +40,8 @@ type hosts struct {
 	deciding func(s *server, d *topology.Decision)
 	// stepping, when set, is told of each step of an operation that an elector is about to take.
 	stepping func(f *fleet)
+	// handed, when set, is told of each transaction that a replica writes to its relay log though a later term has cancelled it.
+	handed func(s, from *server, t *transaction)
 	// startedOpen, when set, is told of each server that takes writes as soon as it has started.
 	startedOpen func(s *server)
 	// happened, when set, is told of each event worth a line in a trace.
