@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/primacydb/primacy/topology"
@@ -46,4 +48,29 @@ func drawCascade(r *rand.Rand, c Cluster) Cluster {
 		cascade(second)
 	}
 	return c
+}
+
+// anotherSource has a member replicate from another one than before, or from whoever leads. Who is to begin to replicate from
+// somebody acknowledges no longer, which is refused mostly: it takes a barrier.
+func anotherSource(rules *topology.Ruleset, m *topology.Member, chance *rand.Rand) bool {
+	if of := slices.IndexFunc(rules.Members, func(x topology.Member) bool { return x.Source != "" }); of >= 0 && chance.IntN(3) > 0 {
+		m = &rules.Members[of]
+	}
+	if m.Source != "" && chance.IntN(2) == 0 {
+		m.Source, m.Promotion = "", []topology.Promotion{topology.PromotionNever, topology.PromotionNeutral, ""}[chance.IntN(3)]
+		return true
+	}
+	m.Source, m.Promotion = rules.Members[chance.IntN(len(rules.Members))].Address, topology.PromotionNever
+	return true
+}
+
+// cascadesOf are the members that replicate from another one, in words; empty when none does.
+func cascadesOf(rules topology.Ruleset) string {
+	var words strings.Builder
+	for i := range rules.Members {
+		if m := &rules.Members[i]; m.Source != "" {
+			fmt.Fprintf(&words, ", %s from %s", m.Address, m.Source)
+		}
+	}
+	return words.String()
 }

@@ -24,7 +24,7 @@ func (w *world) reconfigure(f Fault) bool {
 	if refused && !w.onRecord() { // there would be nothing to refuse it by
 		return false
 	}
-	w.tell("fault", "%s: %s with %d acks, %s", f.Kind, rules.Policy.Kind, rules.Policy.Acks, rules.Servers())
+	w.tell("fault", "%s: %s with %d acks, %s%s", f.Kind, rules.Policy.Kind, rules.Policy.Acks, rules.Servers(), cascadesOf(rules))
 	w.ruleset = rules
 	w.mayForce(rules)
 	w.rollOut(f.For)
@@ -79,6 +79,9 @@ func (w *world) ofOneMind() bool {
 func (w *world) another(rules *topology.Ruleset, f Fault) bool {
 	chance := rand.New(rand.NewPCG(w.report.Seed, forRules<<32|uint64(f.Number)))
 	m := &rules.Members[f.Other%len(rules.Members)]
+	if ofCascades := draws(w.report.Seed, forCascades<<32|uint64(f.Number)); w.options.Cascade && ofCascades.IntN(2) == 0 {
+		return anotherSource(rules, m, ofCascades)
+	}
 	switch f.Server % 7 {
 	case 0:
 		if rules.Policy.Acks < 2 {

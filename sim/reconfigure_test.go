@@ -51,3 +51,38 @@ func TestWhatMayNotBeConfiguredIsRefusedByWhatIsOnRecordOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoACascadedReplicaReplicatesFromIsChanged has the electors started again with other sources, while the primary is changed
+// too. What is asked for and may be had by itself is so at the end.
+func TestWhoACascadedReplicaReplicatesFromIsChanged(t *testing.T) {
+	cluster, err := EvenCluster(5, topology.Policy{Kind: topology.PolicySemiSync, Acks: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &cluster.Ruleset.Members[4]
+	leaf.Source, leaf.Promotion = "B", topology.PromotionNever
+	cluster.Limits.RehomeAfter, cluster.Limits.ReturnAfter = time.Second, time.Second
+	faults := []Fault{{Number: 0, Kind: Reconfigure, At: 3 * time.Second, For: time.Second}, {Number: 1, Kind: WishPlanned, At: 8 * time.Second, Other: 1}, {Number: 2, Kind: Reconfigure, At: 12 * time.Second}}
+	var moved, ended int
+	for seed := range uint64(24) {
+		w := newWorld(seed, Options{Cluster: &cluster, Cascade: true, Faults: faults, Length: 20 * time.Second})
+		w.live()
+		if w.broken() {
+			t.Errorf("seed %d: %v", seed, w.report.Violations)
+		}
+		m, _ := w.rules().Member("E")
+		if !w.rules().Same(w.accepted) {
+			t.Errorf("seed %d: in force is %s, and asked for was %s", seed, cascadesOf(w.rules()), cascadesOf(w.accepted))
+		}
+		switch m.Source {
+		case "":
+			ended++
+		case "B":
+		default:
+			moved++
+		}
+	}
+	if moved < 2 || ended < 2 {
+		t.Errorf("%d cascaded replicas got another source, and %d none", moved, ended)
+	}
+}
