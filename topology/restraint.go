@@ -53,7 +53,7 @@ func (q *inquiry) lost() (lost, watched int) {
 func (q *inquiry) restrained(found []Finding) []Finding {
 	isolated := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == ElectorIsolated })
 	behind := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == StoreBehind })
-	serves := q.leads() && !primaryFailed(found)
+	serves, rival := q.leads() && !primaryFailed(found), q.rivalled()
 	kept := found[:0]
 	for _, f := range found {
 		switch {
@@ -73,6 +73,8 @@ func (q *inquiry) restrained(found []Finding) []Finding {
 			f = f.without("it has the server_uuid of the primary and may be the primary itself: see " + string(DuplicateIdentity))
 		case !serves && slices.Contains(towardsPrimary, f.Code):
 			f = f.without("nothing is attached to a primary that does not serve")
+		case rival != "" && f.Remedy == RemedyReconcile && slices.Contains(towardsPrimary, f.Code):
+			f = f.without(rival + "; it is attached when enough of them are back")
 		case isolated && f.Remedy == RemedyEmergency:
 			lost, watched := q.lost()
 			f = f.without(fmt.Sprintf("no failover: this elector has lost %d of the %d servers that it watches", lost, watched))
