@@ -15,6 +15,7 @@ import { RecoveriesPage } from "./recoveries/RecoveriesPage";
 import { RecoveryPage } from "./recoveries/RecoveryPage";
 import { href, type Route, useRoute } from "./route";
 import { RulesPage } from "./rules/RulesPage";
+import { startScroll } from "./scroll";
 import { SignIn } from "./signin/SignIn";
 import { nextTheme, setTheme, useTheme } from "./theme";
 import { clock, now, span, useSecond } from "./time";
@@ -27,6 +28,7 @@ export function App() {
   useKeys(useCallback(() => setHelp(true), []));
   useEffect(() => stream.start(), []);
   useEffect(() => startWho(), []);
+  useEffect(() => startScroll(), []);
   useFocus(keyOf(route));
   useEffect(() => {
     document.title = titleOf(route);

@@ -66,7 +66,7 @@ export function setQuery(values: Record<string, string>): void {
   }
   const path = window.location.hash.split("?", 1)[0] || "#/";
   const text = query.toString();
-  window.history.replaceState(null, "", text === "" ? path : `${path}?${text}`);
+  window.history.replaceState(window.history.state, "", text === "" ? path : `${path}?${text}`);
   window.dispatchEvent(new HashChangeEvent("hashchange"));
 }
 

@@ -42,6 +42,34 @@ func TestAThousandClustersAreShownByFewElementsAndFewRequests(t *testing.T) {
 	}
 }
 
+// Who looks at a cluster far down in the list comes back to where they were, and begins the cluster's page at its top. So
+// they do on the way forward again, and after the page was loaded anew.
+func TestTheWayBackToALongListEndsWhereOneWas(t *testing.T) {
+	_, c := thousand(t)
+	p := open(t, c.base(), "/")
+	const far = 15000
+	p.await("the first rows", element("fleet-row"))
+	ask[bool](p, fmt.Sprintf("(scrollTo(0, %d), true)", far))
+	there := fmt.Sprintf("Math.abs(scrollY - %d) < 100 && [...document.querySelectorAll('[data-row]')].some(a => a.getBoundingClientRect().top > 200)", far)
+	p.await("rows far down", there)
+	name := ask[string](p, `(() => {
+		const link = [...document.querySelectorAll("[data-row]")].find(a => a.getBoundingClientRect().top > 200);
+		link.click();
+		return link.innerText;
+	})()`)
+	for range 2 {
+		p.await("the cluster's page at its top", fmt.Sprintf("scrollY === 0 && %s && document.title.includes(%s)", element("cluster-state"), quoted(name)))
+		ask[bool](p, "(history.back(), true)")
+		p.await("the list where it was", there)
+		ask[bool](p, "(history.forward(), true)")
+	}
+	p.await("the cluster's page again", element("cluster-state"))
+	ask[bool](p, "(location.reload(), true)")
+	p.await("the page anew", "document.readyState === 'complete' && "+element("cluster-state"))
+	ask[bool](p, "(history.back(), true)")
+	p.await("the list where it was, of a page that was loaded anew", there)
+}
+
 // One second of a busy fleet, with its update and all else that the page does in it, stays below what a person notices of
 // one task. The time is the processor's: how busy the machine is else does not count.
 func TestUpdatesOfAThousandClustersLeaveTheMainThreadFree(t *testing.T) {
