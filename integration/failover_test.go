@@ -46,12 +46,18 @@ func (c *cluster) awaitSettled(a topology.Address) {
 	})
 }
 
-// bringBack starts a server that was killed and waits until it is a replica. When the crash left it with
-// a transaction that nobody acknowledged, which is chance, it is quarantined, and rebuilt as an operator
-// would do it: the rounds that follow need it.
+// bringBack starts a server that was killed and waits until it is a replica.
 func (c *cluster) bringBack(a topology.Address) {
 	c.t.Helper()
 	c.restart(a)
+	c.awaitRejoined(a)
+}
+
+// awaitRejoined waits until a server that was killed and started is a replica. When the crash left it with
+// a transaction that nobody acknowledged, which is chance, it is quarantined, and rebuilt as an operator
+// would do it: what follows needs it.
+func (c *cluster) awaitRejoined(a topology.Address) {
+	c.t.Helper()
 	c.awaitSettled(a)
 	f, errant := findingOf(c.view(), topology.Errant, a)
 	if errant {

@@ -43,8 +43,13 @@ func (c *cluster) regainStore(etcd *outsideStore) orchestrator.View {
 	if err := etcd.start(); err != nil {
 		c.t.Fatal(err)
 	}
-	c.await("acting again", func(v orchestrator.View) bool { return v.Leading })
+	c.awaitLeading()
 	return c.awaitHealthy()
+}
+
+func (c *cluster) awaitLeading() {
+	c.t.Helper()
+	c.await("acting again", func(v orchestrator.View) bool { return v.Leading })
 }
 
 // isOnRecord checks that a control plane which begins anew finds a change in the store, and the primary as it is.
@@ -138,7 +143,11 @@ func TestWhileTheStoreIsAwayADeadPrimaryIsReplacedByAnOperatorWhoVouchesForWhatI
 	}
 	c.awaitAcks(client, 50)
 	c.restart(old)
-	c.regainStore(etcd)
+	if err := etcd.start(); err != nil {
+		t.Fatal(err)
+	}
+	c.awaitLeading()
+	c.awaitRejoined(old)
 	c.isOnRecord(op, op.To)
 	c.nothingLost(client)
 }
