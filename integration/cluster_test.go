@@ -57,7 +57,7 @@ func bareOf(t *testing.T, spec local.Spec, acks int) *cluster {
 		}
 	})
 	c := &cluster{t: t, fleet: fleet, storeAt: t.TempDir()}
-	c.ruleset.Policy = topology.Policy{Kind: topology.PolicySemiSync, Acks: acks}
+	c.ruleset.Number, c.ruleset.Policy = 1, topology.Policy{Kind: topology.PolicySemiSync, Acks: acks} // as cmd/primacy numbers those of a file
 	for i, s := range fleet.Servers {
 		c.ruleset.Members = append(c.ruleset.Members, topology.Member{Address: topology.Address(s.Address()), Zone: string(rune('a' + i))})
 	}

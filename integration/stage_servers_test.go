@@ -311,6 +311,6 @@ func ownedSet(text string) (gtid.Set, error) {
 // stageTiming is short, for a scenario waits for all that fails.
 func stageTiming() reparent.Timing {
 	t := reparent.DefaultTiming()
-	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 3*time.Second, 3*time.Second, 3*time.Second, 1500*time.Millisecond, time.Second, 2*time.Second, 3
+	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 10*time.Second, 10*time.Second, 10*time.Second, 5*time.Second, time.Second, 2*time.Second, 3
 	return t
 }

@@ -61,6 +61,21 @@ func TestWithoutTheStoreEveryServerIsAskedAndNoTraceOfAnotherChangeMayShow(t *te
 	}
 }
 
+// An elector that was started without its store knows the rules of its file only, and servers may know of later ones. Those can be
+// put on record in a store, so that is what it asks for.
+func TestAPlannedChangeWithoutTheStoreWaitsForRulesThatOnlyTheStoreTells(t *testing.T) {
+	d := silentDesk(t, three())
+	d.o.settings.RulesChanges = true
+	for latest, stops := range map[uint64]bool{d.record.Ruleset.Number: false, d.record.Ruleset.Number + 1: true} {
+		d.lineage.History.Leaderships[0].Ruleset = latest
+		_, err := d.grant(t.Context(), knowingly(reparent.KindPlanned), d.now)
+		blocked, is := errors.AsType[*BlockedError](err)
+		if is != stops || is && (blocked.Obstacle.Code != "rules_outdated" || !strings.Contains(blocked.Obstacle.Remedy, "the store")) || !is && err != nil {
+			t.Errorf("decided under ruleset %d: %v", latest, err)
+		}
+	}
+}
+
 func certifying(w Wish, servers ...topology.Address) Wish {
 	w.CertifyDown = servers
 	return w

@@ -86,6 +86,21 @@ func (c *cluster) notLeading() error {
 	return elsewhere
 }
 
+// outdatedFor is what a planned change waits for where later rules were in force than this elector knows.
+func (c *cluster) outdatedFor(w Wish) reparent.Obstacle {
+	o := reparent.Obstacle{
+		Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force: the next primary would wait for whom the older ones name, and nothing would tell of the later ones any more",
+			c.record.Ruleset.Number, c.lineage.History.LatestRules()),
+		Remedy: fmt.Sprintf("first say which rules are in force: primacy rules %s", c.name),
+	}
+	if w.WithoutStore {
+		o.Message = fmt.Sprintf("ruleset %d was in force, and without the store this elector knows ruleset %d: the next primary would wait for whom the older ones name, and nothing would tell of the later ones any more",
+			c.lineage.History.LatestRules(), c.record.Ruleset.Number)
+		o.Remedy = "bring back the store, which has the rules on record, or ask an elector that has been running since before the store fell silent"
+	}
+	return o
+}
+
 // granted plays a wish through as the snapshot shows the servers, and begins it under a lease.
 func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Time) (Answer, error) {
 	request := antiflap.Request{Cluster: c.name, Operator: person(w.By), Now: now}
@@ -93,11 +108,7 @@ func (c *cluster) granted(ctx context.Context, w Wish, lease Lease, now time.Tim
 		return Answer{}, &BlockedError{Obstacle: *o}
 	}
 	if w.Kind == reparent.KindPlanned && c.rulesOutdated() {
-		return Answer{}, &BlockedError{Obstacle: reparent.Obstacle{
-			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force: the next primary would wait for whom the older ones name, and nothing would tell of the later ones any more",
-				c.record.Ruleset.Number, c.lineage.History.LatestRules()),
-			Remedy: fmt.Sprintf("first say which rules are in force: primacy rules %s", c.name),
-		}}
+		return Answer{}, &BlockedError{Obstacle: c.outdatedFor(w)}
 	}
 	clearance, _, _ := c.o.settings.Antiflap.Clear(request, c.record.Antiflap, c.brake)
 	in, make := c.wished(w), makerOf(w.Kind)
