@@ -308,7 +308,8 @@ func ownedSet(text string) (gtid.Set, error) {
 	return owned, nil
 }
 
-// stageTiming is short, for a scenario waits for all that fails.
+// stageTiming is short where a scenario waits for what never comes, and gives statements the time that they take on a machine
+// whose processors others use.
 func stageTiming() reparent.Timing {
 	t := reparent.DefaultTiming()
 	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 10*time.Second, 10*time.Second, 10*time.Second, 5*time.Second, time.Second, 2*time.Second, 3
