@@ -163,6 +163,9 @@ func TestAServerWhoseRowsLackWhatItsGTIDsTellOfFollowsNobody(t *testing.T) {
 	}
 	e.mustNotFollow()
 	e.crash()
+	if o := e.probe(e.old); !o.Undone.Equal(e.task.Set) {
+		t.Errorf("a probe says that %s was undone there and not %s", o.Undone, e.task.Set)
+	}
 	e.mustNotFollow()
 	e.unrecorded(e.old, row, "DELETE FROM _primacy.undone") // as somebody does who has rebuilt it
 	e.follows()

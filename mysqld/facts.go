@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -35,6 +36,7 @@ type facts struct {
 	bootStopped   bool            // skip_replica_start, by option file or command line
 	loadPersisted bool            // persisted variables count at the next start
 	journal       bool
+	undone        gtid.Set // what rewinds have undone here, of which the GTIDs may still tell
 	missing       []string
 	replicas      []topology.Address
 }
@@ -53,6 +55,7 @@ const (
  JOIN performance_schema.global_variables AS present USING (VARIABLE_NAME)
  WHERE VARIABLE_NAME IN ('super_read_only', 'rpl_semi_sync_replica_enabled', 'skip_replica_start') AND VARIABLE_SOURCE NOT IN ('DYNAMIC', 'PERSISTED')`
 	askJournal  = `SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = '_primacy' AND TABLE_NAME = 'journal'`
+	askUndone   = `SELECT transactions FROM _primacy.undone`
 	askGrants   = `SHOW GRANTS`
 	askReplicas = `SHOW REPLICAS`
 )
@@ -63,7 +66,7 @@ func learn(ctx context.Context, q queryer) (facts, error) {
 	if err := f.learnVersion(ctx, q); err != nil {
 		return f, err
 	}
-	for _, ask := range []func(context.Context, queryer) error{f.learnVariables, f.learnBoot, f.learnJournal, f.learnGrants, f.learnReplicas} {
+	for _, ask := range []func(context.Context, queryer) error{f.learnVariables, f.learnBoot, f.learnJournal, f.learnUndone, f.learnGrants, f.learnReplicas} {
 		if err := ask(ctx, q); err != nil && !lacksPrivilege(err) {
 			return f, err
 		}
@@ -124,6 +127,22 @@ func (f *facts) learnBoot(ctx context.Context, q queryer) error {
 func (f *facts) learnJournal(ctx context.Context, q queryer) error {
 	rows, err := q.query(ctx, askJournal)
 	f.journal = len(rows) > 0
+	return err
+}
+
+// learnUndone reads what rewinds have noted that they undid. Most servers have had none, and no table for it.
+func (f *facts) learnUndone(ctx context.Context, q queryer) error {
+	rows, err := q.query(ctx, askUndone)
+	if errno := mysqlErrno(err); errno == errNoSuchTable || errno == errUnknownDatabase {
+		return nil
+	}
+	for _, row := range rows {
+		set, err := gtid.Parse(row[0].text)
+		if err != nil {
+			return fmt.Errorf("%w: what was undone there: %w", errRefusedByUs, err)
+		}
+		f.undone = f.undone.Union(set)
+	}
 	return err
 }
 

@@ -138,6 +138,7 @@ func (m *memory) observation(r reading, known facts) topology.Observation {
 		o.Error = fmt.Sprintf("account lacks %s", strings.Join(known.denied, ", "))
 	}
 	o.Missing, o.Replicas = known.missing, known.replicas
+	o.Undone = known.undone.Intersect(o.Executed)
 	o.Settings.JournalPresent = o.Settings.JournalPresent || known.journal
 	o.SemiSync.Installed = known.has["rpl_semi_sync_source_enabled"] && known.has["rpl_semi_sync_replica_enabled"]
 	known.boot(&o.Settings, r.persisted)

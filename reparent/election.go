@@ -181,6 +181,8 @@ func (op *Operation) unfit(a topology.Address, o *topology.Observation) string {
 	switch {
 	case o.SemiSync.Waiters > 0 && !op.onlyMarkersPend(a):
 		return "commits on it wait for acknowledgements"
+	case !o.Undone.IsEmpty():
+		return "a rewind was left half done there: its rows lack what its GTIDs tell of"
 	case stalled(o):
 		return "its disk is full, or commits hang there"
 	case op.Ruleset.AcksNeeded(a) > 0 && !o.SemiSync.Installed:
@@ -231,7 +233,7 @@ func stuckApplier(o *topology.Observation) bool {
 }
 
 // followersOf are the reached, clean servers that could follow a candidate: nothing that they lack has
-// been purged there, their version is not older than its, and no failed applier keeps what was received.
+// been purged there, none of their rows was undone that their GTIDs tell of, their version is not older than its, and no failed applier keeps what was received.
 func (op *Operation) followersOf(a topology.Address, c choice) topology.ServerSet {
 	reading := op.Progress[a].Reading
 	if reading == nil {
@@ -250,7 +252,7 @@ func stalled(o *topology.Observation) bool {
 }
 
 func canFollow(follower, source *topology.Observation) bool {
-	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) && !failedApplier(follower)
+	return follower.Position().Contains(source.Purged) && follower.Undone.IsEmpty() && !older(follower.Version, source.Version) && !failedApplier(follower)
 }
 
 // failedApplier tells whether received transactions would get lost by following somebody else. An applier that was

@@ -68,6 +68,12 @@ func TestWhoIsPromoted(t *testing.T) {
 		{"not one with a full disk", func(b *topologytest.Builder) {
 			b.Edit("B", func(o *topology.Observation) { o.Stall.DiskFull = true })
 		}, "C"},
+		{"not one that was rewound by half", func(b *topologytest.Builder) {
+			b.Edit("B", func(o *topology.Observation) { o.Undone = b.Set("A:7") })
+		}, "C"},
+		{"not one whose only follower was rewound by half", func(b *topologytest.Builder) {
+			b.Acks(2).Edit("D", func(o *topology.Observation) { o.Undone = b.Set("A:7") })
+		}, ""},
 		{"not one with waiting commits", func(b *topologytest.Builder) {
 			b.Edit("B", func(o *topology.Observation) { o.SemiSync.Waiters = 1 })
 		}, "C"},

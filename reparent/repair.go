@@ -118,5 +118,7 @@ func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Obs
 }
 
 func quarantined(findings []topology.Finding, a topology.Address) bool {
-	return slices.ContainsFunc(findings, func(f topology.Finding) bool { return f.Server == a && f.Code == topology.Errant })
+	return slices.ContainsFunc(findings, func(f topology.Finding) bool {
+		return f.Server == a && (f.Code == topology.Errant || f.Code == topology.HalfRewound)
+	})
 }

@@ -164,3 +164,15 @@ func TestAnAckerThatIsFarBehindAcknowledgesNothingUntilItIsNeeded(t *testing.T) 
 		}
 	}
 }
+
+func TestAServerThatWasRewoundByHalfIsAttachedToNobody(t *testing.T) {
+	stopped := func() *topologytest.Builder { return trio().Stopped("B") }
+	half := stopped()
+	half.Edit("B", func(o *topology.Observation) { o.Undone = half.Set("A:7") })
+	if got := repairsOf(stopped())["B"]; got.Verb != Follow {
+		t.Errorf("one that is whole: %+v", got)
+	}
+	if got := repairsOf(half); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -33,7 +33,7 @@ const foundMore = 2
 var questions = []func(*inquiry) []Finding{
 	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
 	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
-	(*inquiry).errants, (*inquiry).rules, (*inquiry).outdated, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
+	(*inquiry).errants, (*inquiry).halfRewound, (*inquiry).rules, (*inquiry).outdated, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
 	(*inquiry).silentStore,
 }
 
@@ -231,7 +231,7 @@ func (s Severity) rank() int {
 var codes = []Code{
 	ElectorIsolated, StoreUnavailable, StoreBehind, RulesOutdated, PrimaryDead, PrimaryFrozen, PrimaryReplaced, PrimaryStuck, PrimaryUnverified,
 	PrimaryReadOnly, LeadershipUnsettled, NoPrimary, WouldBlock, SemiSyncBlocked, PrimarySuspect, PrimaryUnreachableByUs,
-	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, DuplicateIdentity, NotAdopted,
+	PrimaryDenied, TwoWritable, StalePrimary, WritableReplica, SemiSyncAsync, Errant, HalfRewound, DuplicateIdentity, NotAdopted,
 	UnknownAcker, SemiSyncSettings, AckerDisabled, AckerBehind, ServerUnreachable, ServerDenied, PurgedOnSource, IntermediateUnfit, WrongSource,
 	NotReplicating, ReceiverFailed, ReceiverStopped, ReceiverConnecting, ApplierFailed, ApplierStopped, ReplicaOffline, Lagging,
 	GrantMissing, JournalMissing, RulesetDiffers, WrongSettings, CascadeRehomed, CascadeReturning, ClusterMaintenance,

@@ -50,6 +50,7 @@ const (
 	ReplicaOffline         Code = "replica_offline"      // in offline mode, as after a start with offline_mode=ON
 	Lagging                Code = "lagging"              //
 	Errant                 Code = "errant_transactions"  //
+	HalfRewound            Code = "half_rewound"         // its GTIDs tell of rows that a rewind has undone there
 	PurgedOnSource         Code = "purged_on_source"     // needs transactions that the primary has purged
 	WritableReplica        Code = "writable_replica"     // read_only or super_read_only off on a replica
 	WrongSettings          Code = "wrong_settings"       // GTID mode, binlog, boot settings …: names each

@@ -171,6 +171,9 @@ type Observation struct {
 	Executed gtid.Set `json:"gtid_executed,omitzero"`
 	Received gtid.Set `json:"gtid_received,omitzero"`
 	Purged   gtid.Set `json:"gtid_purged,omitzero"`
+	// Undone is what Executed still tells of although a rewind has undone it on this server: its rows are gone. It may be half a
+	// minute old.
+	Undone gtid.Set `json:"gtid_undone,omitzero"`
 
 	Replication *Replication `json:"replication,omitempty"`
 	SemiSync    SemiSync     `json:"semi_sync,omitzero"`

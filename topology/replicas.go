@@ -60,6 +60,9 @@ func (q *inquiry) onChannel(o *Observation, code Code, severity Severity, remedy
 	if remedy == RemedyReconcile && !q.errant[o.Address].IsEmpty() {
 		f.Remedy, f.WhyNot = RemedyNone, "it holds errant transactions, which have to be settled first"
 	}
+	if remedy == RemedyReconcile && !o.Undone.IsEmpty() {
+		f = f.without("a rewind was left half done there: see " + string(HalfRewound))
+	}
 	return f
 }
 

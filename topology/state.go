@@ -91,7 +91,7 @@ func Role(o Observation, h History, findings []Finding) ServerRole {
 		return RolePrimary
 	case !led && about(NotAdopted):
 		return RolePrimary
-	case about(Errant, StalePrimary):
+	case about(Errant, HalfRewound, StalePrimary):
 		return RoleQuarantined
 	case o.Replication != nil:
 		return RoleReplica

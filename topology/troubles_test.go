@@ -25,6 +25,12 @@ type (
 	channel     = topology.Replication
 )
 
+// halfRewound is a cluster in which a rewind of B has undone something that its GTIDs tell of.
+func halfRewound(undone string) *topologytest.Builder {
+	b := cluster()
+	return b.Edit("B", func(o *observation) { o.Undone = b.Set(undone) })
+}
+
 var troubles = []trouble{
 	{topology.PrimaryDead, "A", "refused, and every acker lost it", cluster().Dead("A"), "B, C, D and E lost it too", clusters{
 		"nothing is wrong":           cluster(),
@@ -165,6 +171,9 @@ var troubles = []trouble{
 	{topology.IntermediateUnfit, "E", "its intermediate has purged what it lacks", cascade().Purged("B", "A:1-50").Positions("A:1-40,t1", "E").Replication("E", func(r *channel) { r.Receiver = topology.ThreadOff }),
 		"has purged 10 transactions", clusters{"it receives": cascade().Purged("B", "A:1-50").Positions("A:1-40,t1", "E")}},
 	{topology.IntermediateUnfit, "E", "it does not get through to its intermediate", cascade().Replication("E", func(r *channel) { r.Receiver, r.ReceiverErrno = topology.ThreadConnecting, 2003 }), "E does not receive from it (error 2003)", nil},
+	{topology.HalfRewound, "B", "the primary has by now what was undone there", halfRewound("A:7"), "and a rewind has undone it there", clusters{
+		"nothing was undone": cluster(), "it is being settled": halfRewound("A:7").Settling("B"), "it is not reached": halfRewound("A:7").Dead("B")}},
+	{topology.HalfRewound, "B", "it is errant all the same", halfRewound("B:1").Executed("B", "A:1-100,t1,B:1"), "goes on from there when it is asked for again", nil},
 	{topology.CascadeRehomed, "E", "its intermediate is dead", cascade().Dead("B").Replication("E", home), "goes back when B has been fit for", clusters{
 		"its intermediate is well": cascade().Replication("E", home), "it is at its intermediate": cascade().Dead("B")}},
 	{topology.CascadeReturning, "E", "its intermediate is well", cascade().Replication("E", home), "B, its intermediate, could feed it", clusters{
