@@ -252,7 +252,7 @@ func stalled(o *topology.Observation) bool {
 }
 
 func canFollow(follower, source *topology.Observation) bool {
-	return follower.Position().Contains(source.Purged) && follower.Undone.IsEmpty() && !older(follower.Version, source.Version) && !failedApplier(follower)
+	return follower.Position().Contains(source.Purged) && !older(follower.Version, source.Version) && follower.Undone.IsEmpty() && !failedApplier(follower)
 }
 
 // failedApplier tells whether received transactions would get lost by following somebody else. An applier that was

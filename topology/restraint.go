@@ -53,7 +53,8 @@ func (q *inquiry) lost() (lost, watched int) {
 func (q *inquiry) restrained(found []Finding) []Finding {
 	isolated := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == ElectorIsolated })
 	behind := slices.ContainsFunc(found, func(f Finding) bool { return f.Code == StoreBehind })
-	serves, rival := q.leads() && !primaryFailed(found), q.rivalled()
+	serves := q.leads() && !primaryFailed(found)
+	rival := q.rivalled()
 	kept := found[:0]
 	for _, f := range found {
 		switch {
