@@ -12,7 +12,7 @@ import (
 
 func (p *plane) Inspect(_ context.Context, a topology.Address) topology.Inspection {
 	p.called("inspect", a)
-	i := topology.Inspection{Observation: p.view.Snapshot.Server(a), Unread: []string{"SELECT on mysql.user is denied"}}
+	i := topology.Inspection{Observation: *p.view.Snapshot.Server(a), Unread: []string{"SELECT on mysql.user is denied"}}
 	i.Variables = map[string]topology.Variable{"sync_relay_log": {Value: "10000"}}
 	return i
 }

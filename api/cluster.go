@@ -220,10 +220,10 @@ func serverOf(v orchestrator.View, m topology.Member) Server {
 	s := Server{
 		Address: string(m.Address), Role: string(v.Roles[m.Address]), Zone: m.Zone, Promotion: string(m.Promotion), Intermediate: string(m.Source),
 		Reachable: o.OK(), Reach: string(o.Reach), ReadOnly: o.ReadOnly, SuperReadOnly: o.SuperReadOnly, OfflineMode: o.OfflineMode,
-		GTIDExecuted: o.Executed.String(), GTIDReceived: o.Received.String(), SemiSync: semiOf(v, o),
+		GTIDExecuted: o.Executed.String(), GTIDReceived: o.Received.String(), SemiSync: semiOf(v, *o),
 		Receiver: "none", Applier: "none", Term: o.Term(), Version: o.Version, StartedAt: stamp(o.StartedAt),
-		ProbedAt: stamp(o.At), ProbeMS: o.Latency.Milliseconds(), Failing: stamp(o.FailingSince), Errors: errorsOf(o),
-		Behind: behind(v, o), Errant: errant(v, o),
+		ProbedAt: stamp(o.At), ProbeMS: o.Latency.Milliseconds(), Failing: stamp(o.FailingSince), Errors: errorsOf(*o),
+		Behind: behind(v, *o), Errant: errant(v, *o),
 	}
 	if s.Promotion == "" {
 		s.Promotion = string(topology.PromotionNeutral)
@@ -308,9 +308,9 @@ func behind(v orchestrator.View, o topology.Observation) *int64 {
 
 func lastSeen(v orchestrator.View, a topology.Address) topology.Observation {
 	if o := v.Snapshot.Server(a); o.OK() {
-		return o
+		return *o
 	}
-	return v.History.LastSeen.Of(a)
+	return *v.History.LastSeen.Of(a)
 }
 
 // errant counts the transactions behind a finding; only the analysis says that there are any.

@@ -283,7 +283,7 @@ func TestRecoveriesCarryStagesAndCertificate(t *testing.T) {
 	p := shop()
 	p.end.Decision = &topology.Decision{Term: 4, Primary: db2, Reached: topology.Servers(db2, db3)}
 	p.end.Leaders = []reparent.Leader{{Address: db1, Term: 3, Acks: 1}}
-	seen := p.view.Snapshot.Server(db2)
+	seen := *p.view.Snapshot.Server(db2)
 	p.end.Progress = map[topology.Address]reparent.Progress{db2: {Frozen: reparent.Yes, Reading: &seen}}
 	s := serveWith(t, p, nil)
 	s.ask("GET", "/api/v1/recoveries?cluster=shop&limit=7", "")

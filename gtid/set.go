@@ -164,8 +164,12 @@ func (s Set) Contains(t Set) bool {
 	if s.same(t) {
 		return true
 	}
+	if len(t.streams) > len(s.streams) {
+		return false
+	}
 	rest := s.streams
-	for _, theirs := range t.streams {
+	for i := range t.streams {
+		theirs := &t.streams[i]
 		var ours []span
 		if ours, rest = find(rest, theirs.source); !covers(ours, theirs.spans) {
 			return false

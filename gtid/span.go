@@ -103,6 +103,9 @@ func covers(a, b []span) bool {
 	if same(a, b) {
 		return true
 	}
+	if len(a) == 1 && len(b) == 1 { // as of most servers, which number without gaps
+		return a[0].first <= b[0].first && b[0].last <= a[0].last
+	}
 	i := 0
 	for j := 0; j < len(b); j++ {
 		if i = seek(a, i, b[j].last); i == len(a) || a[i].first > b[j].first {

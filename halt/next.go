@@ -302,7 +302,7 @@ func (h Halt) how() string {
 }
 
 // gone tells whether a process that was told to go has.
-func gone(o topology.Observation, process string) bool {
+func gone(o *topology.Observation, process string) bool {
 	switch o.Reach {
 	case topology.ReachRefused, topology.ReachSilent, topology.ReachUnresolved:
 		return true

@@ -307,11 +307,13 @@ func TestWhatWasOnlyReceivedIsDroppedAndWhatIsHalfAppliedIsUndone(t *testing.T) 
 			e.byHand(e.old, "STOP REPLICA SQL_THREAD")
 			e.byHand(wrote, "DELETE FROM app.goods WHERE id < 100", "UPDATE app.goods SET stock = -1")
 			e.eventually("what is received", func() bool {
-				return e.probe(e.old).Position().Contains(e.holds(wrote))
+				old := e.probe(e.old)
+				return old.Position().Contains(e.holds(wrote))
 			})
 			e.kill(wrote)
 			e.byHand(next, "SET GLOBAL read_only = OFF", "UPDATE app.goods SET stock = 2 WHERE id = 6")
-			e.task.Set = e.probe(e.old).Position().Subtract(before)
+			old := e.probe(e.old)
+			e.task.Set = old.Position().Subtract(before)
 			e.task.Primary, e.task.PrimaryUUID = next, e.probe(next).UUID
 			e.task.Settlement = "received"
 			e.does(rewindSteps...)

@@ -223,7 +223,8 @@ func (j *job) runClone(ctx context.Context) error {
 		case err := <-ended:
 			return side.settle(ctx, err)
 		case <-tick.C:
-			watch = watch.saw(look.tellProgress(ctx), j.fleet.Probe(ctx, j.task.Donor).OK(), time.Now())
+			progress, donor := look.tellProgress(ctx), j.fleet.Probe(ctx, j.task.Donor)
+			watch = watch.saw(progress, donor.OK(), time.Now())
 			if err := watch.overdue(time.Now()); err != nil {
 				j.endClone(lasting, side, ended)
 				return err

@@ -24,7 +24,7 @@ func (c *cluster) storeBehind() bool {
 func (c *cluster) outlived(s topology.Snapshot) string {
 	rules, unread := c.record.Ruleset, c.record.Ruleset.Servers().Minus(s.Reached())
 	for a := range unread.All() {
-		later, is := c.unrecorded(c.lastSeen.Of(a))
+		later, is := c.unrecorded(*c.lastSeen.Of(a))
 		if is && slices.ContainsFunc(unread.List(), func(l topology.Address) bool { return rules.CanComplete(l, unread) }) {
 			return fmt.Sprintf("the store may have forgotten how it ended: %s showed %s before, which is not on record; not asked yet: %s", a, later, unread)
 		}

@@ -119,7 +119,7 @@ func TestAChangeThatMayHaveEndedBehindTheRecordsBackIsNotUndone(t *testing.T) {
 			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Term(1, "A", "A:1-10")
 			d := deskOf(t, b)
 			d.look(t)
-			later := d.snapshot.Server("C")
+			later := *d.snapshot.Server("C")
 			later.Executed = later.Executed.Union(decided(2, "C", 3).Marker().Set())
 			d.lastSeen = maps.Clone(d.lastSeen)
 			d.lastSeen["C"] = &later

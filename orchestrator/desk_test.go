@@ -105,7 +105,7 @@ func (f deskFleet) Journal(_ context.Context, a topology.Address) ([]topology.De
 }
 
 func (f deskFleet) Probe(_ context.Context, a topology.Address) topology.Observation {
-	return topology.Snapshot{Servers: f.servers}.Server(a)
+	return *topology.Snapshot{Servers: f.servers}.Server(a)
 }
 
 type deskStore struct{ *desk }

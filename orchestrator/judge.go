@@ -109,7 +109,7 @@ func (ch charge) author(ctx context.Context, led topology.Leadership, part gtid.
 		}
 	}
 	for _, p := range processes(t, part) {
-		if why := ch.ended(led, p, seen); why != "" {
+		if why := ch.ended(led, p, *seen); why != "" {
 			return why
 		}
 	}

@@ -135,12 +135,12 @@ func (o *Orchestrator) Clusters() []View {
 }
 
 // Cluster is the view of one cluster.
-func (o *Orchestrator) Cluster(name string) (v View, err error) {
+func (o *Orchestrator) Cluster(name string) (View, error) {
 	c, err := o.find(name)
-	if err == nil {
-		v = c.view()
+	if err != nil {
+		return View{}, err
 	}
-	return v, err
+	return c.view(), nil
 }
 
 // Leads tells whether this elector acts for a cluster, as its View does.

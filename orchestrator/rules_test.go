@@ -379,7 +379,7 @@ func TestAChangeOfTheRulesWhoseElectorStopsIsGivenUpByTheNext(t *testing.T) {
 }
 
 func TestAServerIsLookedAtBeforeItBecomesAMember(t *testing.T) {
-	good := topologytest.Cluster("A", "B", "C", "D").Snapshot().Server("D")
+	good := *topologytest.Cluster("A", "B", "C", "D").Snapshot().Server("D")
 	stray, twin := good, good
 	for name, row := range map[string]struct {
 		is   topology.Observation

@@ -30,7 +30,7 @@ func Adoption(c antiflap.Clearance, in Intent, primary topology.Address, now tim
 	}
 	op.To, op.From, op.Phase = primary, primary, PhaseMarking
 	op.Chosen, op.Followers = seen.Executed, op.mute(in.Snapshot)
-	op.Progress[primary] = Progress{Reading: &seen}
+	op.Progress[primary] = Progress{Reading: seen}
 	return op.sealed(seen.Executed.Union(op.pendingMarkers(primary)), in.Snapshot.Reached())
 }
 

@@ -12,7 +12,7 @@ func (w *world) answer(c Command) (r Result, pending bool) {
 	if !s.up || w.cut.Has(c.Server) {
 		return no(ReasonUnreachable), false
 	}
-	if s.owner > c.Term || s.observe().Term() > c.Term {
+	if seen := s.observe(); s.owner > c.Term || seen.Term() > c.Term {
 		return no(ReasonFenced), false
 	}
 	s.owner = c.Term

@@ -272,7 +272,7 @@ func (op Operation) whoMayLead() Claim {
 	const name = "leaders"
 	history := op.History
 	history.LastSeen = nil
-	all := leaders(Intent{Snapshot: topology.Snapshot{Ruleset: op.Ruleset}, History: history, CertifiedDown: op.Silent})
+	all := leaders(&Intent{Snapshot: topology.Snapshot{Ruleset: op.Ruleset}, History: history, CertifiedDown: op.Silent})
 	same := slices.EqualFunc(all, op.Leaders, func(a, b Leader) bool {
 		return a.Address == b.Address && a.Term == b.Term && a.Certified == b.Certified && b.Acks <= a.Acks && b.Acks >= 0
 	})

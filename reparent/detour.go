@@ -42,13 +42,13 @@ func Detours(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 }
 
 // replicates tells whether replication from a source runs.
-func replicates(o topology.Observation, source topology.Address) bool {
+func replicates(o *topology.Observation, source topology.Address) bool {
 	r := o.Replication
 	return r != nil && r.Source == source && r.Receiver == topology.ThreadOn && r.Applier == topology.ThreadOn
 }
 
 // detourSource is a replica that has all that the server lacks. One that it follows already is kept.
-func detourSource(findings []topology.Finding, s topology.Snapshot, primary, o topology.Observation) (topology.Address, bool) {
+func detourSource(findings []topology.Finding, s topology.Snapshot, primary, o *topology.Observation) (topology.Address, bool) {
 	lacking := primary.Purged.Subtract(o.Position())
 	if lacking.IsEmpty() {
 		return "", false
@@ -56,7 +56,7 @@ func detourSource(findings []topology.Finding, s topology.Snapshot, primary, o t
 	var able []topology.Address
 	for i := range s.Servers {
 		x := &s.Servers[i]
-		if x.Address != o.Address && x.UUID != o.UUID && replicates(*x, primary.Address) && !s.Maintenance.Has(x.Address) && !quarantined(findings, x.Address) && hasLogs(*x, o.Position(), lacking) {
+		if x.Address != o.Address && x.UUID != o.UUID && replicates(x, primary.Address) && !s.Maintenance.Has(x.Address) && !quarantined(findings, x.Address) && hasLogs(x, o.Position(), lacking) {
 			able = append(able, x.Address)
 		}
 	}
@@ -71,6 +71,6 @@ func detourSource(findings []topology.Finding, s topology.Snapshot, primary, o t
 
 // hasLogs tells whether a server can send all that it has executed to one at a position, and whether what that one lacks
 // is among it.
-func hasLogs(o topology.Observation, position, lacking gtid.Set) bool {
+func hasLogs(o *topology.Observation, position, lacking gtid.Set) bool {
 	return o.Executed.Contains(lacking) && position.Contains(o.Purged)
 }

@@ -20,7 +20,7 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	if !op.Running() {
 		return op
 	}
-	op.Leaders = leaders(in)
+	op.Leaders = leaders(&in)
 	if in.Snapshot.Server(op.From).Writable() && op.Wanted != op.From {
 		op.Barred = withBar(op.Barred, op.From, "it is the primary that is to be replaced")
 	}
@@ -28,7 +28,7 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	if in.Foreseen {
 		return op
 	}
-	if obstacle := op.forecast(in); obstacle != nil {
+	if obstacle := op.forecast(&in); obstacle != nil {
 		return op.block(*obstacle, now)
 	}
 	return op
@@ -36,7 +36,7 @@ func Emergency(c antiflap.Clearance, in Intent, now time.Time) Operation {
 
 // forecast plays the revocation with every reachable server answering as the snapshot shows it: what
 // cannot succeed even then is not begun.
-func (op *Operation) forecast(in Intent) *Obstacle {
+func (op *Operation) forecast(in *Intent) *Obstacle {
 	if op.Wanted != "" {
 		if why := op.unwanted(in); why != "" {
 			return &Obstacle{Code: "not_a_candidate", Message: fmt.Sprintf("%s cannot be promoted: %s", op.Wanted, why)}
@@ -59,7 +59,7 @@ func (op *Operation) forecast(in Intent) *Obstacle {
 }
 
 // hoped is the change after a revocation in which every server that answered does as it is told.
-func (op *Operation) hoped(in Intent) Operation {
+func (op *Operation) hoped(in *Intent) Operation {
 	hoped := op.clone()
 	for i := range op.Ruleset.Members {
 		a := op.Ruleset.Members[i].Address
@@ -71,7 +71,7 @@ func (op *Operation) hoped(in Intent) Operation {
 // comebacks are the smallest sets of servers that do not answer with which the change could succeed, if they
 // came back as they were last seen. Servers that were never seen are not counted on, nor are primaries that
 // were replaced: nobody knows what they hold by now.
-func (op *Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet {
+func (op *Operation) comebacks(in *Intent, hoped Operation) []topology.ServerSet {
 	missing := op.Ruleset.Servers().Minus(op.Silent).Where(func(a topology.Address) bool {
 		seen := in.History.LastSeen.Of(a)
 		return !in.Snapshot.Server(a).OK() && seen.OK() && (!seen.Writable() || op.isLeader(a))
@@ -89,7 +89,7 @@ func (op *Operation) comebacks(in Intent, hoped Operation) []topology.ServerSet 
 
 // sufficesWith tells whether the change could succeed if some came back and showed what they showed last. What it
 // changes in hoped for that it puts back.
-func (op *Operation) sufficesWith(in Intent, hoped Operation, back topology.ServerSet) bool {
+func (op *Operation) sufficesWith(in *Intent, hoped Operation, back topology.ServerSet) bool {
 	gone := map[topology.Address]Progress{}
 	for a := range back.All() {
 		gone[a] = hoped.Progress[a]
@@ -103,7 +103,7 @@ func (op *Operation) sufficesWith(in Intent, hoped Operation, back topology.Serv
 // to be read anyway.
 const comebacksMax = 7
 
-func (op *Operation) unwanted(in Intent) string {
+func (op *Operation) unwanted(in *Intent) string {
 	if _, member := op.Ruleset.Member(op.Wanted); !member {
 		return "it is no member of the cluster; members are " + op.Ruleset.Servers().String()
 	}
@@ -121,7 +121,7 @@ func (op *Operation) hope(a topology.Address, o *topology.Observation) Progress 
 	if o.OnlyApplierWaits() {
 		p.Reading = letThrough(*o)
 	}
-	if verb := op.silencer(a, *o); verb != "" && op.isLeader(a) {
+	if verb := op.silencer(a, o); verb != "" && op.isLeader(a) {
 		p.Silenced, p.With = Yes, verb
 	}
 	return p
@@ -135,7 +135,7 @@ func letThrough(o topology.Observation) *topology.Observation {
 }
 
 // silencer chooses how a leader itself is made unable to complete; empty when only its ackers can do it.
-func (op *Operation) silencer(a topology.Address, o topology.Observation) Verb {
+func (op *Operation) silencer(a topology.Address, o *topology.Observation) Verb {
 	switch {
 	case !o.OK() && op.Ruleset.AcksNeeded(a) > 0:
 		return Poison
@@ -201,7 +201,7 @@ func (op Operation) Silencers() map[topology.Address]Verb {
 func (op *Operation) silencerOf(leader topology.Address) Verb {
 	known := op.Known[leader]
 	if !known.Reached {
-		return op.silencer(leader, topology.Observation{})
+		return op.silencer(leader, &topology.Observation{})
 	}
 	return known.Silencer
 }
@@ -438,7 +438,7 @@ func (op Operation) withFollowers(commands []Command, followers topology.ServerS
 	c := op.command(Follow, "", op.Timing.Follow)
 	c.Source, c.Within = op.To, op.allowed()
 	if op.Kind == KindAdoption {
-		c.Within = openTo(op.Chosen, *op.Progress[op.To].Reading) // clients write all the while
+		c.Within = openTo(op.Chosen, op.Progress[op.To].Reading) // clients write all the while
 	}
 	for a := range followers.All() {
 		c.Server, c.Acker, c.Source = a, ackers.Has(a), op.sourceFor(a)

@@ -125,7 +125,7 @@ func TestAClosedServerOnWhichOnlyItsApplierWaitsIsLetThroughOnceItIsFrozenAndMay
 			if !slices.Equal(got, row.commands) {
 				t.Errorf("%q", got)
 			}
-			if obstacle := op.forecast(in); row.may != (obstacle == nil) {
+			if obstacle := op.forecast(&in); row.may != (obstacle == nil) {
 				t.Errorf("two have to follow: %+v", obstacle)
 			}
 		})
@@ -139,13 +139,13 @@ func TestAReplicaOnWhichOnlyItsApplierWaitsIsLetThroughTooAndWhatItReadsBackCoun
 	results := make([]Result, len(step.Commands))
 	for i, c := range step.Commands {
 		o := in.Snapshot.Server(c.Server)
-		results[i] = Result{Outcome: Yes, Observation: o}
+		results[i] = Result{Outcome: Yes, Observation: *o}
 		switch {
 		case c.Server == "A":
 			results[i] = no(ReasonUnreachable)
 		case c.Verb == DisableSource:
 			o.SemiSync.SourceEnabled, o.SemiSync.Waiters = false, 0
-			results[i].Observation = o
+			results[i].Observation = *o
 		}
 	}
 	if got := commandsOf(step, DisableSource); len(got) != 1 || got[0].Server != "B" {
@@ -163,7 +163,7 @@ func TestRevocationIsNotWaitedForOnceItIsProven(t *testing.T) {
 	results := make([]Result, len(op.Next().Commands))
 	enough := -1
 	for i, c := range op.Next().Commands {
-		results[i] = Result{Outcome: Yes, Observation: in.Snapshot.Server(c.Server)}
+		results[i] = Result{Outcome: Yes, Observation: *in.Snapshot.Server(c.Server)}
 		if c.Server == "A" {
 			results[i] = no(ReasonUnreachable)
 		}
@@ -179,7 +179,7 @@ func TestRevocationIsNotWaitedForOnceItIsProven(t *testing.T) {
 func TestUnknownIsNeverTakenForFrozen(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
 	op := Emergency(clearance(true), in, topologytest.Now)
-	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}}, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: *in.Snapshot.Server("B")}}, topologytest.Now)
 	if op.Phase != PhaseReleasing || code(op.Obstacle) != "not_revoked" {
 		t.Fatalf("%s %+v", op.Phase, op.Obstacle)
 	}
@@ -192,7 +192,7 @@ func TestAFrozenServerWithoutAReadingIsNoEvidence(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
 	op := Emergency(clearance(true), in, topologytest.Now)
 	yesWithNothing := Result{Outcome: Yes}
-	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, yesWithNothing}, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: *in.Snapshot.Server("B")}, yesWithNothing}, topologytest.Now)
 	if code(op.Obstacle) != "not_discovered" {
 		t.Errorf("%+v", op.Obstacle)
 	}
@@ -201,7 +201,7 @@ func TestAFrozenServerWithoutAReadingIsNoEvidence(t *testing.T) {
 func TestAFencedResultStopsWithoutReleasing(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
 	op := Emergency(clearance(true), in, topologytest.Now)
-	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, no(ReasonFenced)}, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: *in.Snapshot.Server("B")}, no(ReasonFenced)}, topologytest.Now)
 	if op.State != StateFailed || code(op.Obstacle) != "fenced" || !op.Next().Done {
 		t.Errorf("%s %s %+v", op.State, op.Phase, op.Obstacle)
 	}
@@ -279,7 +279,7 @@ func TestAcceptedLossIsOnRecord(t *testing.T) {
 	in := intentOf(b)
 	in.AcceptLoss = true
 	op := Emergency(clearance(true), in, topologytest.Now)
-	results := []Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")}, {Outcome: Yes, Observation: in.Snapshot.Server("C")}}
+	results := []Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: *in.Snapshot.Server("B")}, {Outcome: Yes, Observation: *in.Snapshot.Server("C")}}
 	op = op.Apply(results, topologytest.Now)
 	last := op.Stages[len(op.Stages)-1]
 	if !slices.ContainsFunc(last.Evidence, func(e string) bool {
@@ -293,8 +293,8 @@ func TestWithoutATermNothingIsDecided(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
 	in.Term = 0
 	op := Emergency(clearance(true), in, topologytest.Now)
-	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: in.Snapshot.Server("B")},
-		{Outcome: Yes, Observation: in.Snapshot.Server("C")}}, topologytest.Now)
+	op = op.Apply([]Result{no(ReasonUnreachable), {Outcome: Skipped}, {Outcome: Yes, Observation: *in.Snapshot.Server("B")},
+		{Outcome: Yes, Observation: *in.Snapshot.Server("C")}}, topologytest.Now)
 	if op.Phase != PhaseReleasing || op.Ending != StateUndone || op.Decision != nil {
 		t.Errorf("%s %+v", op.Phase, op.Decision)
 	}

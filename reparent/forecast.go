@@ -94,7 +94,7 @@ func follower(o topology.Observation, committed gtid.Set, orphaned bool) topolog
 }
 
 // acknowledged tells whether commits on a primary that stays get the acknowledgements that they wait for.
-func (in Intent) acknowledged(primary topology.Observation, before topology.Snapshot, failed topology.ServerSet) (Prospect, *Obstacle) {
+func (in Intent) acknowledged(primary *topology.Observation, before topology.Snapshot, failed topology.ServerSet) (Prospect, *Obstacle) {
 	if !primary.SemiSync.SourceEnabled || !primary.SemiSync.SourceActive {
 		return ProspectUnaffected, nil
 	}
@@ -120,7 +120,7 @@ func (in Intent) acknowledged(primary topology.Observation, before topology.Snap
 
 // acking are the servers that are seen to acknowledge, and those that rest, or are to be mended, and are made to at once when
 // they are needed.
-func acking(s topology.Snapshot, primary topology.Observation) topology.ServerSet {
+func acking(s topology.Snapshot, primary *topology.Observation) topology.ServerSet {
 	return s.Ruleset.Servers().Where(func(a topology.Address) bool {
 		o := s.Server(a)
 		able := o.SemiSync.ReplicaEnabled || s.Ruleset.Ackers(primary.Address).Has(a) && !s.Maintenance.Has(a)

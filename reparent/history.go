@@ -83,6 +83,9 @@ func (op *Operation) legit(position gtid.Set) gtid.Set {
 		}
 		return slices.Contains(op.History.Leaders, s.UUID)
 	})
+	if kept.Equal(position) { // which is mostly so
+		return position
+	}
 	for _, l := range op.History.Leaderships {
 		kept = kept.Union(position.Intersect(l.Base))
 	}
@@ -326,7 +329,7 @@ func (op *Operation) floor() gtid.Set {
 	floor := op.Floor.Union(op.foundation())
 	for _, l := range op.Leaders {
 		p, before := op.Progress[l.Address], op.Known[l.Address]
-		if p.Silenced == Yes && p.Reading != nil && p.Reading.Incarnation == op.establishedIncarnation(l.Address) && before.Incarnation == p.Reading.Incarnation && op.answered(*p.Reading) {
+		if p.Silenced == Yes && p.Reading != nil && p.Reading.Incarnation == op.establishedIncarnation(l.Address) && before.Incarnation == p.Reading.Incarnation && op.answered(p.Reading) {
 			floor = floor.Union(p.Reading.Executed)
 		}
 	}
@@ -335,7 +338,7 @@ func (op *Operation) floor() gtid.Set {
 
 // answered tells whether all that a leader shows as committed can have been answered to clients. Where commits wait for
 // acknowledgements and the waiting was switched off, as fencing does once nobody listens any more, it cannot.
-func (op *Operation) answered(leader topology.Observation) bool {
+func (op *Operation) answered(leader *topology.Observation) bool {
 	return leader.SemiSync.Verified() || op.Ruleset.AcksNeeded(leader.Address) == 0
 }
 

@@ -309,7 +309,7 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 		op.From = current.Primary
 	}
 	for _, m := range op.Ruleset.Members {
-		op.know(m, in)
+		op.know(m, &in)
 	}
 	op = op.noteDetection(in, now)
 	if !c.Valid() || c.Cluster() != op.Cluster {
@@ -318,7 +318,7 @@ func begin(kind Kind, c antiflap.Clearance, in Intent, now time.Time) Operation 
 	return op
 }
 
-func (op *Operation) know(m topology.Member, in Intent) {
+func (op *Operation) know(m topology.Member, in *Intent) {
 	live, seen, before := in.Snapshot.Server(m.Address), lastSeen(in, m.Address), in.History.LastSeen.Of(m.Address)
 	if seen.Incarnation != "" {
 		op.Known[m.Address] = Known{
@@ -351,7 +351,7 @@ func (op *Operation) know(m topology.Member, in Intent) {
 // put back to a time before they were changed.
 func (op Operation) outdated() bool { return op.History.LatestRules() > op.Ruleset.Number }
 
-func sourceOf(o topology.Observation) topology.Address {
+func sourceOf(o *topology.Observation) topology.Address {
 	if o.Replication == nil {
 		return ""
 	}

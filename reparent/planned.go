@@ -30,7 +30,7 @@ func Planned(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	op.Followers = winner.followers.Without(op.From).Minus(op.stayers(in, winner.followers))
 	op.Prepared = op.preparable(in)
 	primary := in.Snapshot.Server(op.From)
-	op.Progress[op.From] = Progress{Reading: &primary}
+	op.Progress[op.From] = Progress{Reading: primary}
 	op.Chosen = primary.Executed
 	return op.move(PhaseMeasuring, "choose", fmt.Sprintf("%s: %s", op.To, op.reasonToPromote(winner)), now, op.ranked(winner.others)...)
 }
@@ -56,7 +56,7 @@ func (op *Operation) preflight(in Intent) *Obstacle {
 		return &Obstacle{Code: "already_primary", Message: fmt.Sprintf("%s is the primary already", op.Wanted)}
 	}
 	if op.Wanted != "" {
-		if why := op.unwanted(in); why != "" {
+		if why := op.unwanted(&in); why != "" {
 			return &Obstacle{Code: "not_a_candidate", Message: fmt.Sprintf("%s cannot be promoted: %s", op.Wanted, why)}
 		}
 	}
@@ -105,7 +105,7 @@ func (op *Operation) pick(in Intent) (candidacy, *Obstacle) {
 	history := primary.Executed
 	var clean []topology.Address
 	for _, m := range op.Ruleset.Members {
-		o := in.Snapshot.Server(m.Address)
+		o := *in.Snapshot.Server(m.Address)
 		if !o.OK() {
 			continue
 		}
@@ -113,7 +113,7 @@ func (op *Operation) pick(in Intent) (candidacy, *Obstacle) {
 			o.SemiSync.Waiters, o.Stall = 0, topology.Stall{} // it follows only after it stepped down, and then nothing waits
 		}
 		view.Progress[m.Address] = Progress{Frozen: Yes, Reading: &o}
-		if why := view.notReplicating(m.Address, o); why != "" {
+		if why := view.notReplicating(m.Address, &o); why != "" {
 			view.Barred = withBar(view.Barred, m.Address, why)
 		}
 		if openTo(history, primary).Contains(o.Position()) {
@@ -131,12 +131,12 @@ func (op *Operation) pick(in Intent) (candidacy, *Obstacle) {
 
 // follows tells whether a server has a primary for its source, and receives from it or tries to. Whether one that does not
 // can be made to follow anybody in time is not known: a command to it may hang, and what it holds may not show yet.
-func follows(o topology.Observation, primary topology.Address) bool {
+func follows(o *topology.Observation, primary topology.Address) bool {
 	return o.OK() && o.Replication != nil && o.Replication.Source == primary && o.Replication.Receiver != topology.ThreadOff
 }
 
 // notReplicating says why a member is no candidate of a planned change: it has to follow the primary now.
-func (op *Operation) notReplicating(a topology.Address, o topology.Observation) string {
+func (op *Operation) notReplicating(a topology.Address, o *topology.Observation) string {
 	switch r := o.Replication; {
 	case a == op.From:
 		return ""
@@ -169,7 +169,7 @@ func withBar(bars map[topology.Address]string, a topology.Address, why string) m
 
 // openTo is a primary's history and whatever it may write from now on: replicas that were read later
 // than it, or that hold what still waits for acknowledgement, hold more of it and are not errant.
-func openTo(history gtid.Set, primary topology.Observation) gtid.Set {
+func openTo(history gtid.Set, primary *topology.Observation) gtid.Set {
 	var more gtid.Set
 	for s := range history.Sources() {
 		if s.UUID == primary.UUID {
@@ -214,7 +214,7 @@ func (op Operation) prepareCommands() []Command {
 	}
 	for _, a := range op.Prepared.List() {
 		c := op.command(Follow, a, op.Timing.Follow)
-		c.Source, c.Acker, c.Within = op.To, true, openTo(op.Chosen, *op.Progress[op.From].Reading)
+		c.Source, c.Acker, c.Within = op.To, true, openTo(op.Chosen, op.Progress[op.From].Reading)
 		commands = append(commands, c)
 	}
 	if !op.Prepared.IsEmpty() {
@@ -258,7 +258,7 @@ func (op Operation) applyMeasuring(_ []Command, results []Result, now time.Time)
 	if !results[1].Done() || !candidate.OK() { // what it holds is not known, and others are to be attached to it
 		return op.giveUp(StateUndone, "gate", Obstacle{Code: "not_prepared", Message: fmt.Sprintf("the candidate %s could not be read: %s", op.To, results[1].Detail)}, now)
 	}
-	if extra := candidate.Position().Subtract(openTo(o.Executed, o)); !extra.IsEmpty() { // whoever is attached to it takes that over
+	if extra := candidate.Position().Subtract(openTo(o.Executed, &o)); !extra.IsEmpty() { // whoever is attached to it takes that over
 		return op.giveUp(StateUndone, "gate", Obstacle{
 			Code:    "errant_candidate",
 			Message: fmt.Sprintf("%s holds %s, which the primary does not have: somebody wrote there", op.To, extra),

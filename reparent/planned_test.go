@@ -211,7 +211,7 @@ func TestNobodyIsAttachedToACandidateThatCannotBeRead(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	e := &elector{world: w, name: "elector-1"}
 	op := e.driven(w.planned("B"), PhaseMeasuring)
-	primary := Result{Outcome: Yes, Observation: w.snapshot().Server("A")}
+	primary := Result{Outcome: Yes, Observation: *w.snapshot().Server("A")}
 	if op = op.Apply([]Result{primary, no(ReasonUnreachable)}, w.now()); op.Phase != PhaseReleasing || code(op.Obstacle) != "not_prepared" {
 		t.Errorf("%s %+v", op.Phase, op.Obstacle)
 	}

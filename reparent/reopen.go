@@ -40,7 +40,7 @@ func Reopening(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	if !op.Running() {
 		return op
 	}
-	op.To, op.Leaders, op.Phase = op.From, leaders(in), PhaseVerifying
+	op.To, op.Leaders, op.Phase = op.From, leaders(&in), PhaseVerifying
 	op.Clearance = "the primary stays who it is, so anti-flapping does not apply"
 	if in.Snapshot.Maintenance.Has(op.To) {
 		return op.block(op.notReopened("it is in maintenance"), now)
@@ -48,7 +48,7 @@ func Reopening(c antiflap.Clearance, in Intent, now time.Time) Operation {
 	seen := op.clone()
 	for _, m := range op.Ruleset.Members {
 		if o := in.Snapshot.Server(m.Address); o.OK() {
-			seen.Progress[m.Address] = Progress{Reading: &o}
+			seen.Progress[m.Address] = Progress{Reading: o}
 		}
 	}
 	if _, why := seen.reopenable(); why != nil {

@@ -28,7 +28,7 @@ func (op Operation) readIn(b *topologytest.Builder) Operation {
 	s := b.Snapshot()
 	var results []Result
 	for _, c := range op.Next().Commands {
-		r := Result{Outcome: Yes, Observation: s.Server(c.Server)}
+		r := Result{Outcome: Yes, Observation: *s.Server(c.Server)}
 		if !r.Observation.OK() {
 			r = Result{Outcome: No, Reason: ReasonUnreachable}
 		}

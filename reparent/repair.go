@@ -59,7 +59,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 // closeImpostor closes a server that took the address of the established primary, as one whose data was lost and that starts
 // writable: clients find it there, nobody acknowledges what they write, and replicas that connect again take it over. It is
 // done where the change that replaces the primary is not made at once.
-func closeImpostor(findings []topology.Finding, primary topology.Observation, s topology.Snapshot, h topology.History, term uint32) []Command {
+func closeImpostor(findings []topology.Finding, primary *topology.Observation, s topology.Snapshot, h topology.History, term uint32) []Command {
 	replaced := slices.ContainsFunc(findings, func(f topology.Finding) bool {
 		return f.Code == topology.PrimaryReplaced && f.Remedy == topology.RemedyEmergency
 	})
@@ -74,13 +74,13 @@ func closeImpostor(findings []topology.Finding, primary topology.Observation, s 
 // give although no later term was ever decided: a command of a change that gave up reached it late, as when its process
 // had been frozen. Where the record was lost, a later term may have been decided; and with its source side off, as a fence
 // leaves it, it would answer what nobody acknowledged.
-func poisonedInVain(primary topology.Observation, s topology.Snapshot, h topology.History) bool {
+func poisonedInVain(primary *topology.Observation, s topology.Snapshot, h topology.History) bool {
 	last := h.Leaderships[len(h.Leaderships)-1]
 	return !h.Recovered && primary.OK() && primary.SemiSync.Acks >= topology.PoisonAcks && primary.SemiSync.SourceEnabled && s.Ruleset.AcksNeeded(primary.Address) > 0 &&
 		last.Established() && last.Incarnation == primary.Incarnation && !s.Maintenance.Has(primary.Address)
 }
 
-func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observation, findings []topology.Finding, settled bool) (Command, bool) {
+func repairOf(f topology.Finding, s topology.Snapshot, primary *topology.Observation, findings []topology.Finding, settled bool) (Command, bool) {
 	switch f.Code {
 	case topology.StalePrimary:
 		if closed(s.Server(f.Server)) {
@@ -108,7 +108,7 @@ func repairOf(f topology.Finding, s topology.Snapshot, primary topology.Observat
 
 // followPrimary makes a server follow the primary, or an intermediate that is to feed it, and acknowledge if it is an acker
 // that is not to rest.
-func followPrimary(a topology.Address, s topology.Snapshot, primary topology.Observation, findings []topology.Finding) Command {
+func followPrimary(a topology.Address, s topology.Snapshot, primary *topology.Observation, findings []topology.Finding) Command {
 	o := s.Server(a)
 	rests := slices.ContainsFunc(findings, func(f topology.Finding) bool { return f.Rests(o) })
 	return Command{

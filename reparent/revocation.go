@@ -30,7 +30,7 @@ func (r Revoked) valid(op Operation) bool {
 // leaders lists who may still be completing writes: the established primary and the primary of every
 // later term whose outcome is unknown. When nothing is on record it may be anybody; and where the record was taken over
 // from journals, a server that is not reached may lead under a term that only it and its ackers know of.
-func leaders(in Intent) []Leader {
+func leaders(in *Intent) []Leader {
 	var found []Leader
 	for _, l := range in.History.Leaderships {
 		if len(found) > 0 && found[len(found)-1].Address == l.Primary {
@@ -51,19 +51,19 @@ func leaders(in Intent) []Leader {
 
 // sightOf is the newest answer of a recorded leader itself: another server that answers at its address by now tells nothing
 // of what the leader did.
-func sightOf(in Intent, l topology.Leadership) topology.Observation {
-	for _, o := range []topology.Observation{lastSeen(in, l.Primary), in.History.LastSeen.Of(l.Primary)} {
+func sightOf(in *Intent, l topology.Leadership) *topology.Observation {
+	for _, o := range []*topology.Observation{lastSeen(in, l.Primary), in.History.LastSeen.Of(l.Primary)} {
 		if o.UUID == l.PrimaryUUID {
 			return o
 		}
 	}
-	return topology.Observation{Address: l.Primary}
+	return &topology.Observation{Address: l.Primary}
 }
 
 // assess says how many acks a leader's commits wait for. What MySQL was last seen to do counts, not
 // what the ruleset means: a server that falls back to async, or waits for fewer acks, is stopped by
 // fewer missing ackers, or by none.
-func assess(in Intent, a topology.Address, term uint32, seen topology.Observation) Leader {
+func assess(in *Intent, a topology.Address, term uint32, seen *topology.Observation) Leader {
 	l := Leader{Address: a, Term: term, Acks: in.Snapshot.Ruleset.AcksNeeded(a), Certified: in.CertifiedDown.Has(a)}
 	if seen.OK() {
 		l.SeenAt, l.Seen = seen.At, seen.Executed
@@ -88,7 +88,7 @@ func assess(in Intent, a topology.Address, term uint32, seen topology.Observatio
 
 // lastSeen is the newest answer of a server: of this snapshot if it answered, else an older one. Its
 // Reach is not OK when no answer with readings is at hand.
-func lastSeen(in Intent, a topology.Address) topology.Observation {
+func lastSeen(in *Intent, a topology.Address) *topology.Observation {
 	if live := in.Snapshot.Server(a); live.OK() {
 		return live
 	}
@@ -97,7 +97,7 @@ func lastSeen(in Intent, a topology.Address) topology.Observation {
 
 // closed tells whether a server was last seen unable to take any client's write: read-only for
 // everybody and not as a leader whose SET is still waiting (E3).
-func closed(o topology.Observation) bool {
+func closed(o *topology.Observation) bool {
 	return o.Closed() && !o.SemiSync.SourceEnabled && o.SemiSync.Waiters == 0 && !o.Stall.ReadOnlyWait
 }
 
@@ -130,19 +130,19 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 	if now == nil {
 		return "its position was not read"
 	}
-	if why := op.robbed(a, *now); why != "" {
+	if why := op.robbed(a, now); why != "" {
 		return why
 	}
-	recovers, restarted := op.recovers(a, *now), op.restartedSince(l, a, *now)
+	recovers, restarted := op.recovers(a, now), op.restartedSince(l, a, now)
 	lacksBeginning := !now.Position().Contains(begun)
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
 	case restarted && lacksBeginning:
 		return "it restarted and lacks even what the current leadership began with: its data may have been replaced"
-	case lacksBeginning && !op.seenWhole(l, *now):
+	case lacksBeginning && !op.seenWhole(l, now):
 		return fmt.Sprintf("it lacks even what the current leadership began with, and what %s had committed when it was last seen: its data may have been replaced before that", l.Address)
-	case recovers && !op.seenWhole(l, *now):
+	case recovers && !op.seenWhole(l, now):
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
 	}
 	return ""
@@ -150,12 +150,12 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 
 // recovers tells whether a server may drop at a start what it has received. One that was set so when it was last seen may have
 // started so once more before somebody set it right.
-func (op *Operation) recovers(a topology.Address, now topology.Observation) bool {
+func (op *Operation) recovers(a topology.Address, now *topology.Observation) bool {
 	return now.Settings.RelayLogRecovery || op.Known[a].Recovers
 }
 
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.
-func (op *Operation) robbed(a topology.Address, now topology.Observation) string {
+func (op *Operation) robbed(a topology.Address, now *topology.Observation) string {
 	before := op.Known[a]
 	switch {
 	case before.Replaced, before.Incarnation != "" && before.UUID != now.UUID, op.usurps(a, now):
@@ -170,7 +170,7 @@ func (op *Operation) robbed(a topology.Address, now topology.Observation) string
 
 // usurps tells whether another server answers at a leader's address than the one that led by record. It may have been
 // seen there before, so that it is not new any more; what the leader completed it never had.
-func (op *Operation) usurps(a topology.Address, now topology.Observation) bool {
+func (op *Operation) usurps(a topology.Address, now *topology.Observation) bool {
 	return slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
 		return l.Primary == a && l.PrimaryUUID != now.UUID
 	})
@@ -182,7 +182,7 @@ const startMargin = 2 * time.Second
 // restartedSince tells whether a server's process may be younger than the last sight of a leader. An
 // older one has received whatever that leader sent it since; what an earlier process had received and
 // lost was committed before that sight, and shows in what the leader had executed then.
-func (op *Operation) restartedSince(l Leader, a topology.Address, now topology.Observation) bool {
+func (op *Operation) restartedSince(l Leader, a topology.Address, now *topology.Observation) bool {
 	before := op.Known[a]
 	return before.Restarted || before.Incarnation != now.Incarnation ||
 		l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)
@@ -190,7 +190,7 @@ func (op *Operation) restartedSince(l Leader, a topology.Address, now topology.O
 
 // seenWhole tells whether what a leader had executed when it was last seen cannot get lost by relying on
 // this server: it is held here, or the floor asks for it.
-func (op *Operation) seenWhole(l Leader, now topology.Observation) bool {
+func (op *Operation) seenWhole(l Leader, now *topology.Observation) bool {
 	seen := op.legit(l.Seen)
 	return op.Floor.Contains(seen) || now.Position().Contains(seen)
 }
@@ -359,14 +359,14 @@ func (op *Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 // executed is all that it ever completed.
 func (op *Operation) readsFromLeader(a topology.Address) bool {
 	p := op.Progress[a]
-	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, *p.Reading) == ""
+	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, p.Reading) == ""
 }
 
 // shows tells whether a poisoned leader shows as executed nothing but what the history holds. What waits
 // on it is invisible (E1) and was not completed; what it completed is all there.
 func (op *Operation) shows(l Leader, history gtid.Set) bool {
 	p := op.Progress[l.Address]
-	return p.Silenced == Yes && p.With == Poison && p.Reading != nil && op.robbed(l.Address, *p.Reading) == "" &&
+	return p.Silenced == Yes && p.With == Poison && p.Reading != nil && op.robbed(l.Address, p.Reading) == "" &&
 		history.Contains(op.legit(p.Reading.Executed))
 }
 

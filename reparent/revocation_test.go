@@ -24,7 +24,7 @@ func intentOf(b *topologytest.Builder) Intent {
 // revoking is an emergency change before anything was sent, whatever its prospects.
 func revoking(in Intent) Operation {
 	op := begin(KindEmergency, clearance(true), in, topologytest.Now)
-	op.Leaders, op.Phase = leaders(in), PhaseRevoking
+	op.Leaders, op.Phase = leaders(&in), PhaseRevoking
 	return op
 }
 
@@ -32,7 +32,7 @@ func revoking(in Intent) Operation {
 func (op Operation) froze(in Intent, names ...topology.Address) Operation {
 	op = op.clone()
 	for _, name := range names {
-		o := in.Snapshot.Server(name)
+		o := *in.Snapshot.Server(name)
 		p := op.Progress[name]
 		p.Frozen, p.Reading = Yes, &o
 		op.Progress[name] = p
@@ -337,7 +337,7 @@ func TestARestartThatOnlyTheUptimeShowsIsNoticed(t *testing.T) {
 func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
 	in := intentOf(b)
-	before := in.History.LastSeen.Of("B")
+	before := *in.History.LastSeen.Of("B")
 	before.Incarnation = "B/0"
 	in.History.LastSeen["B"] = &before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
@@ -348,7 +348,7 @@ func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) 
 func TestWhatAServerDroppedAtAStartIsNotTakenForAbsenceOnceTheSettingIsMended(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Incarnation, o.StartedAt = "B/2", topologytest.Now })
 	in := intentOf(b)
-	before := in.History.LastSeen.Of("B")
+	before := *in.History.LastSeen.Of("B")
 	before.Incarnation, before.Settings.RelayLogRecovery = "B/1", true
 	in.History.LastSeen["B"] = &before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
@@ -372,7 +372,7 @@ func TestAnOldRestartIsHarmlessWhereTheFloorAsksForWhatItMayHaveLost(t *testing.
 func TestWhatAServerWasSeenToHoldItMustStillHold(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Positions("A:1-90, t1", "B")
 	in := intentOf(b)
-	before := in.History.LastSeen.Of("B")
+	before := *in.History.LastSeen.Of("B")
 	before.Executed = b.Set("A:1-100, t1")
 	in.History.LastSeen["B"] = &before
 	_, obstacle := revoking(in).froze(in, "B", "C").settle()
@@ -383,7 +383,7 @@ func TestWhatAServerWasSeenToHoldItMustStillHold(t *testing.T) {
 
 func TestAnotherServerAtAnAddressIsNoEvidence(t *testing.T) {
 	in := intentOf(topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
-	before := in.History.LastSeen.Of("B")
+	before := *in.History.LastSeen.Of("B")
 	before.UUID = topologytest.UUID("F")
 	in.History.LastSeen["B"] = &before
 	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
@@ -398,7 +398,7 @@ func TestAnotherServerAtTheLeadersAddressDoesNotSpeakForTheLeader(t *testing.T) 
 		o.UUID, o.ReadOnly, o.SuperReadOnly = topologytest.UUID("F"), true, true
 	})
 	in := intentOf(b)
-	seen := in.Snapshot.Server("A")
+	seen := *in.Snapshot.Server("A")
 	in.History.LastSeen["A"], in.History.Floor = &seen, gtid.Set{}
 	for _, with := range []Verb{Demote, Poison} {
 		_, obstacle := revoking(in).silenced(in, "A", with).froze(in, "C").settle()
@@ -423,7 +423,7 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 	// older than the sight of whoever answers for A now, and younger than that of A.
 	b := topologytest.Cluster("A", "B", "C", "D", "E").Acks(2).Dead("B").Positions("", "A", "E").Positions("A:1-90, t1", "C", "D")
 	in := intentOf(b)
-	led := in.History.LastSeen.Of("A")
+	led := *in.History.LastSeen.Of("A")
 	led.At, led.Executed = topologytest.Now.Add(-time.Minute), b.Set("A:1-90, t1")
 	in.History.LastSeen["A"], in.History.Floor = &led, gtid.Set{}
 	for i := range in.Snapshot.Servers {
@@ -434,7 +434,7 @@ func TestALeaderIsJudgedByItsOwnLastSightAndNotByWhoAnswersAtItsAddress(t *testi
 			o.StartedAt = topologytest.Now.Add(-10 * time.Second)
 		}
 	}
-	seen := in.Snapshot.Server("E")
+	seen := *in.Snapshot.Server("E")
 	in.History.LastSeen["E"] = &seen // it was seen so before
 	if _, obstacle := revoking(in).froze(in, "A", "C", "D", "E").settle(); code(obstacle) != "not_discovered" {
 		t.Errorf("%+v", obstacle)
@@ -452,7 +452,7 @@ func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t
 		}
 		delete(in.History.LastSeen, "B")
 		op := revoking(in).froze(in, "C")
-		a := in.Snapshot.Server("A")
+		a := *in.Snapshot.Server("A")
 		op.Progress["A"] = Progress{Frozen: Yes, Silenced: Yes, With: Demote, Reading: &a}
 		c := op.Progress["C"]
 		c.Silenced, c.With = Yes, Demote

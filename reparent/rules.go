@@ -36,7 +36,7 @@ func Rules(c antiflap.Clearance, in Intent, next topology.Ruleset, gone topology
 		return op.block(*o, now)
 	}
 	seen := in.Snapshot.Server(op.To)
-	op.Progress[op.To] = Progress{Reading: &seen}
+	op.Progress[op.To] = Progress{Reading: seen}
 	op.Followers = op.unasked(in.Snapshot, t)
 	op.Phase = PhaseRaising
 	return op
@@ -150,7 +150,7 @@ func (op *Operation) raiseCommands() []Command {
 // followAs has servers follow the primary, acknowledging or not.
 func (op Operation) followAs(servers topology.ServerSet, acker bool) []Command {
 	var commands []Command
-	primary := *op.Progress[op.To].Reading
+	primary := op.Progress[op.To].Reading
 	for a := range servers.All() {
 		c := op.command(Follow, a, op.Timing.Follow)
 		c.Source, c.Acker, c.Within = op.To, acker, openTo(primary.Executed, primary)

@@ -84,7 +84,7 @@ func (op Operation) undo(snapshot topology.Snapshot, now time.Time) Operation {
 
 // stayed tells whether a replica certainly has the source that it had: it says so. Fetching and attaching
 // may have gone further than what was saved.
-func (op *Operation) stayed(a topology.Address, o topology.Observation) bool {
+func (op *Operation) stayed(a topology.Address, o *topology.Observation) bool {
 	_, known := op.Known[a]
 	return !known || (o.OK() && sourceOf(o) == op.Known[a].Source)
 }
@@ -109,7 +109,7 @@ func atLeastUnknown(o Outcome) Outcome {
 // committed tells whether the candidate, the process that was chosen, shows the marker as executed while
 // commits wait for acknowledgements there: then it was acknowledged. A process that restarted completes
 // what was never acknowledged (E4), so its word does not count.
-func (op *Operation) committed(o topology.Observation) bool {
+func (op *Operation) committed(o *topology.Observation) bool {
 	verified := o.SemiSync.Verified() || op.Ruleset.AcksNeeded(op.To) == 0
 	return o.OK() && o.Incarnation == op.Decision.Incarnation && verified &&
 		o.SemiSync.Acks >= op.Ruleset.AcksNeeded(op.To) &&

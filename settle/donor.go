@@ -134,11 +134,11 @@ func hasErrant(found []topology.Finding, a topology.Address) bool {
 
 // behind says why a replica has not what a copy needs: it must apply, and hold whatever the copy could not get from the
 // primary afterwards.
-func behind(o, primary topology.Observation) string {
+func behind(o, primary *topology.Observation) string {
 	if r := o.Replication; r == nil || r.Source != primary.Address || r.Applier != topology.ThreadOn || r.Receiver != topology.ThreadOn {
 		return "does not replicate from the primary"
 	}
-	if lacks := Earlier(primary).Subtract(o.Executed); !lacks.IsEmpty() {
+	if lacks := Earlier(*primary).Subtract(o.Executed); !lacks.IsEmpty() {
 		return fmt.Sprintf("has not executed %s, which a copy would not get from the primary", lacks)
 	}
 	return ""

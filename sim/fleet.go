@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -180,7 +181,7 @@ func (f *fleet) read(ctx *patience, w *wire, server topology.Address) topology.O
 
 // observe is the probe's statement on the server.
 func observe(on *guest, at time.Time, o *topology.Observation, done func(error)) {
-	*o = on.server.observe(at)
+	on.server.show(o, at)
 	done(nil)
 }
 
@@ -211,6 +212,7 @@ func (f *fleet) dial(ctx *patience, server topology.Address, says announcement) 
 // open begins to log in.
 func (f *fleet) open(server topology.Address, says announcement, then func(error)) *wire {
 	w := f.hosts.dial(f.place, server, accountPrimacy, says, then)
+	w.reads = true
 	f.wires = append(f.wires, w)
 	return w
 }
@@ -242,15 +244,11 @@ func (f *fleet) close() {
 
 // send puts a statement on its way, unless ctx has ended. How it ended, or why the connection broke, is kept in the promise.
 func (f *fleet) send(ctx *patience, w *wire, what statement) *promise[error] {
-	answer := newPromise[error](f.clock)
-	switch {
-	case ctx.Err() != nil:
-		answer.keep(ctx.Err())
-	case !w.alive():
-		answer.keep(errConnReset)
-	default:
-		w.run(readable(what), answer.keep)
+	if ctx.Err() == nil && w.alive() {
+		return w.asked(f.clock, what)
 	}
+	answer := newPromise[error](f.clock)
+	answer.keep(cmp.Or(ctx.Err(), errConnReset))
 	return answer
 }
 

@@ -79,7 +79,7 @@ type reading struct {
 
 func (k *keeper) newReading() *reading {
 	r := &reading{keeper: k}
-	r.ask = readable(func(on *guest, done func(error)) { observe(on, r.at, &r.seen, done) })
+	r.ask = func(on *guest, done func(error)) { observe(on, r.at, &r.seen, done) }
 	r.arrive = func(err error) { r.err = err; k.fleet.process.deliver(r.deliver) }
 	r.deliver = func() { k.answer(r) }
 	return r

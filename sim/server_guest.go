@@ -60,6 +60,9 @@ type wire struct {
 	sent    queue[statement] // on their way
 	ok      func()           // the answer that all is well
 	arrived func()           // of the next statement
+	reads   bool             // its statements read variables
+	end     promise[error]   // of the statement that was asked last: one runs at a time, and who gives one up hangs up
+	ended   func(error)      // keeps it
 }
 
 // statement is one that is carried out at a server: it calls done exactly once, at once or later.
@@ -154,6 +157,16 @@ func (w *wire) run(do statement, then func(error)) {
 	w.pipe.send(callee, w.arrived)
 }
 
+// asked is run for whoever waits for the end of the statement.
+func (w *wire) asked(c *clock, do statement) *promise[error] {
+	w.end = promise[error]{clock: c}
+	if w.ended == nil {
+		w.ended = w.end.keep
+	}
+	w.run(do, w.ended)
+	return &w.end
+}
+
 // arrival is a statement at the server.
 func (w *wire) arrival() {
 	next, s := w.sent.pop(), w.guest.server
@@ -169,6 +182,10 @@ func (g *guest) carryOut(do statement) {
 		return
 	}
 	g.doing = querying
+	if g.wire.reads {
+		g.whenReadable(do)
+		return
+	}
 	do(g, g.done)
 }
 

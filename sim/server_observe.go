@@ -11,8 +11,14 @@ import (
 
 // observe is all that mysqld's probe reads; at is now by the clock of whoever asks, from which StartedAt is derived. At
 // and Latency are left to the caller.
-func (s *server) observe(at time.Time) topology.Observation {
-	o := topology.Observation{
+func (s *server) observe(at time.Time) (o topology.Observation) {
+	s.show(&o, at)
+	return o
+}
+
+// show is observe, for an observation that has its place already.
+func (s *server) show(o *topology.Observation, at time.Time) {
+	*o = topology.Observation{
 		Address: s.address, Reach: topology.ReachOK, UUID: s.uuid, ServerID: s.serverID, Version: s.options.Version,
 		StartedAt: at.Add(s.started - s.clock.now), Incarnation: s.incarnation,
 		ReadOnly: s.readOnly, SuperReadOnly: s.superReadOnly, OfflineMode: s.offline,
@@ -22,7 +28,6 @@ func (s *server) observe(at time.Time) topology.Observation {
 	if s.channel != nil {
 		o.Replication = s.replication()
 	}
-	return o
 }
 
 // settings are those that Primacy depends on; what holds at the next start stands in place of what held at this one.

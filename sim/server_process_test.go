@@ -39,16 +39,17 @@ func TestBootSettingsHoldAtTheNextStart(t *testing.T) {
 
 func TestARestartMakesAServerAcknowledgeWhereItsOptionFileSaysSo(t *testing.T) {
 	f := newTrio(t)
+	seen := func() *topology.Observation { o := f.b.observe(epoch); return &o }
 	f.b.options.SemiSyncReplica, f.b.options.SkipReplicaStart = false, false
 	f.restart(f.b)
-	f.check("off at start", f.b.observe(epoch).Settings.BootAcksOff && !f.b.observe(epoch).MayAck())
+	f.check("off at start", f.b.observe(epoch).Settings.BootAcksOff && !seen().MayAck())
 	f.b.setReplicaSide(false)
-	f.check("what was set hides what the option file says", f.b.observe(epoch).AcksAlone())
+	f.check("what was set hides what the option file says", seen().AcksAlone())
 	f.b.options.SemiSyncReplica = true
 	f.restart(f.b)
 	f.check("on at start", f.b.semi.replica && !f.b.observe(epoch).Settings.BootAcksOff)
 	f.exec(f.b, func(on *guest, done func(error)) { on.server.persistSkipReplicaStart(on, true, done) })
-	f.check("it waits to be started", !f.b.observe(epoch).AcksAlone())
+	f.check("it waits to be started", !seen().AcksAlone())
 }
 
 func TestE6AnOrderlyShutdownAnswersOKToWaiters(t *testing.T) {

@@ -228,20 +228,18 @@ func (s *server) switchSource(done func(error)) func(error) {
 	}
 }
 
-// readable is a statement that reads variables, as all of an elector's do: it waits while none can be read.
-func readable(what statement) statement {
-	return func(on *guest, done func(error)) {
-		now := &on.server.switching
-		if now.count == 0 || now.life != on.server.life {
-			what(on, done)
-			return
-		}
-		now.readers = append(now.readers, func() {
-			if on.killed {
-				done(errQueryInterrupted)
-			} else {
-				what(on, done)
-			}
-		})
+// whenReadable carries a statement out that reads variables, as all of an elector's do: it waits while none can be read.
+func (g *guest) whenReadable(do statement) {
+	now := &g.server.switching
+	if now.count == 0 || now.life != g.server.life {
+		do(g, g.done)
+		return
 	}
+	now.readers = append(now.readers, func() {
+		if g.killed {
+			g.done(errQueryInterrupted)
+		} else {
+			do(g, g.done)
+		}
+	})
 }

@@ -295,8 +295,9 @@ func TestOnlyTheApplierOfAClosedServerIsLetThroughWithoutAcknowledgements(t *tes
 	b := newBench(t, 3, 1)
 	f := b.elector("one")
 	off := reparent.Command{Verb: reparent.DisableSource, Server: "B"}
-	seen := func() topology.Observation {
-		return b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Read, Server: "B"})).Observation
+	seen := func() *topology.Observation {
+		read := b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Read, Server: "B"}))
+		return &read.Observation
 	}
 	b.at("B").enableSource()
 	b.at("B").setSuperReadOnlyOff()

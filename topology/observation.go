@@ -186,39 +186,41 @@ type Observation struct {
 }
 
 // OK tells whether the probe was answered.
-func (o Observation) OK() bool { return o.Reach.OK() }
+func (o *Observation) OK() bool { return o.Reach.OK() }
 
 // Position is executed ∪ received; never use one without the other, for the received set forgets its
 // past at each restart or reset.
-func (o Observation) Position() gtid.Set { return o.Executed.Union(o.Received) }
+func (o *Observation) Position() gtid.Set { return o.Executed.Union(o.Received) }
 
 // Term is the highest term that the server has heard of; 0 when none.
-func (o Observation) Term() uint32 {
+func (o *Observation) Term() uint32 {
 	m, _ := HighestMarker(o.Position())
 	return m.Term
 }
 
 // Writable tells whether ordinary clients can write.
-func (o Observation) Writable() bool { return o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }
+func (o *Observation) Writable() bool { return o.Reach.OK() && !o.ReadOnly && !o.OfflineMode }
 
 // Closed tells whether nobody can write, whatever their privileges. super_read_only alone closes nothing: MySQL looks at
 // it only where read_only is on, and lets it stand alone where read_only was switched off while a SET waited.
-func (o Observation) Closed() bool { return o.ReadOnly && o.SuperReadOnly }
+func (o *Observation) Closed() bool { return o.ReadOnly && o.SuperReadOnly }
 
 // OnlyApplierWaits tells whether what waits for acknowledgements is the server's own applier and nobody else, as where a
 // replica's option file has the source side of semi-sync on. Closing a server waits for commits that are under way, and none
 // begins afterwards but the applier's: so no client would hear an OK if the wait was ended, and what it would let through was
 // received from elsewhere and counts as held already.
-func (o Observation) OnlyApplierWaits() bool {
+func (o *Observation) OnlyApplierWaits() bool {
 	return o.Closed() && o.SemiSync.Waiters > 0 && o.Stall.ApplierWaits
 }
 
 // AcksAlone tells whether a restart may be all that it takes for the server to acknowledge: it starts its receiver by itself,
 // and nothing is sure to keep the replica side of semi-sync off.
-func (o Observation) AcksAlone() bool { return !o.Settings.SkipReplicaStart && !o.Settings.BootAcksOff }
+func (o *Observation) AcksAlone() bool {
+	return !o.Settings.SkipReplicaStart && !o.Settings.BootAcksOff
+}
 
 // MayAck tells whether the server could acknowledge without a word from anybody, now or after a restart.
-func (o Observation) MayAck() bool { return o.SemiSync.ReplicaEnabled || o.AcksAlone() }
+func (o *Observation) MayAck() bool { return o.SemiSync.ReplicaEnabled || o.AcksAlone() }
 
 // Awaits tells whether the server has not got through to a source that it was pointed at.
 func (o *Observation) Awaits(source Address) bool {
@@ -231,4 +233,4 @@ func (o *Observation) LockedOut(source Address) bool {
 }
 
 // Unapplied is what was received and not executed yet.
-func (o Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }
+func (o *Observation) Unapplied() gtid.Set { return o.Received.Subtract(o.Executed) }

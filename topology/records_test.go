@@ -108,12 +108,12 @@ func TestTheFloorRisesOnlyWithWhatWasSurelyAcknowledged(t *testing.T) {
 		{"it follows the one chosen next, whose marker waits", cluster().Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100,t1").Executed("A", "A:1-100,t1,t2"), "A", before},
 	} {
 		l, _ := row.b.History().Current()
-		if got := topology.Floor(before, row.b.Snapshot().Server(row.at), l, row.b.Ruleset()); !got.Equal(row.want) {
+		if got := topology.Floor(before, *row.b.Snapshot().Server(row.at), l, row.b.Ruleset()); !got.Equal(row.want) {
 			t.Errorf("%s: %s", row.name, got)
 		}
 	}
 	intent := cluster().Intent(1, "A", "").History().Leaderships[0]
-	if got := topology.Floor(before, cluster().Snapshot().Server("A"), intent, b.Ruleset()); !got.Equal(before) {
+	if got := topology.Floor(before, *cluster().Snapshot().Server("A"), intent, b.Ruleset()); !got.Equal(before) {
 		t.Error("a leadership that may not be established raises no floor")
 	}
 }

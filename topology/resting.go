@@ -120,6 +120,6 @@ func (q *inquiry) behind(o *Observation) Finding {
 }
 
 // Rests tells whether a finding says of an acker that it is to acknowledge nothing, or does so already.
-func (f Finding) Rests(o Observation) bool {
+func (f Finding) Rests(o *Observation) bool {
 	return f.Code == AckerBehind && f.Server == o.Address && (f.Remedy == RemedyReconcile || !o.SemiSync.ReplicaEnabled)
 }

@@ -107,12 +107,12 @@ type History struct {
 // Sightings are answered probes by server. What they point to is never changed: readers keep what they were given.
 type Sightings map[Address]*Observation
 
-// Of is the sighting of a server; without any, an observation that says nothing.
-func (s Sightings) Of(a Address) Observation {
+// Of points to the sighting of a server; without any, to an observation that says nothing.
+func (s Sightings) Of(a Address) *Observation {
 	if o := s[a]; o != nil {
-		return *o
+		return o
 	}
-	return Observation{}
+	return &Observation{}
 }
 
 // Current is the latest established leadership; false when there is none.
@@ -178,12 +178,12 @@ type Held struct {
 	Until      time.Time
 }
 
-// Server finds an observation; an address that was never probed gives ReachUnknown.
-func (s Snapshot) Server(a Address) Observation {
+// Server points to what was seen of a server, which must not be changed; an address that was never probed gives ReachUnknown.
+func (s Snapshot) Server(a Address) *Observation {
 	if i := s.place(a); i >= 0 {
-		return s.Servers[i]
+		return &s.Servers[i]
 	}
-	return Observation{Address: a}
+	return &Observation{Address: a}
 }
 
 // Find points to what was seen of a server, which must not be changed; nil when it was never probed.
@@ -205,14 +205,14 @@ func (s *Snapshot) place(a Address) int {
 }
 
 // Reached is the set of servers that answered their last probe.
-func (s Snapshot) Reached() ServerSet {
+func (s *Snapshot) Reached() ServerSet {
 	return s.where(func(o *Observation) bool { return o.Reach.OK() })
 }
 
 // LedBeside tells whether another server than this one takes writes as a primary does, or has, as far as was seen: it is
 // open, and its commits wait for acknowledgements that somebody may give, or the ruleset asks for none. A replica that
 // somebody has merely opened answers clients without any, which nobody has promised to keep.
-func (s Snapshot) LedBeside(a Address) bool {
+func (s *Snapshot) LedBeside(a Address) bool {
 	return !s.where(func(o *Observation) bool {
 		return o.Address != a && o.Writable() && (s.Ruleset.AcksNeeded(o.Address) == 0 || o.SemiSync.Verified() && !s.Deserted(o, a))
 	}).IsEmpty()
@@ -221,7 +221,7 @@ func (s Snapshot) LedBeside(a Address) bool {
 // Deserted tells whether an open primary has been left for another server by so many that it completes nothing, and
 // completed nothing that the other one lacks: whoever gave an acknowledgement would hold what it was for. It is open
 // because nobody could close it, as while it was frozen, and not because somebody opened it again.
-func (s Snapshot) Deserted(o *Observation, leftFor Address) bool {
+func (s *Snapshot) Deserted(o *Observation, leftFor Address) bool {
 	if !o.SemiSync.Verified() {
 		return false
 	}

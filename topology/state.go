@@ -74,7 +74,7 @@ const (
 )
 
 // Role names the role of one server, given what an analysis of its cluster found.
-func Role(o Observation, h History, findings []Finding) ServerRole {
+func Role(o *Observation, h History, findings []Finding) ServerRole {
 	switch o.Reach {
 	case ReachOK:
 	case ReachRefused, ReachReset, ReachSilent, ReachUnresolved:

@@ -215,7 +215,7 @@ func allServing(v orchestrator.View) bool {
 		if o.Address == v.Primary || holdsErrant(v, o.Address) {
 			continue
 		}
-		if !follows(o, v.Primary) || written.Subtract(o.Position()).Count() > backlogMax {
+		if !follows(&o, v.Primary) || written.Subtract(o.Position()).Count() > backlogMax {
 			return false
 		}
 	}
@@ -225,7 +225,7 @@ func allServing(v orchestrator.View) bool {
 // backlogMax is how many transactions a replica may have to receive for the next act to begin.
 const backlogMax = 50
 
-func follows(o topology.Observation, primary topology.Address) bool {
+func follows(o *topology.Observation, primary topology.Address) bool {
 	r := o.Replication
 	return o.OK() && r != nil && r.Source == primary && r.Receiver == topology.ThreadOn && r.Applier == topology.ThreadOn
 }
@@ -402,7 +402,7 @@ func (s *story) summary(writes []workload.Write) {
 func converged(v orchestrator.View) bool {
 	want := v.Snapshot.Server(v.Primary).Executed
 	for _, o := range v.Snapshot.Servers {
-		if o.Address != v.Primary && follows(o, v.Primary) && !o.Executed.Equal(want) {
+		if o.Address != v.Primary && follows(&o, v.Primary) && !o.Executed.Equal(want) {
 			return false
 		}
 	}

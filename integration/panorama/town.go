@@ -229,7 +229,7 @@ func (t *town) rebuild(now time.Time) {
 	v.Findings = topology.Analyze(s, v.History, topology.Limits{}, now, t.view.Findings)
 	v.State = topology.State(v.Findings, s)
 	for _, o := range s.Servers {
-		v.Roles[o.Address] = topology.Role(o, v.History, v.Findings)
+		v.Roles[o.Address] = topology.Role(&o, v.History, v.Findings)
 	}
 	if t.running != nil {
 		op := t.running.at(now)

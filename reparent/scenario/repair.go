@@ -33,7 +33,7 @@ func (p *playing) repair() error {
 }
 
 func observationOf(seen []topology.Observation, a topology.Address) topology.Observation {
-	return topology.Snapshot{Servers: seen}.Server(a)
+	return *topology.Snapshot{Servers: seen}.Server(a)
 }
 
 // rejoin makes one server follow.

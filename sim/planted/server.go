@@ -96,7 +96,7 @@ var serverBugs = []bug{
 	{
 		name:   "waiting-commits-are-history",
 		what:   "what waits for acknowledgements in a primary's binary log is read as executed, as the log's own end says",
-		edits:  []edit{{"sim/server_observe.go", "if s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n\treturn o", "shown := history{set: o.Executed}\n\tfor _, c := range s.commits {\n\t\tshown.add(c.gtid)\n\t}\n\to.Executed = shown.all()\n\tif s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n\treturn o"}},
+		edits:  []edit{{"sim/server_observe.go", "if s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n}", "shown := history{set: o.Executed}\n\tfor _, c := range s.commits {\n\t\tshown.add(c.gtid)\n\t}\n\to.Executed = shown.all()\n\tif s.channel != nil {\n\t\to.Replication = s.replication()\n\t}\n}"}},
 		breaks: []sim.Invariant{sim.Progress, sim.NothingLost, sim.EverywhereOrGone, sim.NoVanishingRead},
 		options: scripted(three, 1,
 			between(0, 1, sim.CutPair, 5*time.Second, 0),
