@@ -129,7 +129,9 @@ func zone(s topology.Snapshot, a topology.Address) string {
 }
 
 func hasErrant(found []topology.Finding, a topology.Address) bool {
-	return slices.ContainsFunc(found, func(f topology.Finding) bool { return f.Server == a && (f.Code == topology.Errant || f.Code == topology.HalfRewound) })
+	return slices.ContainsFunc(found, func(f topology.Finding) bool {
+		return f.Server == a && (f.Code == topology.Errant || f.Code == topology.HalfRewound)
+	})
 }
 
 // behind says why a replica has not what a copy needs: it must apply, and hold whatever the copy could not get from the
