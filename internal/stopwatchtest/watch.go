@@ -20,12 +20,14 @@ const (
 type Watch struct {
 	begun time.Time
 	mu    sync.Mutex
-	late  time.Duration
+	slept time.Time     // when the sleeper asked last
+	late  time.Duration // before that
 }
 
 // Start starts one, that runs until the end of the test.
 func Start(t testing.TB) *Watch {
-	w := &Watch{begun: time.Now()}
+	now := time.Now()
+	w := &Watch{begun: now, slept: now}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -35,24 +37,32 @@ func Start(t testing.TB) *Watch {
 	return w
 }
 
-// Took is how long it has run, without the time in which the process was not let run.
+// Took is how long it has run, without the time in which the process was not let run. Whoever asks may be woken before the
+// sleeper is, so what that one is late by already counts.
 func (w *Watch) Took() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(0, time.Since(w.begun)-w.late)
+	now := time.Now()
+	return max(0, now.Sub(w.begun)-w.late-lateness(w.slept, now))
 }
+
+func lateness(slept, now time.Time) time.Duration { return max(0, now.Sub(slept)-pace-idle) }
 
 func (w *Watch) doze(stop <-chan struct{}) {
 	for {
-		slept := time.Now()
 		time.Sleep(pace)
-		w.mu.Lock()
-		w.late += max(0, time.Since(slept)-pace-idle)
-		w.mu.Unlock()
+		w.woken(time.Now())
 		select {
 		case <-stop:
 			return
 		default:
 		}
 	}
+}
+
+func (w *Watch) woken(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.late += lateness(w.slept, now)
+	w.slept = now
 }

@@ -30,7 +30,7 @@ func TestChild(t *testing.T) {
 // TestTimeInWhichTheProcessWasNotLetRunDoesNotCount stops a process for a second, which is what a machine does to one whose
 // processors others use, only longer.
 func TestTimeInWhichTheProcessWasNotLetRunDoesNotCount(t *testing.T) {
-	const stopped, waited = time.Second, 200 * time.Millisecond
+	const stopped = time.Second
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestChild$")
 	cmd.Env = append(os.Environ(), "STOPWATCH_CHILD=1")
 	in, err := cmd.StdinPipe()
@@ -44,9 +44,9 @@ func TestTimeInWhichTheProcessWasNotLetRunDoesNotCount(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // a stopped one, too
 	lines := bufio.NewScanner(out)
 	lines.Scan()
-	time.Sleep(waited)
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +68,16 @@ func TestTimeInWhichTheProcessWasNotLetRunDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestTimeThatPassesCounts as far as the machine lets it: of a sleep of its own the process is there to be woken.
+// TestTimeThatPassesCounts however little of it the machine lets a process run: some counts each time that it is let.
 func TestTimeThatPassesCounts(t *testing.T) {
 	w := Start(t)
-	time.Sleep(300 * time.Millisecond)
-	if took := w.Took(); took < 50*time.Millisecond {
-		t.Errorf("300 ms of waiting are taken for %s", took)
+	tick, limit := time.NewTicker(pace), time.After(time.Minute)
+	defer tick.Stop()
+	for w.Took() < 50*time.Millisecond {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("a minute is taken for %s", w.Took())
+		}
 	}
 }
