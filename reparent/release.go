@@ -32,6 +32,11 @@ func (op *Operation) releaseOf(a topology.Address) []Command {
 	if maybe(p.Sourced) {
 		commands = append(commands, op.command(DisableSource, a, op.Timing.Follow))
 	}
+	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
+		c := op.command(Antidote, a, op.Timing.Follow) // ahead of what may be refused: a server's commands end with its first failure
+		c.Acks = op.acksAgain(a, before)
+		commands = append(commands, c)
+	}
 	return append(append(commands, op.restarted(a, p, before)...), op.unsilenced(a, p, before)...)
 }
 
@@ -61,11 +66,6 @@ func (op *Operation) restarted(a topology.Address, p Progress, before Known) []C
 // its source side on the way: without it, it would complete writes that nobody acknowledged.
 func (op *Operation) unsilenced(a topology.Address, p Progress, before Known) []Command {
 	var commands []Command
-	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
-		c := op.command(Antidote, a, op.Timing.Follow)
-		c.Acks = op.acksAgain(a, before)
-		commands = append(commands, c)
-	}
 	followed, opens := p.Moved && op.led(a), before.Writable && op.rightful(a)
 	if followed && before.Sourcing && opens {
 		c := op.command(EnableSource, a, op.Timing.Follow)

@@ -61,7 +61,9 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"a leader of an earlier term that was open still, made to follow", func(b *topologytest.Builder) { b.Term(2, "A", "A:1-100").Edit("B", alone) }, "B",
 			Progress{Frozen: Yes, Moved: true}, []string{"B: detach"}},
 		{"poisoned and made to follow", nil, "A", Progress{Silenced: Yes, With: Poison, Moved: true},
-			[]string{"A: detach", "A: antidote with 1 ack", "A: enable_source with 1 ack", "A: reopen"}},
+			[]string{"A: antidote with 1 ack", "A: detach", "A: enable_source with 1 ack", "A: reopen"}},
+		{"a replica that may lead, poisoned and frozen: its resume may be refused as long as a STOP REPLICA of ours hangs", nil, "B",
+			Progress{Silenced: Yes, With: Poison, Frozen: Unknown}, []string{"B: antidote with 1 ack", "B: resume"}},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
