@@ -157,10 +157,17 @@ func (p *tab) navigate(address string) {
 	p.do(chromedp.Navigate(p.base + address))
 }
 
-// visit goes to another page of the dashboard without loading anything anew.
+// visit goes to another page of the dashboard without loading anything anew, and ends once the page before is gone: two pages
+// may well have a part of the same name.
 func (p *tab) visit(hash string) {
 	p.t.Helper()
-	ask[bool](p, fmt.Sprintf("(location.hash = %s, true)", quoted(hash)))
+	ask[bool](p, fmt.Sprintf(`(() => {
+		window.arrived = new URL(%[1]s, location.href).href === location.href;
+		addEventListener("hashchange", () => setTimeout(() => { window.arrived = true }), { once: true });
+		location.hash = %[1]s;
+		return true;
+	})()`, quoted(hash)))
+	p.await("to arrive at "+hash, "window.arrived")
 }
 
 // ask evaluates an expression in the page.
