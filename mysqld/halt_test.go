@@ -2,6 +2,8 @@ package mysqld_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +119,65 @@ func TestAReplicaIsClosedWithAllThatItReceivedAppliedAndRestartsByItsSupervisor(
 		o := f.Probe(t.Context(), w.address(2))
 		return o.OK() && o.Incarnation != closed.Process && o.UUID == closed.UUID
 	})
+}
+
+// A receiver that is stopped in the middle of a transaction leaves an applier that waits for its rest, and so does whoever stops
+// the server.
+func TestAReplicaToWhichALongTransactionComesIsClosedAtTheEndOfOne(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.longTransactions()
+	step := w.halting(f, halt.StepQuiesce, 2, 0)
+	step.Wait = 30 * time.Second
+	w.eventually(2, "1", "SELECT COUNT(*) FROM performance_schema.replication_applier_status_by_coordinator WHERE processing_transaction LIKE '%:%'")
+	if r := halts(f, term, step); r.Outcome != reparent.Yes {
+		t.Fatalf("%+v", r)
+	}
+	if got := w.value(2, `SELECT COUNT(*) FROM performance_schema.replication_applier_status_by_coordinator
+		WHERE processing_transaction LIKE '%:%' AND NOT GTID_SUBSET(processing_transaction, @@GLOBAL.gtid_executed)`); got != "0" {
+		t.Error("its applier waits for the rest of a transaction")
+	}
+}
+
+// longTransactions has the first server commit transactions of many megabytes, one after the other, until the test ends.
+func (w *stage) longTransactions() {
+	w.Helper()
+	w.exec(0, "CREATE TABLE app.long_ones (id INT AUTO_INCREMENT PRIMARY KEY, text LONGTEXT)")
+	conn, stop, done := w.client(0), make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := longTransaction(context.Background(), conn); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	w.Cleanup(func() {
+		close(stop)
+		if err := <-done; err != nil {
+			w.Errorf("the client that writes long transactions: %v", err)
+		}
+		w.exec(0, "DROP TABLE app.long_ones")
+	})
+}
+
+func longTransaction(ctx context.Context, conn *sql.Conn) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for range 64 {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO app.long_ones (text) VALUES (REPEAT('x', 1000000))"); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx.Commit()
 }
 
 // What only it holds may be the last copy, and a start with relay_log_recovery throws relay logs away (E8b).
