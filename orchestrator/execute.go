@@ -41,6 +41,9 @@ func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.refuse(because{}, nil, c.now())
 	c.show(&op)
 	c.tellBegun(&op)
+	if opened(&op) { // taken over: whether anybody was told is not known
+		c.tellChanged(&op, c.now())
+	}
 	x := execution{c: c, lease: lease, lineage: c.lineage, recording: c.recordFrom(op.ID)}
 	without, _ := lease.(*detached)
 	c.workers.Go(func() {
@@ -151,8 +154,24 @@ func (x *execution) moved(op *reparent.Operation, next reparent.Operation) *repa
 	for _, s := range next.Stages[len(op.Stages):] {
 		x.c.tellStage(&next, s)
 	}
+	if opened(&next) && !opened(op) {
+		x.c.tellChanged(&next, x.c.now())
+	}
 	x.c.show(&next)
 	return &next
+}
+
+// opened tells whether another server takes writes by now, which is all that clients and hooks wait for.
+func opened(op *reparent.Operation) bool {
+	return !op.Established.IsZero() && (op.Kind == reparent.KindPlanned || op.Kind == reparent.KindEmergency)
+}
+
+// tellChanged does not wait for the other replicas, one of which may well keep the rest of a change for seconds.
+func (c *cluster) tellChanged(op *reparent.Operation, now time.Time) {
+	c.o.events.Tell(Event{
+		Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,
+		Text: fmt.Sprintf("%s leads cluster %s under term %d; before: %s", op.To, c.name, op.Term, op.From),
+	})
 }
 
 // recordAgain is how long it is waited before the record is tried again.
@@ -345,12 +364,6 @@ func (c *cluster) tellSettled(op reparent.Operation, now time.Time) {
 		text += ": " + op.Obstacle.Message
 	}
 	c.o.events.Tell(Event{Kind: EventRecoveryFinished, At: now, Cluster: c.name, RecoveryID: op.ID, By: op.By, Recovery: &op, State: op.State, Text: text})
-	if op.State == reparent.StateSucceeded && !op.Established.IsZero() && op.Kind != reparent.KindAdoption && op.Kind != reparent.KindReopening {
-		c.o.events.Tell(Event{
-			Kind: EventPrimaryChanged, At: now, Cluster: c.name, Server: op.To, RecoveryID: op.ID,
-			Text: fmt.Sprintf("%s leads cluster %s under term %d; before: %s", op.To, c.name, op.Term, op.From),
-		})
-	}
 }
 
 // countChange tells anti-flapping what came of an operation: windows count establishments, the back-off
