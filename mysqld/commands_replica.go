@@ -375,7 +375,7 @@ func (a *act) repoint(ctx context.Context, o topology.Observation) error {
 // adoptAutoPosition is for a channel that somebody else set up by file and position. Auto-position
 // needs both threads stopped, and so everything applied.
 func (a *act) adoptAutoPosition(ctx context.Context) error {
-	if err := a.changeUnless(ctx, []guard{unapplied}, "STOP REPLICA SQL_THREAD"); err != nil {
+	if err := a.stopApplier(ctx); err != nil {
 		return err
 	}
 	return a.changeSource(ctx, true)
@@ -495,8 +495,21 @@ func (a *act) detach(ctx context.Context) (topology.Observation, error) {
 	if err := a.runAside(ctx, dutyStop, "STOP REPLICA IO_THREAD"); err != nil {
 		return before, err
 	}
-	if err := a.changeUnless(ctx, []guard{unapplied}, "STOP REPLICA SQL_THREAD; RESET REPLICA ALL"); err != nil {
+	if err := a.stopApplier(ctx); err != nil {
+		return before, err
+	}
+	if err := a.changeUnless(ctx, []guard{unapplied}, "RESET REPLICA ALL"); err != nil {
 		return before, err
 	}
 	return a.observe(ctx)
+}
+
+// stopApplier stops an applier that has applied everything that was received. Where the receiver was stopped in the middle of a
+// transaction, as by the death of the source, it waits a minute for the rest, in which it cannot be killed: in a session of its
+// own it keeps nobody from acting on the server.
+func (a *act) stopApplier(ctx context.Context) error {
+	if err := a.changeUnless(ctx, []guard{unapplied}, "DO 0"); err != nil {
+		return err
+	}
+	return a.runAside(ctx, dutyStop, "STOP REPLICA SQL_THREAD")
 }

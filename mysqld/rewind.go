@@ -173,10 +173,6 @@ func (j *job) applyAll(ctx context.Context, o topology.Observation) error {
 	return err
 }
 
-func (j *job) stopApplier(ctx context.Context) error {
-	return j.changeUnless(ctx, []guard{unapplied}, "STOP REPLICA SQL_THREAD")
-}
-
 // dropReceived forgets what the server has received: some of it belongs to the set, and nothing of the set is applied.
 // What goes beside the set is on the primary, and can be sent again.
 func (j *job) dropReceived(ctx context.Context, o topology.Observation) (string, error) {
@@ -193,7 +189,10 @@ func (j *job) dropReceived(ctx context.Context, o topology.Observation) (string,
 		broken: "GTID_SUBTRACT(@@GLOBAL.gtid_executed, GTID_SUBTRACT(@@GLOBAL.gtid_executed, " + within + ")) <> ''",
 		reason: reparent.ReasonUnapplied, detail: "some of what was only received has been applied meanwhile",
 	}
-	if err := j.change(ctx, "STOP REPLICA SQL_THREAD"); err != nil {
+	if err := j.changeUnless(ctx, []guard{untouched}, "DO 0"); err != nil {
+		return "", err
+	}
+	if err := j.runAside(ctx, dutyStop, "STOP REPLICA SQL_THREAD"); err != nil {
 		return "", err
 	}
 	if err := j.changeUnless(ctx, []guard{untouched}, "RESET REPLICA ALL"); err != nil {
