@@ -98,7 +98,7 @@ func (c *client) read() {
 
 // ask runs a statement; false when no answer came in time.
 func (c *client) ask(statement func(on *guest, done func(error))) (error, bool) {
-	answer := newPromise[error](c.world.clock)
+	answer := c.world.clock.promise()
 	c.wire.run(statement, answer.keep)
 	return answer.await(context.Background(), patienceOfClients)
 }
@@ -117,7 +117,7 @@ func (c *client) connected() bool {
 	}
 	c.hangUp()
 	c.server = c.choose()
-	up := newPromise[error](c.world.clock)
+	up := c.world.clock.promise()
 	c.wire = c.world.hosts.dial(c.place, c.server, accountApp, announcement{}, up.keep)
 	err, heard := up.await(context.Background(), time.Second)
 	if !heard || err != nil {
@@ -213,7 +213,7 @@ func (w *world) acknowledge(e *elector) {
 
 // asks makes a call to an elector, which may be killed or paused meanwhile: then no answer comes.
 func (w *world) asks(call func(context.Context) error) error {
-	answer := newPromise[error](w.clock)
+	answer := w.clock.promise()
 	w.person.process.spawn(func() {
 		ctx, cancel := w.person.process.Within(context.Background(), 3*time.Second)
 		defer cancel()
@@ -447,7 +447,7 @@ func (p *person) clone(e *elector, s, donor *server) {
 // overwrite clones a server and waits for it. It is looked at once more before its data goes: a store that was restored
 // has forgotten that it is under maintenance, and it may have been chosen meanwhile, or acknowledge for another primary.
 func (p *person) overwrite(s, donor *server, spared func() bool) {
-	done := newPromise[error](p.world.clock)
+	done := p.world.clock.promise()
 	before := p.world.leads(s)
 	s.clone(donor.address, func() bool { return (before || !p.world.leads(s)) && spared() }, done.keep)
 	err, _ := done.await(context.Background(), 20*time.Second)

@@ -38,6 +38,9 @@ func newClockOf(crew *Crew, seed uint64) *clock {
 	return &clock{crew: crew, rand: rand.New(rand.NewPCG(seed, 0x5072696d616379))}
 }
 
+// slabs are where to take memory from.
+func (c *clock) slabs() *slabs { return &c.crew.slabs }
+
 // event is something that will happen. When it has, its memory serves another one.
 type event struct {
 	serial uint64
@@ -186,7 +189,8 @@ func (c *clock) newProcess(name string) *process { return &process{clock: c, nam
 
 // spawn starts a task now, after what is happening has happened.
 func (p *process) spawn(work func()) *task {
-	t := &task{process: p, work: work}
+	t := p.clock.slabs().tasks.one()
+	t.process, t.work = p, work
 	t.resume = func() { p.resume(t) }
 	t.expire = func() { t.over = true; p.wake(t) }
 	p.tasks = append(p.tasks, t)
@@ -335,7 +339,12 @@ type promise[T any] struct {
 	waiter *task
 }
 
-func newPromise[T any](c *clock) *promise[T] { return &promise[T]{clock: c} }
+// promise is one of nothing but an error.
+func (c *clock) promise() *promise[error] {
+	p := c.slabs().promises.one()
+	p.clock = c
+	return p
+}
 
 // keep gives the answer; only the first counts.
 func (p *promise[T]) keep(value T) {
@@ -451,7 +460,8 @@ type life struct {
 
 // newLife is a context that ends with its parent, which is another life or one that never ends.
 func (c *clock) newLife(parent context.Context) *life {
-	l := &life{clock: c}
+	l := c.slabs().lives.one()
+	l.clock = c
 	if p := ended(parent); p != nil {
 		l.parent = p
 		if l.err = p.err; l.err == nil {

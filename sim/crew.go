@@ -2,15 +2,19 @@ package sim
 
 import "iter"
 
-// Crew lives one lifetime after the other, and keeps between them what each needs: coroutines whose stacks have grown. The
-// zero value is one; it is for one goroutine at a time.
-type Crew struct{ idle []*strand }
+// Crew lives one lifetime after the other, and keeps between them what each needs: coroutines whose stacks have grown, and
+// memory. The zero value is one; it is for one goroutine at a time.
+type Crew struct {
+	idle  []*strand
+	slabs slabs
+}
 
 // Live simulates one lifetime. The same seed and options give the same one, on any machine and with any crew.
 func (c *Crew) Live(seed uint64, o Options) Report {
 	w := newWorldOn(newClockOf(c, seed), seed, o)
 	w.live()
 	w.report.Missed = w.missed()
+	c.slabs.reuse()
 	return w.report
 }
 
@@ -19,7 +23,7 @@ func (c *Crew) Dismiss() {
 	for _, s := range c.idle {
 		s.stop()
 	}
-	c.idle = nil
+	c.idle, c.slabs = nil, slabs{}
 }
 
 // strand is a coroutine. It runs one task after the other, since its stack has grown to what tasks need by then, which

@@ -164,19 +164,19 @@ func (f *fleet) Journal(ctx context.Context, server topology.Address) ([]topolog
 
 // read is a full first-hand reading on a given connection. An error shows in Reach, Errno and Error.
 func (f *fleet) read(ctx *patience, w *wire, server topology.Address) topology.Observation {
-	var o topology.Observation
+	o := f.clock.slabs().observations.one()
 	sent, at := f.clock.now, f.process.Now()
-	err := f.exec(ctx, w, func(on *guest, done func(error)) { observe(on, at, &o, done) })
+	err := f.exec(ctx, w, func(on *guest, done func(error)) { observe(on, at, o, done) })
 	if err != nil {
-		o = topology.Observation{Address: server, At: at}
+		o := topology.Observation{Address: server, At: at}
 		failed(&o, err, f.clock.now-sent)
 		return o
 	}
 	o.Address, o.At, o.Latency = server, at, f.clock.now-sent
 	if k := f.keeper(server); k != nil {
-		k.memory.learn(&o)
+		k.memory.learn(o)
 	}
-	return o
+	return *o
 }
 
 // observe is the probe's statement on the server.
@@ -190,7 +190,7 @@ func (f *fleet) dial(ctx *patience, server topology.Address, says announcement) 
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	in := newPromise[error](f.clock)
+	in := f.clock.promise()
 	w := f.open(server, says, in.keep)
 	err, answered := in.await(ctx.life, connectTimeout)
 	if !answered && ctx.Err() == nil && f.answers(server) {
@@ -247,7 +247,7 @@ func (f *fleet) send(ctx *patience, w *wire, what statement) *promise[error] {
 	if ctx.Err() == nil && w.alive() {
 		return w.asked(f.clock, what)
 	}
-	answer := newPromise[error](f.clock)
+	answer := f.clock.promise()
 	answer.keep(cmp.Or(ctx.Err(), errConnReset))
 	return answer
 }

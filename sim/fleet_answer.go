@@ -132,11 +132,9 @@ type patience struct {
 
 // patient is the patience of something that may take as long as given, and ends with its parent if there is one.
 func (c *clock) patient(parent *life, atMost time.Duration) *patience {
-	p := &patience{life: &life{clock: c}, until: c.now + atMost}
-	if parent != nil {
-		p.life = c.newLife(parent)
-	}
-	in := p.life
+	in := c.newLife(parent)
+	p := c.slabs().patiences.one()
+	p.life, p.until = in, c.now+atMost
 	p.timer = c.after(atMost, func() { in.end(context.DeadlineExceeded) })
 	return p
 }

@@ -47,9 +47,10 @@ type errand struct {
 func (f *fleet) begin(batch orchestrator.Batch) *errand {
 	n := len(batch.Commands)
 	flags := make([]bool, 2*n)
-	b := &errand{
-		fleet: f, commands: batch.Commands, inner: &life{clock: f.clock}, arrived: bell{clock: f.clock}, missing: n,
-		results: make([]reparent.Result, n), begun: flags[:n:n], ended: flags[n:],
+	b := f.clock.slabs().errands.one()
+	*b = errand{
+		fleet: f, commands: batch.Commands, inner: f.clock.newLife(context.Background()), arrived: bell{clock: f.clock}, missing: n,
+		results: f.clock.slabs().results.some(n), begun: flags[:n:n], ended: flags[n:],
 	}
 	for _, indexes := range b.sequences() {
 		f.process.spawn(func() { b.sequence(indexes) })
@@ -148,8 +149,11 @@ func (b *errand) suffices(enough func([]reparent.Result) bool) bool {
 
 // collect puts what is known of all results into memory, for as long as that is not needed again.
 func (b *errand) collect(memory []reparent.Result) []reparent.Result {
-	all := memory[:0]
-	all = append(all, b.results...)
+	all := memory
+	if all == nil {
+		all = b.fleet.clock.slabs().results.some(len(b.results))
+	}
+	copy(all, b.results)
 	for i := range all {
 		if !b.ended[i] {
 			all[i] = reparent.Result{Outcome: reparent.Unknown, Reason: reparent.ReasonAbandoned, Detail: "the step had enough and did not wait for it"}
@@ -192,7 +196,8 @@ func (f *fleet) command(ctx *patience, c reparent.Command) reparent.Result {
 	if err := s.begin(ctx, c.Verb); err != nil {
 		return answer(ctx, topology.Observation{}, false, err)
 	}
-	a := &act{session: s, command: c}
+	a := f.clock.slabs().acts.one()
+	a.session, a.command = s, c
 	o, err := a.perform(ctx)
 	s.finish()
 	r := answer(ctx, o, a.changed, err)

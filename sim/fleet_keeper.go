@@ -113,7 +113,7 @@ func (f *fleet) newRound(size int) *round {
 // round probes servers, all at once, and returns what came of it when all have answered, and at the timeout at the
 // latest.
 func (f *fleet) round(ctx context.Context, servers []topology.Address) []topology.Observation {
-	r, seen := f.newRound(len(servers)), make([]topology.Observation, len(servers))
+	r, seen := f.newRound(len(servers)), f.clock.slabs().observations.some(len(servers))
 	r.missing = len(servers)
 	for i, server := range servers {
 		r.probes[i] = probe{round: r, keeper: f.keeper(server), into: &seen[i]}

@@ -118,7 +118,7 @@ func (b *bench) observe(f *fleet) (seen []topology.Observation) {
 
 // client is somebody who writes: how the write ended is nil, an error, or errConnTimeout while nobody knows.
 func (b *bench) write(a topology.Address, row int64) *promise[error] {
-	ended := newPromise[error](b.clock)
+	ended := b.clock.promise()
 	var w *wire
 	w = b.hosts.dial(b.network.join("client"), a, accountApp, announcement{}, func(err error) {
 		if err != nil {

@@ -186,7 +186,8 @@ type end struct {
 
 // open makes a pipe, of which the other side knows nothing before the first message.
 func (n *network) open(from, to place) *pipe {
-	p := &pipe{net: n, ends: [2]end{{at: from}, {at: to}}}
+	p := n.clock.slabs().pipes.one()
+	p.net, p.ends[caller].at, p.ends[callee].at = n, from, to
 	p.ends[caller].take, p.ends[callee].take = p.ends[caller].arrival, p.ends[callee].arrival
 	return p
 }

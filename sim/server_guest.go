@@ -71,7 +71,8 @@ type statement = func(on *guest, done func(error))
 // dial opens a connection. then is called with errConnRefused, errConnReset, a mysqlError (3032, offline) or nil, and
 // never when the other side is silent: whoever waits no longer closes the wire.
 func (h *hosts) dial(from place, to topology.Address, who account, says announcement, then func(error)) *wire {
-	w := &wire{then: then}
+	w := h.clock.slabs().wires.one()
+	w.then = then
 	s := h.at(to)
 	w.pipe = h.network.open(from, s.place)
 	w.pipe.ends[caller].gone = func() { w.lost(errConnReset) }
@@ -100,7 +101,8 @@ func (s *server) welcome(w *wire, who account, says announcement) {
 		return
 	}
 	s.nextGuest++
-	w.guest = &guest{server: s, id: s.nextGuest, who: who, says: says, wire: w}
+	w.guest = s.clock.slabs().guests.one()
+	*w.guest = guest{server: s, id: s.nextGuest, who: who, says: says, wire: w}
 	w.guest.done = w.guest.inLife(s.life)
 	s.guests = append(s.guests, w.guest)
 	w.pipe.send(caller, w.ok)

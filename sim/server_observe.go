@@ -46,7 +46,8 @@ func (s *server) settings() topology.Settings {
 
 func (s *server) replication() *topology.Replication {
 	c := s.channel
-	r := &topology.Replication{
+	r := s.clock.slabs().replications.one()
+	*r = topology.Replication{
 		Source: c.source, SourceUUID: c.receiver.sourceUUID, User: "replica", AutoPosition: c.autoPosition,
 		ApplierDelayed: int(c.applier.ails.delay / time.Second),
 		HeartbeatAge:   c.receiver.heartbeatAge(), HeartbeatEvery: s.options.Heartbeat, Lag: c.lag(),

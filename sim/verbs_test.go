@@ -619,7 +619,7 @@ func TestACommitOfSomebodyOutOfReachStopsTheFence(t *testing.T) {
 	b := newBench(t, 2, 1)
 	f := b.elector("one")
 	b.isolateAckers()
-	ended := newPromise[error](b.clock)
+	ended := b.clock.promise()
 	root := b.hosts.dial(b.network.join("root"), "A", accountRoot, announcement{}, func(error) {})
 	b.pass(5 * time.Millisecond)
 	root.run(func(on *guest, done func(error)) { on.server.write(on, 1, done) }, ended.keep)

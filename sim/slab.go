@@ -1,0 +1,78 @@
+package sim
+
+import (
+	"github.com/primacydb/primacy/reparent"
+	"github.com/primacydb/primacy/topology"
+)
+
+// slab is memory for values of one type, none of which is used after the lifetime that took it. The next lifetime gets the same
+// memory again: there is less to allocate, to collect and to fetch into the processor's caches.
+type slab[T any] struct {
+	blocks [][]T
+	full   int // how many blocks are handed out already
+	taken  int // of the block after those
+}
+
+// slabBlock is how many values are made at a time.
+const slabBlock = 64
+
+// one is a zero value.
+func (s *slab[T]) one() *T { return &s.some(1)[0] }
+
+// some are zero values side by side, with no room for more.
+func (s *slab[T]) some(n int) []T {
+	if s.full < len(s.blocks) && s.taken+n > len(s.blocks[s.full]) {
+		s.full, s.taken = s.full+1, 0
+	}
+	for s.full < len(s.blocks) && n > len(s.blocks[s.full]) {
+		s.full++
+	}
+	if s.full == len(s.blocks) {
+		s.blocks = append(s.blocks, make([]T, max(n, slabBlock)))
+	}
+	from := s.taken
+	s.taken += n
+	return s.blocks[s.full][from:s.taken:s.taken]
+}
+
+// reuse takes everything back that was handed out. What it pointed to is let go.
+func (s *slab[T]) reuse() {
+	for _, block := range s.blocks[:s.full] {
+		clear(block)
+	}
+	if s.full < len(s.blocks) {
+		clear(s.blocks[s.full][:s.taken])
+	}
+	s.full, s.taken = 0, 0
+}
+
+// slabs are what a crew's lifetimes take most of their memory from.
+type slabs struct {
+	observations slab[topology.Observation]
+	replications slab[topology.Replication]
+	results      slab[reparent.Result]
+	errands      slab[errand]
+	acts         slab[act]
+	patiences    slab[patience]
+	lives        slab[life]
+	promises     slab[promise[error]]
+	tasks        slab[task]
+	pipes        slab[pipe]
+	wires        slab[wire]
+	guests       slab[guest]
+}
+
+func (s *slabs) reuse() {
+	s.observations.reuse()
+	s.replications.reuse()
+	s.results.reuse()
+	s.errands.reuse()
+	s.acts.reuse()
+	s.patiences.reuse()
+	s.lives.reuse()
+	s.promises.reuse()
+	s.tasks.reuse()
+	s.pipes.reuse()
+	s.wires.reuse()
+	s.guests.reuse()
+}
