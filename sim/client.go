@@ -98,9 +98,7 @@ func (c *client) read() {
 
 // ask runs a statement; false when no answer came in time.
 func (c *client) ask(statement func(on *guest, done func(error))) (error, bool) {
-	answer := c.world.clock.promise()
-	c.wire.run(statement, answer.keep)
-	return answer.await(context.Background(), patienceOfClients)
+	return c.wire.asked(c.world.clock, statement).await(context.Background(), patienceOfClients)
 }
 
 func (c *client) hangUp() {

@@ -169,6 +169,9 @@ type task struct {
 	ended   bool
 }
 
+// blank is the task's memory for the next one.
+func (t *task) blank() { *t = task{resume: t.resume, expire: t.expire} }
+
 // unwound is what a task that is killed panics with, so that it stops wherever it waits.
 type unwound struct{}
 
@@ -191,8 +194,10 @@ func (c *clock) newProcess(name string) *process { return &process{clock: c, nam
 func (p *process) spawn(work func()) *task {
 	t := p.clock.slabs().tasks.one()
 	t.process, t.work = p, work
-	t.resume = func() { p.resume(t) }
-	t.expire = func() { t.over = true; p.wake(t) }
+	if t.resume == nil {
+		t.resume = func() { t.process.resume(t) }
+		t.expire = func() { t.over = true; t.process.wake(t) }
+	}
 	p.tasks = append(p.tasks, t)
 	t.parked = true
 	p.wake(t)
@@ -444,7 +449,7 @@ func (p *process) NewTasks() orchestrator.Tasks {
 // Within implements orchestrator.Runtime.
 func (p *process) Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	in := p.clock.newLife(ctx)
-	limit := p.clock.after(d, func() { in.end(context.DeadlineExceeded) })
+	limit := p.clock.after(d, in.expire)
 	return in, func() { limit.cancel(); in.end(context.Canceled) }
 }
 
@@ -456,12 +461,22 @@ type life struct {
 	waiters  []*task
 	err      error
 	done     chan struct{}
+	expire   func() // ends it, as an event
+}
+
+// blank is the life's memory for the next one.
+func (l *life) blank() {
+	clear(l.children[:cap(l.children)])
+	clear(l.waiters[:cap(l.waiters)])
+	*l = life{expire: l.expire, children: l.children[:0], waiters: l.waiters[:0]}
 }
 
 // newLife is a context that ends with its parent, which is another life or one that never ends.
 func (c *clock) newLife(parent context.Context) *life {
 	l := c.slabs().lives.one()
-	l.clock = c
+	if l.clock = c; l.expire == nil {
+		l.expire = func() { l.end(context.DeadlineExceeded) }
+	}
 	if p := ended(parent); p != nil {
 		l.parent = p
 		if l.err = p.err; l.err == nil {

@@ -135,7 +135,7 @@ func (c *clock) patient(parent *life, atMost time.Duration) *patience {
 	in := c.newLife(parent)
 	p := c.slabs().patiences.one()
 	p.life, p.until = in, c.now+atMost
-	p.timer = c.after(atMost, func() { in.end(context.DeadlineExceeded) })
+	p.timer = c.after(atMost, in.expire)
 	return p
 }
 

@@ -76,7 +76,7 @@ func (c change) holds(g gtid.GTID) bool { return c.to != nil && c.to.position().
 
 func newJudge(w *world) *judge {
 	j := &judge{
-		world: w, completions: make(map[writtenRow]completedWrite, rowsOfALife), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
+		world: w, completions: emptied(&w.clock.slabs().completions), readOf: map[int64]bool{}, completers: map[uint32]gtid.UUID{}, established: map[uint32]change{}, finished: map[uint32]bool{},
 		asked: map[uint32]bool{}, idle: map[uint32]bool{}, excused: -1, acknowledges: -1, forgotten: -1, fewest: leastAcks(w.ruleset), unfenced: w.ruleset.Policy.AllowUnfenced,
 	}
 	w.hosts.startedOpen = j.startedOpen

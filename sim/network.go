@@ -188,8 +188,16 @@ type end struct {
 func (n *network) open(from, to place) *pipe {
 	p := n.clock.slabs().pipes.one()
 	p.net, p.ends[caller].at, p.ends[callee].at = n, from, to
-	p.ends[caller].take, p.ends[callee].take = p.ends[caller].arrival, p.ends[callee].arrival
+	if p.ends[caller].take == nil {
+		p.ends[caller].take, p.ends[callee].take = p.ends[caller].arrival, p.ends[callee].arrival
+	}
 	return p
+}
+
+// blank is the pipe's memory for the next one.
+func (p *pipe) blank() {
+	here, there := &p.ends[caller], &p.ends[callee]
+	*p = pipe{ends: [2]end{{coming: here.coming.emptied(), take: here.take}, {coming: there.coming.emptied(), take: there.take}}}
 }
 
 // arrival is the next message at its end. Whatever delays were drawn for them, they arrive in the order in which they

@@ -103,7 +103,8 @@ func (a *applier) kick() {
 	s := c.server
 	if a.due == nil {
 		life := s.life
-		a.due = func() { s.inTurn(life, a.apply) }
+		apply := a.apply
+		a.due = func() { s.inTurn(life, apply) }
 	}
 	a.busy, a.portion = true, a.portionNow()
 	s.clock.after(a.takes(), a.due)

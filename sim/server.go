@@ -160,12 +160,9 @@ const (
 	processFrozen // by SIGSTOP; its host answers in its place as far as the kernel does
 )
 
-// rowsOfALife is how many rows clients write in a lifetime, as a rule.
-const rowsOfALife = 400
-
 // newHosts is a world without servers.
 func newHosts(c *clock, n *network) *hosts {
-	h := &hosts{clock: c, network: n, rows: make(map[int64]*transaction, rowsOfALife), named: make(map[gtid.GTID]*transaction, rowsOfALife), nextID: 1}
+	h := &hosts{clock: c, network: n, rows: emptied(&c.slabs().rows), named: emptied(&c.slabs().named), nextID: 1}
 	n.whenChanged(h.linkChanged)
 	return h
 }

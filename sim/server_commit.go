@@ -38,7 +38,9 @@ func (s *server) write(on *guest, row int64, done func(error)) { s.writeHuge(on,
 
 // writeHuge is one that takes long to apply elsewhere.
 func (s *server) writeHuge(on *guest, row int64, size time.Duration, done func(error)) {
-	s.execute(on, &transaction{row: row, size: size}, done)
+	t := s.clock.slabs().transactions.one()
+	t.row, t.size = row, size
+	s.execute(on, t, done)
 }
 
 // mark inserts a decision into the journal under its marker's GTID. A marker that is committed here is skipped; one that
@@ -99,7 +101,9 @@ func (s *server) execute(on *guest, t *transaction, done func(error)) {
 			return
 		}
 		t.origin, t.committed = s.serverID, s.wall()
-		s.enter(&commit{transaction: t, guest: on, done: done})
+		c := s.clock.slabs().commits.one()
+		c.transaction, c.guest, c.done = t, on, done
+		s.enter(c)
 	}
 }
 

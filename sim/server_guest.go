@@ -36,7 +36,11 @@ type guest struct {
 	left   bool        // its client closed the connection
 	passed bool        // an elector's session that is through the fence
 	done   func(error) // the end of a statement
+	life   int         // of the server's process
 }
+
+// blank is the guest's memory for the next one.
+func (g *guest) blank() { *g = guest{done: g.done} }
 
 // doing is what the process list shows of a session.
 type doing int
@@ -65,6 +69,11 @@ type wire struct {
 	ended   func(error)      // keeps it
 }
 
+// blank is the wire's memory for the next one.
+func (w *wire) blank() {
+	*w = wire{sent: w.sent.emptied(), ok: w.ok, arrived: w.arrived, ended: w.ended}
+}
+
 // statement is one that is carried out at a server: it calls done exactly once, at once or later.
 type statement = func(on *guest, done func(error))
 
@@ -77,7 +86,9 @@ func (h *hosts) dial(from place, to topology.Address, who account, says announce
 	w.pipe = h.network.open(from, s.place)
 	w.pipe.ends[caller].gone = func() { w.lost(errConnReset) }
 	w.pipe.ends[callee].gone = func() { s.inTurn(s.life, w.clientLeft) }
-	w.ok, w.arrived = func() { w.answered(nil) }, w.arrival
+	if w.ok == nil {
+		w.ok, w.arrived = func() { w.answered(nil) }, w.arrival
+	}
 	w.pipe.send(callee, func() {
 		if s.refuses() {
 			w.pipe.send(caller, func() { w.lost(errConnRefused) })
@@ -102,8 +113,10 @@ func (s *server) welcome(w *wire, who account, says announcement) {
 	}
 	s.nextGuest++
 	w.guest = s.clock.slabs().guests.one()
-	*w.guest = guest{server: s, id: s.nextGuest, who: who, says: says, wire: w}
-	w.guest.done = w.guest.inLife(s.life)
+	*w.guest = guest{server: s, life: s.life, id: s.nextGuest, who: who, says: says, wire: w, done: w.guest.done}
+	if w.guest.done == nil {
+		w.guest.done = w.guest.returned
+	}
 	s.guests = append(s.guests, w.guest)
 	w.pipe.send(caller, w.ok)
 }
@@ -191,12 +204,10 @@ func (g *guest) carryOut(do statement) {
 	do(g, g.done)
 }
 
-// inLife is the end of each statement, of which nobody hears when the process has ended by then.
-func (g *guest) inLife(life int) func(error) {
-	return func(err error) {
-		if g.server.life == life {
-			g.finished(err)
-		}
+// returned is the end of each statement, of which nobody hears when the process has ended by then.
+func (g *guest) returned(err error) {
+	if g.server.life == g.life {
+		g.finished(err)
 	}
 }
 

@@ -25,6 +25,12 @@ func (q *queue[T]) pop() T {
 	return item
 }
 
+// emptied is a queue of nothing that uses the memory of this one.
+func (q *queue[T]) emptied() queue[T] {
+	clear(q.items)
+	return queue[T]{items: q.items[:0]}
+}
+
 // first is the next one to be popped, until the next push.
 func (q *queue[T]) first() *T { return &q.items[q.head] }
 

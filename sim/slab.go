@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 )
@@ -36,14 +37,26 @@ func (s *slab[T]) some(n int) []T {
 }
 
 // reuse takes everything back that was handed out. What it pointed to is let go.
-func (s *slab[T]) reuse() {
+func (s *slab[T]) reuse() { s.renew(func(values []T) { clear(values) }) }
+
+// renew is reuse for values that keep something for whoever has their memory next.
+func (s *slab[T]) renew(blank func([]T)) {
 	for _, block := range s.blocks[:s.full] {
-		clear(block)
+		blank(block)
 	}
 	if s.full < len(s.blocks) {
-		clear(s.blocks[s.full][:s.taken])
+		blank(s.blocks[s.full][:s.taken])
 	}
 	s.full, s.taken = 0, 0
+}
+
+// each is how values are made blank one by one.
+func each[T any](blank func(*T)) func([]T) {
+	return func(values []T) {
+		for i := range values {
+			blank(&values[i])
+		}
+	}
 }
 
 // slabs are what a crew's lifetimes take most of their memory from.
@@ -60,19 +73,42 @@ type slabs struct {
 	pipes        slab[pipe]
 	wires        slab[wire]
 	guests       slab[guest]
+	transactions slab[transaction]
+	commits      slab[commit]
+
+	rows        map[int64]*transaction
+	named       map[gtid.GTID]*transaction
+	completions map[writtenRow]completedWrite
+}
+
+// rowsOfALife is how many rows clients write in a lifetime, as a rule.
+const rowsOfALife = 400
+
+// emptied is a map that was used before, or a new one.
+func emptied[K comparable, V any](used *map[K]V) map[K]V {
+	if *used == nil {
+		*used = make(map[K]V, rowsOfALife)
+	}
+	clear(*used)
+	return *used
 }
 
 func (s *slabs) reuse() {
+	clear(s.rows)
+	clear(s.named)
+	clear(s.completions)
+	s.transactions.reuse()
+	s.commits.reuse()
 	s.observations.reuse()
 	s.replications.reuse()
 	s.results.reuse()
 	s.errands.reuse()
 	s.acts.reuse()
 	s.patiences.reuse()
-	s.lives.reuse()
+	s.lives.renew(each((*life).blank))
 	s.promises.reuse()
-	s.tasks.reuse()
-	s.pipes.reuse()
-	s.wires.reuse()
-	s.guests.reuse()
+	s.tasks.renew(each((*task).blank))
+	s.pipes.renew(each((*pipe).blank))
+	s.wires.renew(each((*wire).blank))
+	s.guests.renew(each((*guest).blank))
 }
