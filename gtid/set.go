@@ -1,7 +1,6 @@
 package gtid
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"math"
@@ -36,8 +35,8 @@ func (s Source) append(out []byte) []byte {
 
 // compareSources is the order in which servers print: by the bytes of the
 // uuid, then by tag, the untagged numbers first.
-func compareSources(a, b Source) int {
-	if c := bytes.Compare(a.UUID[:], b.UUID[:]); c != 0 {
+func compareSources(a, b *Source) int {
+	if c := a.UUID.compare(&b.UUID); c != 0 {
 		return c
 	}
 	return strings.Compare(a.Tag, b.Tag)
@@ -98,7 +97,7 @@ func check(source Source, first, last int64) {
 // assemble makes a Set of streams, which the caller owns, in any order.
 func assemble(streams []stream) Set {
 	if !isAscending(streams) {
-		slices.SortStableFunc(streams, func(a, b stream) int { return compareSources(a.source, b.source) })
+		slices.SortStableFunc(streams, func(a, b stream) int { return compareSources(&a.source, &b.source) })
 		streams = gather(streams)
 	}
 	if len(streams) == 0 {
@@ -109,7 +108,7 @@ func assemble(streams []stream) Set {
 
 func isAscending(streams []stream) bool {
 	for i := 1; i < len(streams); i++ {
-		if compareSources(streams[i-1].source, streams[i].source) >= 0 {
+		if compareSources(&streams[i-1].source, &streams[i].source) >= 0 {
 			return false
 		}
 	}
@@ -206,7 +205,7 @@ func find(streams []stream, source Source) ([]span, []stream) {
 	low, high := 0, len(streams)
 	for low < high {
 		middle := int(uint(low+high) / 2)
-		if compareSources(streams[middle].source, source) < 0 {
+		if compareSources(&streams[middle].source, &source) < 0 {
 			low = middle + 1
 		} else {
 			high = middle
@@ -262,7 +261,12 @@ func (s stream) last() int64 { return s.spans[len(s.spans)-1].last }
 
 // find is where a source is, or would be.
 func (s Set) find(source Source) (index int, found bool) {
-	return slices.BinarySearchFunc(s.streams, source, func(a stream, b Source) int { return compareSources(a.source, b) })
+	_, after := find(s.streams, source)
+	index = len(s.streams) - len(after)
+	if index > 0 && s.streams[index-1].source == source {
+		return index - 1, true
+	}
+	return index, false
 }
 
 // replaced is the set with other numbers of the source with that index.
@@ -405,7 +409,7 @@ func order(a, b []stream) int {
 	case len(a) == 0:
 		return +1
 	}
-	return compareSources(a[0].source, b[0].source)
+	return compareSources(&a[0].source, &b[0].source)
 }
 
 // Count returns the number of GTIDs, math.MaxUint64 if there are more.

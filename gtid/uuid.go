@@ -1,6 +1,10 @@
 package gtid
 
-import "fmt"
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+)
 
 // uuidLength is the length of a printed UUID: 32 hexadecimal digits, 4 dashes.
 const uuidLength = 36
@@ -19,6 +23,14 @@ func ParseUUID(text string) (UUID, error) {
 		return UUID{}, fmt.Errorf("uuid %q: position %d: expected %s, found %s", clip(text), end+1, expected, found(text, end))
 	}
 	return id, nil
+}
+
+// compare puts UUIDs in the order of their bytes, eight of which at a time are a number.
+func (u *UUID) compare(v *UUID) int {
+	if ours, theirs := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(v[:8]); ours != theirs {
+		return cmp.Compare(ours, theirs)
+	}
+	return cmp.Compare(binary.BigEndian.Uint64(u[8:]), binary.BigEndian.Uint64(v[8:]))
 }
 
 // String is the lower-case, dashed form.
