@@ -114,7 +114,7 @@ func (x *execution) sealed(op *reparent.Operation) *reparent.Operation {
 }
 
 func batchOf(op *reparent.Operation, step reparent.Step) Batch {
-	enough := func(results []reparent.Result) bool { return op.Enough(results) } // op.Enough would copy the operation
+	enough := func(results []reparent.Result) bool { return op.Enough(step.Commands, results) } // op.Enough would copy the operation
 	return Batch{Commands: step.Commands, Enough: enough, Grace: op.Timing.Grace, Kind: op.Kind, Phase: step.Phase}
 }
 

@@ -54,9 +54,9 @@ func BenchmarkEmergencyChange(b *testing.B) {
 	for b.Loop() {
 		op := Emergency(cleared, c.in, topologytest.Now)
 		for _, answers := range c.answers {
-			op.Next()
+			commands := op.Next().Commands
 			for n := range answers {
-				if op.Enough(answers[:n+1]) {
+				if op.Enough(commands, answers[:n+1]) {
 					break
 				}
 			}

@@ -140,7 +140,7 @@ func (e *elector) send(op Operation, step Step) []Result {
 			}
 		}
 		queues = busy(queues)
-		if e.partial && op.Enough(results) {
+		if e.partial && op.Enough(step.Commands, results) {
 			e.abandon(step.Commands, queues)
 			return results
 		}

@@ -167,7 +167,7 @@ func TestRevocationIsNotWaitedForOnceItIsProven(t *testing.T) {
 		if c.Server == "A" {
 			results[i] = no(ReasonUnreachable)
 		}
-		if enough < 0 && op.Enough(results) {
+		if enough < 0 && op.Enough(op.Next().Commands, results) {
 			enough = i
 		}
 	}
@@ -329,7 +329,7 @@ func TestTheCandidateWaitsForItsOwnAckersOnly(t *testing.T) {
 				results[i].Outcome = Yes
 			}
 		}
-		return op.Enough(results)
+		return op.Enough(op.Next().Commands, results)
 	}
 	if attach("C") || !attach("D") {
 		t.Error("C is in the candidate's zone and does not acknowledge; D does")

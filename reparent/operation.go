@@ -436,19 +436,20 @@ func (op Operation) Next() Step {
 	return step
 }
 
-// Enough tells, while a step runs, whether the results so far settle it; the rest may be abandoned.
-func (op Operation) Enough(results []Result) bool {
+// Enough tells, while a step runs, whether the results so far settle it; the rest may be abandoned. The commands are those of
+// Next, which would have to be put together for each answer otherwise, and the results are in their order.
+func (op Operation) Enough(commands []Command, results []Result) bool {
 	switch op.Phase {
 	case PhaseVerifying:
-		return op.verified(results)
+		return op.verified(commands, results)
 	case PhaseRevoking:
-		after := op.clone().foldRevoking(op.revokeCommands(), results)
+		after := op.clone().foldRevoking(commands, results)
 		return after.revocationSuffices()
 	case PhasePropagating:
-		after := op.clone().foldPropagating(op.propagateCommands(), results)
+		after := op.clone().foldPropagating(commands, results)
 		return after.canMark()
 	case PhaseMarking:
-		return resultOf(op.markCommands(), results, Mark).Done()
+		return resultOf(commands, results, Mark).Done()
 	case PhasePreparing, PhaseFetching, PhaseMeasuring, PhaseGating, PhaseDemoting, PhaseCatchingUp,
 		PhaseOpening, PhaseReconciling, PhaseReleasing, PhaseRaising, PhaseDisabling, PhaseBarrier, PhaseRecording, PhaseDone:
 		return false

@@ -59,7 +59,7 @@ func TestApplyLeavesItsReceiverAsItWas(t *testing.T) {
 	for op.Running() {
 		before := text(op)
 		results := e.send(op, op.Next())
-		op.Enough(results)
+		op.Enough(op.Next().Commands, results)
 		next := op.Apply(results, w.now())
 		if text(op) != before {
 			t.Fatalf("in %s it became %s", op.Phase, text(op))

@@ -79,8 +79,8 @@ func (op Operation) foldVerifying(commands []Command, results []Result) Operatio
 	return op
 }
 
-func (op *Operation) verified(results []Result) bool {
-	after := op.clone().foldVerifying(op.verifyCommands(), results)
+func (op *Operation) verified(commands []Command, results []Result) bool {
+	after := op.clone().foldVerifying(commands, results)
 	_, why := after.reopenable()
 	return why == nil
 }

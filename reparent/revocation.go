@@ -107,7 +107,7 @@ func (op *Operation) frozen() topology.ServerSet {
 }
 
 func (op *Operation) where(keep func(Progress) bool) topology.ServerSet {
-	var kept []topology.Address
+	kept := make([]topology.Address, 0, len(op.Progress))
 	for a, p := range op.Progress {
 		if keep(p) {
 			kept = append(kept, a)

@@ -44,13 +44,19 @@ func (c *campaign) intent() reparent.Intent {
 	return reparent.Intent{ID: fmt.Sprint("op-", c.term), Elector: c.f.elector, Term: c.term, Snapshot: s, History: c.history, Cause: "test", By: "alice"}
 }
 
+// batchOf is what an elector asks of servers for a step.
+func batchOf(op reparent.Operation, step reparent.Step) orchestrator.Batch {
+	enough := func(results []reparent.Result) bool { return op.Enough(step.Commands, results) }
+	return orchestrator.Batch{Commands: step.Commands, Enough: enough, Grace: op.Timing.Grace}
+}
+
 // carryOut is next, do, apply, until the operation ends.
 func (c *campaign) carryOut(op reparent.Operation) reparent.Operation {
 	c.t.Helper()
 	c.run(c.f, func() {
 		for op.Running() {
 			step := op.Next()
-			results := c.f.Do(context.Background(), orchestrator.Batch{Commands: step.Commands, Enough: op.Enough, Grace: op.Timing.Grace})
+			results := c.f.Do(context.Background(), batchOf(op, step))
 			op = op.Apply(results, c.f.process.Now())
 		}
 	})
@@ -167,7 +173,7 @@ func TestALaterElectorFinishesWhatAnEarlierOneLeft(t *testing.T) {
 		}
 		b.run(one, func() {
 			for op.Running() {
-				op = op.Apply(one.Do(context.Background(), orchestrator.Batch{Commands: op.Next().Commands, Enough: op.Enough, Grace: op.Timing.Grace}), one.process.Now())
+				op = op.Apply(one.Do(context.Background(), batchOf(op, op.Next())), one.process.Now())
 			}
 			over = true
 		})

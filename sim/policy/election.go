@@ -258,7 +258,7 @@ func (e *election) marks(op reparent.Operation, attached set) (regime, bool) {
 				runs.enabled |= one(number(c.Server))
 			}
 		}
-		if op.Phase == reparent.PhasePropagating && !op.Enough(results) {
+		if op.Phase == reparent.PhasePropagating && !op.Enough(commands, results) {
 			return runs, false
 		}
 		op = op.Apply(results, now)

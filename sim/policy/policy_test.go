@@ -118,7 +118,7 @@ func acceptsWhateverIsSafe(t *testing.T, m moment) (accepted int) {
 // enough is what decides whether an elector goes on waiting for answers.
 func (e *election) enough(o outcome) bool {
 	b := e.begin(o.silenced)
-	return b.op.Running() && b.op.Enough(e.obeyed(b.commands, o))
+	return b.op.Running() && b.op.Enough(b.commands, e.obeyed(b.commands, o))
 }
 
 // The safe order reaches its end for every change whose rules have enough ackers in common, and touches MySQL in both
