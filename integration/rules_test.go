@@ -119,6 +119,7 @@ func TestRulesAreChangedUnderAWritingClientAndNothingIsLost(t *testing.T) {
 	if n := c.view().Snapshot.Server(primary).SemiSync.Clients; n != 2 {
 		t.Errorf("%d semi-sync replicas are attached, one of them removed", n)
 	}
+	c.eventually("an answer within a probe's time", func() bool { o := c.plane.fleet.Probe(t.Context(), last); return o.OK() }) // the first login is the slowest
 	c.succeeds(c.asksFor(two, all))
 	c.awaitHealthy()
 	if !c.acknowledges(last) {
