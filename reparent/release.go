@@ -45,7 +45,6 @@ func (op *Operation) releaseOf(a topology.Address) []Command {
 // its source may be a primary that was replaced since, whose commits it would acknowledge. It is left to the
 // repair of replicas, which knows whom to follow.
 func (op *Operation) restarted(a topology.Address, p Progress, before Known) []Command {
-	freeze := op.command(Freeze, a, op.Timing.Freeze)
 	back := op.command(Follow, a, op.Timing.Follow)
 	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a) && (before.Acking || !op.outdated())
 	switch {
@@ -54,8 +53,8 @@ func (op *Operation) restarted(a topology.Address, p Progress, before Known) []C
 		return []Command{op.command(Detach, a, op.Timing.Follow)}
 	case p.Moved && before.Receiving:
 		return []Command{back}
-	case p.Moved:
-		return []Command{back, freeze}
+	case p.Moved: // to whom it is pointed matters to nobody as long as it is stopped: to point it back would have it receive for a moment
+		return []Command{op.command(Freeze, a, op.Timing.Freeze)}
 	case maybe(p.Frozen) && before.Receiving:
 		return []Command{op.command(Resume, a, op.Timing.Follow)}
 	}

@@ -39,7 +39,10 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"never asked", nil, "B", Progress{Frozen: Skipped}, nil},
 		{"frozen when it was stopped before", stopped, "B", Progress{Frozen: Yes}, nil},
 		{"attached to the candidate", nil, "B", Progress{Frozen: Yes, Moved: true}, []string{"B: follow A"}},
-		{"attached to the candidate when it was stopped before", stopped, "B", Progress{Moved: true}, []string{"B: follow A", "B: freeze"}},
+		{"attached to the candidate when it was stopped before", stopped, "B", Progress{Moved: true}, []string{"B: freeze"}},
+		{"chosen before under a term that may have begun, and stopped since: it is pointed at nobody whom it may have replaced", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Stopped("B")
+		}, "B", Progress{Frozen: Unknown, Moved: true}, []string{"B: freeze"}},
 		{"its source side switched on", nil, "B", Progress{Frozen: Yes, Sourced: Unknown}, []string{"B: disable_source", "B: resume"}},
 		{"poisoned", nil, "A", Progress{Silenced: Yes, With: Poison, Frozen: Yes}, []string{"A: antidote with 1 ack"}},
 		{"perhaps poisoned", nil, "A", Progress{Silenced: Unknown, With: Poison}, []string{"A: antidote with 1 ack"}},
