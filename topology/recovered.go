@@ -9,9 +9,11 @@ import "fmt"
 // the members that do not answer and those that lost what they knew, do not suffice for any of them to complete. For M was
 // established only after L had been revoked, which froze so many of L's ackers that the rest do not suffice: those that
 // replicate from L were not frozen, as nobody else starts a frozen receiver. And M's marker is on M and on as many of its
-// ackers as M needed; whoever has it and remembers shows it, so all of them are silent.
+// ackers as M needed; whoever has it and remembers shows it, so all of them are silent. Where all members answer it no longer
+// matters whether there was an M: one that had not lost its data would show its marker, so nobody leads in L's place, and what
+// M answered is held by nobody who could come back with it.
 //
-// So as long as neither holds nothing is attached to L: it could then answer clients with the acknowledgements of servers that
+// So as long as none of this holds nothing is attached to L: it could then answer clients with the acknowledgements of servers that
 // were frozen so that it cannot, beside M.
 
 // rivalled says who may lead in the leader's place by what a lost record may have said; empty when nobody can.
@@ -20,6 +22,9 @@ func (q *inquiry) rivalled() string {
 		return ""
 	}
 	if q.s.Ruleset.CanComplete(q.leader, q.s.where(q.receivesFromLeader)) {
+		return ""
+	}
+	if q.servers.Minus(q.s.where(func(o *Observation) bool { return o.Reach.OK() })).IsEmpty() {
 		return ""
 	}
 	silent := q.servers.Minus(q.s.where(q.remembers))

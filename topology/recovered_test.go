@@ -29,6 +29,7 @@ func TestNothingIsAttachedToALeaderOfTheJournalsThatAnotherMayHaveReplaced(t *te
 		{"none does, one is silent, and one lost its data", five().Stopped("X", "B").Edit("C", forgetful).Silent("D"), false},
 		{"none does, one is silent, and it lost its own data", five().Stopped("B", "C").Edit("X", forgetful).Silent("D"), false},
 		{"none does, and it lost its own data", five().Stopped("B", "C", "D").Edit("X", forgetful), true},
+		{"none does, and two lost their data, but all answer", five().Stopped("X", "B").Edit("C", forgetful).Edit("D", forgetful), true},
 		{"one of two that it needs replicates from it", five().Acks(2).Stopped("X", "B").Silent("D"), true},
 		{"and three are out of the way", topologytest.Cluster("A", "B", "C", "D", "E", "X").Acks(2).Primary("A").Recovered().Stopped("X").Silent("B", "C", "D"), false},
 		{"what is silent replicates from another one", topologytest.Cluster("A", "B", "C", "X").Acks(1).Primary("A").Cascade("B", "C").Recovered().Stopped("X").Silent("B", "C"), true},
