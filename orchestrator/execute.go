@@ -66,7 +66,7 @@ func (c *cluster) tellBegun(op *reparent.Operation) {
 func (c *cluster) tellStage(op *reparent.Operation, s reparent.Stage) {
 	c.o.events.Tell(Event{
 		Kind: EventRecoveryStage, At: s.StartedAt.Add(s.Duration), Cluster: c.name, RecoveryID: op.ID, Stage: &s,
-		Text: fmt.Sprintf("%s: %s (%s)", s.Name, s.Detail, s.Duration.Round(100*time.Microsecond)),
+		Text: s.Name + ": " + s.Detail + " (" + s.Duration.Round(100*time.Microsecond).String() + ")",
 	})
 }
 

@@ -229,7 +229,7 @@ func (p Progress) folded(verb Verb, r *Result) Progress {
 		p.Reading = &seen
 	}
 	if r.Outcome != Yes && r.Outcome != Skipped {
-		p.Note = strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", verb, r.Outcome, r.Reason, r.Detail)), " ")
+		p.Note = strings.Join(strings.Fields(string(verb)+": "+string(r.Outcome)+" "+string(r.Reason)+" "+r.Detail), " ")
 	}
 	return p
 }

@@ -374,11 +374,11 @@ func (op Operation) noteDetection(in Intent, now time.Time) Operation {
 func describe(e topology.Evidence) string {
 	switch {
 	case e.Server == "":
-		return fmt.Sprintf("%s: %s", e.By, e.Fact)
+		return e.By + ": " + e.Fact
 	case e.By == "" || e.By == string(e.Server):
-		return fmt.Sprintf("%s: %s", e.Server, e.Fact)
+		return string(e.Server) + ": " + e.Fact
 	}
-	return fmt.Sprintf("%s (by %s): %s", e.Server, e.By, e.Fact)
+	return string(e.Server) + " (by " + e.By + "): " + e.Fact
 }
 
 // Step is what is to be done now.

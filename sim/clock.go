@@ -104,10 +104,7 @@ func (c *clock) after(d time.Duration, do func()) timer {
 // blank is memory for an event.
 func (c *clock) blank() *event {
 	if len(c.spare) == 0 {
-		block := make([]event, 64)
-		for i := range block {
-			c.spare = append(c.spare, &block[i])
-		}
+		return c.slabs().events.one()
 	}
 	e := c.spare[len(c.spare)-1]
 	c.spare = c.spare[:len(c.spare)-1]

@@ -209,9 +209,12 @@ func (s *server) cutDump(d *dump) {
 
 // replicas are the addresses of those that replicate from here.
 func (s *server) replicas() []topology.Address {
-	var all []topology.Address
-	for _, d := range s.dumps {
-		all = append(all, d.replica.address)
+	if len(s.dumps) == 0 {
+		return nil
+	}
+	all := s.clock.slabs().addresses.some(len(s.dumps))
+	for i, d := range s.dumps {
+		all[i] = d.replica.address
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

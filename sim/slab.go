@@ -70,6 +70,8 @@ type slabs struct {
 	lives        slab[life]
 	promises     slab[promise[error]]
 	tasks        slab[task]
+	events       slab[event]
+	addresses    slab[topology.Address]
 	pipes        slab[pipe]
 	wires        slab[wire]
 	guests       slab[guest]
@@ -107,6 +109,8 @@ func (s *slabs) reuse() {
 	s.patiences.reuse()
 	s.lives.renew(each((*life).blank))
 	s.promises.reuse()
+	s.events.reuse()
+	s.addresses.reuse()
 	s.tasks.renew(each((*task).blank))
 	s.pipes.renew(each((*pipe).blank))
 	s.wires.renew(each((*wire).blank))

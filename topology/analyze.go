@@ -143,7 +143,8 @@ func (l Limits) filled() Limits {
 
 // observed finds the observation of each member.
 func (q *inquiry) observed() []*Observation {
-	all := make([]*Observation, len(q.s.Ruleset.Members))
+	n := len(q.s.Ruleset.Members)
+	all := make([]*Observation, n, 2*n) // room for others besides
 	for i := range all {
 		all[i] = q.server(q.s.Ruleset.Members[i].Address)
 	}
@@ -160,7 +161,7 @@ func (q *inquiry) server(a Address) *Observation {
 
 // others are the members besides the leader.
 func (q *inquiry) others() []*Observation {
-	all := make([]*Observation, 0, len(q.members))
+	all := q.members[len(q.members):]
 	for _, o := range q.members {
 		if o.Address != q.leader {
 			all = append(all, o)

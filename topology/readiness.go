@@ -18,10 +18,10 @@ func (q *inquiry) readiness(found []Finding) []Finding {
 		return nil
 	}
 	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader, Evidence: []Evidence{q.noted(q.p, reachText(q.p))},
-		Message: fmt.Sprintf("if %s failed now, a failover would block: %s", q.leader, strings.Join(lacks, "; "))}
+		Message: "if " + string(q.leader) + " failed now, a failover would block: " + strings.Join(lacks, "; ")}
 	if failed {
 		f.Severity = SeverityCritical
-		f.Message = fmt.Sprintf("the failover of %s is blocked: %s", q.leader, strings.Join(lacks, "; "))
+		f.Message = "the failover of " + string(q.leader) + " is blocked: " + strings.Join(lacks, "; ")
 	}
 	for _, o := range q.replicas {
 		if reason := q.unfit(o); reason != "" {
@@ -161,7 +161,7 @@ func (q *inquiry) attachable(candidate Address) ServerSet {
 
 func (q *inquiry) establishmentLack(candidate Address) string {
 	if reason := q.unfit(q.server(candidate)); reason != "" {
-		return fmt.Sprintf("%s %s", candidate, reason)
+		return string(candidate) + " " + reason
 	}
 	r := q.s.Ruleset
 	return fmt.Sprintf("%s could not get %s: it would also need %s", candidate,

@@ -197,17 +197,16 @@ func (q *inquiry) unreachedServers() []Finding {
 		if q.led && o.Address == q.leader {
 			continue
 		}
-		found = append(found, q.unreached(o)...)
+		if !o.Reach.OK() {
+			found = append(found, q.unreached(o))
+		}
 	}
 	return found
 }
 
-func (q *inquiry) unreached(o *Observation) []Finding {
-	if o.Reach.OK() {
-		return nil
-	}
+func (q *inquiry) unreached(o *Observation) Finding {
 	f := Finding{Code: ServerUnreachable, Severity: SeverityWarning, Server: o.Address,
-		Evidence: append([]Evidence{q.noted(o, reachText(o))}, q.lastSeen(o.Address)...)}
+		Evidence: append(append(make([]Evidence, 0, 2), q.noted(o, reachText(o))), q.lastSeen(o.Address)...)}
 	switch o.Reach {
 	case ReachOK:
 	case ReachDenied:
@@ -217,7 +216,7 @@ func (q *inquiry) unreached(o *Observation) []Finding {
 		f.Severity, f.Evidence = SeverityInfo, q.lastSeen(o.Address)
 		f.Message = fmt.Sprintf("%s has not been probed lately", o.Address)
 	case ReachRefused, ReachReset, ReachSilent, ReachUnresolved:
-		f.Message = fmt.Sprintf("%s is not reached: %s", o.Address, reachText(o))
+		f.Message = string(o.Address) + " is not reached: " + reachText(o)
 	}
-	return []Finding{f}
+	return f
 }

@@ -75,7 +75,9 @@ func (q *inquiry) settings() []Finding {
 		if !o.Reach.OK() || o.Settings == (Settings{}) {
 			continue
 		}
-		found = append(found, q.wrongSettings(o)...)
+		if f, wrong := q.wrongSettings(o); wrong {
+			found = append(found, f)
+		}
 		if q.led && o.Address == q.leader && !o.Settings.JournalPresent && q.now.Sub(q.lead.EstablishedAt) > rarelyRead {
 			found = append(found, q.journalMissing(o))
 		}
@@ -83,29 +85,28 @@ func (q *inquiry) settings() []Finding {
 	return found
 }
 
-func (q *inquiry) wrongSettings(o *Observation) []Finding {
+func (q *inquiry) wrongSettings(o *Observation) (f Finding, found bool) {
 	var wrong [requirementsMost]*requirement
+	var names [requirementsMost]string
 	n := 0
 	for i := range requirements {
 		if r := &requirements[i]; r.broken(o) {
-			wrong[n] = r
+			wrong[n], names[n] = r, r.name
 			n++
 		}
 	}
 	if n == 0 {
-		return nil
+		return f, false
 	}
-	f := Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address, Evidence: make([]Evidence, 0, n)}
-	names := make([]string, 0, n)
+	f = Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address, Evidence: make([]Evidence, 0, n)}
 	for _, r := range wrong[:n] {
-		names = append(names, r.name)
 		f.Evidence = append(f.Evidence, q.worded(o, r.name, r.shown(o), ": ", r.loss, ". Mend: ", r.statement))
 		if r.severity.rank() < f.Severity.rank() {
 			f.Severity = r.severity
 		}
 	}
-	f.Message = string(o.Address) + " has " + plural(len(names), "setting that permits", "settings that permit") + " a loss: " + strings.Join(names, ", ")
-	return []Finding{f}
+	f.Message = string(o.Address) + " has " + plural(n, "setting that permits", "settings that permit") + " a loss: " + strings.Join(names[:n], ", ")
+	return f, true
 }
 
 func (r *requirement) shown(o *Observation) string {

@@ -209,6 +209,16 @@ func (s *Snapshot) Reached() ServerSet {
 	return s.where(func(o *Observation) bool { return o.Reach.OK() })
 }
 
+// answered tells whether any server answered its last probe.
+func (s *Snapshot) answered() bool {
+	for i := range s.Servers {
+		if s.Servers[i].Reach.OK() {
+			return true
+		}
+	}
+	return false
+}
+
 // LedBeside tells whether another server than this one takes writes as a primary does, or has, as far as was seen: it is
 // open, and its commits wait for acknowledgements that somebody may give, or the ruleset asks for none. A replica that
 // somebody has merely opened answers clients without any, which nobody has promised to keep.

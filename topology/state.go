@@ -30,7 +30,7 @@ func State(findings []Finding, s Snapshot) ClusterState {
 	switch {
 	case s.Reparenting:
 		return StateReparenting
-	case s.Reached().IsEmpty(), has(ElectorIsolated):
+	case !s.answered(), has(ElectorIsolated):
 		return StateUnknown
 	case has(StoreBehind, NoPrimary, SemiSyncBlocked, WouldBlock):
 		return StateBlocked

@@ -50,6 +50,9 @@ func (q *inquiry) outdated() []Finding {
 
 // rules reports a configured ruleset that is not in force.
 func (q *inquiry) rules() []Finding {
+	if q.s.RulesByHand == "" && q.s.RulesRefused == "" {
+		return nil
+	}
 	f := Finding{
 		Code: RulesetDiffers, Severity: SeverityWarning,
 		Message:  "the configured durability or membership is not in force; the recorded one is",
@@ -60,8 +63,6 @@ func (q *inquiry) rules() []Finding {
 	case q.s.RulesByHand != "":
 		f.Severity, f.Evidence[0].Fact = SeverityInfo, q.s.RulesByHand
 		f.WhyNot = "what was asked for by hand counts for more than a file that has not changed since: bring the file in line, or change it to something else"
-	case q.s.RulesRefused == "":
-		return nil
 	case q.s.RulesPending:
 		f.WhyNot = "the change is made by itself as soon as nothing stands in its way: mend what the evidence names, put the configuration back, or change the rules by hand (primacy rules)"
 	}

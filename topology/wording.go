@@ -58,7 +58,7 @@ func (q *inquiry) lastSeen(a Address) []Evidence {
 	if seen == nil || seen.At.IsZero() {
 		return nil
 	}
-	return []Evidence{{Server: a, By: byProbe, Fact: "last answered " + q.ago(seen.At), At: seen.At}}
+	return []Evidence{{Server: a, By: byProbe, Fact: q.dated("last answered ", seen.At), At: seen.At}}
 }
 
 func (q *inquiry) ago(t time.Time) string { return span(q.now.Sub(t)) + " ago" }
