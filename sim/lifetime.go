@@ -281,7 +281,9 @@ func (w *world) people(r *rand.Rand, seed uint64) {
 	}
 	w.store = newVault(w.clock)
 	w.store.calling = func(elector, call string) {
-		w.tell(elector, "asks the store: %s", call)
+		if w.options.Trace {
+			w.tell(elector, "asks the store: %s", call)
+		}
 		w.called()
 	}
 	for i := range electors {

@@ -182,6 +182,7 @@ type end struct {
 	take   func()        // takes the next of coming
 	closed bool
 	gone   func() // told once when the other side has closed, after all that it sent before; nil for nobody
+	left   func() // tells it
 }
 
 // open makes a pipe, of which the other side knows nothing before the first message.
@@ -189,16 +190,21 @@ func (n *network) open(from, to place) *pipe {
 	p := n.clock.slabs().pipes.one()
 	p.net, p.ends[caller].at, p.ends[callee].at = n, from, to
 	if p.ends[caller].take == nil {
-		p.ends[caller].take, p.ends[callee].take = p.ends[caller].arrival, p.ends[callee].arrival
+		p.ends[caller].bind()
+		p.ends[callee].bind()
 	}
 	return p
 }
 
 // blank is the pipe's memory for the next one.
 func (p *pipe) blank() {
-	here, there := &p.ends[caller], &p.ends[callee]
-	*p = pipe{ends: [2]end{{coming: here.coming.emptied(), take: here.take}, {coming: there.coming.emptied(), take: there.take}}}
+	*p = pipe{ends: [2]end{p.ends[caller].emptied(), p.ends[callee].emptied()}}
 }
+
+// bind makes the functions that go with an end's place in memory.
+func (e *end) bind() { e.take, e.left = e.arrival, e.deserted }
+
+func (e *end) emptied() end { return end{coming: e.coming.emptied(), take: e.take, left: e.left} }
 
 // arrival is the next message at its end. Whatever delays were drawn for them, they arrive in the order in which they
 // were sent.
@@ -254,13 +260,16 @@ func (p *pipe) close(by int) {
 	if other.closed || other.gone == nil {
 		return
 	}
-	p.carry(other, e.at, func() {
-		gone := other.gone
-		other.gone = nil
-		if gone != nil {
-			gone()
-		}
-	})
+	p.carry(other, e.at, other.left)
+}
+
+// deserted is what one side hears when the other has closed.
+func (e *end) deserted() {
+	gone := e.gone
+	e.gone = nil
+	if gone != nil {
+		gone()
+	}
 }
 
 // flush sends again what waited for ways that are up now.

@@ -57,21 +57,34 @@ const (
 // wire is a connection to a server as its client holds it.
 type wire struct {
 	pipe    *pipe
-	guest   *guest // the server's side of it, once it is there; only to be handed to statements
-	broke   error  // why it ended; nil while it stands
-	onBreak func() // told once when it ends from the other side
+	guest   *guest  // the server's side of it, once it is there; only to be handed to statements
+	broke   error   // why it ended; nil while it stands
+	onBreak func()  // told once when it ends from the other side
+	server  *server // that was called
+	who     account // as whom, and what is said of it
+	says    announcement
 	then    func(error)
 	sent    queue[statement] // on their way
-	ok      func()           // the answer that all is well
-	arrived func()           // of the next statement
 	reads   bool             // its statements read variables
 	end     promise[error]   // of the statement that was asked last: one runs at a time, and who gives one up hangs up
 	ended   func(error)      // keeps it
+
+	// The functions that go with its place in memory.
+	ok       func() // the answer that all is well
+	arrived  func() // of the next statement
+	called   func() // the connection reaches the host
+	admitted func() // and the process
+	reset    func() // the server's side of it is gone
+	dropped  func() // the client's is
+	noticed  func() // and the process looks
 }
 
 // blank is the wire's memory for the next one.
 func (w *wire) blank() {
-	*w = wire{sent: w.sent.emptied(), ok: w.ok, arrived: w.arrived, ended: w.ended}
+	*w = wire{
+		sent: w.sent.emptied(), ended: w.ended,
+		ok: w.ok, arrived: w.arrived, called: w.called, admitted: w.admitted, reset: w.reset, dropped: w.dropped, noticed: w.noticed,
+	}
 }
 
 // statement is one that is carried out at a server: it calls done exactly once, at once or later.
@@ -81,39 +94,48 @@ type statement = func(on *guest, done func(error))
 // never when the other side is silent: whoever waits no longer closes the wire.
 func (h *hosts) dial(from place, to topology.Address, who account, says announcement, then func(error)) *wire {
 	w := h.clock.slabs().wires.one()
-	w.then = then
-	s := h.at(to)
-	w.pipe = h.network.open(from, s.place)
-	w.pipe.ends[caller].gone = func() { w.lost(errConnReset) }
-	w.pipe.ends[callee].gone = func() { s.inTurn(s.life, w.clientLeft) }
+	w.server, w.who, w.says, w.then = h.at(to), who, says, then
 	if w.ok == nil {
-		w.ok, w.arrived = func() { w.answered(nil) }, w.arrival
+		w.bind()
 	}
-	w.pipe.send(callee, func() {
-		if s.refuses() {
-			w.pipe.send(caller, func() { w.lost(errConnRefused) })
-			return
-		}
-		if s.state == processFrozen {
-			s.knocking = append(s.knocking, w)
-		}
-		s.inTurn(s.life, func() { s.welcome(w, who, says) })
-	})
+	w.pipe = h.network.open(from, w.server.place)
+	w.pipe.ends[caller].gone, w.pipe.ends[callee].gone = w.reset, w.dropped
+	w.pipe.send(callee, w.called)
 	return w
+}
+
+func (w *wire) bind() {
+	w.ok, w.arrived, w.called, w.noticed = func() { w.answered(nil) }, w.arrival, w.call, w.clientLeft
+	w.admitted = func() { w.server.welcome(w) }
+	w.reset = func() { w.lost(errConnReset) }
+	w.dropped = func() { w.server.inTurn(w.server.life, w.noticed) }
+}
+
+// call is the connection at the server's host.
+func (w *wire) call() {
+	s := w.server
+	if s.refuses() {
+		w.pipe.send(caller, func() { w.lost(errConnRefused) })
+		return
+	}
+	if s.state == processFrozen {
+		s.knocking = append(s.knocking, w)
+	}
+	s.inTurn(s.life, w.admitted)
 }
 
 // refuses tells whether the host says that nobody listens.
 func (s *server) refuses() bool { return s.state == processDead || s.state == processBooting }
 
-func (s *server) welcome(w *wire, who account, says announcement) {
-	if s.offline && who == accountApp {
+func (s *server) welcome(w *wire) {
+	if s.offline && w.who == accountApp {
 		w.pipe.send(caller, func() { w.lost(errOffline) })
 		w.pipe.close(callee)
 		return
 	}
 	s.nextGuest++
 	w.guest = s.clock.slabs().guests.one()
-	*w.guest = guest{server: s, life: s.life, id: s.nextGuest, who: who, says: says, wire: w, done: w.guest.done}
+	*w.guest = guest{server: s, life: s.life, id: s.nextGuest, who: w.who, says: w.says, wire: w, done: w.guest.done}
 	if w.guest.done == nil {
 		w.guest.done = w.guest.returned
 	}
