@@ -65,6 +65,9 @@ type Set struct {
 // Of returns the set of the GTIDs given. It panics on a GTID that no server
 // could have; what comes from outside is checked by ParseGTID.
 func Of(gtids ...GTID) Set {
+	if len(gtids) == 1 {
+		return Range(gtids[0].Source(), gtids[0].Number, gtids[0].Number)
+	}
 	streams := make([]stream, 0, len(gtids))
 	for _, g := range gtids {
 		check(g.Source(), g.Number, g.Number)
@@ -80,7 +83,17 @@ func Range(source Source, first, last int64) Set {
 		return Set{}
 	}
 	check(source, first, last)
-	return Set{[]stream{{source, []span{{first, last}}}}}
+	return run(source, first, last)
+}
+
+// run is a set of one span, in one piece of memory.
+func run(source Source, first, last int64) Set {
+	all := &struct {
+		streams [1]stream
+		spans   [1]span
+	}{spans: [1]span{{first, last}}}
+	all.streams[0] = stream{source, all.spans[:]}
+	return Set{all.streams[:]}
 }
 
 // check guards the invariants of Set against callers that build sources and
