@@ -31,7 +31,13 @@ type commit struct {
 	guest   *guest        // nil for the applier and for local work
 	applied bool          // it is the applier's
 	done    func(error)
+
+	server *server // that it is entered on
+	synced func()  // it is in the binary log
 }
+
+// blank is the commit's memory for the next one.
+func (c *commit) blank() { *c = commit{synced: c.synced} }
 
 // write is a client's insert of a row.
 func (s *server) write(on *guest, row int64, done func(error)) { s.writeHuge(on, row, 0, done) }
@@ -135,7 +141,10 @@ func (s *server) enter(c *commit) {
 	if c.decision != nil {
 		s.marking = append(s.marking, c.gtid)
 	}
-	s.onDisk(s.syncTime(), func() { s.flush(c) })
+	if c.server = s; c.synced == nil {
+		c.synced = func() { c.server.flush(c) }
+	}
+	s.onDisk(s.syncTime(), c.synced)
 }
 
 // flush writes a transaction to the binary log, from where replicas get it at once, and has it wait for their

@@ -100,7 +100,7 @@ func (s *slabs) reuse() {
 	clear(s.named)
 	clear(s.completions)
 	s.transactions.reuse()
-	s.commits.reuse()
+	s.commits.renew(each((*commit).blank))
 	s.observations.reuse()
 	s.replications.reuse()
 	s.results.reuse()

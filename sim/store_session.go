@@ -25,6 +25,7 @@ type storeSession struct {
 	leases   []*storeLease
 	lives    []*life // of attempts to take a lock within this session
 	alarm    timer
+	due      func() // of the next keep-alive
 }
 
 // begun returns the session in use, or begins another.
@@ -64,16 +65,22 @@ func (s *storeSession) held(now time.Time) bool {
 
 // beatAfter arranges the next keep-alive. While the process is paused none is sent, and the alarm is set.
 func (s *storeSession) beatAfter(at time.Duration) {
+	if s.due == nil {
+		beat := s.beat
+		s.due = func() { s.beatDue(beat) }
+	}
+	s.client.clock.after(at-s.client.clock.now, s.due)
+}
+
+func (s *storeSession) beatDue(beat func()) {
 	p := s.client.process
-	s.client.clock.after(at-s.client.clock.now, func() {
-		if p.dead || s.lost {
-			return
-		}
-		if p.paused {
-			s.setAlarm()
-		}
-		p.deliver(s.beat)
-	})
+	if p.dead || s.lost {
+		return
+	}
+	if p.paused {
+		s.setAlarm()
+	}
+	p.deliver(beat)
 }
 
 // beat sends a keep-alive. Where nothing hinders it, the few milliseconds that it takes are left out, and with them all
