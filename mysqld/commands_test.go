@@ -603,3 +603,22 @@ func TestReadingAServerNeedsNoFence(t *testing.T) {
 		t.Error("no observation came back")
 	}
 }
+
+// MySQL shows the heartbeat of the connection before until a new one is due, half a minute by its own default.
+func TestAReplicaThatHasJustConnectedHasHeardOfItsSource(t *testing.T) {
+	w := realStage(t)
+	f := w.elector("elector-1")
+	w.exec(2, "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 30; START REPLICA")
+	w.Cleanup(func() { w.exec(2, "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5; START REPLICA") })
+	w.eventually(2, "ON", receiverState)
+	w.exec(2, "STOP REPLICA IO_THREAD")
+	if o := f.Probe(t.Context(), w.address(2)); o.Replication.Receiver != topology.ThreadOff {
+		t.Fatalf("%+v", o.Replication)
+	}
+	started := time.Now()
+	w.exec(2, "START REPLICA IO_THREAD")
+	w.eventually(2, "ON", receiverState)
+	if o := f.Probe(t.Context(), w.address(2)); o.Replication.HeartbeatAge < 0 || o.Replication.HeartbeatAge > time.Since(started) {
+		t.Errorf("it connected less than %s ago: %+v", time.Since(started), o.Replication)
+	}
+}

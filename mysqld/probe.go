@@ -24,6 +24,7 @@ type memory struct {
 	// source was heard in between, also in the middle of a huge transaction.
 	relayed   int64
 	relayedAt time.Time
+	contact   topology.Contact
 	// ahead is how far the server's clock is ahead of ours.
 	ahead        time.Duration
 	failingSince time.Time
@@ -193,10 +194,12 @@ func waitsForDisk(ctx context.Context, q queryer, stall topology.Stall) bool {
 // replication is what the server says of its channel; nil when it has none.
 func (m *memory) replication(r reading) *topology.Replication {
 	if r.channel.Source == "" {
+		m.contact.Note(r.At, nil)
 		return nil
 	}
 	c := r.channel
 	c.HeartbeatAge = m.heartbeatAge(r)
+	m.contact.Note(r.At, &c)
 	c.Lag = r.lag()
 	return &c
 }

@@ -359,6 +359,7 @@ type memory struct {
 	incarnation  string
 	startedAt    time.Time
 	failingSince time.Time
+	contact      topology.Contact
 	// stuckSince and waitingSince are when commits were first seen to wait for the disk, and for acknowledgements.
 	stuckSince, waitingSince time.Time
 }
@@ -374,6 +375,7 @@ func (m *memory) learn(o *topology.Observation) {
 	o.Stall.OldestCommit = since(&m.stuckSince, o.At, o.Stall.OldestCommit)
 	o.Stall.DiskFull = o.Stall.DiskFull && o.Stall.OldestCommit >= stuckAfter
 	o.Stall.OldestAckWait = since(&m.waitingSince, o.At, o.Stall.OldestAckWait)
+	m.contact.Note(o.At, o.Replication)
 }
 
 // stuckAfter is how long a commit waits before the server is asked whether its disk is full.
