@@ -420,8 +420,8 @@ func (c *conduct) needed(op reparent.Operation) {
 	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
 		return
 	}
-	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && c.forgot() {
-		return // how that change ended was on record once, and is to be found out again
+	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && (c.forgot() || c.unstored()) {
+		return // how that change ended was on record once, or could not be put there, and is to be found out again
 	}
 	w.violated(NoNeedlessChange, "%s is to be replaced (%s), and it completes writes", p.address, op.Cause)
 }
