@@ -609,7 +609,9 @@ func TestAReplicaThatHasJustConnectedHasHeardOfItsSource(t *testing.T) {
 	w := realStage(t)
 	f := w.elector("elector-1")
 	w.exec(2, "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 30; START REPLICA")
-	w.Cleanup(func() { w.exec(2, "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5; START REPLICA") })
+	w.Cleanup(func() {
+		w.exec(2, "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 0.5; START REPLICA")
+	})
 	w.eventually(2, "ON", receiverState)
 	w.exec(2, "STOP REPLICA IO_THREAD")
 	if o := f.Probe(t.Context(), w.address(2)); o.Replication.Receiver != topology.ThreadOff {
