@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"testing"
-	"time"
 
 	"github.com/primacydb/primacy/reparent"
 )
@@ -96,7 +95,7 @@ func TestClosingWhereSuperReadOnlyStandsAloneCanBeCancelledToo(t *testing.T) {
 	w.openedUnderneath(0)
 	unlock := w.lockTable(0)
 	demote := w.command(reparent.Demote, 0, term)
-	demote.Deadline = 300 * time.Millisecond
+	demote.Deadline = inVain
 	w.refused(f, demote, reparent.ReasonDeadline)
 	if now := w.value(0, readOnlySwitches); now != "00" {
 		t.Errorf("read_only and super_read_only are %s", now)

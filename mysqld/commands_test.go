@@ -66,7 +66,7 @@ func TestAReceiverThatDoesNotStopInTimeIsNotFrozen(t *testing.T) {
 	w.exec(1, "START REPLICA")
 	w.eventually(1, "CONNECTING", receiverState)
 	freeze := w.freeze(1, term)
-	freeze.Deadline = 300 * time.Millisecond
+	freeze.Deadline = time.Second // long enough to log in twice, and not to see the end of a connect
 	r := w.do(f, freeze)
 	if r.Outcome != reparent.Unknown || r.Reason != reparent.ReasonDeadline {
 		t.Fatalf("%s, %s: %s; expected unknown, deadline", r.Outcome, r.Reason, r.Detail)
@@ -85,7 +85,7 @@ func TestAReceiverThatIsAboutToBeStoppedHasNotBeenResumed(t *testing.T) {
 	w.exec(1, "START REPLICA")
 	w.eventually(1, "CONNECTING", receiverState)
 	freeze := w.freeze(1, term)
-	freeze.Deadline = 300 * time.Millisecond
+	freeze.Deadline = time.Second // long enough to log in twice, and not to see the end of a connect
 	w.do(f, freeze)
 	w.refused(f, w.command(reparent.Resume, 1, term), reparent.ReasonRefused)
 	w.eventually(1, "OFF", receiverState)
@@ -180,13 +180,16 @@ func TestDemoteReadsTheFinalPosition(t *testing.T) {
 	w.mustWrite(0)
 }
 
+// inVain is how long a command waits for what does not come. Before that it logs in, which takes its time on a busy machine.
+const inVain = 2 * time.Second
+
 func TestADemotionThatHangsIsUndone(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()
 	w.stopAckers()
 	id, ended := w.waitingWrite(0)
 	demote := w.command(reparent.Demote, 0, term)
-	demote.Deadline = 300 * time.Millisecond
+	demote.Deadline = inVain
 	w.refused(f, demote, reparent.ReasonDeadline)
 	if now := w.value(0, "SELECT CONCAT(@@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode)"); now != "000" {
 		t.Errorf("read_only, super_read_only, offline_mode are %s", now)
@@ -205,7 +208,7 @@ func TestADemotionWithClientsCutThatHangsLetsThemBackIn(t *testing.T) {
 	w.stopAckers()
 	_, ended := w.waitingWrite(0)
 	demote := w.command(reparent.Demote, 0, term)
-	demote.Deadline, demote.Offline = 300*time.Millisecond, true
+	demote.Deadline, demote.Offline = inVain, true
 	w.refused(f, demote, reparent.ReasonDeadline)
 	if err := <-ended; err == nil {
 		t.Error("the waiting client was not cut")
