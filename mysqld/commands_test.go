@@ -488,8 +488,9 @@ func TestAFailedChangeOfSourceDoesNotShowThePassword(t *testing.T) {
 func TestAwaitAppliedEndsInTimeAndSoonerWhenNothingApplies(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()
+	w.stand(f, 1, term)
 	await := w.command(reparent.AwaitApplied, 1, term)
-	await.Set, await.Deadline = topology.Marker{Term: 1}.Set(), 200*time.Millisecond
+	await.Set, await.Deadline = topology.Marker{Term: 1}.Set(), time.Second
 	r := w.refused(f, await, reparent.ReasonDeadline)
 	if r.Took > 2*time.Second {
 		t.Errorf("it took %s", r.Took)
@@ -505,7 +506,7 @@ func TestAwaitAckersCountsThem(t *testing.T) {
 	await := w.command(reparent.AwaitAckers, 0, term)
 	await.Acks = 2
 	w.must(f, await)
-	await.Acks, await.Deadline = 9, 100*time.Millisecond
+	await.Acks, await.Deadline = 9, time.Second
 	w.refused(f, await, reparent.ReasonDeadline)
 }
 
