@@ -59,6 +59,7 @@ var layers = map[string]layer{
 		never: drivers},
 	"scripts":                {pure: true},
 	"internal/stopwatchtest": {pure: true},
+	"internal/porttest":      {},
 	"integration":            {ours: append(slices.Clip(loop), "sim", "mysqld", "store", "api", "config", "metrics", "cmd/primacy")},
 	"integration/panorama":   {ours: append(slices.Clip(loop), "api")},
 	"integration/browser":    {ours: append(slices.Clip(loop), "api", "mysqld", "store", "integration/panorama")},

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 
+	"github.com/primacydb/primacy/internal/porttest"
 	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
@@ -185,11 +185,10 @@ func parsedURL(text string) []url.URL {
 
 // freeURL is an address of this machine that nobody uses.
 func freeURL() []url.URL {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := porttest.Free()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	defer listener.Close()
-	return []url.URL{{Scheme: "http", Host: listener.Addr().String()}}
+	return []url.URL{{Scheme: "http", Host: address}}
 }

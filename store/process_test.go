@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+
+	"github.com/primacydb/primacy/internal/porttest"
 )
 
 // The test binary also plays the other processes of a test, by this variable's value.
@@ -281,10 +282,9 @@ func freeURL(t testing.TB) string { return "http://" + freeAddress(t) }
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := porttest.Free()
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // open opens a store that is closed, and whose goroutines have ended, when the test ends.

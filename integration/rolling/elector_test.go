@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/api"
+	"github.com/primacydb/primacy/internal/porttest"
 	"github.com/primacydb/primacy/mysqld/local"
 )
 
@@ -78,10 +78,9 @@ func newStage(t *testing.T) *stage {
 func freeAddresses(t *testing.T, n int) (all []string) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := porttest.Free()
 		must(t, err)
-		defer l.Close() // not before all are found, or one would be found twice
-		all = append(all, l.Addr().String())
+		all = append(all, address)
 	}
 	return all
 }
