@@ -163,7 +163,7 @@ func (p *tab) visit(hash string) {
 	p.t.Helper()
 	ask[bool](p, fmt.Sprintf(`(() => {
 		window.arrived = new URL(%[1]s, location.href).href === location.href;
-		addEventListener("hashchange", () => setTimeout(() => { window.arrived = true }), { once: true });
+		addEventListener("hashchange", () => { window.arrived = true }, { once: true }); // the page's own came before it, and draws at once
 		location.hash = %[1]s;
 		return true;
 	})()`, quoted(hash)))
