@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ type summary struct {
 
 // slowestShown is how many tests are named of those that took longest: there is where to begin when all takes too long.
 const slowestShown = 15
+
+// Of a test that did not end so many lines are shown: of what it wrote, and of the stacks behind that.
+const lastWords, stacksShown = 60, 600
 
 func main() {
 	if files := os.Args[1:]; len(files) > 0 {
@@ -146,7 +150,30 @@ func (s *summary) fail(e event) {
 	}
 	s.broken[e.Package] = true
 	fmt.Printf("FAIL  %s\n", e.place())
+	if e.Test == "" {
+		s.showUnended(e.Package)
+	}
 	s.show(e)
+}
+
+// showUnended shows the last words of a package's tests that had not ended when it did: where it crashed or ran out of time,
+// one of them was the cause, and go reports no result of theirs. The stacks of all goroutines come behind them.
+func (s *summary) showUnended(pkg string) {
+	for _, place := range slices.Sorted(maps.Keys(s.output)) {
+		if !strings.HasPrefix(place, pkg+" ") {
+			continue
+		}
+		fmt.Printf("NOT ENDED  %s\n", place)
+		lines := slices.Collect(strings.Lines(s.output[place].String()))
+		words := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "panic: ") })
+		if words < 0 {
+			words = len(lines)
+		}
+		for _, line := range lines[max(0, words-lastWords):min(len(lines), words+stacksShown)] {
+			fmt.Print("      ", line)
+		}
+		delete(s.output, place)
+	}
 }
 
 func (s *summary) show(e event) {
