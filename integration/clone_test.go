@@ -244,7 +244,9 @@ func (w *workshop) cutOff(ctx context.Context, happens func()) settle.Result {
 	session, copies := w.root(w.task.Server), 0
 	w.eventually("a clone that copies", func() bool {
 		query := "SELECT COUNT(*) FROM performance_schema.clone_progress WHERE stage = 'FILE COPY' AND state = 'In Progress' AND data > 0"
-		return session.QueryRowContext(w.t.Context(), query).Scan(&copies) == nil && copies == 1
+		ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+		defer cancel()
+		return session.QueryRowContext(ctx, query).Scan(&copies) == nil && copies == 1
 	})
 	happens()
 	select {
@@ -299,6 +301,25 @@ func TestWhatTheServerAcknowledgedIsNotDroppedBeforeOthersHoldIt(t *testing.T) {
 	if o := w.observed(x); !o.Received.IsEmpty() || o.Replication != nil || !o.Position().Intersects(w.task.Set) {
 		t.Errorf("%+v", o)
 	}
+}
+
+// The kernel of a server that hangs accepts connections for it. A step that waited for a greeting would keep the settlement
+// until somebody calls it off.
+func TestAStepOnAServerThatHangsComesToAnEnd(t *testing.T) {
+	w := newWorkshop(t, local.Spec{Servers: 4})
+	w.freeze(w.task.Server)
+	came := make(chan settle.Result, 1)
+	go func() { came <- w.step(settle.StepIsolate) }()
+	select {
+	case r := <-came:
+		if r.Outcome == reparent.Yes || r.Final || !strings.Contains(r.Detail, string(w.task.Server)) {
+			t.Errorf("%+v", r)
+		}
+	case <-time.After(patience):
+		t.Error("the step does not end")
+	}
+	w.thaw(w.task.Server)
+	w.does(settle.StepIsolate)
 }
 
 func TestACloneNamesThePrivilegeThatIsMissing(t *testing.T) {

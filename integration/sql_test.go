@@ -29,7 +29,9 @@ func (c *cluster) root(a topology.Address) *sql.Conn {
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxIdleConns(-1) // a session that is closed is gone
-	session, err := db.Conn(c.t.Context())
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience) // a server that hangs accepts connections, too
+	defer cancel()
+	session, err := db.Conn(ctx)
 	if err != nil {
 		c.t.Fatal(err)
 	}

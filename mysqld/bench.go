@@ -47,17 +47,31 @@ func (f *Fleet) work(ctx context.Context, cluster string, term uint32, t settle.
 	if err != nil {
 		return failedStep(ctx, err)
 	}
-	if err := s.begin(ctx); err != nil {
-		r := failedStep(ctx, err)
-		if awaitsStart(t, r) {
-			return awaitedStart(t, r.Detail)
-		}
+	if r := beginStep(ctx, s, t); r.Outcome != reparent.Yes {
 		return r
 	}
 	defer s.finish()
 	command := reparent.Command{Verb: reparent.Verb(t.Step), Server: t.Server, Cluster: cluster, Term: term}
 	j := &job{act: &act{session: s, command: command}, task: t, tell: tell}
 	return j.do(ctx)
+}
+
+// sessionTime bounds how long a step waits for its session: on a server that accepts connections and answers none it would
+// wait for ever, for the loop sets no bound of its own.
+const sessionTime = 15 * time.Second
+
+func beginStep(ctx context.Context, s *session, t settle.Task) settle.Result {
+	ctx, cancel := context.WithTimeout(ctx, sessionTime)
+	defer cancel()
+	err := s.begin(ctx)
+	if err == nil {
+		return settle.Result{Outcome: reparent.Yes}
+	}
+	r := failedStep(ctx, err)
+	if awaitsStart(t, r) {
+		return awaitedStart(t, r.Detail)
+	}
+	return r
 }
 
 // do picks who carries the step out: each kind has a file of its own.

@@ -41,7 +41,7 @@ func (j *job) clone(ctx context.Context) settle.Result {
 	var err error
 	switch j.task.Step {
 	case settle.StepCheck:
-		detail, err = j.mayClone(ctx)
+		detail, err = j.checkClone(ctx)
 	case settle.StepIsolate:
 		detail, err = j.isolateForClone(ctx)
 	case settle.StepClone:
@@ -55,6 +55,13 @@ func (j *job) clone(ctx context.Context) settle.Result {
 		return j.cloneFailed(ctx, err)
 	}
 	return doneStep("%s", detail)
+}
+
+// checkClone is mayClone within the time of a step.
+func (j *job) checkClone(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	return j.mayClone(ctx)
 }
 
 // isolateForClone closes the server to everybody else and has it forget its channel. What it received and did not apply goes
@@ -135,25 +142,12 @@ func beyond(position gtid.Set) guard {
 // replaceData runs the clone, unless it has been done. It ends with the server's process, so the answer to a clone that
 // went well is that nobody knows yet; the same task, handed out again, finds it done.
 func (j *job) replaceData(ctx context.Context) (string, error) {
-	done, err := j.isCloned(ctx)
+	done, err := j.readyToClone(ctx)
 	if err != nil {
 		return "", err
 	}
 	if done {
 		return fmt.Sprintf("its data is a copy of that of %s", j.task.Donor), nil
-	}
-	if err := j.endEarlierClone(ctx); err != nil {
-		return "", err
-	}
-	if _, err := j.mayClone(ctx); err != nil {
-		return "", err
-	}
-	o, err := j.isolated(ctx)
-	if err != nil {
-		return "", err
-	}
-	if err := j.makeReady(ctx, o); err != nil {
-		return "", err
 	}
 	err = j.runClone(ctx)
 	if _, ended := errors.AsType[cloneRefusal](err); ended || mysqlErrno(err) != 0 || ctx.Err() != nil {
@@ -165,6 +159,26 @@ func (j *job) replaceData(ctx context.Context) (string, error) {
 		err = errRestarts
 	}
 	return "", err
+}
+
+// readyToClone does what comes before the clone, and tells whether it has been done already.
+func (j *job) readyToClone(ctx context.Context) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	if done, err := j.isCloned(ctx); done || err != nil {
+		return done, err
+	}
+	if err := j.endEarlierClone(ctx); err != nil {
+		return false, err
+	}
+	if _, err := j.mayClone(ctx); err != nil {
+		return false, err
+	}
+	o, err := j.isolated(ctx)
+	if err != nil {
+		return false, err
+	}
+	return false, j.makeReady(ctx, o)
 }
 
 // errRestarts: the answer of CLONE is no proof yet, for the new data is only taken into use by the next process.

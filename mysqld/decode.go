@@ -20,7 +20,7 @@ import (
 
 // Decode implements orchestrator.Bench.
 func (f *Fleet) Decode(ctx context.Context, server topology.Address, set gtid.Set, limits settle.Limits) (settle.Transcript, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	defer context.AfterFunc(f.ctx, cancel)()
 	l, err := f.dial(ctx, server, nil)
