@@ -98,6 +98,8 @@ type Command struct {
 	Acks    int              `json:"acks,omitempty"`    // Antidote, AwaitAckers, PrepareSource, EnableSource
 	Offline bool             `json:"offline,omitempty"` // Demote
 	Release bool             `json:"release,omitempty"` // DisableSource
+	// Passing: Freeze only stops the receiver, and has nothing said of the next start, which needs a disk that writes.
+	Passing bool `json:"passing,omitempty"`
 	// Incarnation is the process that Reopen, Open, and DisableSource with Release are meant for: another one, which came back on its own and was
 	// never verified, is left closed (Refused). Empty for any.
 	Incarnation string            `json:"incarnation,omitempty"`

@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -39,7 +40,20 @@ func (op Operation) markCommands() []Command {
 		mark.Within = op.allowed()
 	}
 	commands = append(commands, op.sourceCommands(mark.Acks)...)
+	if op.stillFed() {
+		stop := op.command(Freeze, op.To, op.Timing.Freeze)
+		stop.Passing = true // the marker may be late because the disk writes nothing
+		commands = append(commands, stop)
+	}
 	return op.withFollowers(append(commands, mark), op.hurried())
+}
+
+// stillFed tells whether the candidate of a planned change is to stop receiving before its marker is tried once more. The old
+// primary is closed, but a restart may open it, and what it writes then is cancelled by the marker that has been decided: the
+// candidate must not get it. That takes seconds, so the first try does without, for the gap is no time for what can wait; and a
+// stop that hangs keeps only every other try from the marker.
+func (op *Operation) stillFed() bool {
+	return op.Kind == KindPlanned && op.Tries%2 == 1 && op.Progress[op.To].Paused != Yes
 }
 
 // sourceCommands switch the source side on. In an adoption clients write all the while: without ackers
@@ -101,6 +115,11 @@ func (op *Operation) lacksOldPrimary(others topology.ServerSet) bool {
 
 func (op Operation) applyMarking(commands []Command, results []Result, now time.Time) Operation {
 	op = op.foldPropagating(commands, results)
+	if i := slices.IndexFunc(commands, func(c Command) bool { return c.Verb == Freeze }); i >= 0 && i < len(results) {
+		p := op.Progress[op.To]
+		p.Paused = results[i].Outcome
+		op.Progress[op.To] = p
+	}
 	marked := resultOf(commands, results, Mark)
 	op.MarkSent = op.MarkSent || maybe(marked.Outcome)
 	if marked.Done() {

@@ -87,6 +87,7 @@ type Leader struct {
 // Progress is what an operation has done to one server and learned from it.
 type Progress struct {
 	Frozen   Outcome `json:"frozen,omitempty"`   // Freeze
+	Paused   Outcome `json:"paused,omitempty"`   // Freeze that is Passing
 	Silenced Outcome `json:"silenced,omitempty"` // Poison or Demote of a leader
 	With     Verb    `json:"with,omitempty"`     // which of the two
 	Attached Outcome `json:"attached,omitempty"` // Follow the candidate

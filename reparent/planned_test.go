@@ -336,6 +336,54 @@ func TestTheOldPrimaryHelpsOutWhenTheOthersDoNotAcknowledge(t *testing.T) {
 	}
 }
 
+// The old primary may restart writable while a marker is late. What it writes then was cancelled by that marker's decision.
+func TestACandidateWhoseMarkerIsLateStopsReceivingFromTheOldPrimary(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	e := &elector{world: w, name: "elector-1"}
+	op := e.driven(w.planned("B"), PhaseMarking)
+	stops := func(commands []Command) bool {
+		i := slices.IndexFunc(commands, func(c Command) bool { return c.Verb == Freeze && c.Server == "B" && c.Passing })
+		return i >= 0 && i < slices.IndexFunc(commands, func(c Command) bool { return c.Verb == Mark })
+	}
+	if stops(op.Next().Commands) {
+		t.Fatal("the gap waits for a stop that is not needed yet")
+	}
+	e.fate = func(c Command) fate {
+		if c.Verb == Mark {
+			return fateDropped
+		}
+		return fateNone
+	}
+	op = op.Apply(e.send(op, op.Next()), w.now())
+	if !stops(op.Next().Commands) {
+		t.Fatalf("it still receives: %v", op.Next().Commands)
+	}
+	e.fate = nil
+	op = op.Apply(e.send(op, op.Next()), w.now())
+	if w.servers["B"].receiver {
+		t.Error("it receives")
+	}
+	if op = w.must(t, op); op.State != StateSucceeded || !w.completes(w.servers["B"]) {
+		t.Errorf("%s %+v", op.State, op.Obstacle)
+	}
+}
+
+// The stop of the candidate's receiver is undone with everything else where the marker certainly was not written.
+func TestACandidateThatIsNotMarkedReceivesAgain(t *testing.T) {
+	w := newWorld(1, "A", "B", "C")
+	before := w.states()
+	e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+		if c.Verb == Mark {
+			return fateRefused
+		}
+		return fateNone
+	}}
+	op, _ := e.run(w.planned("B"))
+	if op.State != StateUndone || op.MarkSent || op.Progress["B"].Paused != Yes || !sameStates(before, w.states()) {
+		t.Errorf("%s %+v %+v\n%+v\n%+v", op.State, op.Obstacle, op.Progress["B"], before, w.states())
+	}
+}
+
 func TestAnAckerWithAStrayWriteIsNotAttachedBeforehand(t *testing.T) {
 	w := newWorld(1, "A", "B", "C")
 	e := &elector{world: w, name: "elector-1"}

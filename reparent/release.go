@@ -55,7 +55,7 @@ func (op *Operation) restarted(a topology.Address, p Progress, before Known) []C
 		return []Command{back}
 	case p.Moved: // to whom it is pointed matters to nobody as long as it is stopped: to point it back would have it receive for a moment
 		return []Command{op.command(Freeze, a, op.Timing.Freeze)}
-	case maybe(p.Frozen) && before.Receiving:
+	case (maybe(p.Frozen) || maybe(p.Paused)) && before.Receiving:
 		return []Command{op.command(Resume, a, op.Timing.Follow)}
 	}
 	return nil

@@ -341,7 +341,7 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 		c.world.violated(OneCompleter, "%s is said to have stepped down, and %d commits wait there before it does", s.address, len(s.commits))
 	case command.Verb == reparent.Poison && s.semi.timeout < topology.TimeoutInfinite && s.semi.loosened < c.world.clock.now-r.Took:
 		c.world.violated(OneCompleter, "%s is said to be poisoned, and its commits wait for %s only", s.address, s.semi.timeout)
-	case command.Verb == reparent.Freeze && s.startsAlone():
+	case command.Verb == reparent.Freeze && !command.Passing && s.startsAlone():
 		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
 	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.doing == stopping && g.says.term == command.Term }):
 		c.world.violated(NothingLeftBehind, "%s is said to receive again, and is about to be stopped under the same term", s.address)
@@ -473,7 +473,8 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 			continue
 		}
 		receiver, _ := s.receiver()
-		frozen := op.Progress[m.Address].Frozen == reparent.Yes || op.Progress[m.Address].Frozen == reparent.Unknown
+		p := op.Progress[m.Address]
+		frozen := p.Frozen == reparent.Yes || p.Frozen == reparent.Unknown || p.Paused == reparent.Yes || p.Paused == reparent.Unknown
 		_, touched := op.Progress[m.Address] // else it was somebody else, as a repair that had begun before
 		switch {
 		case !touched:

@@ -29,6 +29,7 @@ type receiver struct {
 	timer      timer         // of the connect, the pause, or the silence of the source
 	locked     bool          // it is logged in and waits for a lock
 	stopped    []func()      // STOP REPLICA IO_THREAD that waits for the end of a connect
+	ending     bool          // STOP REPLICA IO_THREAD waits for the disk: the thread connects no more
 	unsaved    []func()      // what arrived while the disk was stuck
 	heard      time.Duration // when something was last heard of the source, as of the last look; never
 	beats      time.Duration // heartbeats come at multiples of the interval after this
@@ -44,7 +45,7 @@ func (s *server) startReceiver() error {
 	if r.state != receiverOff {
 		return nil
 	}
-	r.errno, r.semi = 0, s.semi.replica
+	r.errno, r.semi, r.ending = 0, s.semi.replica, false
 	r.try()
 	return nil
 }
@@ -185,6 +186,8 @@ func (r *receiver) brokeOff(p *pipe) {
 	r.hangUp()
 	switch {
 	case r.endStop():
+	case r.ending:
+		r.state = receiverOff
 	case trying:
 		r.pause(int(errLostSource))
 	default:
@@ -222,6 +225,7 @@ func (s *server) stopReceiver(on *guest, done func(error)) {
 	case r.state == receiverTrying:
 		r.stopped = append(r.stopped, ended)
 	case len(r.unsaved) > 0:
+		r.ending = true
 		s.onDisk(time.Millisecond, func() { s.stopReceiver(on, done) })
 	default:
 		s.later(s.clock.between(2*time.Millisecond, 20*time.Millisecond), func() { r.halt(on, done) })

@@ -106,6 +106,25 @@ func TestE15StopOfAReceiverThatConnectsWaitsForTheConnect(t *testing.T) {
 	f.check("off", state == topology.ThreadOff)
 }
 
+// STOP has told the thread to end, which it does before it connects again.
+func TestAReceiverThatIsBeingStoppedWhileItsDiskIsStuckConnectsNoMore(t *testing.T) {
+	f := newTrio(t)
+	f.b.fillDisk()
+	f.write(f.a)
+	f.eventually("waiting for the disk", func() bool { return len(f.b.channel.receiver.unsaved) > 0 })
+	o := f.as(accountPrimacy, f.b, stopReceiver)
+	f.pass(100 * time.Millisecond)
+	f.check("hanging", !o.heard)
+	f.restart(f.a)
+	f.pass(5 * time.Second)
+	state, _ := f.b.receiver()
+	f.check("off", state == topology.ThreadOff && !o.heard)
+	f.b.healDisk()
+	f.eventually("stopped", o.ok)
+	f.check("startable", f.b.startReceiver() == nil)
+	f.eventually("receives", func() bool { state, _ := f.b.receiver(); return state == topology.ThreadOn })
+}
+
 func TestE16AStoppedReceiverComesBackWithARestartAndAcknowledges(t *testing.T) {
 	f := newTrio(t)
 	f.b.options.SkipReplicaStart, f.b.options.SemiSyncReplica = false, true

@@ -16,8 +16,10 @@ import (
 // freeze persists the promise first: a revoked replica that restarts would otherwise connect to the old primary again
 // and acknowledge. The receiver is stopped also while it is only "connecting".
 func (a *act) freeze(ctx *patience) (topology.Observation, error) {
-	if err := a.promiseToStayStopped(ctx); err != nil {
-		return topology.Observation{}, err
+	if !a.command.Passing {
+		if err := a.promiseToStayStopped(ctx); err != nil {
+			return topology.Observation{}, err
+		}
 	}
 	before, err := a.receiver(ctx)
 	if err != nil {
