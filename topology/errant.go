@@ -36,9 +36,9 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 		return nil
 	}
 	var all map[Address]gtid.Set
-	mayBeErrant := q.mayBeErrant(seen)
+	mayBeErrant, abreast := q.mayBeErrant(seen), q.knowsAll(seen)
 	for _, o := range q.replicas {
-		if _, ahead := q.ahead[o.Address]; !o.Reach.OK() || ahead {
+		if _, ahead := q.ahead[o.Address]; !o.Reach.OK() || ahead && !abreast {
 			continue
 		}
 		errant := o.Executed.Subtract(seen.Executed).Union(o.Received.Subtract(seen.Executed)).Only(mayBeErrant)
@@ -56,6 +56,20 @@ func (q *inquiry) errantSets() map[Address]gtid.Set {
 		}
 	}
 	return all
+}
+
+// knowsAll tells whether the one writable server of a cluster in which nobody leads by record knows of every leadership that
+// any server has heard of: nobody is ahead of it then, however much is not on record.
+func (q *inquiry) knowsAll(leader *Observation) bool {
+	if q.led {
+		return false
+	}
+	for _, m := range q.ahead {
+		if !leader.Executed.Has(m.GTID()) {
+			return false
+		}
+	}
+	return true
 }
 
 // takenIn is what a replica may have got from the primary of the transactions of other servers that are taken into its
