@@ -568,6 +568,9 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 		return
 	}
 	has := s.position()
+	for _, waits := range s.commits { // behind the marker: they belong to its term
+		has = has.Union(gtid.Of(waits.transaction.gtid))
+	}
 	var others gtid.Set
 	for _, o := range w.hosts.all {
 		others = others.Union(o.position())
