@@ -25,11 +25,18 @@ type conduct struct {
 	begun     map[string]stirrings          // what had happened when an operation began
 	shown     time.Duration                 // since when a primary has shown that it was established, which is not on record; 0 when none does
 	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
+	obstacles map[string]obstacleSight      // what each elector showed last
 	refusing  map[topology.Address]uint32   // servers that refused to receive again, and the term under which they were told to
 
 	cancelledBy map[*transaction]uint32            // the term that left a cancelled row out
 	followed    map[topology.Address]attachment    // from whom servers were last told to replicate
 	standing    map[topology.Address]time.Duration // since when a cascaded replica has stood still behind an intermediate that is gone
+}
+
+// obstacleSight is an obstacle, with the observations beside which it was shown first: those that it was found by.
+type obstacleSight struct {
+	obstacle *reparent.Obstacle
+	by       time.Time
 }
 
 // stirrings counts what goes wrong and is mended, so that it can be seen whether anything was between two moments.
@@ -38,7 +45,7 @@ type stirrings struct{ faults, mended int }
 func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
-		refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
+		obstacles: map[string]obstacleSight{}, refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
 	}
 	w.hosts.handed = c.handed
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
@@ -199,9 +206,13 @@ var uncertain = []Kind{Fallback, Shutdown, Errant, OpenByHand}
 // may wait for seconds for one that is silent.
 func (c *conduct) missed(elector string, v *orchestrator.View) {
 	w := c.world
-	o := v.Obstacle
-	if o == nil || o.Code != "below_floor" && o.Code != "only_on_leader" || w.clock.now-c.calm < calmFor {
-		return
+	o, last := v.Obstacle, c.obstacles[elector]
+	if last.obstacle != o {
+		last = obstacleSight{o, v.Snapshot.At}
+		c.obstacles[elector] = last
+	}
+	if o == nil || o.Code != "below_floor" && o.Code != "only_on_leader" || w.clock.now-c.calm < calmFor || last.by != v.Snapshot.At {
+		return // or it has looked since, as when somebody asks for a change, and has not judged anew
 	}
 	if slices.ContainsFunc(w.report.Faults, func(f Fault) bool { return slices.Contains(uncertain, f.Kind) }) {
 		return

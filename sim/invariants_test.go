@@ -347,8 +347,10 @@ func TestNobodyIsAskedToAcceptALossOfWhatWasReached(t *testing.T) {
 	for name, row := range map[string]struct {
 		holder topology.Reach // what the only server that holds it was to the elector when it asked
 		holds  bool
+		again  bool // it has looked since, and not judged anew
 		breaks bool
 	}{
+		"who holds it was reached by a look since":        {holder: topology.ReachOK, holds: true, again: true},
 		"who holds it was reached":                        {holder: topology.ReachOK, holds: true, breaks: true},
 		"who holds it was not reached, and answers since": {holder: topology.ReachRefused, holds: true},
 		"nobody holds it":                                 {holder: topology.ReachOK},
@@ -363,6 +365,10 @@ func TestNobodyIsAskedToAcceptALossOfWhatWasReached(t *testing.T) {
 			if row.holds {
 				s.done.add(lacked)
 				v.Snapshot.Servers[0].Executed = gtid.Of(lacked)
+			}
+			if row.again {
+				w.judge.conduct.missed("elector-1", &v)
+				v.Snapshot.At = epoch.Add(time.Minute)
 			}
 			w.clock.now = time.Minute
 			w.judge.conduct.missed("elector-1", &v)
