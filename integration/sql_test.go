@@ -28,7 +28,7 @@ func (c *cluster) root(a topology.Address) *sql.Conn {
 		c.t.Fatal(err)
 	}
 	db := sql.OpenDB(connector)
-	db.SetMaxIdleConns(-1) // a session that is closed is gone
+	db.SetMaxIdleConns(-1)                                      // a session that is closed is gone
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience) // a server that hangs accepts connections, too
 	defer cancel()
 	session, err := db.Conn(ctx)
