@@ -264,10 +264,13 @@ func (p *tab) click(name string, attributes ...string) {
 	p.do(chromedp.Click(chromedp.CSS(selector(name, attributes...))))
 }
 
-// write types a text into an element.
+// write types a text into an element. chromedp.SendKeys would read the element's attributes while the page changes them, which
+// the race detector sees.
 func (p *tab) write(name, text string) {
 	p.t.Helper()
-	p.do(chromedp.SendKeys(chromedp.CSS(selector(name)), text))
+	e := element(name)
+	p.await(name+" to write into", fmt.Sprintf("%[1]s?.getClientRects().length && !%[1]s.disabled && (%[1]s.focus(), document.activeElement === %[1]s)", e))
+	p.do(chromedp.KeyEvent(text))
 }
 
 // choose picks an option as a person does who opens the list.
