@@ -165,7 +165,9 @@ func (c *cluster) rotate(primary topology.Address, password string) {
 	user := c.fleet.Users.Replica.Name
 	c.stopPlane()
 	c.byHand(primary, fmt.Sprintf("ALTER USER '%s'@'%%' IDENTIFIED BY '%s'", user, password))
-	c.hangUp(primary, user)
+	for _, a := range c.members(primary) { // KILL of the sessions that send to them may leave commits waiting for ever
+		c.byHand(a, "STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD")
+	}
 	c.tune = func(b *blueprint) { b.Users.Replica.Password = password }
 	c.startPlane()
 	for _, a := range c.members(primary) {
