@@ -154,7 +154,7 @@ func reportedSettings() (names []string) {
 	s := topologytest.Cluster("A", "B", "C").Snapshot()
 	for i := range s.Servers {
 		o := &s.Servers[i]
-		o.Settings = topology.Settings{RelayLogRecovery: true, ReplicaNetTimeout: 1 << 40, ReplicaRetryPeriod: 1 << 40, JournalPresent: true}
+		o.Settings = topology.Settings{RelayLogRecovery: true, RelayLogUnsynced: true, ReplicaNetTimeout: 1 << 40, ReplicaRetryPeriod: 1 << 40, JournalPresent: true}
 		if o.Replication != nil {
 			o.Replication.HeartbeatEvery = 0
 		}

@@ -101,6 +101,7 @@ func (n names) facts(s *state, server string, o topology.Observation, restarted 
 	add("skip_replica_start at boot", o.Settings.SkipReplicaStart)
 	add("replica side off at boot", o.Settings.BootAcksOff)
 	add("relay_log_recovery", o.Settings.RelayLogRecovery)
+	add("sync_relay_log is not 1", o.Settings.RelayLogUnsynced)
 	add("journal", o.Settings.JournalPresent)
 }
 

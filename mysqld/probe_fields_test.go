@@ -72,7 +72,7 @@ func primaryIsDescribed(w *world) {
 		"GTIDs are on":                   o.Settings.GTIDMode == "ON" && o.Settings.EnforceGTIDConsistency == "ON",
 		"the binary log is complete":     o.Settings.LogBin && o.Settings.LogReplicaUpdates && o.Settings.BinlogFormat == "ROW" && o.Settings.BinlogRowImage == "FULL",
 		"it is durable":                  o.Settings.SyncBinlog == 1 && o.Settings.FlushLogAtCommit == 1,
-		"boot settings are read":         o.Settings.SkipReplicaStart && !o.Settings.RelayLogRecovery && o.Settings.PreserveOrder,
+		"boot settings are read":         o.Settings.SkipReplicaStart && !o.Settings.RelayLogRecovery && !o.Settings.RelayLogUnsynced && o.Settings.PreserveOrder,
 		"the receiver's timeout is read": o.Settings.ReplicaNetTimeout == 4*time.Second,
 		"there is no journal yet":        !o.Settings.JournalPresent,
 	} {

@@ -114,6 +114,7 @@ var variableColumns = []column{
 	global("sync_binlog", func(r *reading, c cell) { r.Settings.SyncBinlog = int(c.number()) }),
 	global("innodb_flush_log_at_trx_commit", func(r *reading, c cell) { r.Settings.FlushLogAtCommit = int(c.number()) }),
 	global("relay_log_recovery", func(r *reading, c cell) { r.Settings.RelayLogRecovery = c.on() }),
+	global("sync_relay_log", func(r *reading, c cell) { r.Settings.RelayLogUnsynced = c.number() != 1 }),
 	global("replica_preserve_commit_order", func(r *reading, c cell) { r.Settings.PreserveOrder = c.on() }),
 	global("replica_net_timeout", func(r *reading, c cell) { r.Settings.ReplicaNetTimeout = c.times(time.Second) }),
 }

@@ -140,6 +140,9 @@ type Known struct {
 	Replaced  bool `json:"replaced,omitempty"`
 	// Recovers is set when it was seen to drop, at a start, what it has received and not applied: whatever it is set to by now.
 	Recovers bool `json:"recovers,omitempty"`
+	// Unsynced is set when it was seen to keep what it has received, or applied, in files that are not written to disk at once:
+	// it may have lost that with its host's power, whatever it is set to by now.
+	Unsynced bool `json:"unsynced,omitempty"`
 	// Silencer is how this server would be made unable to complete, were it a leader.
 	Silencer Verb `json:"silencer,omitempty"`
 }
@@ -333,6 +336,7 @@ func (op *Operation) know(m topology.Member, in *Intent) {
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
 			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
 			Recovers:  before.Settings.RelayLogRecovery || seen.Settings.RelayLogRecovery,
+			Unsynced:  before.Settings.Unsynced() || seen.Settings.Unsynced(),
 		}
 	}
 	if op.outdated() && live.OK() && live.SemiSync.SourceEnabled && live.SemiSync.Acks < topology.PoisonAcks {

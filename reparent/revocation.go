@@ -133,17 +133,21 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 	if why := op.robbed(a, now); why != "" {
 		return why
 	}
-	recovers, restarted := op.recovers(a, now), op.restartedSince(l, a, now)
+	recovers, unsynced, restarted := op.recovers(a, now), op.unsynced(a, now), op.restartedSince(l, a, now)
 	lacksBeginning := !now.Position().Contains(begun)
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
+	case unsynced && restarted:
+		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog) and may have restarted since %s was last seen: had its host crashed, what it had received would be gone", l.Address)
 	case restarted && lacksBeginning:
 		return "it restarted and lacks even what the current leadership began with: its data may have been replaced"
 	case lacksBeginning && !op.seenWhole(l, now):
 		return fmt.Sprintf("it lacks even what the current leadership began with, and what %s had committed when it was last seen: its data may have been replaced before that", l.Address)
 	case recovers && !op.seenWhole(l, now):
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
+	case unsynced && !op.seenWhole(l, now):
+		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog) and lacks what %s had committed when it was last seen", l.Address)
 	}
 	return ""
 }
@@ -152,6 +156,11 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 // started so once more before somebody set it right.
 func (op *Operation) recovers(a topology.Address, now *topology.Observation) bool {
 	return now.Settings.RelayLogRecovery || op.Known[a].Recovers
+}
+
+// unsynced tells whether a server may have lost, with its host's power, what it has received. It may have been set right since.
+func (op *Operation) unsynced(a topology.Address, now *topology.Observation) bool {
+	return now.Settings.Unsynced() || op.Known[a].Unsynced
 }
 
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.

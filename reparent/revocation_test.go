@@ -279,6 +279,8 @@ func TestAServerThatARestartWouldMakeAcknowledgeCountsForRevocation(t *testing.T
 
 func TestLostEvidenceCountsForRevocationAndNotForAbsence(t *testing.T) {
 	recovers := func(o *topology.Observation) { o.Settings.RelayLogRecovery = true }
+	unsynced := func(o *topology.Observation) { o.Settings.RelayLogUnsynced = true }
+	unlogged := func(o *topology.Observation) { o.Settings.SyncBinlog = 0 }
 	restarted := func(o *topology.Observation) { o.StartedAt, o.Incarnation = topologytest.Now, "B/2" }
 	rows := []struct {
 		name    string
@@ -289,6 +291,9 @@ func TestLostEvidenceCountsForRevocationAndNotForAbsence(t *testing.T) {
 		{"B restarted", func(b *topologytest.Builder) { b.Edit("B", restarted) }, ""},
 		{"B runs with relay_log_recovery and did not restart", func(b *topologytest.Builder) { b.Edit("B", recovers) }, ""},
 		{"B restarted with relay_log_recovery", func(b *topologytest.Builder) { b.Edit("B", recovers).Edit("B", restarted) }, "not_discovered"},
+		{"B does not sync its relay log and did not restart", func(b *topologytest.Builder) { b.Edit("B", unsynced) }, ""},
+		{"B restarted without having synced its relay log", func(b *topologytest.Builder) { b.Edit("B", unsynced).Edit("B", restarted) }, "not_discovered"},
+		{"B restarted without having synced its binary log", func(b *topologytest.Builder) { b.Edit("B", unlogged).Edit("B", restarted) }, "not_discovered"},
 		{"B restarted and lacks even what A began with", func(b *topologytest.Builder) {
 			b.Edit("B", restarted).Positions("A:1-5", "B")
 		}, "not_discovered"},
@@ -348,24 +353,31 @@ func TestARestartSinceTheLastSightCountsHoweverOldTheProcessSeems(t *testing.T) 
 func TestWhatAServerDroppedAtAStartIsNotTakenForAbsenceOnceTheSettingIsMended(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Incarnation, o.StartedAt = "B/2", topologytest.Now })
 	in := intentOf(b)
-	before := *in.History.LastSeen.Of("B")
-	before.Incarnation, before.Settings.RelayLogRecovery = "B/1", true
-	in.History.LastSeen["B"] = &before
-	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
-		t.Errorf("%+v", obstacle)
+	for name, was := range map[string]topology.Settings{"it recovered": {RelayLogRecovery: true}, "it did not sync": {RelayLogUnsynced: true}} {
+		before := *in.History.LastSeen.Of("B")
+		before.Incarnation, before.Settings = "B/1", was
+		in.History.LastSeen["B"] = &before
+		if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+			t.Errorf("%s: %+v", name, obstacle)
+		}
 	}
 }
 
 func TestAnOldRestartIsHarmlessWhereTheFloorAsksForWhatItMayHaveLost(t *testing.T) {
-	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", func(o *topology.Observation) { o.Settings.RelayLogRecovery = true })
-	b.Positions("A:1-99, t1", "B")
-	in := intentOf(b)
-	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); obstacle != nil {
-		t.Errorf("C holds what A had committed: %+v", obstacle)
-	}
-	in.History.Floor = b.Set("")
-	if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
-		t.Errorf("nothing asks for what B may have lost: %+v", obstacle)
+	for name, edit := range map[string]func(*topology.Observation){
+		"it recovers":      func(o *topology.Observation) { o.Settings.RelayLogRecovery = true },
+		"it does not sync": func(o *topology.Observation) { o.Settings.RelayLogUnsynced = true },
+	} {
+		b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Edit("B", edit)
+		b.Positions("A:1-99, t1", "B")
+		in := intentOf(b)
+		if _, obstacle := revoking(in).froze(in, "B", "C").settle(); obstacle != nil {
+			t.Errorf("%s: C holds what A had committed: %+v", name, obstacle)
+		}
+		in.History.Floor = b.Set("")
+		if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != "not_discovered" {
+			t.Errorf("%s: nothing asks for what B may have lost: %+v", name, obstacle)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *server) settings() topology.Settings {
 	settings := topology.Settings{
 		GTIDMode: "ON", EnforceGTIDConsistency: "ON", LogBin: true, LogReplicaUpdates: true,
 		BinlogFormat: "ROW", BinlogRowImage: "FULL", SyncBinlog: 1, FlushLogAtCommit: 1, PreserveOrder: true,
-		RelayLogRecovery: s.options.RelayLogRecovery, SkipReplicaStart: !s.startsAlone(), BootReadOnly: s.bootsReadOnly(), BootAcksOff: s.bootAcksOff(),
+		RelayLogRecovery: s.options.RelayLogRecovery, RelayLogUnsynced: s.options.LoseRelayLogs, SkipReplicaStart: !s.startsAlone(), BootReadOnly: s.bootsReadOnly(), BootAcksOff: s.bootAcksOff(),
 		ReplicaNetTimeout: s.options.NetTimeout, JournalPresent: s.journal,
 	}
 	if s.channel != nil {

@@ -110,6 +110,7 @@ type Settings struct {
 	SyncBinlog             int    `json:"sync_binlog,omitempty"`
 	FlushLogAtCommit       int    `json:"innodb_flush_log_at_trx_commit,omitempty"`
 	RelayLogRecovery       bool   `json:"relay_log_recovery,omitempty"`
+	RelayLogUnsynced       bool   `json:"relay_log_unsynced,omitempty"` // sync_relay_log is not 1
 	SkipReplicaStart       bool   `json:"skip_replica_start,omitempty"`
 	// BootReadOnly tells whether super_read_only stays on over a restart (persisted or in the option
 	// file); it is what a server does that comes back, not what it is now.
@@ -121,6 +122,12 @@ type Settings struct {
 	ReplicaNetTimeout  time.Duration `json:"replica_net_timeout,omitempty"`
 	ReplicaRetryPeriod time.Duration `json:"replica_connect_retry,omitempty"`
 	JournalPresent     bool          `json:"journal_present,omitempty"` // _primacy.journal exists
+}
+
+// Unsynced tells whether a crash of the server's host may take from it what it has acknowledged: what waits in its relay log or,
+// once that is applied, in its binary log.
+func (s *Settings) Unsynced() bool {
+	return s.RelayLogUnsynced || s.GTIDMode != "" && s.SyncBinlog != 1
 }
 
 // Stall is what speaks for a server that answers and yet cannot complete commits.

@@ -25,7 +25,7 @@ const (
 )
 
 // requirementsMost is how many there are.
-const requirementsMost = 16
+const requirementsMost = 17
 
 var requirements = [requirementsMost]requirement{
 	{"gtid_mode", func(o *Observation) bool { return o.Settings.GTIDMode != "ON" }, func(s *Settings) string { return s.GTIDMode }, SeverityCritical,
@@ -46,6 +46,8 @@ var requirements = [requirementsMost]requirement{
 		"a crash of its host loses transactions that were answered with OK", "SET PERSIST innodb_flush_log_at_trx_commit=1"},
 	{"relay_log_recovery", func(o *Observation) bool { return o.Settings.RelayLogRecovery }, func(s *Settings) string { return onOff(s.RelayLogRecovery) }, SeverityWarning,
 		"a restart throws away transactions that it acknowledged and has not applied", "SET PERSIST_ONLY relay_log_recovery=OFF and restart"},
+	{"sync_relay_log", func(o *Observation) bool { return o.Settings.RelayLogUnsynced }, nil, SeverityWarning,
+		"a crash of its host throws away transactions that it acknowledged and has not applied", "SET PERSIST sync_relay_log=1"},
 	{"skip_replica_start", func(o *Observation) bool { return !o.Settings.SkipReplicaStart }, func(s *Settings) string { return onOff(s.SkipReplicaStart) }, SeverityWarning,
 		"a restart reconnects it to a primary that was revoked, and it acknowledges again", "SET PERSIST_ONLY skip_replica_start=ON"},
 	{"super_read_only at boot", func(o *Observation) bool { return !o.Settings.BootReadOnly }, func(s *Settings) string { return onOff(s.BootReadOnly) }, SeverityWarning,

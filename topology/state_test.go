@@ -190,6 +190,7 @@ func TestEachWrongSettingIsNamedWithItsLossAndItsMending(t *testing.T) {
 		"sync_binlog":                    func(s *topology.Settings) { s.SyncBinlog = 1000 },
 		"innodb_flush_log_at_trx_commit": func(s *topology.Settings) { s.FlushLogAtCommit = 2 },
 		"relay_log_recovery":             func(s *topology.Settings) { s.RelayLogRecovery = true },
+		"sync_relay_log":                 func(s *topology.Settings) { s.RelayLogUnsynced = true },
 		"skip_replica_start":             func(s *topology.Settings) { s.SkipReplicaStart = false },
 		"super_read_only at boot":        func(s *topology.Settings) { s.BootReadOnly = false },
 		"replica_preserve_commit_order":  func(s *topology.Settings) { s.PreserveOrder = false },
