@@ -426,7 +426,8 @@ func (op Operation) Next() Step {
 	case PhaseReconciling:
 		step.Title, step.Commands = "reconcile: the others follow the new primary", op.reconcileCommands()
 	case PhaseReleasing:
-		step.Title, step.Commands = "release: restart what was stopped", op.releaseCommands()
+		// A decision that was withdrawn has to be off the record first: whoever takes over would count its candidate as a leader.
+		step.Title, step.Commands, step.SaveFirst = "release: restart what was stopped", op.releaseCommands(), true
 	case PhaseRaising:
 		step.Title, step.Commands, step.SaveFirst = "raise: commits wait for as many acknowledgements as either ruleset asks for", op.raiseCommands(), true
 	case PhaseDisabling:

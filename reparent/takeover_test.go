@@ -244,3 +244,29 @@ func TestAMarkerProvesNothingWhereFewerAcksWereWaitedFor(t *testing.T) {
 		t.Errorf("%s in %s", op.State, op.Phase)
 	}
 }
+
+// A decision whose marker was certainly not sent is withdrawn. Were it still on record when the elector dies over the
+// release, its candidate would count as a leader that has to be revoked, perhaps with no server left to lead.
+func TestADecisionThatWasWithdrawnIsOffTheRecordBeforeAnythingIsReleased(t *testing.T) {
+	for _, point := range []string{"send", "apply"} {
+		w := newWorld(1, "A", "B", "C")
+		e := &elector{world: w, name: "elector-1", dies: func(_ int, p Phase, at string) bool { return p == PhaseReleasing && at == point },
+			fate: func(c Command) fate {
+				if c.Verb == EnableSource && c.Server == "B" {
+					return fateRefused
+				}
+				return fateNone
+			}}
+		if op, died := e.run(w.planned("B")); !died || op.Decision != nil || op.MarkSent {
+			t.Fatalf("%s: it was not given up before its marker: %s, %+v", point, op.Phase, op.Obstacle)
+		}
+		heir := &elector{world: w, name: "elector-2"}
+		op, _ := heir.run(heir.takeOver(e.saved))
+		if _, decided := op.Leadership(); decided || op.State != StateUndone {
+			t.Errorf("%s: taken over, it ends %s: %+v", point, op.State, op.Obstacle)
+		}
+		if g := w.write("A"); g.Number == 0 {
+			t.Errorf("%s: the primary does not take writes again", point)
+		}
+	}
+}
