@@ -117,7 +117,33 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 		c.refuse(because{"unfinished " + op.ID, fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why)}, nil, now)
 		return
 	}
+	if c.gaveUp(op) {
+		c.endOnRecord(ctx, now)
+		return
+	}
 	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now), c.lease)
+}
+
+// gaveUp tells whether what the record calls unfinished has ended under this very elector, with nothing decided: the store
+// was away when that was to be put on record. A decision that stands there was withdrawn, for its marker was never sent. Of
+// any other end the servers are asked anew.
+func (c *cluster) gaveUp(op reparent.Operation) bool {
+	left := &c.left
+	return left.ID == op.ID && left.Elector == op.Elector && left.SessionTerm == op.SessionTerm && !left.Running() && left.Decision == nil
+}
+
+// endOnRecord puts there how the last operation ended, or has it tried again.
+func (c *cluster) endOnRecord(ctx context.Context, now time.Time) {
+	before := c.lineage
+	c.lineage = c.lineage.with(c.left)
+	if err := c.saveLineage(ctx, operationDocument(c.left)); err != nil {
+		c.lineage = before
+		return
+	}
+	c.o.events.Tell(Event{
+		Kind: EventStore, At: now, Cluster: c.name, RecoveryID: c.left.ID,
+		Text: fmt.Sprintf("operation %s, which ended (%s) while the store was away, is on record now", c.left.ID, c.left.State),
+	})
 }
 
 // forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the

@@ -138,6 +138,49 @@ func TestAChangeThatMayHaveEndedBehindTheRecordsBackIsNotUndone(t *testing.T) {
 	}
 }
 
+// TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished: its decision is on record, and that it was withdrawn is not.
+func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		edit  func(left *reparent.Operation)
+		known bool
+	}{
+		{"it was given up here", func(*reparent.Operation) {}, true},
+		{"nobody knows here how it ended", func(left *reparent.Operation) { *left = reparent.Operation{} }, false},
+		{"another one ended here", func(left *reparent.Operation) { left.ID = "shop-0000000001" }, false},
+		{"another elector has taken it over since", func(left *reparent.Operation) { left.Elector = "elector-2" }, false},
+		{"another life of this one has", func(left *reparent.Operation) { left.SessionTerm = 1 }, false},
+		{"its marker may have been written", func(left *reparent.Operation) { left.Decision = &topology.Decision{} }, false},
+		{"it goes on", func(left *reparent.Operation) { left.State = reparent.StateRunning }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Term(1, "A", "A:1-10")
+			d := deskOf(t, b)
+			d.look(t)
+			op := d.underway()
+			op.Elector, op.SessionTerm = "elector-1", 2
+			left := op
+			left.State, left.Phase = reparent.StateUndone, reparent.PhaseDone
+			row.edit(&left)
+			chosen := decided(2, "C", 3)
+			op.Decision = &chosen
+			d.lineage, d.left = d.lineage.with(op), left
+			d.takeOver(t.Context(), op, d.now)
+			d.workers.Wait()
+			if known := d.lineage.Running == ""; known != row.known {
+				t.Fatalf("it is known how it ended: %t", known)
+			}
+			if !row.known {
+				return
+			}
+			stored, err := decodeOperation(DocumentOf(operationKey("shop", op.ID), d.documents[operationKey("shop", op.ID)]))
+			if err != nil || stored.State != reparent.StateUndone || len(d.lineage.History.Leaderships) != 1 || len(d.sent) > 0 {
+				t.Errorf("on record: %s, %+v, %v; sent %v", stored.State, d.lineage.History.Leaderships, err, d.sent)
+			}
+		})
+	}
+}
+
 // underway is a planned change away from A, as it is on record before anything was decided.
 func (d *desk) underway() reparent.Operation {
 	clearance, _, _ := d.o.settings.Antiflap.Clear(antiflap.Request{Cluster: "shop", Operator: "ann", Now: d.now}, d.record.Antiflap, d.brake)

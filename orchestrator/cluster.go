@@ -51,7 +51,8 @@ type cluster struct {
 	rehomings    map[topology.Address]rehomings
 	reopenings   attempts // to open the primary again that restarted
 	repairing    bool
-	stint        *stint // work on a server that is being settled; nil when there is none
+	left         reparent.Operation // the operation that ended last under us, on record or not
+	stint        *stint             // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed
 	concludedAt  time.Time  // when the last settlement ended under us
 	spell        *spell     // work on a server that is to be stopped; nil when there is none

@@ -345,6 +345,7 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	c.entries.written(c.lineage.document()) // as the operation has saved it
 	c.owe(s.without)
 	c.bygone(s.op)
+	c.left = s.op
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)
