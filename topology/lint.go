@@ -165,7 +165,7 @@ func (l *linter) unreached(i *Inspection) {
 func (l *linter) required(i *Inspection) {
 	for k := range requirements {
 		r := &requirements[k]
-		if !r.broken(&i.Observation) {
+		if !r.broken(&i.Observation) || toldAsVariable(r.name) {
 			continue
 		}
 		said := Remark{
@@ -177,6 +177,11 @@ func (l *linter) required(i *Inspection) {
 		}
 		l.remark(l.awaited(r.name, i, said))
 	}
+}
+
+// toldAsVariable tells whether a requirement is looked at as a variable, which shows its value: it is not told twice.
+func toldAsVariable(name string) bool {
+	return slices.ContainsFunc(lintedSettings, func(s lintedSetting) bool { return s.name == name && s.severity != "" })
 }
 
 // awaited leaves only a restart to do where what is persisted is right already.

@@ -123,6 +123,7 @@ func TestWhatARestartBringsIsForeseenAsFarAsItCanBeSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rules, seen := lintedCluster(cluster())
 			seen[1].Variables["sync_relay_log"] = r.v
+			seen[1].Settings.RelayLogUnsynced = r.v.Value != "1" // which is not told twice
 			found := topology.Lint(rules, topology.LintLimits{}, seen)
 			if r.code == "" {
 				if len(found) > 0 {

@@ -47,7 +47,7 @@ var requirements = [requirementsMost]requirement{
 	{"relay_log_recovery", func(o *Observation) bool { return o.Settings.RelayLogRecovery }, func(s *Settings) string { return onOff(s.RelayLogRecovery) }, SeverityWarning,
 		"a restart throws away transactions that it acknowledged and has not applied", "SET PERSIST_ONLY relay_log_recovery=OFF and restart"},
 	{"sync_relay_log", func(o *Observation) bool { return o.Settings.RelayLogUnsynced }, nil, SeverityWarning,
-		"a crash of its host throws away transactions that it acknowledged and has not applied", "SET PERSIST sync_relay_log=1"},
+		"a crash of its host throws away transactions that it acknowledged and has not applied", "SET PERSIST sync_relay_log = 1"},
 	{"skip_replica_start", func(o *Observation) bool { return !o.Settings.SkipReplicaStart }, func(s *Settings) string { return onOff(s.SkipReplicaStart) }, SeverityWarning,
 		"a restart reconnects it to a primary that was revoked, and it acknowledges again", "SET PERSIST_ONLY skip_replica_start=ON"},
 	{"super_read_only at boot", func(o *Observation) bool { return !o.Settings.BootReadOnly }, func(s *Settings) string { return onOff(s.BootReadOnly) }, SeverityWarning,
