@@ -20,17 +20,16 @@ func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding)
 	q.previous = previous
 	found := make([]Finding, 0, len(previous)+foundMore)
 	for _, ask := range questions {
-		found = append(found, ask(q)...)
+		found = ask(q, found)
 	}
-	found = append(found, q.readiness(found)...)
-	return q.settled(q.restrained(found), previous)
+	return q.settled(q.restrained(q.readiness(found)), previous)
 }
 
 // foundMore is memory for what is found besides what was found before.
 const foundMore = 2
 
-// questions are asked of every cluster, each on its own.
-var questions = []func(*inquiry) []Finding{
+// questions are asked of every cluster, each on its own: each adds what it finds.
+var questions = []func(*inquiry, []Finding) []Finding{
 	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
 	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
 	(*inquiry).errants, (*inquiry).halfRewound, (*inquiry).rules, (*inquiry).outdated, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,

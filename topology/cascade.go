@@ -126,21 +126,21 @@ func (q *inquiry) rightful(o *Observation) Address {
 }
 
 // cascade judges whether a server is where the rules want it, or has to be with the primary meanwhile.
-func (q *inquiry) cascade(o *Observation) []Finding {
+func (q *inquiry) cascade(found []Finding, o *Observation) []Finding {
 	b := q.intermediate(o)
 	if b == nil {
-		return nil
+		return found
 	}
 	why, atOnce := q.unfitFor(b, o)
 	switch home := q.follows(o); {
 	case home && why != "":
-		return []Finding{q.rehomed(o, b, why)}
+		return append(found, q.rehomed(o, b, why))
 	case home:
-		return []Finding{q.returning(o, b)}
+		return append(found, q.returning(o, b))
 	case why != "":
-		return []Finding{q.unfitIntermediate(o, b, why, atOnce || !q.cascades(o))}
+		return append(found, q.unfitIntermediate(o, b, why, atOnce || !q.cascades(o)))
 	}
-	return nil
+	return found
 }
 
 // hasFitIntermediate tells whether a server can get what it lacks from its intermediate.
@@ -237,7 +237,7 @@ func (q *inquiry) returnAfter(o *Observation) time.Duration {
 
 // strayCascaded is a cascaded replica that would acknowledge as soon as its intermediate led, before anybody could tell it not
 // to: what only it holds would then count as safe.
-func (q *inquiry) strayCascaded(o *Observation) []Finding {
+func (q *inquiry) strayCascaded(found []Finding, o *Observation) []Finding {
 	var f Finding
 	switch {
 	case o.SemiSync.ReplicaEnabled:
@@ -245,11 +245,11 @@ func (q *inquiry) strayCascaded(o *Observation) []Finding {
 	case o.AcksAlone():
 		f = q.strayAtBoot(o)
 	default:
-		return nil
+		return found
 	}
 	f.Severity = SeverityWarning
 	f.Message += fmt.Sprintf("; it replicates from %s for now, and would when that led", o.Replication.Source)
-	return []Finding{f}
+	return append(found, f)
 }
 
 // delay is for how long a server applies late on purpose, because it is told to or because its intermediate is.

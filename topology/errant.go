@@ -112,8 +112,7 @@ func (q *inquiry) isMember(u gtid.UUID) bool {
 	return slices.ContainsFunc(q.members, func(o *Observation) bool { return o.Reach.OK() && o.UUID == u })
 }
 
-func (q *inquiry) errants() []Finding {
-	var found []Finding
+func (q *inquiry) errants(found []Finding) []Finding {
 	for _, o := range q.replicas {
 		errant, ok := q.errant[o.Address]
 		if !ok {

@@ -8,8 +8,7 @@ import (
 
 // identities reports members that share an identity. Two with one server_uuid write different transactions under the
 // same GTIDs and replace each other as replicas; two with one server_id skip each other's transactions.
-func (q *inquiry) identities() []Finding {
-	var found []Finding
+func (q *inquiry) identities(found []Finding) []Finding {
 	members := q.members
 	for i, o := range members {
 		for _, earlier := range members[:i] {

@@ -10,21 +10,21 @@ import (
 )
 
 // records compares what is on record about the leadership with what the servers show of it.
-func (q *inquiry) records() []Finding {
+func (q *inquiry) records(found []Finding) []Finding {
 	unknown, unsettled := q.unrecordedMarkers(), q.unsettled()
 	switch {
 	case len(unknown) > 0:
-		return []Finding{q.storeBehind(unknown)}
+		return append(found, q.storeBehind(unknown))
 	case unsettled != nil && q.isBeingAdopted():
-		return []Finding{q.adoptedAgain(*unsettled)}
+		return append(found, q.adoptedAgain(*unsettled))
 	case unsettled != nil:
-		return []Finding{q.leadershipUnsettled(*unsettled)}
+		return append(found, q.leadershipUnsettled(*unsettled))
 	case !q.led:
-		return []Finding{q.unadopted()}
+		return append(found, q.unadopted())
 	case q.h.Recovered && q.serves():
-		return []Finding{q.recovered()}
+		return append(found, q.recovered())
 	}
-	return nil
+	return found
 }
 
 // serves tells whether the process that was established completes writes, as far as it shows.
@@ -275,8 +275,7 @@ func (q *inquiry) notFollowing(o *Observation) string {
 }
 
 // writableServers reports whoever is writable besides the primary.
-func (q *inquiry) writableServers() []Finding {
-	var found []Finding
+func (q *inquiry) writableServers(found []Finding) []Finding {
 	writable := q.writable()
 	if q.led && writable.Len() > 1 {
 		found = append(found, Finding{
@@ -325,8 +324,7 @@ func (q *inquiry) hasLed(o *Observation) bool {
 		slices.ContainsFunc(q.h.Leaderships, func(l Leadership) bool { return l.PrimaryUUID == o.UUID })
 }
 
-func (q *inquiry) stalePrimaries() []Finding {
-	var found []Finding
+func (q *inquiry) stalePrimaries(found []Finding) []Finding {
 	for _, o := range q.replicas {
 		if q.isStale(o) {
 			found = append(found, q.stalePrimary(o))

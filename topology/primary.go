@@ -9,29 +9,29 @@ import (
 
 // unreachedPrimary judges an established primary that our probes do not reach. Its ackers are the witnesses:
 // whoever still hears it stops the failover, whoever lost it confirms the failure.
-func (q *inquiry) unreachedPrimary() []Finding {
+func (q *inquiry) unreachedPrimary(found []Finding) []Finding {
 	if !q.led {
-		return nil
+		return found
 	}
 	switch q.p.Reach {
 	case ReachOK:
-		return nil
+		return found
 	case ReachDenied:
-		return []Finding{q.primaryDenied()}
+		return append(found, q.primaryDenied())
 	case ReachUnknown:
-		return []Finding{q.primaryUnprobed()}
+		return append(found, q.primaryUnprobed())
 	case ReachRefused, ReachReset, ReachSilent, ReachUnresolved:
 	}
 	t := q.tally()
 	switch {
 	case t.lives():
-		return []Finding{q.unreachableByUs(t)}
+		return append(found, q.unreachableByUs(t))
 	case q.isDead(t):
-		return []Finding{q.primaryDead(t)}
+		return append(found, q.primaryDead(t))
 	case q.isFrozen(t):
-		return []Finding{q.primaryFrozen(t)}
+		return append(found, q.primaryFrozen(t))
 	}
-	return []Finding{q.primarySuspect(t)}
+	return append(found, q.primarySuspect(t))
 }
 
 // tally is the testimony of all witnesses, sorted.

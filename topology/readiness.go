@@ -10,12 +10,12 @@ import (
 // question that a reparent asks first, so that nobody learns the answer during an outage.
 func (q *inquiry) readiness(found []Finding) []Finding {
 	if !q.led || q.s.Reparenting {
-		return nil
+		return found
 	}
 	failed := primaryFailed(found)
 	lacks := append(q.revocationLacks(failed), q.establishmentLacks()...)
 	if len(lacks) == 0 {
-		return nil
+		return found
 	}
 	f := Finding{Code: WouldBlock, Severity: SeverityWarning, Server: q.leader, Evidence: []Evidence{q.noted(q.p, reachText(q.p))},
 		Message: "if " + string(q.leader) + " failed now, a failover would block: " + strings.Join(lacks, "; ")}
@@ -28,7 +28,7 @@ func (q *inquiry) readiness(found []Finding) []Finding {
 			f.Evidence = append(f.Evidence, q.noted(o, reason))
 		}
 	}
-	return []Finding{f}
+	return append(found, f)
 }
 
 // failedCodes are the findings that ask for another primary.

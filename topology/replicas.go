@@ -7,47 +7,47 @@ import (
 )
 
 // channels judges the replication of each reached server other than the leader, and of the leader itself.
-func (q *inquiry) channels() []Finding {
+func (q *inquiry) channels(found []Finding) []Finding {
 	if q.leader == "" {
-		return nil
+		return found
 	}
-	found := q.followingPrimary()
+	found = q.followingPrimary(found)
 	for _, o := range q.replicas {
 		if o.Reach.OK() && !q.isStale(o) {
-			found = append(found, q.channel(o)...)
+			found = q.channel(found, o)
 		}
 	}
 	return found
 }
 
 // followingPrimary reports a primary that receives from another member: a circle.
-func (q *inquiry) followingPrimary() []Finding {
+func (q *inquiry) followingPrimary(found []Finding) []Finding {
 	r := q.p.Replication
 	if !q.leads() || r == nil || r.Receiver == ThreadOff || !q.servers.Has(r.Source) {
-		return nil
+		return found
 	}
-	return []Finding{{
+	return append(found, Finding{
 		Code: WrongSource, Severity: SeverityWarning, Server: q.leader, Remedy: RemedyReconcile,
 		Message:  fmt.Sprintf("%s leads and replicates from %s, a member of its own cluster", q.leader, r.Source),
 		Evidence: []Evidence{q.saw(q.p, "its receiver is %s and its source is %s", r.Receiver, r.Source)},
-	}}
+	})
 }
 
-func (q *inquiry) channel(o *Observation) []Finding {
+func (q *inquiry) channel(found []Finding, o *Observation) []Finding {
 	if o.Replication == nil {
-		return append(q.cascade(o), q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel"))
+		return append(q.cascade(found, o), q.onChannel(o, NotReplicating, SeverityWarning, RemedyReconcile, "does not replicate from anything", "has no replication channel"))
 	}
-	found := q.cascade(o)
+	found = q.cascade(found, o)
 	if from := q.source(o); from != nil {
-		found = append(found, q.receiver(o, from)...)
-		found = append(found, q.offline(o)...)
-		found = append(found, q.sourcing(o)...)
+		found = q.receiver(found, o, from)
+		found = q.offline(found, o)
+		found = q.sourcing(found, o)
 	} else {
 		found = append(found, q.onChannel(o, WrongSource, SeverityWarning, RemedyReconcile,
 			fmt.Sprintf("replicates from %s, not from %s", o.Replication.Source, q.rightful(o)), fmt.Sprintf("its source is %s", o.Replication.Source)))
 	}
-	found = append(found, q.purged(o)...)
-	return append(found, q.applier(o)...)
+	found = q.purged(found, o)
+	return q.applier(found, o)
 }
 
 // onChannel makes a finding about a replica. Nothing is started on a server that holds errant transactions: it would
@@ -68,30 +68,30 @@ func (q *inquiry) onChannel(o *Observation, code Code, severity Severity, remedy
 
 // receiver judges the receiver of a server that has the right source. While that is not reached a receiver that
 // cannot connect is a witness against it, not a trouble of its own.
-func (q *inquiry) receiver(o, from *Observation) []Finding {
+func (q *inquiry) receiver(found []Finding, o, from *Observation) []Finding {
 	r := o.Replication
 	sourceFails := !from.Reach.OK() && networkErrno(r.ReceiverErrno)
 	if r.Receiver == ThreadOn || sourceFails {
-		return nil
+		return found
 	}
 	fact := fmt.Sprintf("its receiver is %s%s", r.Receiver, errnoText(r.ReceiverErrno))
 	switch {
 	case refusedLogin(r.ReceiverErrno):
-		return []Finding{q.lockedOut(o, from.Address, fact)}
+		return append(found, q.lockedOut(o, from.Address, fact))
 	case r.ReceiverErrno != 0:
 		remedy := RemedyNone
 		if r.Receiver == ThreadOff && !hopelessReceiverErrno(r.ReceiverErrno) && sharedIdentity(from, o) == "" { // it was stopped, or ran out of attempts
 			remedy = RemedyReconcile
 		}
-		return []Finding{q.onChannel(o, ReceiverFailed, SeverityWarning, remedy,
-			fmt.Sprintf("does not receive from %s%s: %s", from.Address, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact)}
+		return append(found, q.onChannel(o, ReceiverFailed, SeverityWarning, remedy,
+			fmt.Sprintf("does not receive from %s%s: %s", from.Address, errnoText(r.ReceiverErrno), receiverAdvice(r.ReceiverErrno)), fact))
 	case r.Receiver == ThreadConnecting && from.Reach.OK():
-		return []Finding{q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", from.Address), fact)}
+		return append(found, q.onChannel(o, ReceiverConnecting, SeverityInfo, RemedyNone, fmt.Sprintf("is connecting to %s", from.Address), fact))
 	case r.Receiver == ThreadOff:
-		return []Finding{q.onChannel(o, ReceiverStopped, SeverityWarning, RemedyReconcile,
-			"does not receive: its receiver was stopped without an error", fact)}
+		return append(found, q.onChannel(o, ReceiverStopped, SeverityWarning, RemedyReconcile,
+			"does not receive: its receiver was stopped without an error", fact))
 	}
-	return nil
+	return found
 }
 
 // lockedOut is a replica whose login is refused. It is told the credentials that are configured, which are the right ones
@@ -109,33 +109,33 @@ func (q *inquiry) lockedOut(o *Observation, source Address, fact string) Finding
 
 // sourcing reports a replica that waits for acknowledgements of what it applies: nobody gives them, for whoever follows it
 // has had those transactions from elsewhere. A candidate that was given up while we did not reach it can be left so.
-func (q *inquiry) sourcing(o *Observation) []Finding {
+func (q *inquiry) sourcing(found []Finding, o *Observation) []Finding {
 	if !o.SemiSync.SourceEnabled || !q.led {
-		return nil
+		return found
 	}
-	return []Finding{q.onChannel(o, SemiSyncSettings, SeverityWarning, RemedyReconcile,
-		"follows the primary and has its source side of semi-sync on: what it applies waits for acknowledgements that do not come", "rpl_semi_sync_source_enabled is ON")}
+	return append(found, q.onChannel(o, SemiSyncSettings, SeverityWarning, RemedyReconcile,
+		"follows the primary and has its source side of semi-sync on: what it applies waits for acknowledgements that do not come", "rpl_semi_sync_source_enabled is ON"))
 }
 
 // offline reports a replica that clients cannot use: one that starts with offline_mode=ON, or that was fenced while it
 // followed, waits for somebody to let it back.
-func (q *inquiry) offline(o *Observation) []Finding {
+func (q *inquiry) offline(found []Finding, o *Observation) []Finding {
 	if !o.OfflineMode {
-		return nil
+		return found
 	}
-	return []Finding{q.onChannel(o, ReplicaOffline, SeverityWarning, RemedyReconcile,
-		"follows the primary and is in offline mode: no client can read there", "offline_mode is ON")}
+	return append(found, q.onChannel(o, ReplicaOffline, SeverityWarning, RemedyReconcile,
+		"follows the primary and is in offline mode: no client can read there", "offline_mode is ON"))
 }
 
 // purged tells whether a server that does not receive needs transactions which the primary has purged. One that
 // receives right now lacks nothing; its own set is merely older than the primary's.
-func (q *inquiry) purged(o *Observation) []Finding {
+func (q *inquiry) purged(found []Finding, o *Observation) []Finding {
 	if !q.leads() || q.source(o) != nil && o.Replication.Receiver == ThreadOn || q.hasFitIntermediate(o) {
-		return nil
+		return found
 	}
 	lacking := q.p.Purged.Subtract(o.Position())
 	if lacking.IsEmpty() {
-		return nil
+		return found
 	}
 	f := q.onChannel(o, PurgedOnSource, SeverityCritical, RemedyNone,
 		fmt.Sprintf("lacks %s, of which %s has purged the binary logs: it cannot catch up from there", transactions(lacking), q.leader),
@@ -144,7 +144,7 @@ func (q *inquiry) purged(o *Observation) []Finding {
 	if holders := q.holders(o.Address, lacking); len(holders) > 0 {
 		f.WhyNot += ", or let it catch up from " + joinedAddresses(holders, "or") + " first, which still " + does(len(holders), "has", "have") + " the logs"
 	}
-	return []Finding{f}
+	return append(found, f)
 }
 
 // holders are the other replicas that executed what a server lacks and have not purged it.
@@ -158,10 +158,10 @@ func (q *inquiry) holders(lacks Address, lacking gtid.Set) []Address {
 	return all
 }
 
-func (q *inquiry) applier(o *Observation) []Finding {
+func (q *inquiry) applier(found []Finding, o *Observation) []Finding {
 	r := o.Replication
 	if r.Applier == ThreadOn {
-		return q.lagging(o)
+		return q.lagging(found, o)
 	}
 	fact := fmt.Sprintf("its applier is %s%s", r.Applier, errnoText(r.ApplierErrno))
 	switch {
@@ -170,29 +170,28 @@ func (q *inquiry) applier(o *Observation) []Finding {
 		if transientApplierErrno(r.ApplierErrno) {
 			remedy = RemedyReconcile
 		}
-		return []Finding{q.onChannel(o, ApplierFailed, SeverityWarning, remedy,
-			fmt.Sprintf("cannot apply what it received%s: %s", errnoText(r.ApplierErrno), applierAdvice(r.ApplierErrno)), fact)}
+		return append(found, q.onChannel(o, ApplierFailed, SeverityWarning, remedy,
+			fmt.Sprintf("cannot apply what it received%s: %s", errnoText(r.ApplierErrno), applierAdvice(r.ApplierErrno)), fact))
 	case r.Applier == ThreadOff:
-		return []Finding{q.onChannel(o, ApplierStopped, SeverityWarning, RemedyReconcile, "does not apply: its applier was stopped without an error", fact)}
+		return append(found, q.onChannel(o, ApplierStopped, SeverityWarning, RemedyReconcile, "does not apply: its applier was stopped without an error", fact))
 	}
-	return q.lagging(o)
+	return q.lagging(found, o)
 }
 
 // lagging leaves out the delay that was asked for.
-func (q *inquiry) lagging(o *Observation) []Finding {
+func (q *inquiry) lagging(found []Finding, o *Observation) []Finding {
 	delay := q.delay(o)
 	lag := o.Replication.Lag - delay
 	if lag <= q.l.LagMax {
-		return nil
+		return found
 	}
-	return []Finding{q.onChannel(o, Lagging, SeverityWarning, RemedyNone,
+	return append(found, q.onChannel(o, Lagging, SeverityWarning, RemedyNone,
 		fmt.Sprintf("applies transactions that are %s old (limit %s)", span(o.Replication.Lag), span(q.l.LagMax+delay)),
-		fmt.Sprintf("has %s received and not applied", transactions(o.Unapplied())))}
+		fmt.Sprintf("has %s received and not applied", transactions(o.Unapplied()))))
 }
 
 // unreachedServers reports members, other than an established primary, that do not answer.
-func (q *inquiry) unreachedServers() []Finding {
-	var found []Finding
+func (q *inquiry) unreachedServers(found []Finding) []Finding {
 	for _, o := range q.members {
 		if q.led && o.Address == q.leader {
 			continue

@@ -9,17 +9,17 @@ import (
 const watchedMin = 3
 
 // isolation tells whether this elector is the broken part: it has lost too many of all the servers that it watches.
-func (q *inquiry) isolation() []Finding {
+func (q *inquiry) isolation(found []Finding) []Finding {
 	lost, watched := q.lost()
 	if !q.isIsolated() {
-		return nil
+		return found
 	}
-	return []Finding{{
+	return append(found, Finding{
 		Code: ElectorIsolated, Severity: SeverityCritical,
 		Message:  fmt.Sprintf("this elector has lost %d of the %d servers that it watches: it is probably cut off itself and stands down", lost, watched),
 		Evidence: []Evidence{{By: byProbe, Fact: fmt.Sprintf("%d of %d servers do not answer", lost, watched), At: q.s.At}},
 		WhyNot:   "no failover: mend this elector's network, or let another elector take over",
-	}}
+	})
 }
 
 // isIsolated asks for the configured share of a fleet. An elector that watches this one cluster only is isolated when

@@ -5,8 +5,7 @@ import "fmt"
 // halfRewound reports servers on which a rewind was begun and not brought to its end: rows are undone that their GTIDs still
 // tell of. Such a server skips these transactions for ever, whoever sends them, and where the primary has them by now it does
 // not even pass for errant. It is attached to nobody and not promoted; see docs/rewind.md.
-func (q *inquiry) halfRewound() []Finding {
-	var found []Finding
+func (q *inquiry) halfRewound(found []Finding) []Finding {
 	for _, o := range q.members {
 		if !o.Reach.OK() || o.Undone.IsEmpty() || q.s.Settling == o.Address {
 			continue

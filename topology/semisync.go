@@ -20,20 +20,20 @@ func (q *inquiry) waitsForAcks() bool { return q.p.SemiSync.Waiters > 0 || q.lac
 
 // ackWaits reports writes that cannot complete for want of acknowledgements. A new primary would need as many, so this
 // is no reason for a failover; what is missing is named instead.
-func (q *inquiry) ackWaits() []Finding {
+func (q *inquiry) ackWaits(found []Finding) []Finding {
 	if !q.leads() {
-		return nil
+		return found
 	}
 	semi, stall := q.p.SemiSync, q.p.Stall
 	switch {
 	case q.lacksAckers() && semi.Acks == PoisonAcks:
-		return []Finding{q.poisoned()}
+		return append(found, q.poisoned())
 	case q.lacksAckers():
-		return []Finding{q.tooFewAckers()}
+		return append(found, q.tooFewAckers())
 	case semi.Waiters > 0 && stall.OldestAckWait >= q.l.StuckAfter:
-		return []Finding{q.acksOverdue()}
+		return append(found, q.acksOverdue())
 	}
-	return nil
+	return found
 }
 
 func (q *inquiry) poisoned() Finding {
@@ -116,20 +116,20 @@ func (q *inquiry) notAcking(o *Observation) string {
 }
 
 // sourceSide reports a primary whose commits do not wait as the durability policy wants.
-func (q *inquiry) sourceSide() []Finding {
+func (q *inquiry) sourceSide(found []Finding) []Finding {
 	if !q.leads() {
-		return nil
+		return found
 	}
 	semi := q.p.SemiSync
 	if q.needed == 0 {
-		return q.waitsInVain()
+		return q.waitsInVain(found)
 	}
 	if !semi.SourceEnabled || !semi.SourceActive {
-		return []Finding{q.async()}
+		return append(found, q.async())
 	}
 	wrong, severity := q.sourceSettings()
 	if len(wrong) == 0 {
-		return nil
+		return found
 	}
 	f := Finding{
 		Code: SemiSyncSettings, Severity: severity, Server: q.leader, Remedy: RemedyReconcile,
@@ -138,22 +138,22 @@ func (q *inquiry) sourceSide() []Finding {
 	for _, w := range wrong {
 		f.Evidence = append(f.Evidence, q.noted(q.p, w))
 	}
-	return []Finding{f}
+	return append(found, f)
 }
 
 // waitsInVain reports a primary that waits for acknowledgements although the durability policy asks for none, as one does
 // whose option file has the source side on: no member is made to give any, so that sooner or later its writes stand still.
-func (q *inquiry) waitsInVain() []Finding {
+func (q *inquiry) waitsInVain(found []Finding) []Finding {
 	semi := q.p.SemiSync
 	if !q.led || !semi.SourceEnabled || semi.Acks >= PoisonAcks {
-		return nil
+		return found
 	}
-	return []Finding{{
+	return append(found, Finding{
 		Code: SemiSyncSettings, Severity: SeverityWarning, Server: q.leader, Remedy: RemedyReconcile,
 		Message: fmt.Sprintf("%s waits for %s although the durability policy asks for none: its source side of semi-sync is on, and its writes stand still "+
 			"while fewer are attached (SET GLOBAL rpl_semi_sync_source_enabled=OFF)", q.leader, plural(semi.Acks, "acknowledgement", "acknowledgements")),
 		Evidence: []Evidence{q.noted(q.p, "rpl_semi_sync_source_enabled is ON")},
-	}}
+	})
 }
 
 func (q *inquiry) async() Finding {
@@ -197,31 +197,30 @@ func (q *inquiry) sourceSettings() (wrong []string, severity Severity) {
 }
 
 // acking reports members whose acknowledgement should count and does not, and the reverse.
-func (q *inquiry) acking() []Finding {
+func (q *inquiry) acking(found []Finding) []Finding {
 	if !q.leads() || q.needed == 0 {
-		return nil
+		return found
 	}
-	var found []Finding
 	resting := q.resting()
 	for _, o := range q.replicas {
 		switch {
 		case o.Reach.OK() && q.cascades(o):
-			found = append(found, q.strayCascaded(o)...)
+			found = q.strayCascaded(found, o)
 		case !o.Reach.OK() || !q.follows(o):
 		case resting.Has(o.Address):
 			found = append(found, q.behind(o))
 		case q.ackers.Has(o.Address):
-			found = append(found, q.idleAcker(o)...)
+			found = q.idleAcker(found, o)
 		case o.SemiSync.ReplicaEnabled:
 			found = append(found, q.strayAcker(o))
 		case o.AcksAlone():
 			found = append(found, q.strayAtBoot(o))
 		}
 	}
-	return append(found, q.strangers()...)
+	return q.strangers(found)
 }
 
-func (q *inquiry) idleAcker(o *Observation) []Finding {
+func (q *inquiry) idleAcker(found []Finding, o *Observation) []Finding {
 	f := Finding{Code: AckerDisabled, Severity: SeverityWarning, Server: o.Address, Remedy: RemedyReconcile}
 	switch {
 	case !o.SemiSync.ReplicaEnabled:
@@ -231,9 +230,9 @@ func (q *inquiry) idleAcker(o *Observation) []Finding {
 		f.Message = fmt.Sprintf("%s does not acknowledge: its receiver connected before semi-sync was enabled and has to be restarted", o.Address)
 		f.Evidence = []Evidence{q.noted(o, "Rpl_semi_sync_replica_status is OFF while rpl_semi_sync_replica_enabled is ON")}
 	default:
-		return nil
+		return found
 	}
-	return []Finding{f}
+	return append(found, f)
 }
 
 // strayAcker is a member that MySQL counts although the policy does not: any k acknowledgements answer the client.
@@ -260,7 +259,7 @@ func (q *inquiry) strayAtBoot(o *Observation) Finding {
 // strangers are semi-sync clients that no member can be. Members that are unreached, or that may be connecting, are
 // counted as attached, and so are those that are just ceasing to acknowledge, of which the primary hears a moment later: no
 // moment between two probes makes a member look like a stranger.
-func (q *inquiry) strangers() []Finding {
+func (q *inquiry) strangers(found []Finding) []Finding {
 	members := 0
 	for _, o := range q.replicas {
 		if !o.Reach.OK() || q.follows(o) && (o.Replication.Receiver == ThreadOff) != o.SemiSync.ReplicaEnabled {
@@ -268,13 +267,13 @@ func (q *inquiry) strangers() []Finding {
 		}
 	}
 	if q.p.SemiSync.Clients <= members {
-		return nil
+		return found
 	}
-	return []Finding{{
+	return append(found, Finding{
 		Code: UnknownAcker, Severity: SeverityWarning, Server: q.leader,
 		Message: fmt.Sprintf("%d semi-sync replicas are attached to %s and at most %d can be members: an unknown server may acknowledge, and what only it holds can be lost",
 			q.p.SemiSync.Clients, q.leader, members),
 		Evidence: []Evidence{q.saw(q.p, "Rpl_semi_sync_source_clients is %d", q.p.SemiSync.Clients)},
 		WhyNot:   "the stranger is not known by address: look for it in SHOW REPLICAS, and disable its rpl_semi_sync_replica_enabled or make it a member",
-	}}
+	})
 }

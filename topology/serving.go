@@ -3,17 +3,16 @@ package topology
 import "fmt"
 
 // servingPrimary judges an established primary that answers.
-func (q *inquiry) servingPrimary() []Finding {
+func (q *inquiry) servingPrimary(found []Finding) []Finding {
 	if !q.led || !q.p.Reach.OK() {
-		return nil
+		return found
 	}
 	switch {
 	case q.replaced:
-		return []Finding{q.primaryReplaced()}
+		return append(found, q.primaryReplaced())
 	case !q.p.Writable():
-		return []Finding{q.primaryReadOnly()}
+		return append(found, q.primaryReadOnly())
 	}
-	var found []Finding
 	if q.restarted() {
 		found = append(found, q.primaryUnverified())
 	}

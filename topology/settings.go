@@ -71,8 +71,7 @@ func slowHeartbeat(o *Observation) bool {
 
 // settings reports, for each server whose settings were read, those that permit a loss. A server of which none were
 // read is no finding.
-func (q *inquiry) settings() []Finding {
-	var found []Finding
+func (q *inquiry) settings(found []Finding) []Finding {
 	for _, o := range q.members {
 		if !o.Reach.OK() || o.Settings == (Settings{}) {
 			continue
@@ -135,8 +134,7 @@ func (q *inquiry) journalMissing(o *Observation) Finding {
 }
 
 // grants reports privileges that a probe found lacking.
-func (q *inquiry) grants() []Finding {
-	var found []Finding
+func (q *inquiry) grants(found []Finding) []Finding {
 	for _, o := range q.members {
 		if o.Reach.OK() && len(o.Missing) > 0 {
 			missing := strings.Join(o.Missing, ", ")

@@ -35,23 +35,23 @@ func (r Ruleset) Succeeds(next Ruleset) string {
 
 // outdated reports that the store was put back to a time before rules were changed: who has to acknowledge, and who may, would be
 // judged by rules that are not in force any more.
-func (q *inquiry) outdated() []Finding {
+func (q *inquiry) outdated(found []Finding) []Finding {
 	latest := q.h.LatestRules()
 	if !q.s.RulesNumbered || latest <= q.s.Ruleset.Number {
-		return nil
+		return found
 	}
-	return []Finding{{
+	return append(found, Finding{
 		Code: RulesOutdated, Severity: SeverityCritical,
 		Message:  fmt.Sprintf("ruleset %d is on record, and a leadership was decided under ruleset %d: the store is older than the rules in force", q.s.Ruleset.Number, latest),
 		Evidence: []Evidence{{By: "journal", Fact: fmt.Sprintf("decided under ruleset %d", latest), At: q.now}},
 		WhyNot:   "which rules these were the journals do not say: put the rules that are in force on record by hand (primacy rules), also where they are those on record",
-	}}
+	})
 }
 
 // rules reports a configured ruleset that is not in force.
-func (q *inquiry) rules() []Finding {
+func (q *inquiry) rules(found []Finding) []Finding {
 	if q.s.RulesByHand == "" && q.s.RulesRefused == "" {
-		return nil
+		return found
 	}
 	f := Finding{
 		Code: RulesetDiffers, Severity: SeverityWarning,
@@ -66,5 +66,5 @@ func (q *inquiry) rules() []Finding {
 	case q.s.RulesPending:
 		f.WhyNot = "the change is made by itself as soon as nothing stands in its way: mend what the evidence names, put the configuration back, or change the rules by hand (primacy rules)"
 	}
-	return []Finding{f}
+	return append(found, f)
 }

@@ -96,7 +96,7 @@ var electorBugs = []bug{
 		name: "witnesses-not-heard",
 		what: "a primary that we do not reach is replaced although its replicas hear it",
 		edits: []edit{
-			{"topology/primary.go", "case t.lives():\n\t\treturn []Finding{q.unreachableByUs(t)}", "case t.lives() && q.failingFor() < q.l.SilentAfter:\n\t\treturn []Finding{q.unreachableByUs(t)}"},
+			{"topology/primary.go", "case t.lives():\n\t\treturn append(found, q.unreachableByUs(t))", "case t.lives() && q.failingFor() < q.l.SilentAfter:\n\t\treturn append(found, q.unreachableByUs(t))"},
 			{"topology/primary.go", "return len(t.lost) > 0 || !q.s.Ruleset.CanComplete(q.leader, q.maybeReceiving())", "return len(t.lost) >= 0"},
 		},
 		breaks:  []sim.Invariant{sim.NoNeedlessChange},

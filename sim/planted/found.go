@@ -31,7 +31,7 @@ var foundBugs = []bug{
 	{
 		name:    "offline-replicas-stay-offline",
 		what:    "a replica that starts in offline mode, or was fenced while it followed, is left offline",
-		edits:   []edit{{"topology/replicas.go", "if !o.OfflineMode {\n\t\treturn nil\n\t}", "if !o.OfflineMode || q.l.StuckAfter > 0 {\n\t\treturn nil\n\t}"}},
+		edits:   []edit{{"topology/replicas.go", "if !o.OfflineMode {\n\t\treturn found\n\t}", "if !o.OfflineMode || q.l.StuckAfter > 0 {\n\t\treturn found\n\t}"}},
 		breaks:  []sim.Invariant{sim.NothingLeftBehind, sim.Progress},
 		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.Shutdown, sim.OpenByHand, sim.StopReceiver}},
 	},
