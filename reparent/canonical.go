@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -15,13 +16,13 @@ import (
 
 // canonical is the form of a value whose bytes are under a digest: JSON as json.Marshal writes it, the keys of each object in
 // order. It answers what digestOf would hash, without making a text and a tree of it first; false where a value is of a kind
-// that digestOf has to be asked for. The value is pointed to.
-func canonical[T any](value *T, as form) ([]byte, bool) {
-	return as(make([]byte, 0, canonicalRoom), reflect.ValueOf(value).Elem())
+// that digestOf has to be asked for. The value is pointed to, and the text appended.
+func canonical[T any](out []byte, value *T, as form) ([]byte, bool) {
+	return as(out, reflect.ValueOf(value).Elem())
 }
 
-// canonicalRoom is memory for what most operations come to.
-const canonicalRoom = 24 << 10
+// canonicalRooms is memory for texts, which nobody needs once they are hashed. It begins with what most operations come to.
+var canonicalRooms = sync.Pool{New: func() any { room := make([]byte, 0, 24<<10); return &room }}
 
 // form appends a value of one type; false when it cannot.
 type form func(out []byte, v reflect.Value) ([]byte, bool)
@@ -99,10 +100,18 @@ func wordsForm(out []byte, v reflect.Value) ([]byte, bool) {
 	return quoted(out, string(text))
 }
 
+// plainly are the bytes that stand for themselves in a string of JSON.
+var plainly = func() (table [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		table[c] = !strings.ContainsRune(`"\<>&`, rune(c))
+	}
+	return table
+}()
+
 // quoted appends a string of JSON. One that is no text would be another one for whoever reads it.
 func quoted(out []byte, s string) ([]byte, bool) {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !plainly[s[i]] {
 			text, err := json.Marshal(s)
 			return append(out, text...), err == nil && utf8.ValidString(s)
 		}

@@ -24,8 +24,7 @@ func OperationID(cluster string, term uint32) string { return fmt.Sprintf("%s-%0
 // change before it included. So none of them can be altered without altering all that came after it.
 func (op Operation) Sealed() (Operation, error) {
 	op.Digest = ""
-	if text, able := canonical(&op, operationForm); able {
-		op.Digest = hashed(text)
+	if op.Digest = op.quickDigest(); op.Digest != "" {
 		return op, nil
 	}
 	text, err := json.Marshal(op)
@@ -38,6 +37,18 @@ func (op Operation) Sealed() (Operation, error) {
 	}
 	op.Digest, err = digestOf(tree)
 	return op, err
+}
+
+// quickDigest is the digest of an operation without one; empty where it takes digestOf to find it.
+func (op *Operation) quickDigest() string {
+	room, _ := canonicalRooms.Get().(*[]byte)
+	defer canonicalRooms.Put(room)
+	text, able := canonical((*room)[:0], op, operationForm)
+	*room = text
+	if !able {
+		return ""
+	}
+	return hashed(text)
 }
 
 func hashed(text []byte) string {
