@@ -42,6 +42,11 @@ func compareSources(a, b *Source) int {
 	return strings.Compare(a.Tag, b.Tag)
 }
 
+// is tells whether both are one source. Hardly any has a tag, which is compared last.
+func (s *Source) is(t *Source) bool {
+	return s.UUID == t.UUID && len(s.Tag) == len(t.Tag) && (s.Tag == "" || s.Tag == t.Tag)
+}
+
 // Interval is an unbroken run of numbers of one source, both ends included.
 type Interval struct {
 	Source      Source
@@ -161,7 +166,7 @@ func (s Set) Equal(t Set) bool {
 		return true
 	}
 	return slices.EqualFunc(s.streams, t.streams, func(a, b stream) bool {
-		return a.source == b.source && equal(a.spans, b.spans)
+		return a.source.is(&b.source) && equal(a.spans, b.spans)
 	})
 }
 
@@ -179,11 +184,10 @@ func (s Set) Contains(t Set) bool {
 	if len(t.streams) > len(s.streams) {
 		return false
 	}
-	rest := s.streams
-	for i := range t.streams {
+	for i, at := 0, 0; i < len(t.streams); i++ {
 		theirs := &t.streams[i]
 		var ours []span
-		if ours, rest = find(rest, theirs.source); !covers(ours, theirs.spans) {
+		if ours, at = find(s.streams, at, &theirs.source); !covers(ours, theirs.spans) {
 			return false
 		}
 	}
@@ -192,42 +196,44 @@ func (s Set) Contains(t Set) bool {
 
 // Has reports whether the GTID is in the set.
 func (s Set) Has(g GTID) bool {
-	spans, _ := find(s.streams, g.Source())
+	source := g.Source()
+	spans, _ := find(s.streams, 0, &source)
 	i := seek(spans, 0, g.Number)
 	return i < len(spans) && spans[i].first <= g.Number
 }
 
 // Intersects reports whether the sets have a GTID in common.
 func (s Set) Intersects(t Set) bool {
-	rest := s.streams
-	for _, theirs := range t.streams {
+	for i, at := 0, 0; i < len(t.streams); i++ {
+		theirs := &t.streams[i]
 		var ours []span
-		if ours, rest = find(rest, theirs.source); touches(ours, theirs.spans) {
+		if ours, at = find(s.streams, at, &theirs.source); touches(ours, theirs.spans) {
 			return true
 		}
 	}
 	return false
 }
 
-// find returns the numbers of one source, and the streams after it.
-func find(streams []stream, source Source) ([]span, []stream) {
+// find returns the numbers of one source, and where to look for the sources
+// after it. It looks from an index on.
+func find(streams []stream, from int, source *Source) (spans []span, next int) {
 	// Sets of one fleet mostly have the same sources.
-	if len(streams) > 0 && streams[0].source == source {
-		return streams[0].spans, streams[1:]
+	if from < len(streams) && streams[from].source.is(source) {
+		return streams[from].spans, from + 1
 	}
-	low, high := 0, len(streams)
+	low, high := from, len(streams)
 	for low < high {
 		middle := int(uint(low+high) / 2)
-		if compareSources(&streams[middle].source, &source) < 0 {
+		switch c := compareSources(&streams[middle].source, source); {
+		case c == 0:
+			return streams[middle].spans, middle + 1
+		case c < 0:
 			low = middle + 1
-		} else {
+		default:
 			high = middle
 		}
 	}
-	if low < len(streams) && streams[low].source == source {
-		return streams[low].spans, streams[low+1:]
-	}
-	return nil, streams[low:]
+	return nil, low
 }
 
 // Union returns the GTIDs that are in either set.
@@ -274,12 +280,11 @@ func (s stream) last() int64 { return s.spans[len(s.spans)-1].last }
 
 // find is where a source is, or would be.
 func (s Set) find(source Source) (index int, found bool) {
-	_, after := find(s.streams, source)
-	index = len(s.streams) - len(after)
-	if index > 0 && s.streams[index-1].source == source {
-		return index - 1, true
+	spans, next := find(s.streams, 0, &source)
+	if spans == nil {
+		return next, false
 	}
-	return index, false
+	return next - 1, true
 }
 
 // replaced is the set with other numbers of the source with that index.
@@ -313,10 +318,10 @@ func (s Set) Subtract(t Set) Set {
 		return Set{}
 	}
 	r := result{ours: s.streams}
-	rest := t.streams
+	at := 0
 	for _, our := range s.streams {
 		var theirs []span
-		theirs, rest = find(rest, our.source)
+		theirs, at = find(t.streams, at, &our.source)
 		if left := without(our.spans, theirs); len(left) > 0 {
 			r.add(stream{our.source, left})
 		}
@@ -336,10 +341,10 @@ func (s Set) Intersect(t Set) Set {
 		return t
 	}
 	r := result{ours: s.streams, theirs: t.streams}
-	rest := t.streams
+	at := 0
 	for _, our := range s.streams {
 		var theirs []span
-		theirs, rest = find(rest, our.source)
+		theirs, at = find(t.streams, at, &our.source)
 		if both := common(our.spans, theirs); len(both) > 0 {
 			r.add(stream{our.source, both})
 		}
@@ -373,7 +378,7 @@ func (r *result) add(next stream) {
 // goesOn returns the operand if what follows its first n streams is the next
 // one of the result.
 func goesOn(operand []stream, n int, next stream) []stream {
-	if n < len(operand) && operand[n].source == next.source && equal(operand[n].spans, next.spans) {
+	if n < len(operand) && operand[n].source.is(&next.source) && equal(operand[n].spans, next.spans) {
 		return operand
 	}
 	return nil
@@ -485,7 +490,7 @@ func (s Set) Only(keep func(Source) bool) Set {
 // Next returns the lowest number above all that the set has of a source: 1 for
 // an unknown source, MaxNumber+1 when the source has used all its numbers up.
 func (s Set) Next(source Source) int64 {
-	spans, _ := find(s.streams, source)
+	spans, _ := find(s.streams, 0, &source)
 	if len(spans) == 0 {
 		return 1
 	}

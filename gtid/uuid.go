@@ -3,6 +3,7 @@ package gtid
 import (
 	"cmp"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 )
 
@@ -57,15 +58,23 @@ func (u *UUID) UnmarshalText(text []byte) error {
 }
 
 func (u UUID) append(out []byte) []byte {
-	const digits = "0123456789abcdef"
+	text := [uuidLength]byte{8: '-', 13: '-', 18: '-', 23: '-'}
 	for i, b := range u {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			out = append(out, '-')
-		}
-		out = append(out, digits[b>>4], digits[b&15])
+		*(*[2]byte)(text[printed[i]:]) = pairs[b]
 	}
-	return out
+	return append(out, text[:]...)
 }
+
+// printed is where each byte stands in the text.
+var printed = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// pairs are the two digits of each byte.
+var pairs = func() (table [256][2]byte) {
+	for i := range table {
+		hex.Encode(table[i][:], []byte{byte(i)})
+	}
+	return table
+}()
 
 // scanUUID reads a uuid at the start of a text and returns the offset behind
 // it. When there is none, the offset is that of the first byte which does not
