@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -16,7 +17,9 @@ import (
 // an elector that was paused for a minute wakes up with questions and not with a verdict. What was last seen of a server
 // that no longer answers is quoted and nothing more.
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
-	q := inquire(s, h, l, now)
+	q, _ := inquiries.Get().(*inquiry)
+	defer q.end()
+	q.begin(s, h, l, now)
 	q.previous = previous
 	found := make([]Finding, 0, len(previous)+foundMore)
 	for _, ask := range questions {
@@ -61,11 +64,21 @@ type inquiry struct {
 	servers  ServerSet      // the members' addresses
 	ackers   ServerSet      // whose acknowledgement counts for the leader
 	needed   int            // how many acknowledgements a commit of the leader has to wait for
+
+	cascading bool // a member has an intermediate by the rules
 }
 
-func inquire(s Snapshot, h History, l Limits, now time.Time) *inquiry {
+// inquiries is memory for them: each is large, and is over when its questions are answered.
+var inquiries = sync.Pool{New: func() any { return new(inquiry) }}
+
+func (q *inquiry) end() {
+	*q = inquiry{}
+	inquiries.Put(q)
+}
+
+func (q *inquiry) begin(s Snapshot, h History, l Limits, now time.Time) {
 	l = l.filled()
-	q := &inquiry{s: s.fresh(now, 2*l.SilentAfter), h: h, l: l, now: now, servers: s.Ruleset.Servers()}
+	*q = inquiry{s: s.fresh(now, 2*l.SilentAfter), h: h, l: l, now: now, servers: s.Ruleset.Servers()}
 	q.members = q.observed()
 	q.lead, q.led = h.Current()
 	q.leader, q.leaderUUID = q.lead.Primary, q.lead.PrimaryUUID
@@ -73,11 +86,11 @@ func inquire(s Snapshot, h History, l Limits, now time.Time) *inquiry {
 		q.leader, q.leaderUUID = q.onlyWritable()
 	}
 	q.p, q.replicas = q.server(q.leader), q.others()
+	q.cascading = s.Ruleset.cascades()
 	q.ackers, q.needed = s.Ruleset.Ackers(q.leader), s.Ruleset.AcksNeeded(q.leader)
 	q.replaced = q.p.Reach.OK() && q.leaderUUID != gtid.UUID{} && q.p.UUID != q.leaderUUID
 	q.ahead = q.aheadOfRecord()
 	q.errant = q.errantSets()
-	return q
 }
 
 // fresh turns observations that are too old to say anything into unprobed servers. The caller's stay as they are.
@@ -145,7 +158,12 @@ func (q *inquiry) observed() []*Observation {
 	n := len(q.s.Ruleset.Members)
 	all := make([]*Observation, n, 2*n) // room for others besides
 	for i := range all {
-		all[i] = q.server(q.s.Ruleset.Members[i].Address)
+		a := q.s.Ruleset.Members[i].Address
+		if i < len(q.s.Servers) && q.s.Servers[i].Address == a { // their order is the same
+			all[i] = &q.s.Servers[i]
+		} else {
+			all[i] = q.server(a)
+		}
 	}
 	return all
 }

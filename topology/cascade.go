@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -49,9 +48,19 @@ func (r Ruleset) validateSources() error {
 	return nil
 }
 
+// cascades tells whether any member replicates from another one than the primary by the rules.
+func (r *Ruleset) cascades() bool {
+	for i := range r.Members {
+		if r.Members[i].Source != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // direct are the members that replicate from whoever leads.
 func (r Ruleset) direct() ServerSet {
-	if !slices.ContainsFunc(r.Members, func(m Member) bool { return m.Source != "" }) {
+	if !r.cascades() {
 		return r.Servers()
 	}
 	return r.Servers().Where(func(a Address) bool {
@@ -91,7 +100,10 @@ func SourceOf(a Address, r Ruleset, primary Address, findings []Finding) Address
 
 // intermediate is what was seen of the one from whom a server is to replicate by the rules; nil when that is the leader.
 func (q *inquiry) intermediate(o *Observation) *Observation {
-	if a := q.s.Ruleset.Intermediate(o.Address, q.leader); a != "" && q.leader != "" {
+	if !q.cascading || q.leader == "" {
+		return nil
+	}
+	if a := q.s.Ruleset.Intermediate(o.Address, q.leader); a != "" {
 		return q.server(a)
 	}
 	return nil

@@ -10,7 +10,9 @@ import (
 
 // ErrantSets are the transactions that servers hold and the history of the primary does not, by server; see errantSets.
 func ErrantSets(s Snapshot, h History, l Limits, now time.Time) map[Address]gtid.Set {
-	return inquire(s, h, l, now).errant
+	var q inquiry
+	q.begin(s, h, l, now)
+	return q.errant
 }
 
 // errantSets finds the transactions that servers hold and the chosen history does not.

@@ -169,7 +169,7 @@ func (l *linter) required(i *Inspection) {
 			continue
 		}
 		said := Remark{
-			Code: codeOf(r.name), Severity: r.severity, Server: i.Address, Message: strings.TrimSpace(r.name + r.shown(&i.Observation)),
+			Code: codeOf(r.name), Severity: r.severity, Server: i.Address, Message: strings.TrimSpace(r.name + " is " + r.shown(&i.Observation)),
 			Permits: r.loss, Mend: r.statement, Fix: l.fixOf(r.name, i),
 		}
 		if r.name == "skip_replica_start" && i.AcksAlone() {

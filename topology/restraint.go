@@ -10,10 +10,10 @@ const watchedMin = 3
 
 // isolation tells whether this elector is the broken part: it has lost too many of all the servers that it watches.
 func (q *inquiry) isolation(found []Finding) []Finding {
-	lost, watched := q.lost()
 	if !q.isIsolated() {
 		return found
 	}
+	lost, watched := q.lost()
 	return append(found, Finding{
 		Code: ElectorIsolated, Severity: SeverityCritical,
 		Message:  fmt.Sprintf("this elector has lost %d of the %d servers that it watches: it is probably cut off itself and stands down", lost, watched),

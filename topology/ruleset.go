@@ -79,8 +79,8 @@ type Ruleset struct {
 // Servers is the set of all members.
 func (r Ruleset) Servers() ServerSet {
 	all := make([]Address, len(r.Members))
-	for i, m := range r.Members {
-		all[i] = m.Address
+	for i := range r.Members {
+		all[i] = r.Members[i].Address
 	}
 	return ordered(all)
 }

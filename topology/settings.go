@@ -87,37 +87,35 @@ func (q *inquiry) settings(found []Finding) []Finding {
 }
 
 func (q *inquiry) wrongSettings(o *Observation) (f Finding, found bool) {
-	var wrong [requirementsMost]*requirement
-	var names [requirementsMost]string
-	n := 0
+	wrong, names := make([]*requirement, 0, requirementsMost), make([]string, 0, requirementsMost)
 	for i := range requirements {
 		if r := &requirements[i]; r.broken(o) {
-			wrong[n], names[n] = r, r.name
-			n++
+			wrong, names = append(wrong, r), append(names, r.name)
 		}
 	}
+	n := len(wrong)
 	if n == 0 {
 		return f, false
 	}
 	f = Finding{Code: WrongSettings, Severity: SeverityInfo, Server: o.Address, Evidence: make([]Evidence, 0, n)}
-	for _, r := range wrong[:n] {
-		f.Evidence = append(f.Evidence, q.worded(o, r.name, r.shown(o), ": ", r.loss, ". Mend: ", r.statement))
+	for _, r := range wrong {
+		f.Evidence = append(f.Evidence, q.worded(o, r.name, " is ", r.shown(o), ": ", r.loss, ". Mend: ", r.statement))
 		if r.severity.rank() < f.Severity.rank() {
 			f.Severity = r.severity
 		}
 	}
-	f.Message = string(o.Address) + " has " + plural(n, "setting that permits", "settings that permit") + " a loss: " + strings.Join(names[:n], ", ")
+	f.Message = string(o.Address) + " has " + plural(n, "setting that permits", "settings that permit") + " a loss: " + strings.Join(names, ", ")
 	return f, true
 }
 
 func (r *requirement) shown(o *Observation) string {
 	switch {
 	case r.value != nil:
-		return " is " + r.value(&o.Settings)
+		return r.value(&o.Settings)
 	case r.name == "SOURCE_HEARTBEAT_PERIOD" && o.Replication.HeartbeatEvery > 0:
-		return " is " + span(o.Replication.HeartbeatEvery)
+		return span(o.Replication.HeartbeatEvery)
 	}
-	return " is off"
+	return "off"
 }
 
 // rarelyRead is how old a setting may be in a fresh observation; a leadership younger than that has just
