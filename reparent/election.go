@@ -45,6 +45,13 @@ func (op Operation) elect(c choice) (candidacy, *Obstacle) {
 	return best, nil
 }
 
+// electable tells whether elect finds a server.
+func (op *Operation) electable(c choice) bool {
+	return slices.ContainsFunc(op.Ruleset.Members, func(m topology.Member) bool {
+		return (op.Wanted == "" || op.Wanted == m.Address) && op.candidate(m.Address, c).against == ""
+	})
+}
+
 // ranked says what spoke against each of the others, or ranked it lower.
 func (op *Operation) ranked(others []candidacy) []string {
 	var words []string

@@ -297,11 +297,17 @@ func (op *Operation) bearable(history gtid.Set, chosen bool) ([]string, *Obstacl
 	return losses, nil
 }
 
+// revocationSuffices is what settle decides, without the words. It is asked for many sets of servers.
 func (op *Operation) revocationSuffices() bool {
 	if !op.isRevoked() {
 		return false
 	}
-	_, obstacle := op.concluded()
+	chosen, contradiction := op.chooseHistory()
+	return contradiction == nil && op.electable(chosen) && op.bears(chosen.history)
+}
+
+func (op *Operation) bears(history gtid.Set) bool {
+	_, obstacle := op.bearable(history, true)
 	return obstacle == nil
 }
 
