@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// agenda is what is to happen later, the next moment first: by time, and at the same time in the order in which it was
-// arranged. Most of what is arranged are time limits seconds ahead that are called off long before. So only moments of the
+// agenda is what is to happen later, the next event first: by time, and at the same time in the order in which it was
+// arranged. Most of what is arranged are time limits seconds ahead that are called off long before. So only events of the
 // stretch of time that has begun are kept in order. Those of later stretches wait in the slots of a wheel, and whoever was
 // called off by the time that his stretch begins is never put in order at all.
 type agenda struct {
-	near   []moment // of stretches that have begun: the next one last
+	near   []*event // of stretches that have begun: the next one last
 	begun  int64    // the latest stretch that has begun
 	wheel  [slots]*event
 	filled [slots / 64]uint64 // the slots that hold something, as bits
@@ -22,52 +22,46 @@ const (
 	slots       = 1 << 10
 )
 
-func (m *moment) before(o *moment) bool { return m.at < o.at || m.at == o.at && m.serial < o.serial }
-
-func (a *agenda) push(m moment) {
-	stretch := int64(m.at) >> stretchBits
+func (a *agenda) push(e *event) {
+	stretch := int64(e.at) >> stretchBits
 	if stretch <= a.begun {
-		a.arrange(m)
+		a.arrange(e)
 		return
 	}
 	slot := stretch % slots
-	m.event.at, m.event.beside = m.at, a.wheel[slot]
-	a.wheel[slot] = m.event
+	e.beside = a.wheel[slot]
+	a.wheel[slot] = e
 	a.filled[slot/64] |= 1 << (slot % 64)
 	a.asleep++
 }
 
-// arrange puts a moment in its place among the near ones.
-func (a *agenda) arrange(m moment) {
-	a.near = append(a.near, m)
-	i := len(a.near) - 1
-	for ; i > 0 && a.near[i-1].before(&m); i-- {
+// arrange puts an event in its place among the near ones.
+func (a *agenda) arrange(e *event) {
+	i := len(a.near)
+	a.near = append(a.near, e)
+	for ; i > 0 && a.near[i-1].before(e); i-- {
 		a.near[i] = a.near[i-1]
 	}
-	a.near[i] = m
+	a.near[i] = e
 }
 
-// first is the next moment, until the next push or pop; nil when there is none until the end. What was called off may go to
+// first is the next event, which stays there; nil when there is none until the end. What was called off may go to
 // the spare ones on the way.
-func (a *agenda) first(end time.Duration, spare *[]*event) *moment {
+func (a *agenda) first(end time.Duration, spare *spareEvents) *event {
 	for len(a.near) == 0 {
 		if a.asleep == 0 || a.begun >= int64(end)>>stretchBits {
 			return nil
 		}
 		a.begin(min(a.next(), int64(end)>>stretchBits), spare)
 	}
-	if next := &a.near[len(a.near)-1]; next.at <= end {
+	if next := a.near[len(a.near)-1]; next.at <= end {
 		return next
 	}
 	return nil
 }
 
-func (a *agenda) pop() moment {
-	last := len(a.near) - 1
-	m := a.near[last]
-	a.near = a.near[:last]
-	return m
-}
+// pop takes out what first has found.
+func (a *agenda) pop() { a.near = a.near[:len(a.near)-1] }
 
 // next is the first stretch after those that have begun for which something may be in the wheel, which has to hold something.
 func (a *agenda) next() int64 {
@@ -86,7 +80,7 @@ func (a *agenda) next() int64 {
 }
 
 // begin lets a stretch begin. In its slot there may also be what belongs to a later turn of the wheel.
-func (a *agenda) begin(stretch int64, spare *[]*event) {
+func (a *agenda) begin(stretch int64, spare *spareEvents) {
 	a.begun = stretch
 	slot := stretch % slots
 	e := a.wheel[slot]
@@ -94,13 +88,11 @@ func (a *agenda) begin(stretch int64, spare *[]*event) {
 	a.filled[slot/64] &^= 1 << (slot % 64)
 	for e != nil {
 		next := e.beside
-		e.beside = nil
 		a.asleep--
 		if e.do == nil {
-			e.server = nil
-			*spare = append(*spare, e)
+			spare.add(e)
 		} else {
-			a.push(moment{e.at, e.serial, e})
+			a.push(e)
 		}
 		e = next
 	}

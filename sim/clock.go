@@ -17,8 +17,8 @@ type clock struct {
 	now     time.Duration // since epoch
 	rand    *rand.Rand
 	later   agenda        // later than when it was arranged
-	soon    queue[moment] // at once, and in order: most of what happens
-	spare   []*event      // have happened, to be used again
+	soon    queue[*event] // at once, and in order: most of what happens
+	spare   spareEvents
 	serial  uint64
 	current *task  // the task that runs now; nil while an event does
 	crew    *Crew  // whose coroutines run the tasks
@@ -43,14 +43,17 @@ func (c *clock) slabs() *slabs { return &c.crew.slabs }
 
 // event is something that will happen. When it has, its memory serves another one.
 type event struct {
+	at     time.Duration
 	serial uint64
-	do     func()        // nil when it was called off
-	server *server       // whose process does it, if one does
-	life   int           // which of its processes
-	disk   bool          // it needs the disk
-	at     time.Duration // when, while it waits in the agenda's wheel
-	beside *event        // in the same slot of it
+	do     func()  // nil when it was called off
+	server *server // whose process does it, if one does
+	life   int     // which of its processes
+	disk   bool    // it needs the disk
+	beside *event  // in the same slot of the agenda's wheel, or among the spare ones
 }
+
+// before tells whether an event is earlier than another, or was arranged earlier for the same time.
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.serial < o.serial }
 
 func (e *event) happen() {
 	switch {
@@ -63,12 +66,12 @@ func (e *event) happen() {
 	}
 }
 
-// moment is an event's place in time. It is kept beside the event, so that putting events in order looks at no other
-// memory than the queue's.
-type moment struct {
-	at     time.Duration
-	serial uint64
-	event  *event
+// spareEvents are events that have happened, to be used again.
+type spareEvents struct{ first *event }
+
+func (s *spareEvents) add(e *event) {
+	e.do, e.server, e.beside = nil, nil, s.first
+	s.first = e
 }
 
 // timer is an event for whoever may want to call it off; the zero value is none.
@@ -90,52 +93,49 @@ func (t timer) set() bool { return t.event != nil }
 // after arranges for do to happen after d. It runs outside of any task and must not wait.
 func (c *clock) after(d time.Duration, do func()) timer {
 	e := c.blank()
-	e.serial, e.do, e.disk = c.serial, do, false
+	e.at, e.serial, e.do, e.disk = c.now+max(d, 0), c.serial, do, false
 	c.serial++
-	m := moment{c.now + max(d, 0), e.serial, e}
 	if d <= 0 {
-		c.soon.push(m)
+		c.soon.push(e)
 	} else {
-		c.later.push(m)
+		c.later.push(e)
 	}
 	return timer{e, e.serial}
 }
 
 // blank is memory for an event.
 func (c *clock) blank() *event {
-	if len(c.spare) == 0 {
+	e := c.spare.first
+	if e == nil {
 		return c.slabs().events.one()
 	}
-	e := c.spare[len(c.spare)-1]
-	c.spare = c.spare[:len(c.spare)-1]
+	c.spare.first = e.beside
 	return e
 }
 
-// next takes the next event out of its queue; false when there is none until the end.
-func (c *clock) next(end time.Duration) (moment, bool) {
+// next takes the next event out of its queue; nil when there is none until the end.
+func (c *clock) next(end time.Duration) *event {
 	later := c.later.first(end, &c.spare)
-	switch {
-	case c.soon.len() > 0 && (later == nil || c.soon.first().before(later)):
-		return c.soon.pop(), true
-	case later == nil:
-		return moment{}, false
+	if c.soon.len() > 0 && (later == nil || c.soon.first().before(later)) {
+		return c.soon.pop()
 	}
-	return c.later.pop(), true
+	if later != nil {
+		c.later.pop()
+	}
+	return later
 }
 
 // runUntil lets time pass until the end, or until stop says so; stop is asked after each event, nil never.
 func (c *clock) runUntil(end time.Duration, stop func() bool) {
-	for m, more := c.next(end); more; m, more = c.next(end) {
-		e := *m.event
-		m.event.do, m.event.server = nil, nil
-		c.spare = append(c.spare, m.event)
-		if e.do == nil {
-			continue
+	for e := c.next(end); e != nil; e = c.next(end) {
+		happens := e.do != nil
+		if happens {
+			c.now = e.at
+			c.digest = (c.digest^uint64(e.at)^e.serial)*0x100000001b3 + 1
+			e.happen()
 		}
-		c.now = m.at
-		c.digest = (c.digest^uint64(m.at)^m.serial)*0x100000001b3 + 1
-		e.happen()
-		if stop != nil && stop() {
+		c.spare.add(e)
+		if happens && stop != nil && stop() {
 			return
 		}
 	}

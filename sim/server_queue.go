@@ -31,8 +31,8 @@ func (q *queue[T]) emptied() queue[T] {
 	return queue[T]{items: q.items[:0]}
 }
 
-// first is the next one to be popped, until the next push.
-func (q *queue[T]) first() *T { return &q.items[q.head] }
+// first is the next one to be popped.
+func (q *queue[T]) first() T { return q.items[q.head] }
 
 func (q *queue[T]) len() int { return len(q.items) - q.head }
 
