@@ -403,9 +403,15 @@ func (c *cluster) annotated() []topology.Finding {
 }
 
 func (c *cluster) view() (v View) {
+	c.portray(&v)
+	return v
+}
+
+// portray is view for who has a place for it: a View is large, and its copies are what asking for one costs.
+func (c *cluster) portray(v *View) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v = c.published
+	*v = c.published
 	if v.Running, v.Elector = c.running, c.elector; c.o.sharing != nil && !v.Leading {
 		v.Elector = c.o.sharing.owner(c.name)
 	}
@@ -420,7 +426,6 @@ func (c *cluster) view() (v View) {
 	if v.Running != nil {
 		v.State = topology.StateReparenting
 	}
-	return v
 }
 
 func (c *cluster) leads() bool {

@@ -135,12 +135,12 @@ func (o *Orchestrator) Clusters() []View {
 }
 
 // Cluster is the view of one cluster.
-func (o *Orchestrator) Cluster(name string) (View, error) {
+func (o *Orchestrator) Cluster(name string) (v View, err error) {
 	c, err := o.find(name)
-	if err != nil {
-		return View{}, err
+	if err == nil {
+		c.portray(&v)
 	}
-	return c.view(), nil
+	return v, err
 }
 
 // Leads tells whether this elector acts for a cluster, as its View does.
