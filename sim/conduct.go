@@ -20,6 +20,8 @@ type conduct struct {
 	decided   map[uint32]*topology.Decision // all whose markers were written
 	markers   []gtid.GTID                   // and their markers
 	again     []*topology.Decision          // those whose terms were given out again, as nobody could know of them
+	faults    int                           // how many faults were looked at
+	harms     int                           // and how many of them happened to somebody
 	before    stirrings                     // what had happened at the last event
 	calm      time.Duration                 // since when nothing has happened to servers, network and store
 	begun     map[string]stirrings          // what had happened when an operation began
@@ -57,12 +59,13 @@ func newConduct(w *world) *conduct {
 var toNobody = []Kind{Blind, BlindAll, BlindOneWay, WishPlanned, WishEmergency, Acknowledge}
 
 // stirred counts.
-func (c *conduct) stirred() (s stirrings) {
-	for _, f := range c.world.report.Faults {
-		if !slices.Contains(toNobody, f.Kind) {
-			s.faults++
+func (c *conduct) stirred() stirrings {
+	for ; c.faults < len(c.world.report.Faults); c.faults++ {
+		if !slices.Contains(toNobody, c.world.report.Faults[c.faults].Kind) {
+			c.harms++
 		}
 	}
+	s := stirrings{faults: c.harms}
 	for _, u := range c.world.undo {
 		if u.done {
 			s.mended++
