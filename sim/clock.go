@@ -178,6 +178,8 @@ type process struct {
 	clock  *clock
 	name   string
 	skew   time.Duration // of its clock
+	read   time.Duration // when its clock was read last
+	shown  time.Time     // and what it showed; zero before
 	paused bool
 	dead   bool
 	tasks  []*task
@@ -433,7 +435,12 @@ func (g *group) Wait() {
 var _ orchestrator.Runtime = (*process)(nil)
 
 // Now implements orchestrator.Runtime: the time by the clock of this process, which may be wrong.
-func (p *process) Now() time.Time { return epoch.Add(p.clock.now + p.skew) }
+func (p *process) Now() time.Time {
+	if now := p.clock.now + p.skew; p.shown.IsZero() || now != p.read {
+		p.read, p.shown = now, epoch.Add(now)
+	}
+	return p.shown
+}
 
 // NewBell implements orchestrator.Runtime.
 func (p *process) NewBell() orchestrator.Bell { return &bell{clock: p.clock} }

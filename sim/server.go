@@ -59,6 +59,7 @@ type transaction struct {
 	size       time.Duration      // how long it takes to apply on top of the usual
 	twin       *transaction       // another one that writes the same row
 	registered bool               // its row is known
+	first      bool               // it is the first one that got its name
 	cancelled  bool               // a later term's marker left it out
 }
 

@@ -186,7 +186,7 @@ func (s *server) name(t *transaction, g gtid.GTID) {
 		s.hosts.reused = append(s.hosts.reused, g)
 		return
 	}
-	s.hosts.named[g] = t
+	s.hosts.named[g], t.first = t, true
 }
 
 // under is what a server executed under a name; nil when nothing.
@@ -248,7 +248,7 @@ func (s *server) complete(c *commit, acks int) {
 // engine makes a transaction part of the data.
 func (s *server) engine(t *transaction) {
 	s.done.add(t.gtid)
-	if first := s.hosts.named[t.gtid]; first != nil && first != t {
+	if !t.first && s.hosts.named[t.gtid] != nil {
 		if s.second == nil {
 			s.second = map[gtid.GTID]*transaction{}
 		}
