@@ -365,7 +365,7 @@ func among(all []topology.Finding, f *topology.Finding) bool {
 func (c *cluster) publish(at time.Time) {
 	v := View{
 		Name: c.name, At: at, Ruleset: c.record.Ruleset, Snapshot: c.snapshot, History: c.history(),
-		Findings: c.annotated(), Roles: map[topology.Address]topology.ServerRole{}, Antiflap: c.record.Antiflap, Told: c.now(),
+		Findings: c.annotated(), Antiflap: c.record.Antiflap, Told: c.now(),
 		Automation: c.automation(), Maintenance: c.record.Maintenance, Held: c.record.Held, Leading: c.lease != nil,
 		Refusal: c.refusal, Obstacle: c.obstacle, Settling: c.lineage.Settling, Halting: c.record.Halting, Halted: c.lastHalted,
 	}
@@ -376,15 +376,28 @@ func (c *cluster) publish(at time.Time) {
 	if c.obstacle != nil && v.State == topology.StatePrimaryFailed {
 		v.State = topology.StateBlocked
 	}
-	for _, m := range c.record.Ruleset.Members {
-		v.Roles[m.Address] = topology.Role(c.snapshot.Server(m.Address), v.History, v.Findings)
-	}
+	v.Roles = c.roles(v.History, v.Findings)
 	before := c.reached
 	c.reached = reach(c.snapshot.Servers)
 	c.o.reached.Add(c.reached - before)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.published = v
+}
+
+// roles are those of all members. Readers keep what they were given, and change nothing: it is the same map as before for as
+// long as the same is in it.
+func (c *cluster) roles(h topology.History, findings []topology.Finding) map[topology.Address]topology.ServerRole {
+	members, before := c.record.Ruleset.Members, c.published.Roles
+	role := func(a topology.Address) topology.ServerRole { return topology.Role(c.snapshot.Server(a), h, findings) }
+	if len(before) == len(members) && !slices.ContainsFunc(members, func(m topology.Member) bool { return before[m.Address] != role(m.Address) }) {
+		return before
+	}
+	roles := make(map[topology.Address]topology.ServerRole, len(members))
+	for _, m := range members {
+		roles[m.Address] = role(m.Address)
+	}
+	return roles
 }
 
 // annotated adds to findings that want an action why it is not taken. Findings are never changed once they are told, so
