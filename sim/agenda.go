@@ -45,19 +45,20 @@ func (a *agenda) arrange(e *event) {
 	a.near[i] = e
 }
 
-// first is the next event, which stays there; nil when there is none until the end. What was called off may go to
-// the spare ones on the way.
-func (a *agenda) first(end time.Duration, spare *spareEvents) *event {
-	for len(a.near) == 0 {
-		if a.asleep == 0 || a.begun >= int64(end)>>stretchBits {
-			return nil
-		}
-		a.begin(min(a.next(), int64(end)>>stretchBits), spare)
-	}
-	if next := a.near[len(a.near)-1]; next.at <= end {
-		return next
+// first is the next near event, which stays there; nil when there is none until the end.
+func (a *agenda) first(end time.Duration) *event {
+	if last := len(a.near) - 1; last >= 0 && a.near[last].at <= end {
+		return a.near[last]
 	}
 	return nil
+}
+
+// goOn lets stretches begin until something is near, or the end is reached. What was called off may go to the spare ones on
+// the way.
+func (a *agenda) goOn(end time.Duration, spare *spareEvents) {
+	for len(a.near) == 0 && a.asleep > 0 && a.begun < int64(end)>>stretchBits {
+		a.begin(min(a.next(), int64(end)>>stretchBits), spare)
+	}
 }
 
 // pop takes out what first has found.

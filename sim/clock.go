@@ -55,13 +55,11 @@ type event struct {
 // before tells whether an event is earlier than another, or was arranged earlier for the same time.
 func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.serial < o.serial }
 
-func (e *event) happen() {
-	switch {
-	case e.server == nil:
-		e.do()
-	case e.disk:
+// happenAtServer is for an event that a server's process does.
+func (e *event) happenAtServer() {
+	if e.disk {
 		e.server.inTurnOnDisk(e.life, e.do)
-	default:
+	} else {
 		e.server.inTurn(e.life, e.do)
 	}
 }
@@ -115,7 +113,10 @@ func (c *clock) blank() *event {
 
 // next takes the next event out of its queue; nil when there is none until the end.
 func (c *clock) next(end time.Duration) *event {
-	later := c.later.first(end, &c.spare)
+	if len(c.later.near) == 0 {
+		c.later.goOn(end, &c.spare)
+	}
+	later := c.later.first(end)
 	if c.soon.len() > 0 && (later == nil || c.soon.first().before(later)) {
 		return c.soon.pop()
 	}
@@ -132,7 +133,11 @@ func (c *clock) runUntil(end time.Duration, stop func() bool) {
 		if happens {
 			c.now = e.at
 			c.digest = (c.digest^uint64(e.at)^e.serial)*0x100000001b3 + 1
-			e.happen()
+			if e.server == nil {
+				e.do()
+			} else {
+				e.happenAtServer()
+			}
 		}
 		c.spare.add(e)
 		if happens && stop != nil && stop() {
