@@ -78,6 +78,10 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 			return op, false
 		}
 		step := op.Next()
+		if step.Phase == PhaseRevoking {
+			_, obstacle := op.settle()
+			e.world.claim(op.revocationSuffices() == (obstacle == nil), "whether the revocation suffices is answered otherwise than it is settled: %+v", obstacle)
+		}
 		if e.dead(n, op.Phase, "save") {
 			return op, true
 		}
