@@ -35,6 +35,10 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.retake(ctx, now)
 		return
 	}
+	if c.leftUnsaved {
+		c.endOnRecord(ctx, now)
+		return
+	}
 	if c.evident(ctx, now) {
 		return
 	}
@@ -117,28 +121,42 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 		c.refuse(because{"unfinished " + op.ID, fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why)}, nil, now)
 		return
 	}
-	if c.gaveUp(op) {
-		c.endOnRecord(ctx, now)
-		return
+	if c.withdrew(op) {
+		if !c.left.Running() {
+			c.endOnRecord(ctx, now)
+			return
+		}
+		op = c.left
 	}
 	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now), c.lease)
 }
 
-// gaveUp tells whether what the record calls unfinished has ended under this very elector, with nothing decided: the store
-// was away when that was to be put on record. A decision that stands there was withdrawn, for its marker was never sent. Of
-// any other end the servers are asked anew.
-func (c *cluster) gaveUp(op reparent.Operation) bool {
+// withdrew tells whether what the record calls unfinished was given up under this very elector: the store was away when
+// that was to be put on record. A decision that stands there was withdrawn, for its marker was never sent; it may be that
+// what was stopped is still to be released. Of any other end the servers are asked anew.
+func (c *cluster) withdrew(op reparent.Operation) bool {
 	left := &c.left
-	return left.ID == op.ID && left.Elector == op.Elector && left.SessionTerm == op.SessionTerm && !left.Running() && left.Decision == nil
+	return left.ID == op.ID && left.Elector == op.Elector && left.SessionTerm == op.SessionTerm && left.Kind != reparent.KindRules &&
+		left.Decision == nil && (!left.Running() || left.Phase == reparent.PhaseReleasing)
 }
 
-// endOnRecord puts there how the last operation ended, or has it tried again.
+// endOnRecord puts there how the last operation ended, or has it tried again. What was counted of it without the store is
+// told to the brake now.
 func (c *cluster) endOnRecord(ctx context.Context, now time.Time) {
 	before := c.lineage
 	c.lineage = c.lineage.with(c.left)
 	if err := c.saveLineage(ctx, operationDocument(c.left)); err != nil {
 		c.lineage = before
 		return
+	}
+	c.leftUnsaved = false
+	if c.brake.UnderWay(c.name) {
+		c.updateBrake(ctx, func(f antiflap.Fleet) antiflap.Fleet {
+			if c.left.Established.IsZero() {
+				return f.Ended(c.name)
+			}
+			return f.Established(changeOf(c.left), c.o.settings.Antiflap)
+		})
 	}
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, RecoveryID: c.left.ID,

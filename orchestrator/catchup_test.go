@@ -151,7 +151,10 @@ func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.
 		{"another elector has taken it over since", func(left *reparent.Operation) { left.Elector = "elector-2" }, false},
 		{"another life of this one has", func(left *reparent.Operation) { left.SessionTerm = 1 }, false},
 		{"its marker may have been written", func(left *reparent.Operation) { left.Decision = &topology.Decision{} }, false},
-		{"it goes on", func(left *reparent.Operation) { left.State = reparent.StateRunning }, false},
+		{"it goes on", func(left *reparent.Operation) {
+			left.State, left.Phase = reparent.StateRunning, reparent.PhasePreparing
+		}, false},
+		{"it was about rules", func(left *reparent.Operation) { left.Kind = reparent.KindRules }, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Term(1, "A", "A:1-10")
@@ -176,6 +179,63 @@ func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.
 			stored, err := decodeOperation(DocumentOf(operationKey("shop", op.ID), d.documents[operationKey("shop", op.ID)]))
 			if err != nil || stored.State != reparent.StateUndone || len(d.lineage.History.Leaderships) != 1 || len(d.sent) > 0 {
 				t.Errorf("on record: %s, %+v, %v; sent %v", stored.State, d.lineage.History.Leaderships, err, d.sent)
+			}
+		})
+	}
+}
+
+// lapsedLease is over.
+type lapsedLease struct{ Lease }
+
+func (lapsedLease) Held(time.Time) bool { return false }
+
+// TestAChangeThatWasGivenUpReleasesItsServersThoughTheStoreIsAway: the decision that it withdrew is on record still. Whoever
+// carried it knows better for as long as it lives, and puts it there.
+func TestAChangeThatWasGivenUpReleasesItsServersThoughTheStoreIsAway(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		relost bool // the lock was lost meanwhile, and is ours again
+		before bool // it was lost before anything was released
+	}{{"the lock is kept", false, false}, {"the lock is lost", true, false}, {"the lock is lost before", true, true}} {
+		t.Run(row.name, func(t *testing.T) {
+			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour))
+			d.round(t)
+			op := d.underway()
+			op.Elector, op.SessionTerm = "elector-2", 2
+			chosen := decided(2, "C", 3)
+			op.Decision = &chosen
+			d.lineage = d.lineage.with(op)
+			if err := d.saveLineage(t.Context(), operationDocument(op)); err != nil {
+				t.Fatal(err)
+			}
+			recorded := d.lineage
+			op.Decision, op.Phase, op.Ending = nil, reparent.PhaseReleasing, reparent.StateUndone
+			op.Progress = map[topology.Address]reparent.Progress{"B": {Frozen: reparent.Yes}}
+			d.obeys, d.sent = true, nil
+			d.lease = deafLease{deskLease{d}}
+			if row.before {
+				d.lease = lapsedLease{d.lease}
+			}
+			d.begin(op, d.lease)
+			d.workers.Wait()
+			released := func() bool {
+				return slices.ContainsFunc(d.sent, func(c reparent.Command) bool { return c.Verb == reparent.Resume && c.Server == "B" })
+			}
+			if released() == row.before {
+				t.Fatalf("B is released without the store: %t", released())
+			}
+			for d.next(t.Context()) {
+			}
+			d.lease = deskLease{d}
+			if row.relost {
+				d.lineage, d.leftUnsaved = recorded, false
+			}
+			d.round(t)
+			d.workers.Wait()
+			d.round(t)
+			stored, err := decodeOperation(DocumentOf(operationKey("shop", op.ID), d.documents[operationKey("shop", op.ID)]))
+			if err != nil || stored.State != reparent.StateUndone || stored.Decision != nil || d.lineage.Running != "" || len(d.lineage.History.Leaderships) != 1 || !released() {
+				t.Errorf("released: %t; on record: %s, %+v; %+v, %v", released(), stored.State, stored.Obstacle, d.lineage, err)
 			}
 		})
 	}

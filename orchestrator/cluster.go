@@ -51,7 +51,8 @@ type cluster struct {
 	rehomings    map[topology.Address]rehomings
 	reopenings   attempts // to open the primary again that restarted
 	repairing    bool
-	left         reparent.Operation // the operation that ended last under us, on record or not
+	left         reparent.Operation // the operation that ended last under us
+	leftUnsaved  bool               // and how it ended is not on record
 	stint        *stint             // work on a server that is being settled; nil when there is none
 	passed       map[topology.Address]passed
 	concludedAt  time.Time  // when the last settlement ended under us
@@ -273,6 +274,7 @@ func (c *cluster) observe(r round) {
 	seen := maps.Clone(c.lastSeen)
 	for i := range r.servers {
 		if o := &r.servers[i]; o.Reach.OK() && !c.usurps(o) {
+			o.Losses = o.LossesSince(c.lastSeen.Of(o.Address))
 			seen[o.Address] = o
 		}
 	}

@@ -19,6 +19,7 @@ type settled struct {
 	lineage lineage
 	owner   uint32    // the highest term that kept it from acting
 	without *detached // nil unless it acted without the store
+	saved   bool      // the operation as it is stands on record
 }
 
 // execution drives one operation: next, do, apply, save, until it ends or the lease does.
@@ -49,7 +50,7 @@ func (c *cluster) begin(op reparent.Operation, lease Lease) {
 	c.workers.Go(func() {
 		final := *x.drive(&op)
 		x.recording.end(unrecorded(op.ID))
-		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner, without: without})
+		c.inbox.settle(settled{op: final, lineage: x.lineage.with(final), owner: x.owner, without: without, saved: x.journal.covers(&final)})
 	})
 }
 
@@ -123,7 +124,9 @@ func (x *execution) prepare(ctx context.Context, op *reparent.Operation, step re
 		x.journal.follow(op, x.c.now())
 		return nil
 	}
-	if err := x.journal.ensure(ctx, op); err != nil {
+	if step.Phase == reparent.PhaseReleasing {
+		x.withdraw(ctx, op)
+	} else if err := x.journal.ensure(ctx, op); err != nil {
 		x.tellUnsaved(op, err)
 		return err
 	}
@@ -131,6 +134,18 @@ func (x *execution) prepare(ctx context.Context, op *reparent.Operation, step re
 		return ErrNotLeading
 	}
 	return nil
+}
+
+// withdrawWithin is how long a release waits for the store.
+const withdrawWithin = 300 * time.Millisecond
+
+// withdraw takes a decision that came to nothing off the record before servers are released: a successor would have to take
+// it for one whose marker may have been written. It does not keep them from what they did before, should the store not answer:
+// the marker was never sent.
+func (x *execution) withdraw(ctx context.Context, op *reparent.Operation) {
+	ctx, cancel := x.c.runtime().Within(ctx, withdrawWithin)
+	defer cancel()
+	_ = x.journal.ensure(ctx, op) // if not now, then with how it ends
 }
 
 func (x *execution) tellUnsaved(op *reparent.Operation, err error) {
@@ -342,10 +357,12 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	now := c.now()
 	c.busy, c.snapshot.Reparenting, c.settledAt = false, false, now
 	c.lineage, c.owner = s.lineage, max(c.owner, s.owner)
-	c.entries.written(c.lineage.document()) // as the operation has saved it
+	if s.saved {
+		c.entries.written(c.lineage.document()) // as the operation has saved it
+	}
 	c.owe(s.without)
 	c.bygone(s.op)
-	c.left = s.op
+	c.left, c.leftUnsaved = s.op, !s.saved && !s.op.Running()
 	c.show(nil)
 	c.countChange(ctx, s.op, now)
 	c.tellSettled(s.op, now)

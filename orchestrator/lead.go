@@ -228,6 +228,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
 	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
 	c.read, c.ledSince, c.era, c.entries = [2]Document{}, now, g.era, entries{}
+	c.leftUnsaved = false // somebody else may have put it there
 	c.entries.written(g.read...)
 	c.seed()
 	if c.repay(c.lease.Context()) {

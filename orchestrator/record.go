@@ -82,16 +82,27 @@ type identity struct {
 	// AcksOff is set when the server does not acknowledge, and would not after a restart either. An elector that has not seen
 	// it itself would else have to count it among those that may have acknowledged what a lost primary wrote.
 	AcksOff bool `json:"acks_off,omitempty"`
+	// RelayUnsynced and LogUnsynced are set when its host's crash may take what it has received, or executed, and Losses when
+	// that may have happened: somebody may set it right before the next elector looks.
+	RelayUnsynced bool            `json:"relay_log_unsynced,omitempty"`
+	LogUnsynced   bool            `json:"binary_log_unsynced,omitempty"`
+	Losses        topology.Losses `json:"losses,omitzero"`
 }
 
 func identityOf(o *topology.Observation) identity {
-	return identity{UUID: o.UUID, Incarnation: o.Incarnation, AcksOff: !o.MayAck()}
+	return identity{
+		UUID: o.UUID, Incarnation: o.Incarnation, AcksOff: !o.MayAck(),
+		RelayUnsynced: o.Settings.RelayLogUnsynced || o.Settings.RelayLogRecovery, LogUnsynced: o.Settings.LogUnsynced(), Losses: o.Losses,
+	}
 }
 
 // observation is what is left of a server that was seen by somebody else.
 func (i identity) observation(a topology.Address) *topology.Observation {
-	o := &topology.Observation{Address: a, UUID: i.UUID, Incarnation: i.Incarnation}
-	o.Settings.BootAcksOff = i.AcksOff
+	o := &topology.Observation{Address: a, UUID: i.UUID, Incarnation: i.Incarnation, Losses: i.Losses}
+	o.Settings.BootAcksOff, o.Settings.RelayLogUnsynced = i.AcksOff, i.RelayUnsynced
+	if i.LogUnsynced {
+		o.Settings.GTIDMode = "ON" // with sync_binlog as it stands here, which is 0
+	}
 	return o
 }
 

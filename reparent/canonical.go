@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -21,8 +20,8 @@ func canonical[T any](out []byte, value *T, as form) ([]byte, bool) {
 	return as(out, reflect.ValueOf(value).Elem())
 }
 
-// canonicalRooms is memory for texts, which nobody needs once they are hashed. It begins with what most operations come to.
-var canonicalRooms = sync.Pool{New: func() any { room := make([]byte, 0, 24<<10); return &room }}
+// canonicalRoom is memory for what most operations come to.
+const canonicalRoom = 24 << 10
 
 // form appends a value of one type; false when it cannot.
 type form func(out []byte, v reflect.Value) ([]byte, bool)

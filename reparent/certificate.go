@@ -41,10 +41,7 @@ func (op Operation) Sealed() (Operation, error) {
 
 // quickDigest is the digest of an operation without one; empty where it takes digestOf to find it.
 func (op *Operation) quickDigest() string {
-	room, _ := canonicalRooms.Get().(*[]byte)
-	defer canonicalRooms.Put(room)
-	text, able := canonical((*room)[:0], op, operationForm)
-	*room = text
+	text, able := canonical(make([]byte, 0, canonicalRoom), op, operationForm)
 	if !able {
 		return ""
 	}

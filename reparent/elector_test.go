@@ -78,10 +78,6 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 			return op, false
 		}
 		step := op.Next()
-		if step.Phase == PhaseRevoking {
-			_, obstacle := op.settle()
-			e.world.claim(op.revocationSuffices() == (obstacle == nil), "whether the revocation suffices is answered otherwise than it is settled: %+v", obstacle)
-		}
 		if e.dead(n, op.Phase, "save") {
 			return op, true
 		}
@@ -94,6 +90,11 @@ func (e *elector) run(op Operation) (end Operation, died bool) {
 		results := e.send(op, step)
 		if step.Phase == PhaseRecording {
 			e.world.recorded(*op.Rules)
+		}
+		if step.Phase == PhaseRevoking {
+			after := op.clone().foldRevoking(step.Commands, results)
+			_, obstacle := after.settle()
+			e.world.claim(after.revocationSuffices() == (obstacle == nil), "whether the revocation suffices is answered otherwise than it is settled: %+v", obstacle)
 		}
 		e.done = append(e.done, doneStep{step, results})
 		if e.dead(n, op.Phase, "apply") {

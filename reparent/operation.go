@@ -141,8 +141,9 @@ type Known struct {
 	// Recovers is set when it was seen to drop, at a start, what it has received and not applied: whatever it is set to by now.
 	Recovers bool `json:"recovers,omitempty"`
 	// Unsynced is set when it was seen to keep what it has received, or applied, in files that are not written to disk at once:
-	// it may have lost that with its host's power, whatever it is set to by now.
-	Unsynced bool `json:"unsynced,omitempty"`
+	// it may have lost that with its host's power, whatever it is set to by now. Losses is what earlier starts may have lost.
+	Unsynced bool            `json:"unsynced,omitempty"`
+	Losses   topology.Losses `json:"losses,omitzero"`
 	// Silencer is how this server would be made unable to complete, were it a leader.
 	Silencer Verb `json:"silencer,omitempty"`
 }
@@ -336,7 +337,7 @@ func (op *Operation) know(m topology.Member, in *Intent) {
 			Restarted: before.Incarnation != "" && before.Incarnation != seen.Incarnation,
 			Replaced:  before.Incarnation != "" && before.UUID != seen.UUID,
 			Recovers:  before.Settings.RelayLogRecovery || seen.Settings.RelayLogRecovery,
-			Unsynced:  before.Settings.Unsynced() || seen.Settings.Unsynced(),
+			Unsynced:  before.Settings.Unsynced() || seen.Settings.Unsynced(), Losses: seen.Losses,
 		}
 	}
 	if op.outdated() && live.OK() && live.SemiSync.SourceEnabled && live.SemiSync.Acks < topology.PoisonAcks {
@@ -391,7 +392,8 @@ type Step struct {
 	Phase    Phase     `json:"phase"`
 	Title    string    `json:"title"`
 	Commands []Command `json:"commands"`
-	// SaveFirst: the operation as it is must be in the store before the commands are sent.
+	// SaveFirst: the operation as it is must be in the store before the commands are sent. A release waits for that for a
+	// moment only: nothing that was promised depends on it.
 	SaveFirst bool `json:"save_first,omitempty"`
 	// Done: there is nothing more to do.
 	Done bool `json:"done,omitempty"`

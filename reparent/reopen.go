@@ -208,8 +208,8 @@ func (op *Operation) isReborn() string {
 		return "it is not closed"
 	case o.SemiSync.Waiters > 0:
 		return "commits wait for acknowledgements there"
-	case o.Settings.SyncBinlog != 1:
-		return "it does not write its binary log to disk with each commit (sync_binlog), so its end may be lost"
+	case o.Settings.SyncBinlog != 1, op.mayHaveForgotten(op.To):
+		return "it does not write its binary log to disk with each commit (sync_binlog), or did not when it restarted, so its end may be lost"
 	}
 	return op.unfit(op.To, o)
 }
@@ -282,6 +282,9 @@ func (op *Operation) isHeldByNobodyElse() string {
 // isProven is condition (2). Where the policy asks for no acknowledgements everybody has to be read.
 func (op *Operation) isProven() string {
 	begun, l := op.legit(op.beginning()), op.Leaders[len(op.Leaders)-1]
+	if op.Progress[op.To].Reading.Executed.Contains(l.Seen) {
+		l.Seen = gtid.Set{} // it holds that itself, and its binary log is written to disk with each commit
+	}
 	unproven := op.mayAck(op.To).Where(func(a topology.Address) bool { return op.doubt(a, l, begun) != "" })
 	if unproven.Len() < max(1, op.Ruleset.AcksNeeded(op.To)) {
 		return ""

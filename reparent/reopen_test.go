@@ -192,3 +192,31 @@ func TestReadersAreKeptOutWhereAckersNeedNotBeLetIn(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnAckerOrAPrimaryMayHaveLostCountsForAReopening(t *testing.T) {
+	restarted := func() *topologytest.Builder { return back().Silent("E") }
+	for name, row := range map[string]struct {
+		b    *topologytest.Builder
+		want string // why not; empty when it is opened
+	}{
+		"nothing is lost": {restarted(), ""},
+		"an acker that does not sync lacks what nobody answered, and did not restart": {
+			restarted().Edit("D", func(o *topology.Observation) { o.Settings.RelayLogUnsynced = true }).Executed("A", "A:1-101, t1"), ""},
+		"it restarted": {
+			restarted().Edit("D", func(o *topology.Observation) {
+				o.Settings.RelayLogUnsynced, o.Incarnation, o.StartedAt = true, "D/2", topologytest.Now
+			}), "D, E may hold more of its history"},
+		"the primary did not sync its binary log when it restarted, and does now": {
+			restarted().Edit("A", func(o *topology.Observation) { o.Losses.Executed = topologytest.Now }), "sync_binlog"},
+	} {
+		in := intentOf(row.b)
+		in.History.Floor = row.b.Set("A:1-100, t1") // A's last row has been seen after its restart only
+		op := Reopening(clearance(false), in, topologytest.Now)
+		if op.Running() {
+			op = op.readIn(row.b)
+		}
+		if opened := op.Running(); opened != (row.want == "") || !opened && !strings.Contains(op.Obstacle.Message, row.want) {
+			t.Errorf("%s: %s, %+v", name, op.State, op.Obstacle)
+		}
+	}
+}

@@ -140,14 +140,16 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
 	case unsynced && restarted:
 		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog) and may have restarted since %s was last seen: had its host crashed, what it had received would be gone", l.Address)
+	case op.lossySince(l, a):
+		return fmt.Sprintf("it may have restarted since %s was last seen, and may have lost then what it had received: it did not write its logs to disk at once, or ran with relay_log_recovery=ON", l.Address)
 	case restarted && lacksBeginning:
 		return "it restarted and lacks even what the current leadership began with: its data may have been replaced"
 	case lacksBeginning && !op.seenWhole(l, now):
 		return fmt.Sprintf("it lacks even what the current leadership began with, and what %s had committed when it was last seen: its data may have been replaced before that", l.Address)
 	case recovers && !op.seenWhole(l, now):
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
-	case unsynced && !op.seenWhole(l, now):
-		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog) and lacks what %s had committed when it was last seen", l.Address)
+	case (unsynced || !op.Known[a].Losses.Received.IsZero()) && !op.seenWhole(l, now):
+		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog), or did not, and lacks what %s had committed when it was last seen", l.Address)
 	}
 	return ""
 }
@@ -161,6 +163,34 @@ func (op *Operation) recovers(a topology.Address, now *topology.Observation) boo
 // unsynced tells whether a server may have lost, with its host's power, what it has received. It may have been set right since.
 func (op *Operation) unsynced(a topology.Address, now *topology.Observation) bool {
 	return now.Settings.Unsynced() || op.Known[a].Unsynced
+}
+
+// lossySince tells whether a server was seen to start, since the last sight of a leader, so that it may have lost what it had
+// received. How it is set by now does not bring that back.
+func (op *Operation) lossySince(l Leader, a topology.Address) bool {
+	lost := op.Known[a].Losses.Received
+	return !lost.IsZero() && (l.SeenAt.IsZero() || !lost.Add(startMargin).Before(l.SeenAt))
+}
+
+// forgetful tells whether a leader's own word of what it executed does not count: it is another process than the one that
+// was established, and a crash of its host may have taken the end of its binary log.
+func (op *Operation) forgetful(a topology.Address, now *topology.Observation) bool {
+	same := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
+		return l.Primary == a && l.Incarnation == now.Incarnation
+	})
+	return !same && (now.Settings.LogUnsynced() || op.mayHaveForgotten(a))
+}
+
+// clocksDiffer is by how much the clocks of electors may: one has seen the start, and another one the establishment.
+const clocksDiffer = time.Minute
+
+// mayHaveForgotten tells whether a server was seen to start, since it was established last, so that it may have lost the end
+// of its binary log.
+func (op *Operation) mayHaveForgotten(a topology.Address) bool {
+	lost := op.Known[a].Losses.Executed
+	return !lost.IsZero() && !slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
+		return l.Primary == a && lost.Add(clocksDiffer).Before(l.EstablishedAt)
+	})
 }
 
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.
@@ -368,7 +398,7 @@ func (op *Operation) escaped(l Leader, history gtid.Set) *Obstacle {
 // executed is all that it ever completed.
 func (op *Operation) readsFromLeader(a topology.Address) bool {
 	p := op.Progress[a]
-	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, p.Reading) == ""
+	return p.Silenced == Yes && p.With == Demote && p.Reading != nil && op.robbed(a, p.Reading) == "" && !op.forgetful(a, p.Reading)
 }
 
 // shows tells whether a poisoned leader shows as executed nothing but what the history holds. What waits
@@ -376,7 +406,7 @@ func (op *Operation) readsFromLeader(a topology.Address) bool {
 func (op *Operation) shows(l Leader, history gtid.Set) bool {
 	p := op.Progress[l.Address]
 	return p.Silenced == Yes && p.With == Poison && p.Reading != nil && op.robbed(l.Address, p.Reading) == "" &&
-		history.Contains(op.legit(p.Reading.Executed))
+		!op.forgetful(l.Address, p.Reading) && history.Contains(op.legit(p.Reading.Executed))
 }
 
 // subsets lists all subsets of the given size.

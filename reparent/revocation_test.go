@@ -474,3 +474,54 @@ func TestWhereTheRecordCameFromJournalsAServerOutOfReachMayLeadUnderALaterTerm(t
 		}
 	}
 }
+
+// The loop's memory is no older than its snapshot: what a server may have lost at a start has to be remembered as such.
+func TestWhatAStartMayHaveLostIsNoProofThoughTheSettingsAreFineByNow(t *testing.T) {
+	for name, row := range map[string]struct {
+		lost    time.Duration // after A was last seen
+		blocked string
+	}{
+		"since A was last seen":      {time.Second, "not_discovered"},
+		"about when A was last seen": {-time.Second, "not_discovered"},
+		"long before it was":         {-time.Hour, ""},
+	} {
+		b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A")
+		in := intentOf(b)
+		after := *in.Snapshot.Server("B")
+		after.Losses.Received = in.History.LastSeen.Of("A").At.Add(row.lost)
+		*in.Snapshot.Server("B"), in.History.LastSeen["B"] = after, &after
+		if _, obstacle := revoking(in).froze(in, "B", "C").settle(); code(obstacle) != row.blocked {
+			t.Errorf("%s: %+v", name, obstacle)
+		}
+	}
+}
+
+// A leader's own word is worth nothing where a crash of its host may have taken the end of its binary log.
+func TestALeaderThatMayHaveLostTheEndOfItsBinaryLogDoesNotSpeakForItself(t *testing.T) {
+	established := topologytest.Now.Add(-time.Hour)
+	restarted := func(o *topology.Observation) { o.Incarnation, o.StartedAt = "A/2", topologytest.Now }
+	for name, row := range map[string]struct {
+		edit func(*topology.Observation)
+		word bool
+	}{
+		"the process that was established":           {func(o *topology.Observation) { o.Settings.SyncBinlog = 0 }, true},
+		"it restarted":                               {restarted, true},
+		"it restarted without its relay log":         {func(o *topology.Observation) { restarted(o); o.Settings.RelayLogUnsynced = true }, true},
+		"it restarted and does not sync":             {func(o *topology.Observation) { restarted(o); o.Settings.SyncBinlog = 0 }, false},
+		"it restarted and did not sync then":         {func(o *topology.Observation) { restarted(o); o.Losses.Executed = o.StartedAt }, false},
+		"it did not sync at a start before its term": {func(o *topology.Observation) { restarted(o); o.Losses.Executed = established.Add(-time.Hour) }, true},
+	} {
+		for _, with := range []Verb{Demote, Poison} {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Silent("C").Edit("A", row.edit)
+			in := intentOf(b)
+			for i := range in.History.Leaderships {
+				in.History.Leaderships[i].EstablishedAt = established
+			}
+			op := revoking(in).silenced(in, "A", with).froze(in, "B")
+			chosen, _ := op.chooseHistory()
+			if word := len(op.undiscovered(chosen.history)) == 0; word != row.word {
+				t.Errorf("%s, %s: its word counts: %t, %+v", name, with, word, op.undiscovered(chosen.history))
+			}
+		}
+	}
+}

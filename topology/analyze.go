@@ -3,7 +3,6 @@ package topology
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/primacydb/primacy/gtid"
@@ -17,13 +16,12 @@ import (
 // an elector that was paused for a minute wakes up with questions and not with a verdict. What was last seen of a server
 // that no longer answers is quoted and nothing more.
 func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding) []Finding {
-	q, _ := inquiries.Get().(*inquiry)
-	defer q.end()
+	var q inquiry
 	q.begin(s, h, l, now)
 	q.previous = previous
 	found := make([]Finding, 0, len(previous)+foundMore)
 	for _, ask := range questions {
-		found = ask(q, found)
+		found = ask(&q, found)
 	}
 	return q.settled(q.restrained(q.readiness(found)), previous)
 }
@@ -66,14 +64,6 @@ type inquiry struct {
 	needed   int            // how many acknowledgements a commit of the leader has to wait for
 
 	cascading bool // a member has an intermediate by the rules
-}
-
-// inquiries is memory for them: each is large, and is over when its questions are answered.
-var inquiries = sync.Pool{New: func() any { return new(inquiry) }}
-
-func (q *inquiry) end() {
-	*q = inquiry{}
-	inquiries.Put(q)
 }
 
 func (q *inquiry) begin(s Snapshot, h History, l Limits, now time.Time) {

@@ -124,12 +124,6 @@ type Settings struct {
 	JournalPresent     bool          `json:"journal_present,omitempty"` // _primacy.journal exists
 }
 
-// Unsynced tells whether a crash of the server's host may take from it what it has acknowledged: what waits in its relay log or,
-// once that is applied, in its binary log.
-func (s *Settings) Unsynced() bool {
-	return s.RelayLogUnsynced || s.GTIDMode != "" && s.SyncBinlog != 1
-}
-
 // Stall is what speaks for a server that answers and yet cannot complete commits.
 type Stall struct {
 	// OldestCommit is how long the oldest commit has been waiting in the storage engine or binary log
@@ -170,6 +164,8 @@ type Observation struct {
 	// a second; Incarnation changes exactly when the process does.
 	StartedAt   time.Time `json:"started_at,omitzero"`
 	Incarnation string    `json:"incarnation"`
+	// Losses is what it may have lost at a start, as far as earlier sights of it tell.
+	Losses Losses `json:"losses,omitzero"`
 
 	ReadOnly      bool `json:"read_only,omitempty"`
 	SuperReadOnly bool `json:"super_read_only,omitempty"`

@@ -46,7 +46,7 @@ var requirements = [requirementsMost]requirement{
 		"a crash of its host loses transactions that were answered with OK", "SET PERSIST innodb_flush_log_at_trx_commit=1"},
 	{"relay_log_recovery", func(o *Observation) bool { return o.Settings.RelayLogRecovery }, func(s *Settings) string { return onOff(s.RelayLogRecovery) }, SeverityWarning,
 		"a restart throws away transactions that it acknowledged and has not applied", "SET PERSIST_ONLY relay_log_recovery=OFF and restart"},
-	{"sync_relay_log", func(o *Observation) bool { return o.Settings.RelayLogUnsynced }, nil, SeverityWarning,
+	{"sync_relay_log", func(o *Observation) bool { return o.Settings.RelayLogUnsynced }, func(*Settings) string { return "not 1" }, SeverityWarning,
 		"a crash of its host throws away transactions that it acknowledged and has not applied", "SET PERSIST sync_relay_log = 1"},
 	{"skip_replica_start", func(o *Observation) bool { return !o.Settings.SkipReplicaStart }, func(s *Settings) string { return onOff(s.SkipReplicaStart) }, SeverityWarning,
 		"a restart reconnects it to a primary that was revoked, and it acknowledges again", "SET PERSIST_ONLY skip_replica_start=ON"},
