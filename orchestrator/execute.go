@@ -362,6 +362,7 @@ func (c *cluster) settle(ctx context.Context, s settled) {
 	}
 	c.owe(s.without)
 	c.bygone(s.op)
+	c.forgetLosses(s.op)
 	c.left, c.leftUnsaved = s.op, !s.saved && !s.op.Running()
 	c.show(nil)
 	c.countChange(ctx, s.op, now)

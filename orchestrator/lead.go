@@ -284,7 +284,7 @@ func (c *cluster) seed() {
 	known := maps.Clone(c.lastSeen)
 	for a, seen := range c.record.Seen {
 		if _, watched := known[a]; !watched {
-			known[a] = seen.observation(a)
+			known[a] = seen.observation(a, c.now())
 		}
 	}
 	c.lastSeen = known

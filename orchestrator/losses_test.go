@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -59,9 +60,38 @@ func TestAnElectorKnowsFromTheRecordWhatTheProcessBeforeMayHaveLost(t *testing.T
 		before := topology.Observation{Address: "B", Incarnation: "B/1", Settings: topologytest.Settings}
 		row.before(&before.Settings)
 		now := topology.Observation{Address: "B", Incarnation: "B/2", StartedAt: topologytest.Now, Settings: topologytest.Settings}
-		l := now.LossesSince(identityOf(&before).observation("B"))
+		l := now.LossesSince(identityOf(&before).observation("B", topologytest.Now))
 		if l.Received.IsZero() == row.received || l.Executed.IsZero() == row.executed {
 			t.Errorf("%s: %+v", name, l)
+		}
+	}
+}
+
+func TestWhatWasLostBeforeALeadershipBeganIsForgottenAndNotWhatIsLostSince(t *testing.T) {
+	lost := topology.Losses{Received: topologytest.Now.UTC()}
+	later := topology.Losses{Received: topologytest.Now.Add(time.Second).UTC()}
+	for name, row := range map[string]struct {
+		established bool
+		known, seen topology.Losses
+		want        topology.Losses
+	}{
+		"before it began":         {true, lost, lost, topology.Losses{}},
+		"again while it was made": {true, lost, later, later},
+		"while it was made":       {true, topology.Losses{}, lost, lost},
+		"nobody was established":  {false, lost, lost, lost},
+		"nothing":                 {true, topology.Losses{}, topology.Losses{}, topology.Losses{}},
+	} {
+		d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour))
+		d.servers[1].Losses = row.seen
+		d.lastSeen = topology.Sightings{"B": &d.servers[1]}
+		op := d.underway()
+		op.Known["B"] = reparent.Known{Losses: row.known}
+		if row.established {
+			op.Established = d.now
+		}
+		d.forgetLosses(op)
+		if got := d.lastSeen.Of("B").Losses; got != row.want || d.servers[1].Losses != row.seen {
+			t.Errorf("%s: %+v, and readers are shown %+v", name, got, d.servers[1].Losses)
 		}
 	}
 }

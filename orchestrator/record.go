@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,14 +97,32 @@ func identityOf(o *topology.Observation) identity {
 	}
 }
 
-// observation is what is left of a server that was seen by somebody else.
-func (i identity) observation(a topology.Address) *topology.Observation {
-	o := &topology.Observation{Address: a, UUID: i.UUID, Incarnation: i.Incarnation, Losses: i.Losses}
+// observation is what is left of a server that was seen by somebody else. When that one saw it lose something was by another
+// clock, and certainly before now.
+func (i identity) observation(a topology.Address, now time.Time) *topology.Observation {
+	o := &topology.Observation{Address: a, UUID: i.UUID, Incarnation: i.Incarnation, Losses: i.Losses.By(now)}
 	o.Settings.BootAcksOff, o.Settings.RelayLogUnsynced = i.AcksOff, i.RelayUnsynced
 	if i.LogUnsynced {
 		o.Settings.GTIDMode = "ON" // with sync_binlog as it stands here, which is 0
 	}
 	return o
+}
+
+// forgetLosses leaves out what servers may have lost before a change began that has established a primary: none of it is of
+// the new leadership. It goes by what the change knew, not by clocks, which differ.
+func (c *cluster) forgetLosses(op reparent.Operation) {
+	if op.Established.IsZero() {
+		return
+	}
+	seen := maps.Clone(c.lastSeen)
+	for a, o := range c.lastSeen {
+		if known, asked := op.Known[a]; asked && known.Losses == o.Losses && o.Losses != (topology.Losses{}) {
+			now := *o
+			now.Losses = topology.Losses{}
+			seen[a] = &now
+		}
+	}
+	c.lastSeen = seen
 }
 
 func recordKey(cluster string) string { return "clusters/" + cluster + "/record" }

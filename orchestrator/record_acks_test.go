@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
@@ -37,7 +38,7 @@ func TestAnElectorKnowsFromTheRecordWhoMayAcknowledge(t *testing.T) {
 }
 
 func TestARecordThatDoesNotSayItLeavesItOpenWhoMayAcknowledge(t *testing.T) {
-	if o := (identity{Incarnation: "B/1"}).observation("B"); !o.MayAck() {
+	if o := (identity{Incarnation: "B/1"}).observation("B", time.Time{}); !o.MayAck() {
 		t.Error("an older program's record speaks for B")
 	}
 }

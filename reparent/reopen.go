@@ -208,7 +208,7 @@ func (op *Operation) isReborn() string {
 		return "it is not closed"
 	case o.SemiSync.Waiters > 0:
 		return "commits wait for acknowledgements there"
-	case o.Settings.SyncBinlog != 1, op.mayHaveForgotten(op.To):
+	case o.Settings.SyncBinlog != 1, !op.Known[op.To].Losses.Executed.IsZero():
 		return "it does not write its binary log to disk with each commit (sync_binlog), or did not when it restarted, so its end may be lost"
 	}
 	return op.unfit(op.To, o)

@@ -205,6 +205,7 @@ func TestWhatAnAckerOrAPrimaryMayHaveLostCountsForAReopening(t *testing.T) {
 		"it restarted": {
 			restarted().Edit("D", func(o *topology.Observation) {
 				o.Settings.RelayLogUnsynced, o.Incarnation, o.StartedAt = true, "D/2", topologytest.Now
+				o.Losses = o.LossesSince(&topology.Observation{})
 			}), "D, E may hold more of its history"},
 		"the primary did not sync its binary log when it restarted, and does now": {
 			restarted().Edit("A", func(o *topology.Observation) { o.Losses.Executed = topologytest.Now }), "sync_binlog"},

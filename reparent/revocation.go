@@ -133,12 +133,12 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 	if why := op.robbed(a, now); why != "" {
 		return why
 	}
-	recovers, unsynced, restarted := op.recovers(a, now), op.unsynced(a, now), op.restartedSince(l, a, now)
+	recovers, restarted := op.recovers(a, now), op.restartedSince(l, a, now)
 	lacksBeginning := !now.Position().Contains(begun)
 	switch {
 	case recovers && restarted:
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and may have restarted since %s was last seen: what it had received would be gone", l.Address)
-	case unsynced && restarted:
+	case op.unsynced(a, now) && op.changedSince(a, now):
 		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog) and may have restarted since %s was last seen: had its host crashed, what it had received would be gone", l.Address)
 	case op.lossySince(l, a):
 		return fmt.Sprintf("it may have restarted since %s was last seen, and may have lost then what it had received: it did not write its logs to disk at once, or ran with relay_log_recovery=ON", l.Address)
@@ -148,8 +148,8 @@ func (op *Operation) doubt(a topology.Address, l Leader, begun gtid.Set) string 
 		return fmt.Sprintf("it lacks even what the current leadership began with, and what %s had committed when it was last seen: its data may have been replaced before that", l.Address)
 	case recovers && !op.seenWhole(l, now):
 		return fmt.Sprintf("it runs with relay_log_recovery=ON and lacks what %s had committed when it was last seen", l.Address)
-	case (unsynced || !op.Known[a].Losses.Received.IsZero()) && !op.seenWhole(l, now):
-		return fmt.Sprintf("it does not write its logs to disk at once (sync_relay_log, sync_binlog), or did not, and lacks what %s had committed when it was last seen", l.Address)
+	case !op.Known[a].Losses.Received.IsZero() && !op.seenWhole(l, now):
+		return fmt.Sprintf("it may have lost what it had received when it restarted, for it did not write its logs to disk at once (sync_relay_log, sync_binlog), and lacks what %s had committed when it was last seen", l.Address)
 	}
 	return ""
 }
@@ -166,7 +166,8 @@ func (op *Operation) unsynced(a topology.Address, now *topology.Observation) boo
 }
 
 // lossySince tells whether a server was seen to start, since the last sight of a leader, so that it may have lost what it had
-// received. How it is set by now does not bring that back.
+// received. How it is set by now does not bring that back. What was lost before the established leadership began is not
+// remembered any more: see topology.Losses.
 func (op *Operation) lossySince(l Leader, a topology.Address) bool {
 	lost := op.Known[a].Losses.Received
 	return !lost.IsZero() && (l.SeenAt.IsZero() || !lost.Add(startMargin).Before(l.SeenAt))
@@ -178,19 +179,13 @@ func (op *Operation) forgetful(a topology.Address, now *topology.Observation) bo
 	same := slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
 		return l.Primary == a && l.Incarnation == now.Incarnation
 	})
-	return !same && (now.Settings.LogUnsynced() || op.mayHaveForgotten(a))
+	return !same && (now.Settings.LogUnsynced() || !op.Known[a].Losses.Executed.IsZero())
 }
 
-// clocksDiffer is by how much the clocks of electors may: one has seen the start, and another one the establishment.
-const clocksDiffer = time.Minute
-
-// mayHaveForgotten tells whether a server was seen to start, since it was established last, so that it may have lost the end
-// of its binary log.
-func (op *Operation) mayHaveForgotten(a topology.Address) bool {
-	lost := op.Known[a].Losses.Executed
-	return !lost.IsZero() && !slices.ContainsFunc(op.History.Leaderships, func(l topology.Leadership) bool {
-		return l.Primary == a && lost.Add(clocksDiffer).Before(l.EstablishedAt)
-	})
+// changedSince tells whether another process runs there than the one that was seen when the change began.
+func (op *Operation) changedSince(a topology.Address, now *topology.Observation) bool {
+	before := op.Known[a]
+	return before.Restarted || before.Incarnation != now.Incarnation
 }
 
 // robbed says what a server has certainly lost since it was last seen; empty when nothing.
@@ -222,9 +217,7 @@ const startMargin = 2 * time.Second
 // older one has received whatever that leader sent it since; what an earlier process had received and
 // lost was committed before that sight, and shows in what the leader had executed then.
 func (op *Operation) restartedSince(l Leader, a topology.Address, now *topology.Observation) bool {
-	before := op.Known[a]
-	return before.Restarted || before.Incarnation != now.Incarnation ||
-		l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)
+	return op.changedSince(a, now) || l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)
 }
 
 // seenWhole tells whether what a leader had executed when it was last seen cannot get lost by relying on

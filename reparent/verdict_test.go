@@ -173,7 +173,10 @@ func TestOneOfTwoAckersThatMayHoldItIsTooFewToHaveAnswered(t *testing.T) {
 // them. So answered writes do get lost, and the verdict on what turns up later has to know.
 func TestWhatWasAnsweredIsNeverSaidNotToHaveBeen(t *testing.T) {
 	acquitted := 0
-	rapid.Check(t, func(t *rapid.T) { acquitted += judge(t) })
+	for n := 0; n < 10 && acquitted == 0; n++ { // a hundred lives seldom have none of which it is certain
+		rapid.Check(t, func(t *rapid.T) { acquitted += judge(t) })
+	}
+	t.Logf("%d acquitted", acquitted)
 	if acquitted == 0 {
 		t.Error("nothing was ever acquitted: the property says nothing")
 	}

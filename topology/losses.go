@@ -3,7 +3,8 @@ package topology
 import "time"
 
 // Losses is since when a server may lack what it once had told others to hold. It is carried from one sight of a server to the
-// next, for what a process lost at its start stays lost however its settings are mended afterwards.
+// next, for what a process lost at its start stays lost however its settings are mended afterwards. Once a leadership is
+// established, what was lost before that change began is of no interest any more: whatever it completes comes later.
 type Losses struct {
 	// Received is when the latest process started there that may have lost, at its start, what the one before it had received:
 	// with its host's power, or by relay_log_recovery. Zero when none is known.
@@ -18,7 +19,7 @@ func (o *Observation) LossesSince(before *Observation) Losses {
 	if o.Incarnation == before.Incarnation {
 		return l
 	}
-	start := o.StartedAt.UTC().Truncate(time.Second).Add(time.Second) // in whole seconds, as it is known and kept on record
+	start := wholeSeconds(o.StartedAt)
 	if o.Settings.LogUnsynced() || before.Settings.LogUnsynced() {
 		l.Received, l.Executed = start, start
 	}
@@ -27,6 +28,20 @@ func (o *Observation) LossesSince(before *Observation) Losses {
 	}
 	return l
 }
+
+// By are the same losses as somebody has to take them who knows only that they happened before now.
+func (l Losses) By(now time.Time) Losses {
+	if !l.Received.IsZero() {
+		l.Received = wholeSeconds(now)
+	}
+	if !l.Executed.IsZero() {
+		l.Executed = wholeSeconds(now)
+	}
+	return l
+}
+
+// wholeSeconds is a time, or up to a second later, as it is kept on record.
+func wholeSeconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second).Add(time.Second) }
 
 func (s *Settings) losesReceived() bool { return s.RelayLogUnsynced || s.RelayLogRecovery }
 
