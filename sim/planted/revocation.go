@@ -111,7 +111,9 @@ var revocationBugs = []bug{
 		name: "process-not-compared",
 		what: "whether a server's process is the one that was seen before is not asked, so one that dropped its relay log while nobody watched proves absence",
 		edits: []edit{
-			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation ||\n\t\tl.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return before.Incarnation == l.Why && now.OK() && l.Acks < 0"},
+			{"reparent/revocation.go", "return op.changedSince(a, now) || l.SeenAt.IsZero() || !now.StartedAt.Add(startMargin).Before(l.SeenAt)", "return op.Known[a].Incarnation == l.Why && now.OK() && l.Acks < 0"},
+			{"reparent/revocation.go", "return before.Restarted || before.Incarnation != now.Incarnation\n", "return before.Replaced && now.OK()\n"},
+			{"reparent/revocation.go", "case op.lossySince(l, a):", "case l.Acks < 0 && op.lossySince(l, a):"},
 			{"reparent/revocation.go", `case op.recovers(a, now) && (before.Restarted || before.Incarnation != "" && before.Incarnation != now.Incarnation):`, `case before.Replaced && op.recovers(a, now):`},
 		},
 		breaks: []sim.Invariant{sim.NothingLost},
