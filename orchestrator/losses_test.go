@@ -74,18 +74,23 @@ func TestWhatWasLostBeforeALeadershipBeganIsForgottenAndNotWhatIsLostSince(t *te
 		established bool
 		known, seen topology.Losses
 		want        topology.Losses
+		restarted   bool
 	}{
-		"before it began":         {true, lost, lost, topology.Losses{}},
-		"again while it was made": {true, lost, later, later},
-		"while it was made":       {true, topology.Losses{}, lost, lost},
-		"nobody was established":  {false, lost, lost, lost},
-		"nothing":                 {true, topology.Losses{}, topology.Losses{}, topology.Losses{}},
+		"before it began":          {true, lost, lost, topology.Losses{}, false},
+		"again while it was made":  {true, lost, later, later, false},
+		"while it was made":        {true, topology.Losses{}, lost, lost, false},
+		"nobody was established":   {false, lost, lost, lost, false},
+		"nothing":                  {true, topology.Losses{}, topology.Losses{}, topology.Losses{}, false},
+		"again in the very second": {true, lost, lost, lost, true},
 	} {
 		d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour))
 		d.servers[1].Losses = row.seen
 		d.lastSeen = topology.Sightings{"B": &d.servers[1]}
 		op := d.underway()
-		op.Known["B"] = reparent.Known{Losses: row.known}
+		op.Known["B"] = reparent.Known{Losses: row.known, Incarnation: d.servers[1].Incarnation}
+		if row.restarted {
+			d.servers[1].Incarnation = "B/2"
+		}
 		if row.established {
 			op.Established = d.now
 		}

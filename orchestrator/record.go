@@ -116,7 +116,7 @@ func (c *cluster) forgetLosses(op reparent.Operation) {
 	}
 	seen := maps.Clone(c.lastSeen)
 	for a, o := range c.lastSeen {
-		if known, asked := op.Known[a]; asked && known.Losses == o.Losses && o.Losses != (topology.Losses{}) {
+		if known, asked := op.Known[a]; asked && known.Incarnation == o.Incarnation && known.Losses == o.Losses && o.Losses != (topology.Losses{}) {
 			now := *o
 			now.Losses = topology.Losses{}
 			seen[a] = &now
