@@ -27,7 +27,8 @@ type Remark struct {
 type lintedSetting struct {
 	name string
 	fine func(value string) bool
-	// severity, permits and mend are those of the requirement of that name where there is one.
+	// severity, permits and mend are those of the requirement of that name where there is one. One that has a severity of its own
+	// is told as a variable only.
 	severity      Severity
 	permits, mend string
 	fix           Fix
@@ -52,8 +53,7 @@ var lintedSettings = []lintedSetting{
 	{name: "replica_preserve_commit_order", fine: switchedOn, fix: Fix{"replica_preserve_commit_order", "ON", true}},
 	{name: "replica_net_timeout", fine: atMost(int(netTimeoutMax.Seconds())), fix: Fix{"replica_net_timeout", "4", false}},
 
-	{name: "sync_relay_log", fine: is("1"), severity: SeverityWarning, fix: Fix{"sync_relay_log", "1", false},
-		permits: "a crash of its host throws away transactions that it acknowledged and has not applied", mend: "SET PERSIST sync_relay_log = 1"},
+	{name: "sync_relay_log", fine: is("1"), severity: SeverityWarning, fix: Fix{"sync_relay_log", "1", false}}, // a requirement, told with its value
 	{name: "rpl_semi_sync_source_enabled", fine: switchedOff, severity: SeverityWarning, onlyNext: true, fix: Fix{"rpl_semi_sync_source_enabled", "OFF", true},
 		permits: "when it comes back as a replica its own applier waits for acknowledgements that nobody sends",
 		mend:    "SET PERSIST_ONLY rpl_semi_sync_source_enabled = OFF, and take it from the option file; Primacy switches it on where a server leads"},
