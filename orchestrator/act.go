@@ -35,9 +35,8 @@ func (c *cluster) act(ctx context.Context, now time.Time) {
 		c.retake(ctx, now)
 		return
 	}
-	if c.leftUnsaved {
+	if c.leftUnsaved { // a store that refuses it keeps us from nothing that we can do without
 		c.endOnRecord(ctx, now)
-		return
 	}
 	if c.evident(ctx, now) {
 		return
