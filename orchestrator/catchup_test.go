@@ -411,3 +411,14 @@ func TestAStoreThatIsLostAgainLeavesOutTermsAboveThoseThatWereLeftOutBefore(t *t
 		t.Errorf("terms up to %d are left out", d.lineage.LeftOut)
 	}
 }
+
+func TestAnEndThatTheStoreRefusesKeepsNoReplicaFromBeingRepaired(t *testing.T) {
+	d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").EstablishedAgo(time.Hour).Stopped("B"))
+	d.left, d.leftUnsaved = d.underway(), true
+	d.left.State = reparent.StateUndone
+	d.lease = deafLease{deskLease{d}}
+	d.pass(t, 10*time.Second)
+	if !d.leftUnsaved || !slices.ContainsFunc(d.sent, func(c reparent.Command) bool { return c.Server == "B" }) {
+		t.Errorf("on record: %t; sent %v", !d.leftUnsaved, d.sent)
+	}
+}
