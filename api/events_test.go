@@ -163,13 +163,9 @@ func TestTheServersEndEndsStreamsAndWaits(t *testing.T) {
 
 func awaitWish(t *testing.T, s *service) {
 	t.Helper()
-	p := s.plane
 	deadline := time.After(5 * time.Second)
 	for {
-		p.mu.Lock()
-		n := len(p.wishes)
-		p.mu.Unlock()
-		if n > 0 {
+		if len(s.plane.wished()) > 0 {
 			return
 		}
 		select {

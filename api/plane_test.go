@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,6 +69,13 @@ func (p *plane) Reparent(_ context.Context, w orchestrator.Wish) (orchestrator.A
 		return orchestrator.Answer{}, orchestrator.ErrNoSuchCluster
 	}
 	return p.answer, p.err
+}
+
+// wished is what was asked for so far. A call whose answer was cut off may still be under way.
+func (p *plane) wished() []orchestrator.Wish {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.wishes)
 }
 
 func (p *plane) OnRecord(context.Context, string) error { return p.unrecorded }
