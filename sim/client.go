@@ -282,7 +282,8 @@ func (p *person) rescue(v orchestrator.View) {
 	forgotten := slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.NoPrimary })
 	rowless := v.Obstacle == nil && strings.Contains(v.Refusal, "no reached server has its row")
 	tableless := v.Refusal != "" && w.tableless()
-	if v.Obstacle == nil && !forgotten && !rowless && !tableless {
+	doubled := v.Primary == "" && slices.ContainsFunc(v.Findings, func(f topology.Finding) bool { return f.Code == topology.TwoWritable })
+	if v.Obstacle == nil && !forgotten && !rowless && !tableless && !doubled {
 		p.blocked = w.clock.now
 		return
 	}
@@ -296,6 +297,9 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	case forgotten:
 		p.makeWritable(w.richest())
+		return
+	case doubled:
+		w.closeAllBut(w.busiest())
 		return
 	case tableless:
 		w.createJournals()
@@ -358,6 +362,32 @@ func (p *person) makeWritable(s *server) {
 	p.world.judge.anew(0)
 	s.setReadOnlyOff()
 	s.setOffline(false)
+}
+
+// busiest is the writable server that holds all that was promised and most besides: where nothing is on record, clients
+// write to it. It is nil when there is none.
+func (w *world) busiest() *server {
+	var best *server
+	for _, s := range w.members() {
+		has := s.position()
+		if s.state != processUp || s.readOnly || !has.Contains(w.judge.promised.all()) {
+			continue
+		}
+		if best == nil || has.Count() > best.position().Count() {
+			best = s
+		}
+	}
+	return best
+}
+
+// closeAllBut is what the runbook says of two_writable where nothing is on record: only the right server stays open.
+func (w *world) closeAllBut(right *server) {
+	for _, s := range w.members() {
+		if right != nil && s != right && s.state == processUp && !s.readOnly {
+			w.tell("operator", "closes %s: nothing is on record, and clients write to %s", s.address, right.address)
+			w.byHand(s, func(on *guest, done func(error)) { s.closeUp(on, time.Minute, done) })
+		}
+	}
 }
 
 // tableless tells whether all data is gone, and the journal with it: no marker can be written anywhere. Primacy does not begin

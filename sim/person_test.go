@@ -69,6 +69,32 @@ func TestWhereNothingIsOnRecordAndNobodyIsWritableTheOperatorDecidesWhoLeads(t *
 	}
 }
 
+func TestWhereNothingIsOnRecordAndTwoAreWritableTheOperatorClosesTheOneThatClientsDoNotWriteTo(t *testing.T) {
+	w := peace(t)
+	w.mended = true
+	w.store.empty()
+	w.electors[0].kill() // who would know who led
+	for _, s := range w.hosts.all {
+		s.wipe()
+		s.boot()
+	}
+	w.electors[0].restart()
+	w.judge.promised = history{} // all copies at once: nobody promised to survive that
+	right, other := w.hosts.all[1], w.hosts.all[2]
+	w.clock.runUntil(w.clock.now+10*time.Second, func() bool { return right.state == processUp && other.state == processUp })
+	for _, s := range []*server{right, other} {
+		w.judge.opened = append(w.judge.opened, s.address)
+		s.setReadOnlyOff()
+	}
+	for n := range 300 { // more than clients write to the other one meanwhile
+		holding(right, spareRows+int64(n), gtid.GTID{UUID: right.uuid, Number: 1000 + int64(n)})
+	}
+	w.clock.runUntil(w.clock.now+90*time.Second, func() bool { return w.electors[0].view().Primary == right.address })
+	if a := w.electors[0].view().Primary; a != right.address || !other.readOnly {
+		t.Errorf("%s leads, and %s is closed: %t; %s", a, other.address, other.readOnly, w.state())
+	}
+}
+
 func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.T) {
 	w := peace(t)
 	last := w.hosts.all[len(w.hosts.all)-1]
