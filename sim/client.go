@@ -146,6 +146,7 @@ type person struct {
 	blocked    time.Duration
 	rescued    map[*server]int // how often each was cloned to get out of a blockade
 	accepted   int             // how often a person's word was tried on it
+	restarts   int             // how often a server was restarted, since that was not enough
 	// overwriting are the servers that are being rebuilt: their maintenance does not end before.
 	overwriting map[topology.Address]int
 }
@@ -339,10 +340,12 @@ func (p *person) rescue(v orchestrator.View) {
 	default:
 		return
 	}
-	if p.accepted > 0 && len(donor.commits) > 0 { // what waits there for acknowledgements keeps everybody
+	if p.accepted > p.restarts && len(donor.commits) > 0 { // what waits there for acknowledgements keeps everybody
+		p.restarts++
 		w.tell("operator", "restarts %s, where commits wait", donor.address)
 		donor.kill()
 		w.boot(donor)
+		return // nobody gives up what is held by a server that he has just taken down
 	}
 	if p.accepted++; p.accepted > 1 { // once was not enough
 		wish.AcceptLoss, wish.KeepErrant, w.judge.kept = true, true, true
