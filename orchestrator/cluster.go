@@ -274,7 +274,8 @@ func (c *cluster) observe(r round) {
 	seen := maps.Clone(c.lastSeen)
 	for i := range r.servers {
 		if o := &r.servers[i]; o.Reach.OK() && !c.usurps(o) {
-			o.Losses = o.LossesSince(c.lastSeen.Of(o.Address))
+			before := c.lastSeen.Of(o.Address)
+			o.Losses, o.Connecting = o.LossesSince(before), o.ConnectingSince(before)
 			seen[o.Address] = o
 		}
 	}

@@ -149,7 +149,7 @@ func (c *conduct) shows(e *elector, v *orchestrator.View) {
 // showsTo tells whether a leadership of unknown outcome shows to an elector that it was established.
 func (c *conduct) showsTo(e *elector, v *orchestrator.View, l topology.Leadership) bool {
 	p, net := c.world.hosts.at(l.Primary), c.world.network
-	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.flows(e.place, p.place) || !net.flows(p.place, e.place) {
+	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.flows(e.place, p.place) || !net.flows(p.place, e.place) || net.slows(e.place, p.place) {
 		return false
 	}
 	beside := func(s *server) bool { return s != p && (s.state != processUp || !s.readOnly || s.knowsLater(l.Term)) }

@@ -149,6 +149,9 @@ func (n *network) flows(from, to place) bool {
 	return !back.cut || n.clock.now-back.since < firstFlight
 }
 
+// slows tells whether messages take so much longer between two places that an answer may come too late.
+func (n *network) slows(a, b place) bool { return n.links[a][b].slower+n.links[b][a].slower > 0 }
+
 // delay draws how long a message takes.
 func (n *network) delay(from, to place) time.Duration {
 	if from == to {

@@ -166,6 +166,9 @@ type Observation struct {
 	Incarnation string    `json:"incarnation"`
 	// Losses is what it may have lost at a start, as far as earlier sights of it tell.
 	Losses Losses `json:"losses,omitzero"`
+	// Connecting is since when its receiver has been seen to try its first connection to its source; zero when it does not, or
+	// was not seen to begin.
+	Connecting time.Time `json:"connecting_since,omitzero"`
 
 	ReadOnly      bool `json:"read_only,omitempty"`
 	SuperReadOnly bool `json:"super_read_only,omitempty"`

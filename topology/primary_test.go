@@ -29,6 +29,49 @@ var (
 	everyoneLostIt = func(b *topologytest.Builder) *topologytest.Builder { return b.Connecting(2013, ackers...) }
 )
 
+// pointedTo has a receiver try its first connection for so long.
+func pointedTo(ago time.Duration) func(*observation) {
+	return func(o *observation) { o.Connecting = o.At.Add(-ago) }
+}
+
+// TestAReceiverThatNeverWasConnectedProvesNothingByNotBeingConnectedYet goes through the sights of a server.
+func TestAReceiverThatNeverWasConnectedProvesNothingByNotBeingConnectedYet(t *testing.T) {
+	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	from := func(source topology.Address, receiver topology.Thread, errno int) *topology.Replication {
+		return &topology.Replication{Source: source, Receiver: receiver, ReceiverErrno: errno}
+	}
+	off, on, trying := from("A", topology.ThreadOff, 0), from("A", topology.ThreadOn, 0), from("A", topology.ThreadConnecting, 0)
+	failed, elsewhere := from("A", topology.ThreadConnecting, 2003), from("B", topology.ThreadOn, 0)
+	for name, row := range map[string]struct {
+		sights []*topology.Replication
+		since  int // the sight since which it is connecting; 0 is none
+	}{
+		"it was started":             {[]*topology.Replication{off, trying}, 2},
+		"it was started a while ago": {[]*topology.Replication{off, trying, trying, trying}, 2},
+		"it was pointed there":       {[]*topology.Replication{elsewhere, trying}, 2},
+		"it replicated from nobody":  {[]*topology.Replication{nil, trying}, 2},
+		"it was connected":           {[]*topology.Replication{on, trying, trying}, 0},
+		"it failed":                  {[]*topology.Replication{off, trying, failed}, 0},
+		"it failed and tries again":  {[]*topology.Replication{off, failed, trying}, 0},
+		"it is connected":            {[]*topology.Replication{off, trying, on}, 0},
+		"it was not seen before":     {[]*topology.Replication{trying, trying}, 0},
+	} {
+		var seen topology.Observation
+		for i, r := range row.sights {
+			o := topology.Observation{At: start.Add(time.Duration(i+1) * time.Second), Reach: topology.ReachOK, Replication: r}
+			o.Connecting = o.ConnectingSince(&seen)
+			seen = o
+		}
+		want := time.Time{}
+		if row.since > 0 {
+			want = start.Add(time.Duration(row.since) * time.Second)
+		}
+		if !seen.Connecting.Equal(want) {
+			t.Errorf("%s: since %v, want %v", name, seen.Connecting, want)
+		}
+	}
+}
+
 func TestTheWitnessesDecideOverAnUnreachedPrimary(t *testing.T) {
 	refused := func(failing time.Duration) *topologytest.Builder {
 		return cluster().Probe("A", topology.ReachRefused, failing)
@@ -88,6 +131,8 @@ func TestTheWitnessesDecideOverAnUnreachedPrimary(t *testing.T) {
 			r.HeartbeatEvery = 30 * time.Second
 		}).Silent("C", "D", "E"), suspect, "B has its receiver on"},
 		{"silent for long, a receiver that knows no heartbeat", silent(forLong).Heartbeat(-1, "B").Connecting(2003, "C", "D", "E"), suspect, "knows of no heartbeat"},
+		{"silent for long, a receiver was pointed to it a moment ago", silent(forLong).Connecting(0, "B").Edit("B", pointedTo(shortly)).Connecting(2003, "C", "D", "E"), suspect, "B was pointed to it only now"},
+		{"silent for long, a receiver was pointed to it as long ago", silent(forLong).Connecting(0, "B").Edit("B", pointedTo(forLong)).Connecting(2003, "C", "D", "E"), frozen, "B, C, D and E lost it too"},
 		{"silent for long, one acker left and it lost it", silent(forLong).Heartbeat(forLong, ackers...).Silent("C", "D", "E"), frozen, "B lost it too"},
 		{"silent for long, no acker reached", silent(forLong).Silent(ackers...), suspect, "it may still reach B, C, D and E"},
 		{"silent for long, so many stopped that it cannot complete", silent(forLong).Stopped("B", "C", "D").Silent("E"), frozen, "too few of its ackers"},

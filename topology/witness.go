@@ -47,6 +47,9 @@ func (q *inquiry) testimony(o *Observation) (testimony, string) {
 	case ThreadOn:
 		return q.heartbeat(o)
 	case ThreadConnecting:
+		if trying := o.At.Sub(o.Connecting); !o.Connecting.IsZero() && trying < q.l.SilentAfter {
+			return testimonyUnsettled, "was pointed to it only now, and is connecting for " + span(trying)
+		}
 		if r.ReceiverErrno == 0 || networkErrno(r.ReceiverErrno) {
 			return testimonyLost, "has lost it: its receiver is connecting in vain" + errnoText(r.ReceiverErrno)
 		}
@@ -61,6 +64,25 @@ func (q *inquiry) testimony(o *Observation) (testimony, string) {
 		return testimonyNone, "is no witness: its receiver was stopped by hand"
 	}
 	return testimonyNone, "does not say what its receiver does"
+}
+
+// ConnectingSince is since when the receiver of a server that was seen before tries its first connection to its source: one
+// that was started or pointed there since, and has not failed. It proves nothing by not being connected yet. One that was
+// connected, and connects again, has lost its source.
+func (o *Observation) ConnectingSince(before *Observation) time.Time {
+	now, then := o.Replication, before.Replication
+	switch {
+	case !o.isConnecting() || !before.OK():
+		return time.Time{}
+	case then == nil || then.Source != now.Source || then.Receiver == ThreadOff:
+		return o.At
+	}
+	return before.Connecting
+}
+
+// isConnecting tells whether the receiver tries to connect and has not failed.
+func (o *Observation) isConnecting() bool {
+	return o.Replication != nil && o.Replication.Receiver == ThreadConnecting && o.Replication.ReceiverErrno == 0
 }
 
 // drainShare is the part of SilentAfter for which a killed primary may still seem to be heard, while its replicas
