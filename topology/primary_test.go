@@ -42,6 +42,7 @@ func TestAReceiverThatNeverWasConnectedProvesNothingByNotBeingConnectedYet(t *te
 	}
 	off, on, trying := from("A", topology.ThreadOff, 0), from("A", topology.ThreadOn, 0), from("A", topology.ThreadConnecting, 0)
 	failed, elsewhere := from("A", topology.ThreadConnecting, 2003), from("B", topology.ThreadOn, 0)
+	restarted := from("A", topology.ThreadConnecting, 0) // in another process
 	for name, row := range map[string]struct {
 		sights []*topology.Replication
 		since  int // the sight since which it is connecting; 0 is none
@@ -54,11 +55,15 @@ func TestAReceiverThatNeverWasConnectedProvesNothingByNotBeingConnectedYet(t *te
 		"it failed":                  {[]*topology.Replication{off, trying, failed}, 0},
 		"it failed and tries again":  {[]*topology.Replication{off, failed, trying}, 0},
 		"it is connected":            {[]*topology.Replication{off, trying, on}, 0},
-		"it was not seen before":     {[]*topology.Replication{trying, trying}, 0},
+		"it was not seen before":     {[]*topology.Replication{trying, trying}, 1},
+		"its server was started":     {[]*topology.Replication{on, restarted, restarted}, 2},
 	} {
 		var seen topology.Observation
 		for i, r := range row.sights {
 			o := topology.Observation{At: start.Add(time.Duration(i+1) * time.Second), Reach: topology.ReachOK, Replication: r}
+			if r == restarted {
+				o.Incarnation = "2"
+			}
 			o.Connecting = o.ConnectingSince(&seen)
 			seen = o
 		}

@@ -66,15 +66,15 @@ func (q *inquiry) testimony(o *Observation) (testimony, string) {
 	return testimonyNone, "does not say what its receiver does"
 }
 
-// ConnectingSince is since when the receiver of a server that was seen before tries its first connection to its source: one
-// that was started or pointed there since, and has not failed. It proves nothing by not being connected yet. One that was
-// connected, and connects again, has lost its source.
+// ConnectingSince is since when the receiver of a server, which was seen as before tells or not at all, tries its first connection
+// to its source: one that was started or pointed there since, or whose server was started, and that has not failed. It proves
+// nothing by not being connected yet. One that was connected, and connects again, has lost its source.
 func (o *Observation) ConnectingSince(before *Observation) time.Time {
 	now, then := o.Replication, before.Replication
 	switch {
-	case !o.isConnecting() || !before.OK():
+	case !o.isConnecting():
 		return time.Time{}
-	case then == nil || then.Source != now.Source || then.Receiver == ThreadOff:
+	case !before.OK(), before.Incarnation != o.Incarnation, then == nil, then.Source != now.Source, then.Receiver == ThreadOff:
 		return o.At
 	}
 	return before.Connecting
