@@ -146,6 +146,7 @@ type person struct {
 	blocked    time.Duration
 	rescued    map[*server]int // how often each was cloned to get out of a blockade
 	accepted   int             // how often a person's word was tried on it
+	acted      time.Duration   // when it last did something about a blockade
 	restarts   int             // how often a server was restarted, since that was not enough
 	// overwriting are the servers that are being rebuilt: their maintenance does not end before.
 	overwriting map[topology.Address]int
@@ -291,7 +292,7 @@ func (p *person) rescue(v orchestrator.View) {
 	if w.clock.now-p.blocked < 10*personLooks {
 		return
 	}
-	p.blocked = w.clock.now
+	p.blocked, p.acted = w.clock.now, w.clock.now
 	switch {
 	case rowless:
 		w.restartWhereAMarkerWaits()
@@ -321,8 +322,7 @@ func (p *person) rescue(v orchestrator.View) {
 			p.rescued[s]++
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
-			all := func() bool { return true } // that is promised, the donor holds
-			p.process.spawn(func() { p.overwrite(s, donor, all); p.rebuilding-- })
+			p.process.spawn(func() { p.overwrite(s, donor, func() bool { return w.replaces(donor, s) }); p.rebuilding-- })
 			return
 		}
 	}
@@ -340,7 +340,7 @@ func (p *person) rescue(v orchestrator.View) {
 	default:
 		return
 	}
-	if p.accepted > p.restarts && len(donor.commits) > 0 { // what waits there for acknowledgements keeps everybody
+	if p.accepted > p.restarts && len(donor.commits) > 0 && w.mayRestart(donor) { // what waits there for acknowledgements keeps everybody
 		p.restarts++
 		w.tell("operator", "restarts %s, where commits wait", donor.address)
 		donor.kill()
@@ -417,13 +417,31 @@ func (w *world) createJournals() {
 // read, as the runbook says of store_behind.
 func (w *world) restartWhereAMarkerWaits() {
 	for _, s := range w.members() {
-		if s.state == processUp && len(s.marking) > 0 {
+		if s.state == processUp && s.idleApplier() { // the marker may wait in its relay log
+			w.tell("operator", "starts the applier of %s", s.address)
+			w.byHand(s, func(_ *guest, done func(error)) { done(s.startApplier()) })
+			return
+		}
+	}
+	for _, s := range w.members() {
+		if s.state == processUp && len(s.marking) > 0 && w.mayRestart(s) {
 			w.tell("operator", "restarts %s, where a marker waits", s.address)
 			s.kill()
 			w.boot(s)
 			return
 		}
 	}
+}
+
+// replaces tells whether nothing that was promised goes with a server's data when it is cloned: a clone copies what its donor
+// has executed, and not its relay log.
+func (w *world) replaces(donor, s *server) bool {
+	return donor.executed().Contains(w.judge.promised.all().Intersect(s.position()))
+}
+
+// mayRestart tells whether a restart drops nothing that is wanted: see mayLose.
+func (w *world) mayRestart(s *server) bool {
+	return !s.options.RelayLogRecovery || !s.unapplied() || w.mayLose(s)
 }
 
 // idleApplier tells whether a server has received what it does not apply because somebody, or its start, left it so.

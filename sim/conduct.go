@@ -25,6 +25,7 @@ type conduct struct {
 	before    stirrings                     // what had happened at the last event
 	calm      time.Duration                 // since when nothing has happened to servers, network and store
 	begun     map[string]stirrings          // what had happened when an operation began
+	shownTo   *elector                      // who acts, and is shown it
 	shown     time.Duration                 // since when a primary has shown that it was established, which is not on record; 0 when none does
 	poisoned  time.Duration                 // since when the established primary has been poisoned for nothing; 0 when it is not
 	obstacles map[string]obstacleSight      // what each elector showed last
@@ -85,7 +86,7 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 		if ev.Recovery != nil {
 			c.begins(*ev.Recovery)
 			c.needed(*ev.Recovery)
-			c.evident(*ev.Recovery)
+			c.evident(e, *ev.Recovery)
 		}
 	case orchestrator.EventRecoveryFinished:
 		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
@@ -110,12 +111,12 @@ const shownFor = 2 * time.Second
 
 // evident claims that no change is begun to find out how an earlier one ended while its primary shows that. One that is
 // taken over was begun before.
-func (c *conduct) evident(op reparent.Operation) {
+func (c *conduct) evident(e *elector, op reparent.Operation) {
 	n := len(op.History.Leaderships)
 	if n == 0 || op.SessionTerm != 0 || op.History.Leaderships[n-1].Established() || !op.Automatic || op.Kind != reparent.KindEmergency {
 		return
 	}
-	if last := op.History.Leaderships[n-1]; c.shown > 0 && c.world.clock.now-c.shown > shownFor && !c.unstored() {
+	if last := op.History.Leaderships[n-1]; e == c.shownTo && c.shown > 0 && c.world.clock.now-c.shown > shownFor && !c.unstored() {
 		c.world.violated(NoNeedlessChange, "%s is to be replaced (%s), and shows that it was established", last.Primary, op.Cause)
 	}
 }
@@ -134,6 +135,9 @@ func (c *conduct) shows(e *elector, v *orchestrator.View) {
 		return
 	}
 	all := v.History.Leaderships
+	if e != c.shownTo { // what another one saw, it did not
+		c.shownTo, c.shown = e, 0
+	}
 	if len(all) == 0 || all[len(all)-1].Established() || v.Running != nil {
 		c.shown = 0
 		return
@@ -149,7 +153,7 @@ func (c *conduct) shows(e *elector, v *orchestrator.View) {
 // showsTo tells whether a leadership of unknown outcome shows to an elector that it was established.
 func (c *conduct) showsTo(e *elector, v *orchestrator.View, l topology.Leadership) bool {
 	p, net := c.world.hosts.at(l.Primary), c.world.network
-	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.flows(e.place, p.place) || !net.flows(p.place, e.place) || net.slows(e.place, p.place) {
+	if p == nil || p.state != processUp || p.incarnation != l.Incarnation || p.readOnly || p.disk.stuck() || !net.prompt(e.place, p.place) {
 		return false
 	}
 	beside := func(s *server) bool { return s != p && (s.state != processUp || !s.readOnly || s.knowsLater(l.Term)) }
@@ -187,7 +191,7 @@ func (c *conduct) inVain(e *elector, v *orchestrator.View) bool {
 	_, out := v.Maintenance[v.Primary]
 	last := all[len(all)-1]
 	return !out && last.Established() && p.state == processUp && p.incarnation == last.Incarnation && !p.disk.stuck() &&
-		p.semi.source && p.semi.acks >= topology.PoisonAcks && net.flows(e.place, p.place) && net.flows(p.place, e.place)
+		p.semi.source && p.semi.acks >= topology.PoisonAcks && net.prompt(e.place, p.place)
 }
 
 // explained claims that Primacy does not find histories that contradict each other, for as long as nobody writes where
@@ -448,7 +452,7 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	}
 	needed := op.Ruleset.AcksNeeded(op.From)
 	if needed == 0 {
-		lost := func(s *server) bool { return s != p && s.state == processUp && !s.receives(p) }
+		lost := func(s *server) bool { return s != p && s.state == processUp && !(s.receives(p) && c.joined(s)) }
 		return !slices.ContainsFunc(c.world.members(), lost)
 	}
 	if !p.semi.source {
@@ -457,11 +461,18 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	heard := 0
 	for a := range op.Ruleset.Ackers(op.From).All() {
 		s := c.world.hosts.at(a)
-		if s != nil && s.state == processUp && !s.disk.stuck() && s.hears(p) {
+		if s != nil && s.state == processUp && !s.disk.stuck() && s.hears(p) && c.joined(s) {
 			heard++
 		}
 	}
 	return heard >= max(needed, p.semi.acks)
+}
+
+// joinedFor is how long a receiver may be connected while a round that saw it before has not ended.
+const joinedFor = 2 * time.Second
+
+func (c *conduct) joined(s *server) bool {
+	return c.world.clock.now-s.channel.receiver.joined >= joinedFor
 }
 
 // owed tells whether a server that took writes has a right to them: the latest leadership on record is its, in the same
@@ -483,7 +494,7 @@ func (c *conduct) undone(e *elector, op reparent.Operation) {
 	}
 	for _, m := range op.Ruleset.Members {
 		s, before := w.hosts.at(m.Address), op.Known[m.Address]
-		if s.state != processUp || s.incarnation != before.Incarnation || !before.Reached || s.disk.stuck() || !w.network.flows(e.place, s.place) || !w.network.flows(s.place, e.place) {
+		if s.state != processUp || s.incarnation != before.Incarnation || !before.Reached || s.disk.stuck() || !w.network.prompt(e.place, s.place) {
 			continue
 		}
 		receiver, _ := s.receiver()

@@ -22,6 +22,7 @@ const clusterName = "shop"
 const (
 	lengthDefault = 50 * time.Second
 	graceMax      = 90 * time.Second
+	helpsWithin   = 30 * time.Second // how long what a person does last may take to help
 	adoptedWithin = 15 * time.Second
 	restAtLeast   = 2 * time.Second
 	restAtMost    = 30 * time.Second
@@ -319,8 +320,12 @@ func (w *world) live() {
 	if w.judge.conduct.startOpen() { // a person tries one thing after the other
 		end += graceMax
 	}
-	for w.clock.now < end && !w.broken() {
-		w.clock.runUntil(min(end, w.clock.now+time.Second), w.broken)
+	for !w.broken() {
+		until := max(end, min(w.person.acted+helpsWithin, end+graceMax)) // it is under way with what it did last
+		if w.clock.now >= until {
+			break
+		}
+		w.clock.runUntil(min(until, w.clock.now+time.Second), w.broken)
 		if w.whole() {
 			break
 		}

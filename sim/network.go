@@ -149,8 +149,10 @@ func (n *network) flows(from, to place) bool {
 	return !back.cut || n.clock.now-back.since < firstFlight
 }
 
-// slows tells whether messages take so much longer between two places that an answer may come too late.
-func (n *network) slows(a, b place) bool { return n.links[a][b].slower+n.links[b][a].slower > 0 }
+// prompt tells whether whatever is asked is answered in time: data passes both ways, and takes no longer than usual.
+func (n *network) prompt(a, b place) bool {
+	return n.flows(a, b) && n.flows(b, a) && n.links[a][b].slower+n.links[b][a].slower == 0
+}
 
 // delay draws how long a message takes.
 func (n *network) delay(from, to place) time.Duration {

@@ -128,3 +128,22 @@ func TestAHostWithoutPowerNeitherSendsNorHears(t *testing.T) {
 		t.Errorf("%d arrived", got)
 	}
 }
+
+func TestAnAnswerComesInTimeWhereNoWayIsCutOrSlow(t *testing.T) {
+	w := peace(t)
+	a, b := w.hosts.all[0].place, w.hosts.all[1].place
+	for name, row := range map[string]struct{ ail, mend func() }{
+		"there is slow": {func() { w.network.slowDown(a, b, time.Second) }, func() { w.network.slowDown(a, b, 0) }},
+		"back is slow":  {func() { w.network.slowDown(b, a, time.Second) }, func() { w.network.slowDown(b, a, 0) }},
+		"there is cut":  {func() { w.network.cut(a, b) }, func() { w.network.heal(a, b) }},
+		"back is cut":   {func() { w.network.cut(b, a); w.clock.runUntil(w.clock.now+time.Second, nil) }, func() { w.network.heal(b, a) }},
+	} {
+		before := w.network.prompt(a, b)
+		row.ail()
+		during := w.network.prompt(a, b)
+		row.mend()
+		if after := w.network.prompt(a, b); !before || during || !after {
+			t.Errorf("%s: %t before, %t while it lasts, %t afterwards", name, before, during, after)
+		}
+	}
+}

@@ -109,6 +109,24 @@ func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.
 	}
 }
 
+func TestWhatIsPromisedIsNotClonedAwayFromAServerThatExecutedIt(t *testing.T) {
+	w := peace(t)
+	donor, s := w.primary(), w.hosts.all[2]
+	if !w.replaces(donor, s) {
+		t.Fatal("all that is promised is held by both")
+	}
+	promised := gtid.GTID{UUID: donor.uuid, Number: 5000}
+	w.judge.promised.add(promised)
+	holding(s, spareRows, promised)
+	if w.replaces(donor, s) {
+		t.Errorf("%s would lose %s, which %s has not executed", s.address, promised, donor.address)
+	}
+	holding(donor, spareRows, promised)
+	if !w.replaces(donor, s) {
+		t.Errorf("%s has executed %s as well", donor.address, promised)
+	}
+}
+
 // TestTheLastCopyOfWhatIsPromisedIsNotOverwritten has C acknowledge what another primary completed while C is being rebuilt from
 // one that was replaced meanwhile.
 func TestTheLastCopyOfWhatIsPromisedIsNotOverwritten(t *testing.T) {
