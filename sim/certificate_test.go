@@ -165,9 +165,15 @@ var forgeable = []struct {
 	}},
 }
 
+// meant is what may be altered besides in the certificate of a change that failed or was undone: what it was about to do, and the
+// words for why it did not. Nobody leads by it.
+var meant = []string{"chosen", "excluded", "followers", "to", "wanted", "obstacle.code", "obstacle.message"}
+
 func TestWhatAForgerCanAlterLeadsToTheSameDecision(t *testing.T) {
-	unnoticed, n := map[string]string{}, 0
+	unnoticed, idle, n := map[string]string{}, map[string]string{}, 0
+	kinds := map[reparent.State]bool{}
 	for _, c := range samples(t) {
+		kinds[c.Operation.State] = true
 		forEachChange(t, c, func(at string, changed map[string]any) {
 			if n++; n%thinned != 0 {
 				return
@@ -176,7 +182,11 @@ func TestWhatAForgerCanAlterLeadsToTheSameDecision(t *testing.T) {
 				return
 			}
 			if found, err := read(changed); err == nil && reparent.Stands(found.Claims()) {
-				unnoticed[strings.TrimPrefix(at, "operation.")] = fmt.Sprint(c.Operation.Kind, " ", c.Operation.State)
+				place, places := strings.TrimPrefix(at, "operation."), unnoticed
+				if s := c.Operation.State; slices.Contains(meant, place) && (s == reparent.StateFailed || s == reparent.StateUndone) {
+					places = idle
+				}
+				places[place] = fmt.Sprint(c.Operation.Kind, " ", c.Operation.State)
 			}
 		})
 	}
@@ -185,6 +195,16 @@ func TestWhatAForgerCanAlterLeadsToTheSameDecision(t *testing.T) {
 			if !takeOut(unnoticed, allowed) && thinned == 1 {
 				t.Errorf("%s is said to be alterable (%s), and each change of it is noticed", allowed, group.why)
 			}
+		}
+	}
+	for _, place := range meant {
+		if idle[place] == "" && thinned == 1 {
+			t.Errorf("%s is said to be alterable where nobody came to lead, and each change of it is noticed", place)
+		}
+	}
+	for _, s := range []reparent.State{reparent.StateSucceeded, reparent.StateBlocked, reparent.StateFailed, reparent.StateUndone} {
+		if !kinds[s] {
+			t.Errorf("no change among the samples that ended as %s", s)
 		}
 	}
 	for _, at := range slices.Sorted(maps.Keys(unnoticed)) {
@@ -232,7 +252,7 @@ func samples(t *testing.T) (found []reparent.Certificate) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certified(t, 20, Options{Cluster: &cluster}, func(all []reparent.Certificate) error {
+	certified(t, 60, Options{Cluster: &cluster}, func(all []reparent.Certificate) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, c := range all {
