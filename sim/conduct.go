@@ -452,7 +452,7 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	}
 	needed := op.Ruleset.AcksNeeded(op.From)
 	if needed == 0 {
-		lost := func(s *server) bool { return s != p && s.state == processUp && !(s.receives(p) && c.joined(s)) }
+		lost := func(s *server) bool { return s != p && s.state == processUp && !s.receives(p) }
 		return !slices.ContainsFunc(c.world.members(), lost)
 	}
 	if !p.semi.source {
@@ -461,18 +461,11 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	heard := 0
 	for a := range op.Ruleset.Ackers(op.From).All() {
 		s := c.world.hosts.at(a)
-		if s != nil && s.state == processUp && !s.disk.stuck() && s.hears(p) && c.joined(s) {
+		if s != nil && s.state == processUp && !s.disk.stuck() && s.hears(p) {
 			heard++
 		}
 	}
 	return heard >= max(needed, p.semi.acks)
-}
-
-// joinedFor is how long a receiver may be connected while a round that saw it before has not ended.
-const joinedFor = 2 * time.Second
-
-func (c *conduct) joined(s *server) bool {
-	return c.world.clock.now-s.channel.receiver.joined >= joinedFor
 }
 
 // owed tells whether a server that took writes has a right to them: the latest leadership on record is its, in the same

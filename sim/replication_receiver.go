@@ -32,7 +32,6 @@ type receiver struct {
 	ending     bool          // STOP REPLICA IO_THREAD waits for the disk: the thread connects no more
 	unsaved    []func()      // what arrived while the disk was stuck
 	heard      time.Duration // when something was last heard of the source, as of the last look; never
-	joined     time.Duration // when it was connected last
 	beats      time.Duration // heartbeats come at multiples of the interval after this
 	flowing    bool          // they do come
 }
@@ -127,7 +126,7 @@ func (r *receiver) connected(d *dump) {
 		}
 		r.timer.cancel()
 		r.state, r.dump, r.errno, r.sourceUUID = receiverOn, d, 0, d.uuid
-		r.beats, r.joined, r.flowing = s.clock.now, s.clock.now, true
+		r.beats, r.flowing = s.clock.now, true
 		switch {
 		case r.endStop():
 		case r.semi && !d.semi:
