@@ -136,7 +136,7 @@ func TestTheWitnessesDecideOverAnUnreachedPrimary(t *testing.T) {
 			r.HeartbeatEvery = 30 * time.Second
 		}).Silent("C", "D", "E"), suspect, "B has its receiver on"},
 		{"silent for long, a receiver that knows no heartbeat", silent(forLong).Heartbeat(-1, "B").Connecting(2003, "C", "D", "E"), suspect, "knows of no heartbeat"},
-		{"silent for long, a receiver was pointed to it a moment ago", silent(forLong).Connecting(0, "B").Edit("B", pointedTo(shortly)).Connecting(2003, "C", "D", "E"), suspect, "B was pointed to it only now"},
+		{"silent for long, a receiver was pointed to it a moment ago", silent(forLong).Connecting(0, "B").Edit("B", pointedTo(shortly)).Connecting(2003, "C", "D", "E"), suspect, "B was first seen connecting to it 0.5 s before"},
 		{"silent for long, a receiver was pointed to it as long ago", silent(forLong).Connecting(0, "B").Edit("B", pointedTo(forLong)).Connecting(2003, "C", "D", "E"), frozen, "B, C, D and E lost it too"},
 		{"silent for long, one acker left and it lost it", silent(forLong).Heartbeat(forLong, ackers...).Silent("C", "D", "E"), frozen, "B lost it too"},
 		{"silent for long, no acker reached", silent(forLong).Silent(ackers...), suspect, "it may still reach B, C, D and E"},

@@ -48,7 +48,7 @@ func (q *inquiry) testimony(o *Observation) (testimony, string) {
 		return q.heartbeat(o)
 	case ThreadConnecting:
 		if trying := o.At.Sub(o.Connecting); !o.Connecting.IsZero() && trying < q.l.SilentAfter {
-			return testimonyUnsettled, "was pointed to it only now, and is connecting for " + span(trying)
+			return testimonyUnsettled, "was first seen connecting to it " + span(trying) + " before, which settles nothing yet"
 		}
 		if r.ReceiverErrno == 0 || networkErrno(r.ReceiverErrno) {
 			return testimonyLost, "has lost it: its receiver is connecting in vain" + errnoText(r.ReceiverErrno)
