@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,14 +13,8 @@ import (
 // cannot be met. Both is said here, with the set of ackers that a laxer rule would let through.
 func (c *check) expressible(at string, cluster Cluster) {
 	r := ruleset(cluster)
-	for _, e := range r.Expressions() {
-		if e.Acks > e.Ackers.Len() {
-			c.refuse(at, "%s", unmet(cluster.Name, r, e))
-			return
-		}
-	}
 	if err := r.Validate(); err != nil {
-		c.refuse(at, "cluster %s: %v; lower acks, or add servers in other zones", cluster.Name, err)
+		c.refuse(at, "cluster %s: %v; %s", cluster.Name, err, remedyFor(err))
 		return
 	}
 	if e, found := strictest(r); found {
@@ -40,16 +35,14 @@ func strictest(r topology.Ruleset) (topology.Expression, bool) {
 	return worst, found
 }
 
-// unmet words a policy for which a possible primary has too few ackers, and why the others cannot be ackers too.
-func unmet(cluster string, r topology.Ruleset, e topology.Expression) string {
-	home := zoneOf(r, e.Primary)
-	text := fmt.Sprintf("cluster %s: policy %s needs %s while %s leads, and only %s's counts, being outside its zone %s",
-		cluster, r.Policy.Kind, count(e.Acks, "ack"), e.Primary, e.Ackers, home)
-	if lax, found := r.Insufficient(e.Primary, r.Servers(), e.Acks); found {
-		text += fmt.Sprintf("; were the others' counted too, MySQL, which knows no zones, would answer clients with %s (%s), which does not satisfy the policy",
-			count(e.Acks, "ack"), lax)
+// remedyFor says what to write instead of rules that were refused.
+func remedyFor(err error) string {
+	var unmet *topology.UnmetError
+	if !errors.As(err, &unmet) {
+		return "lower acks, or add servers in other zones"
 	}
-	return text + fmt.Sprintf("; set acks: %d, add servers outside zone %s, or give %s promotion: never", e.Ackers.Len(), home, e.Primary)
+	never := fmt.Sprintf("give %s promotion: never", unmet.Needs.Primary)
+	return unmet.Remedy("set acks: %d", "set zones: %d", "add servers outside zone "+unmet.Home, never)
 }
 
 // stricter words what a policy costs that MySQL cannot be told as it stands.

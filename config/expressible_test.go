@@ -24,16 +24,16 @@ func zoned(durability string, zones ...string) string {
 func TestAPolicyThatMySQLCannotBeToldIsRefusedWithTheAcksThatItWouldTake(t *testing.T) {
 	rows := []struct{ name, file, want string }{
 		{"the others of its zone would be counted too", zoned("policy: zones, acks: 2, zones: 2", "a", "a", "a", "c"),
-			`policy zones needs 2 acks while db1:3306 leads, and only db4:3306's counts, being outside its zone a; were the others' counted too, MySQL, ` +
+			`durability policy zones cannot be met while db1:3306 leads: 2 acks are needed and only db4:3306 may give one, being outside its zone a; were the others' counted too, MySQL, ` +
 				`which knows no zones, would answer clients with 2 acks (db2:3306, db3:3306), which does not satisfy the policy; ` +
-				`set acks: 1, add servers outside zone a, or give db1:3306 promotion: never`},
+				`set acks: 1, add servers outside zone a or give db1:3306 promotion: never`},
 		{"the others would not do harm, and still are not counted", zoned("policy: zones, acks: 2, zones: 2", "a", "a", "c"),
-			`policy zones needs 2 acks while db1:3306 leads, and only db3:3306's counts, being outside its zone a; ` +
-				`set acks: 1, add servers outside zone a, or give db1:3306 promotion: never`},
+			`durability policy zones cannot be met while db1:3306 leads: 2 acks are needed and only db3:3306 may give one, being outside its zone a; ` +
+				`set acks: 1, add servers outside zone a or give db1:3306 promotion: never`},
 		{"a single server in a zone of its own", zoned("policy: cross_zone, acks: 3", "a", "b", "b", "b"),
-			`policy cross_zone needs 3 acks while db2:3306 leads, and only db1:3306's counts, being outside its zone b; were the others' counted too, MySQL, ` +
+			`durability policy cross_zone cannot be met while db2:3306 leads: 3 acks are needed and only db1:3306 may give one, being outside its zone b; were the others' counted too, MySQL, ` +
 				`which knows no zones, would answer clients with 3 acks (db1:3306, db3:3306, db4:3306), which does not satisfy the policy; ` +
-				`set acks: 1, add servers outside zone b, or give db2:3306 promotion: never`},
+				`set acks: 1, add servers outside zone b or give db2:3306 promotion: never`},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

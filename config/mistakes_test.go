@@ -122,9 +122,9 @@ func TestEachMistakeIsOneClearLine(t *testing.T) {
 		{"cross_zone in one zone", with(t, "policy: semi_sync", "policy: cross_zone", "zone: b", "zone: a", "zone: c", "zone: a"),
 			`primacy.yaml:12: clusters[0].durability.policy: policy cross_zone needs servers in two zones, and all are in a; move servers, or use policy: semi_sync`},
 		{"cross_zone with too few servers abroad for one possible primary", with(t, "policy: semi_sync", "policy: cross_zone", "acks: 1", "acks: 2", "zone: b", "zone: a"),
-			`primacy.yaml:11: clusters[0].durability: cluster shop: policy cross_zone needs 2 acks while db1:3306 leads, and only db3:3306's counts, being outside its zone a; ` +
+			`primacy.yaml:11: clusters[0].durability: cluster shop: durability policy cross_zone cannot be met while db1:3306 leads: 2 acks are needed and only db3:3306 may give one, being outside its zone a; ` +
 				`were the others' counted too, MySQL, which knows no zones, would answer clients with 2 acks (db2:3306, db3:3306), which does not satisfy the policy; ` +
-				`set acks: 1, add servers outside zone a, or give db1:3306 promotion: never`},
+				`set acks: 1, add servers outside zone a or give db1:3306 promotion: never`},
 		{"nobody may lead", with(t, "promotion: prefer", "promotion: never", "zone: b}", "promotion: never}", "zone: c}", "promotion: never}"),
 			`primacy.yaml:14: clusters[0].servers: every server has promotion never, so none may be primary; allow one`},
 		{"a source that is not listed", with(t, "zone: c}", "zone: c, promotion: never, source: \"db4:3306\"}"),

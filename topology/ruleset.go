@@ -269,7 +269,8 @@ func (r Ruleset) zones(s ServerSet) int {
 }
 
 // Validate refuses a ruleset that some primary could not satisfy, and says which and what it lacks. A policy that MySQL
-// cannot be told as it stands is made stricter instead, and refused only where that cannot be met: see Expressions.
+// cannot be told as it stands is made stricter instead, and refused only where that cannot be met, which is an *UnmetError: see
+// Expressions.
 func (r Ruleset) Validate() error {
 	switch r.Policy.Kind {
 	case PolicyNone, PolicySemiSync, PolicyCrossZone, PolicyZones:
@@ -319,10 +320,9 @@ func (r Ruleset) validateMembers() error {
 }
 
 func (r Ruleset) validateFor(primary Address) error {
-	ackers, needed := r.Ackers(primary), r.AcksNeeded(primary)
-	if ackers.Len() < needed {
-		return fmt.Errorf("durability policy %s cannot be met while %s leads: %s needed and %s may give one",
-			r.Policy.Kind, primary, plural(needed, "ack is", "acks are"), onlyThese(ackers))
+	ackers := r.Ackers(primary)
+	if ackers.Len() < r.AcksNeeded(primary) {
+		return r.unmet(primary)
 	}
 	if !r.Durable(primary, ackers) {
 		return fmt.Errorf("durability policy %s cannot be met while %s leads: a transaction on %s would still not be durable",

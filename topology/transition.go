@@ -3,7 +3,7 @@ package topology
 // Move is one kind of step of a change of the rules: on the primary's MySQL, on its ackers, or in the store.
 type Move string
 
-// The moves, in the order in which a change that needs a barrier makes them.
+// The moves, in the order in which a change that takes a barrier makes them.
 const (
 	MoveRaise   Move = "raise the acks"                       // to the higher of both rulesets'
 	MoveDisable Move = "disable ackers"                       // those that the new ruleset does not have
@@ -25,7 +25,8 @@ const (
 // binary log. It may be given up at any point: either ruleset covers what MySQL runs by then.
 //
 // Where the old policy is none, nobody's acknowledgement was ever asked for, and the primary is revoked by reaching it alone.
-// Then E may be taken to be E'.
+// Then E may be taken to be E'. Where the new one is none as well nothing was promised and nothing will be: there is nothing
+// to have acknowledged, and no server could be told to wait for nobody.
 type Transition struct {
 	Primary   Address
 	Old, Next Ruleset
@@ -34,16 +35,23 @@ type Transition struct {
 // Moves are the steps of the change, in an order in which it is safe to stop after each.
 func (t Transition) Moves() []Move {
 	switch {
-	case !t.NeedsBarrier():
+	case t.AtOnce():
 		return []Move{MoveRecord, MoveRepair}
+	case t.PromisesNothing():
+		return []Move{MoveDisable, MoveRecord}
 	case t.Old.Policy.Kind == PolicyNone:
 		return []Move{MoveEnable, MoveRaise, MoveBarrier, MoveRecord}
 	}
 	return []Move{MoveRaise, MoveDisable, MoveBarrier, MoveRecord, MoveEnable, MoveLower}
 }
 
-// NeedsBarrier tells whether more takes it than to record the new rules: see Ruleset.Succeeds.
-func (t Transition) NeedsBarrier() bool { return t.Old.Succeeds(t.Next) != "" }
+// AtOnce tells whether it takes no more than to record the new rules: see Ruleset.Succeeds.
+func (t Transition) AtOnce() bool { return t.Old.Succeeds(t.Next) == "" }
+
+// PromisesNothing tells whether there is no promise before the change nor after it, so that it takes no barrier.
+func (t Transition) PromisesNothing() bool {
+	return t.Old.Policy.Kind == PolicyNone && t.Next.Policy.Kind == PolicyNone
+}
 
 // Acks is k″.
 func (t Transition) Acks() int {
