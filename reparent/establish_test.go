@@ -198,6 +198,35 @@ func TestAnAdoptionOfAHealthyClusterTouchesNobodyButThePrimary(t *testing.T) {
 	}
 }
 
+// TestAnAdoptionThatGivesUpLeavesThePrimaryWaiting: it serves all the while. What made its commits wait before the adoption does
+// so after it; where nothing did, that is put back.
+func TestAnAdoptionThatGivesUpLeavesThePrimaryWaiting(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		b := topologytest.Cluster("A", "B", "C").Unadopted().Edit("A", func(o *topology.Observation) { o.SemiSync.SourceEnabled = before })
+		op := Adoption(clearance(true), intentOf(b), "A", topologytest.Now)
+		for range 10 {
+			commands := op.Next().Commands
+			if op.Phase == PhaseReleasing {
+				off := slices.ContainsFunc(commands, func(c Command) bool { return c.Server == "A" && c.Verb == DisableSource })
+				if off == before {
+					t.Errorf("commits waited before: %t, and the source side is switched off: %t", before, off)
+				}
+				break
+			}
+			results := make([]Result, len(commands))
+			for i, c := range commands {
+				if results[i] = (Result{Outcome: Yes}); c.Verb == Mark {
+					results[i] = Result{Outcome: No, Reason: ReasonUnreachable}
+				}
+			}
+			op = op.Apply(results, topologytest.Now)
+		}
+		if op.Phase != PhaseReleasing {
+			t.Errorf("commits waited before: %t: it ends in %s", before, op.Phase)
+		}
+	}
+}
+
 func TestWhoIsNotNeededAttachesAfterTheGap(t *testing.T) {
 	w := newWorld(1, "A", "B", "C", "D")
 	w.servers["A"].crash()

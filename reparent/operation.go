@@ -434,6 +434,7 @@ func (op Operation) Next() Step {
 		step.Title, step.Commands, step.SaveFirst = "raise: commits wait for as many acknowledgements as either ruleset asks for", op.raiseCommands(), true
 	case PhaseDisabling:
 		step.Title, step.Commands = "disable: whoever is no acker under the new rules acknowledges no more", op.disableCommands()
+		step.SaveFirst = op.transition().PromisesNothing() // nothing came before it
 	case PhaseBarrier:
 		step.Title, step.Commands = "barrier: a transaction is acknowledged, and everything before it is held by enough", op.barrierCommands()
 	case PhaseRecording:

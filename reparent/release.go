@@ -29,7 +29,7 @@ func (op *Operation) releaseOf(a topology.Address) []Command {
 	}
 	p, before := op.Progress[a], op.Known[a]
 	var commands []Command
-	if maybe(p.Sourced) {
+	if maybe(p.Sourced) && !before.served() {
 		commands = append(commands, op.command(DisableSource, a, op.Timing.Follow))
 	}
 	if maybe(p.Silenced) && p.With == Poison && op.poisonedHere(before) {
@@ -39,6 +39,10 @@ func (op *Operation) releaseOf(a topology.Address) []Command {
 	}
 	return append(append(commands, op.restarted(a, p, before)...), op.unsilenced(a, p, before)...)
 }
+
+// served tells whether a server took writes that waited for acknowledgements. It goes on doing so, or is opened again: without its
+// source side it would answer clients with nothing behind it.
+func (k Known) served() bool { return k.Writable && k.Sourcing }
 
 // restarted gives a replica its source and its receiver back, if it had them. A server that did not answer
 // when the change began stays as it is: it may have been stopped by an earlier change for good reason, and
@@ -158,7 +162,10 @@ func (op Operation) letGo(left topology.ServerSet, why string, now time.Time) Op
 	}
 	detail := "what was stopped runs again"
 	if op.Kind == KindRules {
-		detail = "commits wait for as many acknowledgements as before; whoever was stopped is left to the repair of replicas"
+		detail = "whoever was stopped is left to the repair of replicas"
+		if !op.transition().PromisesNothing() {
+			detail = "commits wait for as many acknowledgements as before; " + detail
+		}
 	}
 	if !left.IsEmpty() {
 		detail = fmt.Sprintf("%s could not be released and is left to the repair of replicas: %s", left, why)

@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func Rules(c antiflap.Clearance, in Intent, next topology.Ruleset, gone topology
 		return op.block(*o, now)
 	}
 	t := op.transition()
-	if !t.NeedsBarrier() {
+	if t.AtOnce() {
 		op.Phase = PhaseRecording
 		return op
 	}
@@ -39,7 +40,26 @@ func Rules(c antiflap.Clearance, in Intent, next topology.Ruleset, gone topology
 	op.Progress[op.To] = Progress{Reading: seen}
 	op.Followers = op.unasked(in.Snapshot, t)
 	op.Phase = PhaseRaising
+	if t.PromisesNothing() {
+		op.Phase = op.stopping()
+	}
 	return op
+}
+
+// stopping is the phase of whoever is to acknowledge no more, or the one after it where that is nobody.
+func (op *Operation) stopping() Phase {
+	if !op.outgoing().IsEmpty() {
+		return PhaseDisabling
+	}
+	return op.stopped()
+}
+
+// stopped is the phase after that: where nothing is promised there is nothing to have acknowledged.
+func (op *Operation) stopped() Phase {
+	if op.transition().PromisesNothing() {
+		return PhaseRecording
+	}
+	return PhaseBarrier
 }
 
 func (op Operation) transition() topology.Transition {
@@ -61,7 +81,7 @@ func (op *Operation) outgoing() topology.ServerSet {
 func (op Operation) unlawful(in Intent) *Obstacle {
 	next := *op.Rules
 	if err := next.Validate(); err != nil {
-		return &Obstacle{Code: "rules_invalid", Message: "these rules could not be kept: " + err.Error()}
+		return &Obstacle{Code: "rules_invalid", Message: "these rules could not be kept: " + err.Error(), Remedy: lawfulRemedy(err)}
 	}
 	switch {
 	case op.Ruleset.Same(next):
@@ -85,6 +105,19 @@ func (op Operation) unlawful(in Intent) *Obstacle {
 	return nil
 }
 
+// lawfulRemedy says what to ask for instead of a policy that cannot be met; empty of other mistakes, which say it themselves.
+func lawfulRemedy(err error) string {
+	var unmet *topology.UnmetError
+	if !errors.As(err, &unmet) {
+		return ""
+	}
+	others := []string{"add servers"}
+	if unmet.ZoneRead {
+		others = []string{"add servers outside zone " + unmet.Home, fmt.Sprintf("give %s promotion never", unmet.Needs.Primary)}
+	}
+	return unmet.Remedy("ask for acks %d", "ask for zones %d", others...)
+}
+
 // unready says what has to be different for a barrier to be acknowledged and to prove something; nil when nothing has.
 func (op *Operation) unready(in Intent, t topology.Transition) *Obstacle {
 	all := in.History.Leaderships
@@ -92,12 +125,19 @@ func (op *Operation) unready(in Intent, t topology.Transition) *Obstacle {
 	case len(all) == 0 || in.History.Recovered || !all[len(all)-1].Established():
 		return &Obstacle{Code: "history_unsettled", Message: "who leads is not settled: another server than the primary may still complete writes under the present rules",
 			Remedy: "wait until the findings about the leadership are gone"}
+	case restartedOpen(in, all[len(all)-1]):
+		return &Obstacle{Code: "primary_not_serving", Message: fmt.Sprintf("%s has restarted since it was established, and takes writes by its own settings", op.To),
+			Remedy: fmt.Sprintf("move the primary, so that one is established anew: primacy reparent %s; and let servers start with super_read_only", op.Cluster)}
 	case !serving(in, all[len(all)-1]):
 		return &Obstacle{Code: "primary_not_serving", Message: fmt.Sprintf("%s does not take writes as the present rules want it", op.To), Remedy: "see its findings; rules are changed while the primary serves"}
 	}
 	if away := op.outgoing().Minus(in.Snapshot.Reached()); !away.IsEmpty() {
 		return &Obstacle{Code: "not_reached", Message: fmt.Sprintf("%s would acknowledge no more under the new rules, and cannot be told so: not reached", away),
 			Needs: []topology.ServerSet{away}, Remedy: op.goneRemedy(away.And(t.Removed()))}
+	}
+	if open := t.Removed().Minus(op.Silent).Where(func(a topology.Address) bool { return !in.Snapshot.Server(a).Closed() }); !open.IsEmpty() {
+		return &Obstacle{Code: "removed_open", Message: fmt.Sprintf("%s is not closed for writes, and nobody would look at it any more", open),
+			Remedy: "wait until Primacy has closed it, or close it: SET GLOBAL super_read_only = ON"}
 	}
 	if ready := op.acking(in.Snapshot, t); ready.Len() < t.Acks() {
 		return &Obstacle{Code: "too_few_ackers",
@@ -126,6 +166,13 @@ func serving(in Intent, l topology.Leadership) bool {
 	o, needed := in.Snapshot.Server(l.Primary), in.Snapshot.Ruleset.AcksNeeded(l.Primary)
 	return o.Writable() && o.UUID == l.PrimaryUUID && o.Incarnation == l.Incarnation &&
 		(needed == 0 || o.SemiSync.Verified() && o.SemiSync.Acks >= needed && o.SemiSync.Acks < topology.PoisonAcks)
+}
+
+// restartedOpen tells whether the server that leads is another process by now, which nobody has opened, and goes on leading: so
+// it is where no acknowledgement is asked for. Elsewhere the loop acts on it.
+func restartedOpen(in Intent, l topology.Leadership) bool {
+	o := in.Snapshot.Server(l.Primary)
+	return in.Snapshot.Ruleset.AcksNeeded(l.Primary) == 0 && o.Writable() && o.UUID == l.PrimaryUUID && l.Incarnation != "" && o.Incarnation != l.Incarnation
 }
 
 // acking are those of E″ that would acknowledge the barrier: they receive from the primary. Under the policy none they are
@@ -162,12 +209,7 @@ func (op Operation) followAs(servers topology.ServerSet, acker bool) []Command {
 func (op Operation) applyRaising(commands []Command, results []Result, now time.Time) Operation {
 	op = op.foldPropagating(commands, results)
 	if resultOf(commands, results, EnableSource).Done() {
-		t := op.transition()
-		op = op.move(PhaseDisabling, "raise", fmt.Sprintf("each commit on %s waits for %s", op.To, acks(t.Acks())), now)
-		if op.outgoing().IsEmpty() {
-			op.Phase = PhaseBarrier
-		}
-		return op
+		return op.move(op.stopping(), "raise", fmt.Sprintf("each commit on %s waits for %s", op.To, acks(op.transition().Acks())), now)
 	}
 	return op.insist("raise", fmt.Sprintf("%s does not wait for %s", op.To, acks(op.transition().Acks())), commands, results, now)
 }
@@ -189,7 +231,7 @@ func (op *Operation) applyDisabling(commands []Command, results []Result, now ti
 			return op.insist("disable", "not every server that is to acknowledge no more says that it does not", commands, results, now)
 		}
 	}
-	return op.move(PhaseBarrier, "disable", fmt.Sprintf("acknowledging no more: %s", named(op.outgoing())), now)
+	return op.move(op.stopped(), "disable", fmt.Sprintf("acknowledging no more: %s", named(op.outgoing())), now)
 }
 
 // barrierCommands have a transaction acknowledged by k″ of E″, and with it everything before it.
@@ -277,7 +319,7 @@ func (op Operation) resumeRules(snapshot topology.Snapshot, now time.Time) Opera
 	if r := snapshot.Ruleset; r.Number == op.Rules.Number && r.Same(*op.Rules) {
 		return op.InForce("", now)
 	}
-	if op.Phase == PhaseRecording && !op.transition().NeedsBarrier() {
+	if op.Phase == PhaseRecording && op.transition().AtOnce() {
 		op.Obstacle, op.Ending = &Obstacle{Code: Interrupted, Message: "interrupted before the new rules were recorded"}, StateUndone
 		return op.finish(StateUndone, now)
 	}
@@ -347,9 +389,11 @@ func (op Operation) rulesClaim() Claim {
 
 // needed are the stages without which new rules are not recorded, in their order.
 func (op *Operation) needed() []string {
-	switch {
-	case !op.transition().NeedsBarrier():
+	switch t := op.transition(); {
+	case t.AtOnce(), t.PromisesNothing() && op.outgoing().IsEmpty():
 		return []string{"record"}
+	case t.PromisesNothing():
+		return []string{"disable", "record"}
 	case op.outgoing().IsEmpty():
 		return []string{"raise", "barrier", "record"}
 	}

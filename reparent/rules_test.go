@@ -66,6 +66,7 @@ func TestAChangeOfTheRulesMakesTheMovesThatAreProvenSafeInTheirOrder(t *testing.
 		"a member less, and more acks":    {five, without(with(five, semiSync(2)), "E"), []topology.Move{topology.MoveRaise, topology.MoveDisable, topology.MoveBarrier, topology.MoveRecord}},
 		"an acker into the primary's own": {abroad, zoned(abroad, "E", "a"), []topology.Move{topology.MoveRaise, topology.MoveDisable, topology.MoveBarrier, topology.MoveRecord}},
 		"from nothing to a promise":       {none, with(none, semiSync(1)), []topology.Move{topology.MoveRaise, topology.MoveBarrier, topology.MoveRecord}},
+		"a member less, of no promise":    {none, without(none, "C"), []topology.Move{topology.MoveDisable, topology.MoveRecord}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := worldOf(row.old)
@@ -95,9 +96,10 @@ func TestAChangeOfTheRulesMakesTheMovesThatAreProvenSafeInTheirOrder(t *testing.
 				t.Errorf("its certificate: %+v", c)
 			}
 			if len(made) > 1 {
-				op.Stages = slices.DeleteFunc(op.Stages, func(s Stage) bool { return s.Name == "barrier" })
+				before := op.needed()[len(op.needed())-2] // the barrier, where there is one
+				op.Stages = slices.DeleteFunc(op.Stages, func(s Stage) bool { return s.Name == before })
 				if c := op.rulesClaim(); c.Standing != Refuted {
-					t.Errorf("without its barrier: %+v", c)
+					t.Errorf("without its %s: %+v", before, c)
 				}
 			}
 		})
@@ -107,6 +109,10 @@ func TestAChangeOfTheRulesMakesTheMovesThatAreProvenSafeInTheirOrder(t *testing.
 func TestAChangeOfTheRulesIsRefusedWithARemedyBeforeAnythingIsTouched(t *testing.T) {
 	base := func() *topologytest.Builder { return topologytest.Cluster("A", "B", "C", "D").Acks(1) }
 	four := base().Ruleset()
+	unpromised := func() *topologytest.Builder {
+		return topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyNone})
+	}
+	abroad := func() *topologytest.Builder { return base().Zone("east", "A", "B", "C").Zone("west", "D") }
 	for name, row := range map[string]struct {
 		b    *topologytest.Builder
 		next topology.Ruleset
@@ -114,16 +120,21 @@ func TestAChangeOfTheRulesIsRefusedWithARemedyBeforeAnythingIsTouched(t *testing
 		code string
 		says string
 	}{
-		"the same rules":                    {base(), four, nil, "rules_same", "number 1"},
-		"more acks than servers":            {base(), with(four, semiSync(4)), nil, "rules_invalid", ""},
+		"the same rules":         {base(), four, nil, "rules_same", "number 1"},
+		"more acks than servers": {base(), with(four, semiSync(4)), nil, "rules_invalid", ""},
+		"acks that a zone has too few for": {abroad(), with(abroad().Ruleset(), topology.Policy{Kind: topology.PolicyCrossZone, Acks: 2}), nil, "rules_invalid",
+			"while A leads: 2 acks are needed and only D may give one, being outside its zone east; were the others' counted too, MySQL, which knows no zones, would answer clients with 2 acks (B, C), " +
+				"which does not satisfy the policy (ask for acks 1, add servers outside zone east or give A promotion never)"},
 		"the primary would be removed":      {base(), without(four, "A"), nil, "primary_removed", "primacy reparent"},
 		"no promise any more":               {base(), with(four, topology.Policy{Kind: topology.PolicyNone, AllowUnfenced: true}), nil, "rules_promise_nothing", "lower the acks"},
 		"too few follow":                    {base().Dead("C").Dead("D"), with(four, semiSync(2)), nil, "too_few_ackers", "B, C, D"},
 		"the removed one is not reached":    {base().Dead("D"), without(four, "D"), nil, "not_reached", "primacy rules shop remove D --gone"},
 		"the removed one answers after all": {base(), without(four, "D"), []topology.Address{"D"}, "gone_contradicted", "it is stopped then"},
+		"the removed one takes writes":      {base().Writable("D"), without(four, "D"), nil, "removed_open", "super_read_only"},
 		"one that stays is said to be gone": {base().Dead("D"), with(four, semiSync(2)), []topology.Address{"D"}, "gone_kept", "remove it"},
 		"the primary is dead":               {base().Dead("A"), with(four, semiSync(2)), nil, "primary_not_serving", "findings"},
-		"the primary restarted":             {base().Restarted("A"), with(four, semiSync(2)), nil, "primary_not_serving", ""},
+		"the primary restarted":             {base().Restarted("A"), with(four, semiSync(2)), nil, "primary_not_serving", "findings"},
+		"it did, and nobody acknowledges":   {unpromised().Restarted("A").Writable("A"), with(unpromised().Ruleset(), semiSync(1)), nil, "primary_not_serving", "established anew"},
 		"another change was begun":          {base().Term(1, "A", "").Intent(2, "C", "A:1-100"), with(four, semiSync(2)), nil, "history_unsettled", "wait"},
 		"who leads is known from journals":  {base().Recovered(), with(four, semiSync(2)), nil, "history_unsettled", ""},
 		"nobody ever led":                   {base().Unadopted(), with(four, semiSync(2)), nil, "history_unsettled", ""},
@@ -133,7 +144,7 @@ func TestAChangeOfTheRulesIsRefusedWithARemedyBeforeAnythingIsTouched(t *testing
 			if op.State != StateBlocked || op.Obstacle.Code != row.code {
 				t.Fatalf("%s: %+v", op.State, op.Obstacle)
 			}
-			if !strings.Contains(op.Obstacle.Message+" "+op.Obstacle.Remedy, row.says) {
+			if !strings.Contains(fmt.Sprintf("%s (%s)", op.Obstacle.Message, op.Obstacle.Remedy), row.says) {
 				t.Errorf("%s (%s)", op.Obstacle.Message, op.Obstacle.Remedy)
 			}
 		})
@@ -207,14 +218,54 @@ func TestADeadServerIsRemovedOnSomebodysWord(t *testing.T) {
 	}
 }
 
+// Where nothing is promised before and after, there is nothing to have acknowledged; the removed server is stopped all the same,
+// or somebody vouches for it.
+func TestAMemberOfAClusterThatPromisesNothingIsRemoved(t *testing.T) {
+	none := topologytest.Cluster("A", "B", "C").Policy(topology.Policy{Kind: topology.PolicyNone}).Ruleset()
+	for _, gone := range []bool{false, true} {
+		w := worldOf(none)
+		silent := topology.ServerSet{}
+		if gone {
+			w.servers["C"].crash()
+			silent = topology.Servers("C")
+		}
+		op := w.must(t, Rules(clearance(false), w.intent(), without(none, "C"), silent, w.now()))
+		if op.State != StateSucceeded || w.ruleset.Servers().Has("C") {
+			t.Fatalf("gone %t: %s %v", gone, op.State, op.Obstacle)
+		}
+		if c := w.servers["C"]; !gone && c.receives() || w.servers["A"].semiSource {
+			t.Errorf("gone %t: C receives: %t, A waits for acks: %t", gone, c.receives(), w.servers["A"].semiSource)
+		}
+		if c := op.rulesClaim(); c.Standing != Holds {
+			t.Errorf("gone %t: its certificate: %+v", gone, c)
+		}
+	}
+}
+
 // Whatever point an elector dies at, the next one finds it finished, or gives it up; either way commits go on.
 func TestAChangeOfTheRulesWhoseElectorDiesIsFinishedOrUndone(t *testing.T) {
-	finished := 0
+	promised := func() (*world, topology.Ruleset) {
+		w := newWorld(1, "A", "B", "C", "D")
+		return w, without(with(w.ruleset, semiSync(2)), "D")
+	}
+	none := func() (*world, topology.Ruleset) {
+		w := worldOf(topologytest.Cluster("A", "B", "C", "D").Policy(topology.Policy{Kind: topology.PolicyNone}).Ruleset())
+		return w, without(w.ruleset, "D")
+	}
+	if finished := diesAtEachPoint(t, promised); finished < 2 {
+		t.Errorf("%d were finished", finished)
+	}
+	if finished := diesAtEachPoint(t, none); finished < 2 {
+		t.Errorf("%d were finished where nothing is promised", finished)
+	}
+}
+
+func diesAtEachPoint(t *testing.T, begin func() (*world, topology.Ruleset)) (finished int) {
+	t.Helper()
 	for n := 1; n <= 5; n++ {
 		for _, point := range []string{"save", "send", "apply"} {
-			w := newWorld(1, "A", "B", "C", "D")
+			w, next := begin()
 			e := &elector{world: w, name: "elector-1", keeps: func() bool { return true }, dies: func(i int, _ Phase, p string) bool { return i == n && p == point }}
-			next := without(with(w.ruleset, semiSync(2)), "D")
 			op := Rules(clearance(false), w.intent(), next, topology.ServerSet{}, w.now())
 			end, died := e.run(op)
 			if died {
@@ -227,15 +278,13 @@ func TestAChangeOfTheRulesWhoseElectorDiesIsFinishedOrUndone(t *testing.T) {
 			if inForce != (end.State == StateSucceeded) || !inForce && end.State != StateUndone {
 				t.Errorf("step %d %s: %s with ruleset %d in force", n, point, end.State, w.ruleset.Number)
 			}
-			if needed := w.ruleset.AcksNeeded("A"); w.servers["A"].acks != needed {
-				t.Errorf("step %d %s: commits wait for %d acks and %d are needed", n, point, w.servers["A"].acks, needed)
+			if needed, a := w.ruleset.AcksNeeded("A"), w.servers["A"]; needed > 0 && a.acks != needed || a.semiSource != (needed > 0) {
+				t.Errorf("step %d %s: commits wait for %d acks and %d are needed", n, point, a.acks, needed)
 			}
 			finished += map[bool]int{true: 1}[inForce]
 		}
 	}
-	if finished < 2 {
-		t.Errorf("%d were finished", finished)
-	}
+	return finished
 }
 
 // TestWhateverHappensInChangesOfTheRulesNothingIsLost has rules changed to and fro while clients write, servers die and
