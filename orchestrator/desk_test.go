@@ -26,6 +26,7 @@ type desk struct {
 	documents map[string][]byte
 	terms     uint64
 	storeEra  uint64
+	watched   []topology.Address // as its fleet was told last
 	sent      []reparent.Command
 	batches   []Batch // with what was sent
 	obeys     bool    // its servers carry out every command, of which nothing comes
@@ -82,7 +83,7 @@ func (c deskClock) Now() time.Time { return c.desk.now }
 
 type deskFleet struct{ *desk }
 
-func (deskFleet) Watch(string, []topology.Address) {}
+func (f deskFleet) Watch(_ string, servers []topology.Address) { f.watched = servers }
 
 func (f deskFleet) Observe(context.Context, string) []topology.Observation { return f.servers }
 

@@ -119,6 +119,10 @@ func (c *cluster) rulesOutdated() bool {
 // these are in force. They are those on record or those of the file: any others would be a change of rules that nobody can name.
 func (c *cluster) vouched(ctx context.Context, w RulesWish, next topology.Ruleset) (Answer, error) {
 	next.Number = c.lineage.History.LatestRules()
+	leads := topology.Address("")
+	if all := c.lineage.History.Leaderships; len(all) > 0 {
+		leads = all[len(all)-1].Primary
+	}
 	switch {
 	case w.Reason == "" && !w.DryRun:
 		return Answer{}, fmt.Errorf("%w: to vouch for rules needs a reason, for it goes on record", ErrBadWish)
@@ -126,6 +130,11 @@ func (c *cluster) vouched(ctx context.Context, w RulesWish, next topology.Rulese
 		return Answer{}, &BlockedError{Obstacle: reparent.Obstacle{
 			Code: "rules_outdated", Message: fmt.Sprintf("ruleset %d is on record, and ruleset %d was in force", c.record.Ruleset.Number, next.Number),
 			Remedy: "first say which rules are in force: ask for those on record, or write them to the file and ask for the same",
+		}}
+	case leads != "" && !next.Servers().Has(leads):
+		return Answer{}, &BlockedError{Obstacle: reparent.Obstacle{
+			Code: "primary_removed", Message: fmt.Sprintf("%s leads, and is no member by these rules: they cannot be the ones that were in force", leads),
+			Remedy: "write the rules that were in force to the file, with it, and ask for the same",
 		}}
 	case w.DryRun:
 		return c.vouching(w, next, fmt.Sprintf("these rules would be put on record as ruleset %d, for %s vouches that they are in force; no server would be told anything", next.Number, person(w.By))), nil
@@ -352,6 +361,7 @@ func (c *cluster) reconfigure(ctx context.Context) {
 		c.record, c.rulesRefused = before, fmt.Sprintf("it could not be recorded: %v", err)
 		return
 	}
+	c.watch()
 	c.o.events.Tell(Event{
 		Kind: EventOperator, At: c.now(), Cluster: c.name, By: "configuration",
 		Text: fmt.Sprintf("ruleset %d of cluster %s is on record: %s with %d acks, %s", wanted.Number, c.name, wanted.Policy.Kind, wanted.Policy.Acks, wanted.Servers()),

@@ -288,6 +288,19 @@ func TestWhichRulesAreInForceIsSaidBySomebodyWhereTheStoreIsOlder(t *testing.T) 
 	}
 }
 
+// TestNobodyVouchesForRulesWithoutTheServerThatLeads: such rules cannot have been in force, and nobody would look at it again.
+func TestNobodyVouchesForRulesWithoutTheServerThatLeads(t *testing.T) {
+	d := oldRules(t, topologytest.Cluster("A", "B", "C", "D").Acks(1))
+	d.ruleset.Members = d.ruleset.Members[1:]
+	for _, dry := range []bool{true, false} {
+		_, err := d.cluster.rule(t.Context(), RulesWish{Cluster: "shop", Policy: d.ruleset.Policy, Members: d.ruleset.Members, By: "ada", Reason: "as in the file", DryRun: dry}, d.now)
+		blocked, _ := errors.AsType[*BlockedError](err)
+		if blocked == nil || blocked.Obstacle.Code != "primary_removed" || d.record.Ruleset.Number != 3 {
+			t.Errorf("dry run %t: %v, ruleset %d", dry, err, d.record.Ruleset.Number)
+		}
+	}
+}
+
 func TestTheFileWinsOnlyWhenItHasChangedSinceRulesWereRecorded(t *testing.T) {
 	inTown(t, 1, func(t *testing.T, w *town) {
 		w.obedient()
@@ -342,6 +355,18 @@ func TestAFileThatIsReadAgainIsInForceAsSoonAsItsClusterIsReadyForIt(t *testing.
 			t.Errorf("still: %+v", f)
 		}
 	})
+}
+
+// TestAServerThatTheFileAddsIsProbedAsSoonAsItIsAMember: the file may be read while a change is under way, and is taken over
+// when that has ended.
+func TestAServerThatTheFileAddsIsProbedAsSoonAsItIsAMember(t *testing.T) {
+	d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1))
+	d.o.settings.RulesChanges = true
+	d.ruleset.Members = append(slices.Clip(d.ruleset.Members), topology.Member{Address: "D"})
+	d.reconfigure(t.Context())
+	if len(d.record.Ruleset.Members) != 4 || !slices.Contains(d.watched, "D") {
+		t.Errorf("on record are %v, and these are probed: %v", d.record.Ruleset.Servers(), d.watched)
+	}
 }
 
 func TestAChangeOfTheRulesWhoseElectorStopsIsGivenUpByTheNext(t *testing.T) {

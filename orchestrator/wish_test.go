@@ -1,8 +1,10 @@
 package orchestrator
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology/topologytest"
@@ -32,4 +34,29 @@ func TestAChangeThatIsAskedForBeginsWhileTheRecordIsWhole(t *testing.T) {
 	if err != nil || !answer.Operation.Running() || !d.busy {
 		t.Errorf("%v %+v", err, answer.Operation.Obstacle)
 	}
+}
+
+// TestAChangeOutlivesTheRequestThatAskedForIt ends the request as soon as it is answered, as a server of HTTP does: the change
+// goes on to its end, and the next one is not refused for it.
+func TestAChangeOutlivesTheRequestThatAskedForIt(t *testing.T) {
+	inTown(t, 1, func(t *testing.T, w *town) {
+		wish := Wish{Cluster: w.names[0], Kind: reparent.KindPlanned, To: "C", By: "ada"}
+		e := w.join("one")
+		pass(10 * time.Second)
+		w.change(func() { w.during = func(context.Context, Batch) { time.Sleep(time.Second) } }) // the request is over before any step is
+		ctx, over := context.WithCancel(context.Background())
+		answer, err := e.Reparent(ctx, wish)
+		over()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Minute)
+		if op, err := e.Recovery(context.Background(), answer.Operation.ID); err != nil || op.Running() {
+			t.Errorf("%v, it still runs: %t", err, op.Running())
+		}
+		if _, err := e.Reparent(context.Background(), wish); errors.Is(err, ErrBusy) {
+			t.Error("the cluster stays busy")
+		}
+		e.stop()
+	})
 }
