@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -306,7 +307,7 @@ func (p *playing) toLoop(h Happening) error {
 	if err != nil {
 		return err
 	}
-	p.fused = p.fused || h.Acks > 0 && (h.Kind == KillElector || h.Kind == PauseElector)
+	p.fused = p.fused || h.Acks > 0 && slices.Contains([]Kind{KillElector, PauseElector, BackAtStatement, BackAtStep}, h.Kind)
 	return stage.Happen(h)
 }
 

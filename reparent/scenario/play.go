@@ -20,16 +20,25 @@ const everyDeath = "for every death of the elector"
 // that statement"), as long as it comes to that.
 const everyStatement = "for every statement of the elector"
 
+// everyStep is the same for each step of a change of the loop ("before that step"): coarser than its statements, and what a
+// stage can tell apart that sees an elector from outside.
+const everyStep = "for every step of the change"
+
 // fewestDeaths is how often the elector has to have died when a file asks for every death: fewer, and the file does not
 // show what it is there for.
 const fewestDeaths = 12
+
+// fewestSteps is the same for steps: no change of the primary takes fewer.
+const fewestSteps = 5
 
 // Play plays a scenario from its beginning to its end, each time on a stage that open makes. It returns the first
 // thing that was not as it should be; a CannotError when the stage cannot do what the scenario asks for.
 func (f File) Play(open func() (Stage, error)) error {
 	switch {
 	case strings.Contains(f.Text, "\n"+everyStatement+"\n"):
-		return f.byStatement(open)
+		return f.byStatement(open, "statements", fewestDeaths)
+	case strings.Contains(f.Text, "\n"+everyStep+"\n"):
+		return f.byStatement(open, "steps", fewestSteps)
 	case !strings.Contains(f.Text, "\n"+everyDeath+"\n"):
 		_, err := f.once(open, "", 0)
 		return err
@@ -50,15 +59,15 @@ func (f File) Play(open func() (Stage, error)) error {
 	return nil
 }
 
-// byStatement plays it for every statement.
-func (f File) byStatement(open func() (Stage, error)) error {
+// byStatement plays it for every statement or step.
+func (f File) byStatement(open func() (Stage, error), what string, fewest int) error {
 	for n := 1; ; n++ {
 		died, err := f.once(open, "", n)
 		switch {
 		case err != nil:
 			return err
-		case !died && n <= fewestDeaths:
-			return fmt.Errorf("the elector sent only %d statements", n-1)
+		case !died && n <= fewest:
+			return fmt.Errorf("the elector sent only %d %s", n-1, what)
 		case !died:
 			return nil
 		}
@@ -106,7 +115,7 @@ type playing struct {
 	death     string // where the elector dies, of its own
 	died      bool   // the elector of the last change died
 	mortal    bool   // one died where it was to
-	statement int    // of the loop's elector before which it is struck
+	statement int    // or step, of the loop's elector, before which something befalls it or a server
 	fused     bool   // something waits for such a statement
 	fates     map[string]Fate
 
@@ -117,7 +126,7 @@ type playing struct {
 
 func (p *playing) script(story []sentence) error {
 	for _, s := range story {
-		if s.text == everyDeath || s.text == everyStatement {
+		if s.text == everyDeath || s.text == everyStatement || s.text == everyStep || strings.HasPrefix(s.text, leftOpen) {
 			continue
 		}
 		p.line = s.text
@@ -128,10 +137,22 @@ func (p *playing) script(story []sentence) error {
 	if p.fused && p.statement == 0 && p.course.Struck == 0 {
 		return p.explained(errors.New("the elector never came to the statement before which something was to befall it"))
 	}
-	if broken := p.stage.Broken(); len(broken) > 0 {
-		return p.explained(fmt.Errorf("claims that do not hold: %s", strings.Join(broken, "; ")))
+	if err := p.claims(); err != nil {
+		return p.explained(err)
+	}
+	if err := p.mended(story); err != nil {
+		return p.explained(err)
 	}
 	return nil
+}
+
+// claims fails when one of the stage's does not hold.
+func (p *playing) claims() error {
+	broken := p.stage.Broken()
+	if len(broken) == 0 {
+		return nil
+	}
+	return fmt.Errorf("claims that do not hold: %s", strings.Join(broken, "; "))
 }
 
 func (p *playing) perform(s sentence) error {
@@ -164,7 +185,7 @@ func (p *playing) explained(err error) error {
 		text += " (the elector dies in step " + p.death + ")"
 	}
 	if p.statement > 0 {
-		text += fmt.Sprintf(" (the elector is struck before statement %d)", p.statement)
+		text += fmt.Sprintf(" (it happens before number %d of what the elector sends)", p.statement)
 	}
 	text += "\n" + p.named(err.Error()) + "\nsteps so far:\n\t" + strings.Join(p.told(), "\n\t")
 	if p.op.ID != "" {

@@ -54,6 +54,14 @@ type Looped interface {
 	Loop(time.Duration) (Course, error)
 }
 
+// Mended is a stage on which every story is played on past its end: all that is broken is mended, the loop runs on, and the
+// cluster has to be whole.
+type Mended interface {
+	Looped
+	// Mend ends whatever keeps servers, networks, disks, the store and electors from working. What does not run stays down.
+	Mend() error
+}
+
 // Course is where the loop has come to since the scenario began.
 type Course struct {
 	// Operations are the changes that it has carried out or begun, in their order.
@@ -64,7 +72,8 @@ type Course struct {
 	Obstacle *reparent.Obstacle
 	// Answers are what operators were told who asked for something.
 	Answers []string
-	// Struck counts the electors that died or paused before a statement of their own (KillElector, PauseElector).
+	// Struck counts what happened before a statement or a step of an elector (KillElector, PauseElector, BackAtStatement,
+	// BackAtStep).
 	Struck int
 }
 
@@ -141,9 +150,14 @@ const (
 // What happens to the loop, on a stage where it runs: to its electors, of which the one that acts is meant, to its store,
 // and what operators want of it. None has a server but where it is said.
 const (
-	HireElector   Kind = "hire elector"   // another one runs from now on; with Acks, configured with so many
-	KillElector   Kind = "kill elector"   // kill -9, now or just before its statement number Acks from now on
-	PauseElector  Kind = "pause elector"  // it stands still for Delay while all others go on, now or before its statement number Acks
+	HireElector  Kind = "hire elector"  // another one runs from now on; with Acks, configured with so many
+	KillElector  Kind = "kill elector"  // kill -9, now or just before its statement number Acks from now on
+	PauseElector Kind = "pause elector" // it stands still for Delay while all others go on, now or before its statement number Acks
+	// A server starts again, if it is down, just before an elector's statement, or its step of a change, number Acks from now
+	// on: it is up when that is sent.
+	BackAtStatement Kind = "back at statement"
+	BackAtStep      Kind = "back at step"
+
 	SkewElector   Kind = "skew elector"   // the clock of the next one that is started is off by Delay
 	DeafenElector Kind = "deafen elector" // nothing that Server sends gets through to it; Reconnect ends that
 	Configure     Kind = "configure"      // all are started again, configured with Acks acknowledgements

@@ -159,6 +159,8 @@ func (p *playing) between(replicas string, kind Kind, source string) error {
 
 func serverWords() []word {
 	return []word{
+		line(`whoever is down comes back`, func(p *playing, _ saying) error { return p.allUp() }),
+		line(`(\w+) comes back before that (statement|step)`, func(p *playing, s saying) error { return p.backBefore(s.words[1], s.words[2]) }),
 		simple(`([\w ]+?) (?:dies|die)`, Crash),
 		simple(`([\w ]+?) (?:restarts|restart|comes back|come back)`, Restart),
 		simple(`(\w+) is shut down in order`, ShutDown),
@@ -191,6 +193,36 @@ func serverWords() []word {
 		}),
 		line(`whoever leads cannot complete`, func(p *playing, _ saying) error { return p.stage.Happen(Happening{Kind: Payload}) }),
 	}
+}
+
+// backBefore has a server start again in the midst of what the loop does.
+func (p *playing) backBefore(name, what string) error {
+	a, err := p.address(name)
+	if err != nil {
+		return err
+	}
+	kind := BackAtStatement
+	if what == "step" {
+		kind = BackAtStep
+	}
+	return p.toLoop(Happening{Kind: kind, Server: a, Acks: p.statement})
+}
+
+// allUp starts whatever does not run.
+func (p *playing) allUp() error {
+	for _, m := range p.cast.Ruleset.Members {
+		o, err := p.stage.Look(m.Address)
+		if err != nil {
+			return err
+		}
+		if o.OK() {
+			continue
+		}
+		if err := p.stage.Happen(Happening{Kind: Restart, Server: m.Address}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func clientWords() []word {
