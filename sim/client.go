@@ -28,6 +28,7 @@ type client struct {
 	rows    int64
 	base    int64
 	again   bool // the last row is written once more
+	unsure  bool // some attempt at it was not refused: it may be there
 }
 
 // patienceOfClients is how long a client waits for an answer before it gives up and connects again.
@@ -51,18 +52,19 @@ func (c *client) work() {
 		}
 		if !c.again {
 			c.rows++
+			c.unsure = false
 		}
 		row := c.base + c.rows
 		w.report.Writes++
 		began := w.clock.now
 		err, heard := c.ask(func(on *guest, done func(error)) { on.server.write(on, row, done) })
 		c.again = (!heard || err != nil && !errors.Is(err, errDuplicateRow)) && c.chance.IntN(2) == 0
+		c.note(row, err, heard)
 		switch {
 		case !heard:
 			w.tell(c.name, "row %d on %s: no answer in %s", c.rows, c.server, w.clock.now-began)
 			c.hangUp()
 		case err == nil:
-			w.report.Answered++
 			w.judge.told(c, row)
 			c.read()
 		case errors.Is(err, errDuplicateRow): // it is there since an earlier attempt, as a reader would see
@@ -72,6 +74,24 @@ func (c *client) work() {
 			w.tell(c.name, "row %d on %s: %v", c.rows, c.server, err)
 			c.hangUp()
 		}
+	}
+}
+
+// note counts what a client was told of an attempt. An error of MySQL's is given before anything is written; where nothing but
+// that was heard of a row, and it is not tried again, it must never be there.
+func (c *client) note(row int64, err error, heard bool) {
+	w := c.world
+	switch {
+	case heard && err == nil:
+		w.report.Answered++
+		c.unsure = true
+	case heard && errnoOf(err) != 0:
+		w.report.Refused++
+	default:
+		c.unsure = true
+	}
+	if !c.unsure && !c.again {
+		w.judge.refused = append(w.judge.refused, row)
 	}
 }
 
@@ -132,7 +152,11 @@ func (c *client) choose() topology.Address {
 			return v.Primary
 		}
 	}
-	return w.hosts.all[c.chance.IntN(len(w.hosts.all))].address
+	all := w.hosts.all
+	if members := w.members(); w.options.Rules && len(members) > 0 { // who is a member no more, nobody writes to
+		all = members
+	}
+	return all[c.chance.IntN(len(all))].address
 }
 
 // person is the operator: slow, but does what the runbook says. Windows are acknowledged, quarantined servers rebuilt.
@@ -147,6 +171,7 @@ type person struct {
 	rescued    map[*server]int // how often each was cloned to get out of a blockade
 	accepted   int             // how often a person's word was tried on it
 	acted      time.Duration   // when it last did something about a blockade
+	outdated   time.Duration   // since when the rules on record are said to be outdated; 0 when they are not
 	restarts   int             // how often a server was restarted, since that was not enough
 	// overwriting are the servers that are being rebuilt: their maintenance does not end before.
 	overwriting map[topology.Address]int
@@ -172,6 +197,7 @@ func (p *person) work() {
 			continue
 		}
 		v := e.view()
+		p.ruler(e, &v)
 		if v.Running == nil {
 			p.acknowledge(e, v.Refusal != "" && v.Window().Open)
 		}

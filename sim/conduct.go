@@ -85,12 +85,12 @@ func (c *conduct) event(e *elector, ev orchestrator.Event) {
 	case orchestrator.EventRecoveryStarted:
 		if ev.Recovery != nil {
 			c.begins(*ev.Recovery)
-			c.needed(*ev.Recovery)
+			c.needed(e, *ev.Recovery)
 			c.evident(e, *ev.Recovery)
 		}
 	case orchestrator.EventRecoveryFinished:
-		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
-			c.undone(e, *ev.Recovery)
+		if op := ev.Recovery; op != nil && op.Kind != reparent.KindRules && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
+			c.undone(e, *op) // what a change of the rules leaves is the repair's
 		}
 	case orchestrator.EventRefused:
 		v := e.view()
@@ -390,8 +390,17 @@ func (c *conduct) holds(p *process) bool {
 	return false
 }
 
-// changing claims that no session changes a server while one of a later term has passed its fence there.
+// changing claims that no session changes a server while one of a later term acts there, nor after one has come through its
+// fence there since the session logged in, though that one may be gone: what its last look showed was ended by it. One that
+// logs in when the later one is gone is not claimed to be kept out: as long as no marker came of that, nothing on the server
+// tells of it, and it is for the lock to do so.
 func (c *conduct) changing(on *guest) {
+	for _, p := range on.server.passes {
+		if p.looked > on.entered && p.says.cluster == on.says.cluster && p.says.term > on.says.term {
+			c.world.violated(FencedStaysOut, "%s changes %s under term %d in a session that was there when %s came under term %d",
+				on.says.elector, on.server.address, on.says.term, p.says.elector, p.says.term)
+		}
+	}
 	for _, g := range on.server.guests {
 		if g.passed && !g.killed && !g.left && g.says.cluster == on.says.cluster && g.says.term > on.says.term {
 			c.world.violated(FencedStaysOut, "%s changes %s under term %d, where %s acts under term %d",
@@ -429,7 +438,7 @@ func (c *conduct) leaders() int {
 const calmFor = 3 * time.Second
 
 // needed claims that no primary is replaced by itself that serves, and whose ackers hear it, and has done so for a while.
-func (c *conduct) needed(op reparent.Operation) {
+func (c *conduct) needed(e *elector, op reparent.Operation) {
 	w := c.world
 	p := w.hosts.at(op.From)
 	if slices.ContainsFunc(op.Stages, func(s reparent.Stage) bool { return s.Name == "resume" }) {
@@ -438,8 +447,8 @@ func (c *conduct) needed(op reparent.Operation) {
 	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
 		return
 	}
-	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && (c.forgot() || c.unstored()) {
-		return // how that change ended was on record once, or could not be put there, and is to be found out again
+	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && (c.forgot() || c.unstored() || !w.network.prompt(e.place, p.place)) {
+		return // how that change ended was on record once, or could not be put there or seen, and is to be found out again
 	}
 	w.violated(NoNeedlessChange, "%s is to be replaced (%s), and it completes writes", p.address, op.Cause)
 }

@@ -203,6 +203,9 @@ func Drawn(seed uint64, o Options) []Fault {
 	if slices.Contains(kinds, CutZone) {
 		faults = append(faults, cutZones(draws(seed, forZones), length, servers, len(faults))...)
 	}
+	if o.Rules && slices.Contains(kinds, Reconfigure) {
+		faults = append(faults, changes(draws(seed, forChanges), length, servers, len(faults))...)
+	}
 	return faults
 }
 

@@ -257,7 +257,8 @@ func (a *act) perform(ctx *patience) (topology.Observation, error) {
 		return a.detach(ctx)
 	case reparent.CreateJournal:
 		return a.createJournal(ctx)
-	case reparent.Barrier: // its rules change only where that takes none
+	case reparent.Barrier:
+		return a.barrier(ctx)
 	case reparent.Read:
 	}
 	return topology.Observation{}, refuse(reparent.ReasonRefused, "verb %q is not one that servers carry out", a.command.Verb)

@@ -80,6 +80,7 @@ func (w *world) mend() {
 	for _, s := range w.hosts.all {
 		s.healDisk()
 		if s.state == processDead {
+			s.rest()
 			s.boot()
 		}
 	}
@@ -119,7 +120,11 @@ func (w *world) inject(f Fault) {
 	case WishPlanned, WishEmergency, Acknowledge, Maintain:
 		happened = w.wish(f)
 	case Reconfigure:
-		happened = w.reconfigure(f)
+		if w.options.Rules {
+			happened = w.changeRules(f)
+		} else {
+			happened = w.reconfigure(f)
+		}
 	}
 	if !happened {
 		w.tell("fault", "%s does not happen: it means nothing now, or no promise covers it", f.Kind)
@@ -223,7 +228,7 @@ func (w *world) harm(f Fault, s *server) bool {
 		w.judge.excuse(w.clock.now + f.For + 30*time.Second)
 		w.later(f.For, func() { s.setTimeout(timeoutMax) })
 	case OpenByHand:
-		if !s.readOnly || w.strayed(s) {
+		if !s.readOnly || w.strayed(s) || w.options.Rules && !slices.Contains(w.members(), s) {
 			return false
 		}
 		w.judge.opened = append(w.judge.opened, s.address)
@@ -278,6 +283,7 @@ func (w *world) runs(s *server, who account, statement func(on *guest, done func
 func (w *world) boot(s *server) {
 	if s.state == processDead {
 		w.tell("fault", "%s is started", s.address)
+		s.rest()
 		s.boot()
 	}
 }
@@ -414,6 +420,7 @@ func (w *world) cutZone(f Fault, s *server) {
 	for _, x := range zone[1:] {
 		if f.Other%2 == 0 && x.state == processUp {
 			x.kill()
+			x.rest()
 			x.boot()
 		}
 	}
@@ -496,6 +503,9 @@ func (w *world) disturb(f Fault, e *elector) bool {
 func (w *world) forget(f Fault) bool {
 	if f.Kind != StopStore && !w.ofOneMind() {
 		return false
+	}
+	if f.Kind == OldStore && w.options.Rules && w.clock.now-f.For < w.numbered.since+savedWithin {
+		return false // to a time before the rules were changed: which are in force then a person has to know
 	}
 	w.tell("fault", "%s for %s", f.Kind, f.For)
 	switch f.Kind {

@@ -19,13 +19,17 @@ type judge struct {
 
 	completions map[writtenRow]completedWrite // what a server completed for a client, last
 	promised    history                       // answered with OK, and durable by the policy: must never be lost
+	unpromised  []gtid.GTID                   // answered with OK while no policy promised anything, where that may change
+	barriers    []string                      // changes of the rules that were counted
 	durable     history                       // completed with the acknowledgements that are wanted: readers may have seen it
 	read        []int64                       // rows that a reader of an open primary saw
 	readOf      map[int64]bool
+	refused     []int64       // rows of which their clients heard errors and nothing else
 	answeredAt  time.Duration // when a write was last answered that enough servers hold
 
 	completers map[uint32]gtid.UUID // by term: who completed writes under it
 	latest     uint32               // the highest term under which a write was completed
+	heard      uint32               // and under which a client heard of one
 
 	// excused says until when answers without acknowledgements are not ours to prevent: somebody set a finite timeout,
 	// opened a replica, or had MySQL stop in order with commits waiting.
@@ -60,6 +64,8 @@ type completedWrite struct {
 	term   uint32 // the highest that the server had executed
 	latest uint32 // the highest under which anybody had completed a write by then
 	acks   int
+	needed int  // by what its server waited for, where rules change; else 0
+	judged bool // by who completed it
 }
 
 // change is a change of the primary that reached establishment.
@@ -109,14 +115,25 @@ func (j *judge) completed(s *server, t *transaction, acks int) {
 	if t.row == 0 {
 		return
 	}
-	if acks >= j.fewest {
+	done := completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
+	if j.world.options.Rules { // how many are needed changes, and what was let go with fewer is nobody's promise
+		done.needed = j.wanted(s)
+	}
+	if j.enough(done) {
 		j.durable.add(t.gtid)
 	}
-	j.completions[writtenRow{t.row, s.number}] = completedWrite{gtid: t.gtid, server: s.address, uuid: s.uuid, term: s.done.term, latest: j.latest, acks: acks}
+	if acks >= j.wanted(s) && t.row < spareRows && !slices.Contains(j.opened, s.address) { // whether or not its client hears of it
+		done.judged = true
+		j.one(done)
+	}
+	j.completions[writtenRow{t.row, s.number}] = done
 }
 
-// wanted is how many acknowledgements a marker needs to count: as many as its server waits for, and none where no policy
-// of this world asks for any.
+// enough tells whether a write has the acknowledgements that make it a promise.
+func (j *judge) enough(done completedWrite) bool { return done.acks >= max(j.fewest, done.needed) }
+
+// wanted is how many acknowledgements a commit needs to count that no client has heard of: as many as its server waits for, and
+// none where no policy of this world asks for any.
 func (j *judge) wanted(s *server) int {
 	if j.fewest == 0 {
 		return 0
@@ -136,18 +153,24 @@ func (j *judge) told(c *client, row int64) {
 		w.tell(c.name, "row %d is answered by %s (%s, %d acks, term %d)", row&0xffffffff, done.server, done.gtid, done.acks, done.term)
 	}
 	byHand := slices.Contains(j.opened, done.server)
-	if done.acks >= j.fewest { // by whoever was opened: a primary that somebody closed and opened again goes on leading
+	if j.enough(done) { // by whoever was opened: a primary that somebody closed and opened again goes on leading
 		j.answeredAt = w.clock.now
 	}
-	if done.acks < j.fewest || byHand {
+	if !j.enough(done) || byHand {
 		w.report.Unprotected++
 		if w.clock.now > j.excused && !byHand && !j.fellBack(done.server) {
 			w.violated(NothingLost, "%s answered OK for %s with %d acks", done.server, done.gtid, done.acks)
 		}
 		return
 	}
-	j.one(done)
+	if !done.judged { // its server had stopped to wait for as many as it should
+		j.one(done)
+	}
+	j.heard = max(j.heard, done.term)
 	if j.fewest == 0 { // that one server alone holds it was the wish of who chose the policy
+		if w.options.Rules {
+			j.unpromised = append(j.unpromised, done.gtid)
+		}
 		return
 	}
 	j.promised.add(done.gtid)
@@ -170,7 +193,7 @@ func (j *judge) one(done completedWrite) {
 		return // it goes on under its own term, and has merely received the marker of a later one
 	}
 	if done.term < done.latest && !unstopped {
-		if later, marked := j.established[done.latest]; marked && later.holds(done.gtid) {
+		if j.tookOver(done) {
 			return
 		}
 		j.world.violated(OneCompleter, "%s completed %s under term %d after one was completed under term %d", done.server, done.gtid, done.term, done.latest)
@@ -180,6 +203,20 @@ func (j *judge) one(done completedWrite) {
 	}
 	j.completers[done.term] = done.uuid
 	j.latest = max(j.latest, done.term)
+}
+
+// tookOver tells whether whoever completed writes under the latest term by then holds a write, or another server that has that
+// term's marker: the leader itself may have lost its data since. What its own server holds says nothing.
+func (j *judge) tookOver(done completedWrite) bool {
+	later, marked := j.established[done.latest]
+	if !marked || later.holds(done.gtid) {
+		return marked
+	}
+	d := j.conduct.decided[done.latest]
+	return d != nil && slices.ContainsFunc(j.world.hosts.all, func(s *server) bool {
+		has := s.position()
+		return s.address != done.server && has.Has(d.Marker().GTID()) && has.Has(done.gtid)
+	})
 }
 
 // anew has a term begin that was used before, and of whose first leadership nobody can know any more: who completed writes
@@ -195,7 +232,7 @@ func (j *judge) anew(term uint32) {
 // lose it.
 func (j *judge) seen(on *server, row int64) {
 	done, known := j.completions[writtenRow{row, on.number}]
-	if j.fewest == 0 || j.unfenced || j.readOf[row] || known && done.acks < j.fewest || slices.Contains(j.opened, on.address) {
+	if j.fewest == 0 || j.unfenced || j.readOf[row] || known && !j.enough(done) || slices.Contains(j.opened, on.address) {
 		return
 	}
 	j.readOf[row] = true
@@ -291,13 +328,18 @@ func (j *judge) event(e *elector, ev orchestrator.Event) {
 	j.conduct.event(e, ev)
 	switch ev.Kind {
 	case orchestrator.EventProbed:
+		w.number(e)
 		return
 	case orchestrator.EventRecoveryStarted:
 		w.report.Attempts++
-		if ev.Recovery != nil {
+		if ev.Recovery != nil && ev.Recovery.Kind != reparent.KindRules { // which changes no term
 			j.begins(*ev.Recovery)
 		}
 	case orchestrator.EventRecoveryFinished:
+		if ev.Recovery != nil && ev.Recovery.Kind == reparent.KindRules {
+			j.ruled(*ev.Recovery)
+			break
+		}
 		if ev.Recovery != nil && (ev.State == reparent.StateUndone || ev.State == reparent.StateBlocked) {
 			delete(j.asked, ev.Recovery.Term)
 		}
@@ -453,13 +495,29 @@ func (j *judge) atTheEnd() {
 			w.violated(NoVanishingRead, "row %d was read on an open primary and is not in the final history", row&0xffffffff)
 		}
 	}
+	j.nowhere(w.members())
 	for _, s := range w.members() {
 		j.joined(s, p)
+	}
+	if w.options.Rules {
+		j.inForce(p)
 	}
 	for _, g := range w.hosts.reused {
 		j.same(g, p)
 	}
 	j.conduct.atTheEnd(p, w.members())
+}
+
+// nowhere claims that no server has a row that was refused, as often as it was tried.
+func (j *judge) nowhere(members []*server) {
+	for _, row := range j.refused {
+		if j.world.hosts.rows[row] == nil { // it never was in any binary log
+			continue
+		}
+		if i := slices.IndexFunc(members, func(s *server) bool { return s.hasRow(row) }); i >= 0 {
+			j.world.violated(EverywhereOrGone, "row %d was refused, and %s has it at the end", row&0xffffffff, members[i].address)
+		}
+	}
 }
 
 // undecided tells whether an end is a person's to find: histories contradict each other, of servers that took writes as soon as
@@ -606,7 +664,7 @@ func (w *world) amiss(s, p *server) string {
 // whole tells whether there is nothing left to wait for.
 func (w *world) whole() bool {
 	e := w.actor()
-	if e == nil || w.person.rebuilding > 0 || w.judge.answeredAt < w.mendAt+time.Second {
+	if e == nil || w.person.rebuilding > 0 || w.judge.answeredAt < w.mendAt+time.Second || w.options.Rules && w.wishful() {
 		return false
 	}
 	v := e.view()

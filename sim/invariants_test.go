@@ -95,6 +95,53 @@ func TestWhoIsAnsweredIsToldOfTheServerThatItAsked(t *testing.T) {
 	}
 }
 
+// TestWhoCompletesIsJudgedAlsoWhereNoClientHearsOfIt has all clients cut off before their answers.
+func TestWhoCompletesIsJudgedAlsoWhereNoClientHearsOfIt(t *testing.T) {
+	cluster, err := EvenCluster(4, topology.Policy{Kind: topology.PolicySemiSync, Acks: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, row := range map[string]struct {
+		termOfA, termOfB uint32
+		acks, wants      int
+		opened, local    bool // B
+		taken            bool // over by whoever leads under the later term
+		broken           bool
+	}{
+		"two in one term":                            {termOfA: 3, termOfB: 3, acks: 2, wants: 2, broken: true},
+		"one of an earlier term":                     {termOfA: 3, termOfB: 2, acks: 2, wants: 2, broken: true},
+		"the same, and the later one took it over":   {termOfA: 3, termOfB: 2, acks: 2, wants: 2, taken: true},
+		"one of a later term":                        {termOfA: 3, termOfB: 4, acks: 2, wants: 2},
+		"it is let go with too few acknowledgements": {termOfA: 3, termOfB: 2, acks: 1, wants: 2},
+		"it is let go by poison":                     {termOfA: 3, termOfB: 2, acks: 2, wants: topology.PoisonAcks},
+		"somebody opened it":                         {termOfA: 3, termOfB: 2, acks: 2, wants: 2, opened: true},
+		"root wrote on it":                           {termOfA: 3, termOfB: 2, acks: 2, wants: 2, local: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Cluster: &cluster})
+			t.Cleanup(w.bury)
+			a, b := w.hosts.all[0], w.hosts.all[1]
+			a.done.term, b.done.term, b.semi.acks = row.termOfA, row.termOfB, row.wants
+			late := &transaction{row: 8, gtid: gtid.GTID{UUID: b.uuid, Number: 1}}
+			if row.taken {
+				holding(a, 8, late.gtid)
+				w.judge.established[row.termOfA] = change{term: row.termOfA, to: a}
+			}
+			if row.opened {
+				w.judge.opened = append(w.judge.opened, b.address)
+			}
+			if row.local {
+				late.row += spareRows
+			}
+			w.judge.completed(a, &transaction{row: 7, gtid: gtid.GTID{UUID: a.uuid, Number: 1}}, 2)
+			w.judge.completed(b, late, row.acks)
+			if got := w.breaks(OneCompleter); got != row.broken {
+				t.Errorf("broken: %t; expected %t: %v", got, row.broken, w.report.Violations)
+			}
+		})
+	}
+}
+
 func TestAnAnswerIsOneAlsoWhereSomebodyOpenedTheServer(t *testing.T) {
 	for name, row := range map[string]struct {
 		policy topology.Policy
@@ -376,5 +423,195 @@ func TestNobodyIsAskedToAcceptALossOfWhatWasReached(t *testing.T) {
 				t.Errorf("broken: %t", got)
 			}
 		})
+	}
+}
+
+func TestAnEarlierTermsSessionStaysOutAlsoWhenTheLaterOneIsGone(t *testing.T) {
+	type visit struct {
+		s            *server
+		older, newer *guest
+	}
+	comes := func(s *server, term uint32) *guest {
+		g := &guest{server: s, life: s.life, who: accountPrimacy, says: announcement{cluster: clusterName, term: term}, entered: s.looks, wire: &wire{pipe: &pipe{}}}
+		s.guests = append(s.guests, g)
+		return g
+	}
+	looks := func(g *guest) { g.server.looks++; g.looked = g.server.looks }
+	passes := func(g *guest) { g.passed = true; g.server.letThrough(g) }
+	leaves := func(g *guest) {
+		g.server.guests = slices.DeleteFunc(g.server.guests, func(o *guest) bool { return o == g })
+	}
+	through := func(v *visit, term uint32) { v.newer = comes(v.s, term); looks(v.newer); passes(v.newer) }
+	for name, row := range map[string]struct {
+		then   func(*visit)
+		broken bool
+	}{
+		"it acts still":              {func(v *visit) { through(v, 6) }, true},
+		"it is gone":                 {func(v *visit) { through(v, 6); leaves(v.newer) }, true},
+		"one of a yet later one too": {func(v *visit) { through(v, 7); leaves(v.newer); through(v, 6); leaves(v.newer) }, true},
+		"its last look is answered when it is gone": {func(v *visit) { v.newer = comes(v.s, 6); looks(v.newer); leaves(v.newer); passes(v.newer) }, true},
+		"nobody came":              {func(*visit) {}, false},
+		"it is of an earlier term": {func(v *visit) { through(v, 4) }, false},
+		"it has not come through":  {func(v *visit) { v.newer = comes(v.s, 6); looks(v.newer) }, false},
+		"it was gone before":       {func(v *visit) { leaves(v.older); through(v, 6); leaves(v.newer); v.older = comes(v.s, 5) }, false},
+		"it looked and was gone before, and its answer comes now": {func(v *visit) {
+			leaves(v.older)
+			v.newer = comes(v.s, 6)
+			looks(v.newer)
+			leaves(v.newer)
+			v.older = comes(v.s, 5)
+			passes(v.newer)
+		}, false},
+		"a later one was gone before, and another came since": {func(v *visit) {
+			leaves(v.older)
+			through(v, 7)
+			leaves(v.newer)
+			v.older = comes(v.s, 5)
+			through(v, 6)
+			leaves(v.newer)
+		}, true},
+		"the server has started again": {func(v *visit) { through(v, 6); v.s.kill(); v.s.begin(); v.older = comes(v.s, 5) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{})
+			t.Cleanup(w.bury)
+			v := &visit{s: w.hosts.all[0]}
+			v.older = comes(v.s, 5)
+			looks(v.older)
+			passes(v.older)
+			row.then(v)
+			w.judge.conduct.changing(v.older)
+			if got := w.breaks(FencedStaysOut); got != row.broken {
+				t.Errorf("broken: %t; expected %t", got, row.broken)
+			}
+		})
+	}
+}
+
+// TestWhoComesWhenALaterTermIsGoneAndLeftNoMarkerIsLetIn is why no more is claimed: nothing on the server tells of that term.
+func TestWhoComesWhenALaterTermIsGoneAndLeftNoMarkerIsLetIn(t *testing.T) {
+	b := newBench(t, 3, 1)
+	one, two := b.elector("one"), b.elector("two")
+	b.yes(b.one(two, 6, antidote))
+	two.process.kill()
+	two.close()
+	b.pass(10 * time.Millisecond)
+	b.yes(b.one(one, 5, antidote))
+}
+
+func TestWhatIsOpenIsReadAlsoWhereCommitsHangAndNobodyIsAnswered(t *testing.T) {
+	for name, row := range map[string]struct {
+		then        func(*server)
+		read, stays bool
+	}{
+		"it vanishes":          {func(*server) {}, true, false},
+		"it stays":             {func(*server) {}, true, true},
+		"the server is closed": {func(s *server) { s.readOnly = true }, false, false},
+		"clients are cut off":  {func(s *server) { s.setOffline(true) }, false, false},
+		"it stands still":      {func(s *server) { s.freeze() }, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Kinds: []Kind{}})
+			t.Cleanup(w.bury)
+			for _, c := range w.clients {
+				c.process.kill()
+				c.rows = 3
+			}
+			p := w.hosts.all[0]
+			var seen []*transaction
+			for i, c := range w.clients {
+				seen = append(seen, holding(p, c.base+2, gtid.GTID{UUID: p.uuid, Number: int64(1 + i)}))
+			}
+			row.then(p)
+			w.reader.look()
+			if got := len(w.judge.read) > 0; got != row.read {
+				t.Fatalf("read: %t", got)
+			}
+			p.state, p.readOnly, p.offline = processUp, false, false
+			if !row.stays {
+				p.done = history{}
+				for _, x := range seen {
+					delete(w.hosts.rows, x.row)
+				}
+			}
+			w.judge.atTheEnd()
+			if got := w.breaks(NoVanishingRead); got != (row.read && !row.stays) {
+				t.Errorf("broken: %t: %v", got, w.report.Violations)
+			}
+		})
+	}
+}
+
+func TestTheReaderLooksAboutOnceASecondAndMissesWhatWasPromised(t *testing.T) {
+	w := newWorld(1, Options{Kinds: []Kind{}})
+	t.Cleanup(w.bury)
+	looks := 0
+	for w.clock.now < time.Minute {
+		before := w.reader.next
+		w.clock.runUntil(w.clock.now+10*time.Millisecond, w.passes)
+		if w.reader.next != before {
+			looks++
+		}
+	}
+	if looks < 45 || looks > 80 || w.broken() {
+		t.Fatalf("%d looks in a minute, %v", looks, w.report.Violations)
+	}
+	p, c := w.primary(), w.clients[0]
+	for _, c := range w.clients {
+		c.process.kill()
+	}
+	c.rows++
+	w.judge.completed(p, &transaction{row: c.base + c.rows, gtid: gtid.GTID{UUID: p.uuid, Number: 1 << 40}}, 9)
+	w.judge.told(&client{world: w, name: "client", server: p.address}, c.base+c.rows)
+	for range 20 { // it reads what any client wrote
+		w.reader.look()
+	}
+	if !w.breaks(NoVanishingRead) {
+		t.Errorf("%v", w.report.Violations)
+	}
+}
+
+func TestARowThatWasRefusedEachTimeIsNowhere(t *testing.T) {
+	told := func(c *client, err error, heard, again bool) {
+		c.again = again
+		c.note(c.base+1, err, heard)
+	}
+	for name, row := range map[string]struct {
+		attempts func(c *client)
+		broken   bool
+	}{
+		"refused":                        {func(c *client) { told(c, errReadOnlyOption, true, false) }, true},
+		"refused twice":                  {func(c *client) { told(c, errReadOnlyOption, true, true); told(c, errLockWaitTimeout, true, false) }, true},
+		"refused, and then answered":     {func(c *client) { told(c, errReadOnlyOption, true, true); told(c, nil, true, false) }, false},
+		"nothing heard, and refused":     {func(c *client) { told(c, nil, false, true); told(c, errReadOnlyOption, true, false) }, false},
+		"refused, and nothing heard":     {func(c *client) { told(c, errReadOnlyOption, true, true); told(c, nil, false, false) }, false},
+		"its connection broke":           {func(c *client) { told(c, errConnReset, true, false) }, false},
+		"refused, and it is tried again": {func(c *client) { told(c, errReadOnlyOption, true, true) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{Kinds: []Kind{}})
+			t.Cleanup(w.bury)
+			c, p := w.clients[0], w.hosts.all[0]
+			row.attempts(c)
+			holding(p, c.base+1, gtid.GTID{UUID: p.uuid, Number: 1})
+			w.judge.nowhere(w.members())
+			if got := w.breaks(EverywhereOrGone); got != row.broken {
+				t.Errorf("broken: %t: %v", got, w.report.Violations)
+			}
+		})
+	}
+}
+
+func TestWhatClientsHeardAddsUpToWhatTheyWrote(t *testing.T) {
+	refused, unknown := 0, 0
+	for seed := range uint64(20) {
+		r := Live(seed, Options{})
+		refused, unknown = refused+r.Refused, unknown+r.Unknown
+		if r.Answered+r.Refused+r.Unknown != r.Writes || r.Unknown < 0 {
+			t.Errorf("seed %d: %d answered, %d refused, %d unknown, %d writes", seed, r.Answered, r.Refused, r.Unknown, r.Writes)
+		}
+	}
+	if refused == 0 || unknown == 0 {
+		t.Errorf("%d refused, %d unknown", refused, unknown)
 	}
 }

@@ -38,11 +38,14 @@ type world struct {
 	store    *vault
 	cluster  Cluster
 	ruleset  topology.Ruleset   // as the configuration says now
+	numbered numbered           // those that are in force, as whoever acts shows it
+	asking   int                // how many changes of the rules are being asked for
 	accepted topology.Ruleset   // what it said when it last was one that may be put in force by itself
 	forced   []topology.Ruleset // all that may be in force, or have been
 	electors []*elector
 	clients  []*client
 	person   *person
+	reader   *reader
 	judge    *judge
 	undo     []*undoing
 	steps    []waiting // faults that wait for commands or calls
@@ -81,6 +84,8 @@ const (
 	forBacklogs
 	forDelays
 	forCascades
+	forChanges
+	forReaders
 )
 
 func newWorld(seed uint64, o Options) *world { return newWorldOn(newClock(seed), seed, o) }
@@ -298,6 +303,7 @@ func (w *world) people(r *rand.Rand, seed uint64) {
 		w.clients = append(w.clients, w.connect(fmt.Sprintf("client-%d", i+1), chance))
 	}
 	w.person = w.employ()
+	w.reader = newReader(w)
 }
 
 // live lets the world live to its end: faults, mending, and becoming whole.
@@ -308,12 +314,12 @@ func (w *world) live() {
 	}
 	w.arrangeFaults()
 	w.mendAt = w.clock.now + w.options.Length
-	if w.clock.runUntil(w.mendAt, w.broken); w.broken() {
+	if w.clock.runUntil(w.mendAt, w.passes); w.broken() {
 		return
 	}
 	w.mend()
 	if w.lasting > w.clock.now {
-		w.clock.runUntil(w.lasting, w.broken)
+		w.clock.runUntil(w.lasting, w.passes)
 		w.mendAt = w.clock.now
 	}
 	end := w.clock.now + graceMax + w.applying
@@ -325,7 +331,7 @@ func (w *world) live() {
 		if w.clock.now >= until {
 			break
 		}
-		w.clock.runUntil(min(until, w.clock.now+time.Second), w.broken)
+		w.clock.runUntil(min(until, w.clock.now+time.Second), w.passes)
 		if w.whole() {
 			break
 		}
@@ -335,7 +341,7 @@ func (w *world) live() {
 
 // adopt waits until the cluster's first term is on record: before that nothing is promised.
 func (w *world) adopt() {
-	adopted := func() bool { return w.judge.latest > 0 }
+	adopted := func() bool { return w.judge.heard > 0 }
 	w.clock.runUntil(adoptedWithin, func() bool { return w.broken() || adopted() })
 	if !adopted() && !w.broken() {
 		w.violated(Progress, "the cluster was not adopted within %s: %s", adoptedWithin, w.state())
@@ -348,7 +354,7 @@ func (w *world) rest() {
 		c.process.kill()
 	}
 	w.person.process.kill()
-	w.clock.runUntil(w.clock.now+restAtLeast, w.broken)
+	w.clock.runUntil(w.clock.now+restAtLeast, w.passes)
 	w.clock.runUntil(w.clock.now+restAtMost+w.applying, func() bool { return w.broken() || w.even() })
 	if !w.broken() {
 		w.judge.atTheEnd()
@@ -372,6 +378,14 @@ func (w *world) even() bool {
 // broken tells whether there is no point in going on.
 func (w *world) broken() bool { return len(w.report.Violations) > 0 }
 
+// passes is asked after each event: it lets the reader look when its time has come, and tells whether to stop.
+func (w *world) passes() bool {
+	if w.clock.now >= w.reader.next {
+		w.reader.look()
+	}
+	return w.broken()
+}
+
 // bury ends all tasks: none outlives its world. A crash of the control plane is a violation like others.
 func (w *world) bury() {
 	if r := recover(); r != nil {
@@ -388,6 +402,7 @@ func (w *world) bury() {
 	}
 	w.person.process.kill()
 	w.report.Virtual, w.report.Digest = w.clock.now, w.clock.digest
+	w.report.Unknown = w.report.Writes - w.report.Answered - w.report.Refused
 }
 
 func (w *world) violated(i Invariant, format string, values ...any) {
@@ -444,7 +459,7 @@ func (e *elector) start() {
 	settings := orchestrator.Settings{
 		Elector: e.name, Clusters: []orchestrator.ClusterSettings{{Name: clusterName, Ruleset: w.ruleset}},
 		Limits: w.cluster.Limits, Antiflap: w.cluster.Antiflap, Timing: w.cluster.Timing, ProbeInterval: w.cluster.ProbeInterval,
-		Automation: true, Runtime: e.process,
+		Automation: true, RulesChanges: w.options.Rules, Runtime: e.process,
 	}
 	told := func(ev orchestrator.Event) { w.judge.event(e, ev) }
 	e.loop = orchestrator.New(settings, e.fleet, w.store.connect(e.process), orchestrator.NewStream(nil, told))
@@ -488,7 +503,11 @@ func (w *world) actor() *elector {
 
 // primary is the server at which writes complete now, as far as an outsider can see; nil when there is none.
 func (w *world) primary() *server {
-	for _, s := range w.hosts.all {
+	all := w.hosts.all
+	if w.options.Rules {
+		all = w.members()
+	}
+	for _, s := range all {
 		if s.state == processUp && !s.readOnly && !s.offline {
 			return s
 		}
@@ -499,7 +518,7 @@ func (w *world) primary() *server {
 // members are the servers of the ruleset in force, as the elector that acts knows it.
 func (w *world) members() []*server {
 	rules := w.accepted
-	if e := w.actor(); e != nil && len(w.forced) > 1 {
+	if e := w.actor(); e != nil && (len(w.forced) > 1 || w.options.Rules) {
 		rules = e.view().Ruleset
 	}
 	return slices.DeleteFunc(slices.Clone(w.hosts.all), func(s *server) bool {

@@ -129,6 +129,18 @@ func TestLifetimesWithACascadeKeepEveryPromise(t *testing.T) {
 	}
 }
 
+// TestLifetimesWhoseRulesChangeKeepEveryPromise has the rules changed under way, also where that takes a barrier.
+func TestLifetimesWhoseRulesChangeKeepEveryPromise(t *testing.T) {
+	const seeds = 200 / thinned
+	changes, ruled := 0, 0
+	for _, r := range inParallel(t, seeds, seeded(Options{Rules: true})) {
+		changes, ruled = changes+r.Changes, ruled+r.Ruled
+	}
+	if changes < seeds/4 || ruled < seeds/4 {
+		t.Errorf("%d changes of the primary, and %d of the rules that took a barrier, in %d lifetimes", changes, ruled, seeds)
+	}
+}
+
 func TestRecordedLifetimesKeepEveryPromise(t *testing.T) {
 	file, err := os.Open("testdata/seeds.txt")
 	if err != nil {

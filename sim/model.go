@@ -108,6 +108,22 @@ func (m *Model) Unacked(server topology.Address) int64 {
 	return s.unacked()
 }
 
+// Rows are those, of the first so many that were written anywhere, which a reader of a server sees.
+func (m *Model) Rows(server topology.Address, last int64) (seen []int64) {
+	s := m.hosts.at(server)
+	for row := int64(1); row <= last; row++ {
+		if s.hasRow(row) {
+			seen = append(seen, row)
+		}
+	}
+	return seen
+}
+
+// Journal is what a reader of a server's journal sees, newest first.
+func (m *Model) Journal(server topology.Address) []topology.Decision {
+	return m.hosts.at(server).decisions()
+}
+
 // Told is what somebody hears who sent a server a statement.
 type Told struct {
 	heard bool

@@ -11,15 +11,14 @@ type place int
 // network carries messages between places. Each way between two places is up or cut on its own. Nobody is told of a cut:
 // what is sent into it waits, as TCP does, until the way is mended or the connection is given up.
 type network struct {
-	clock  *clock
-	names  []string
-	links  [][]way // [from][to]
-	off    []bool  // hosts without power
-	pipes  []*pipe // with something that waits
-	told   []func(from, to place)
-	fast   time.Duration // the least that a message takes
-	slow   time.Duration // the most, on a link that nothing ails
-	losses float64       // share of datagrams that are lost on links that are up
+	clock *clock
+	names []string
+	links [][]way // [from][to]
+	off   []bool  // hosts without power
+	pipes []*pipe // with something that waits
+	told  []func(from, to place)
+	fast  time.Duration // the least that a message takes
+	slow  time.Duration // the most, on a link that nothing ails
 }
 
 // way leads from one place to another.
@@ -160,15 +159,6 @@ func (n *network) delay(from, to place) time.Duration {
 		return 0
 	}
 	return n.clock.between(n.fast, n.slow) + n.links[from][to].slower
-}
-
-// send carries one message outside of any connection: nothing tells the sender when it is lost, and a later one may
-// come first.
-func (n *network) send(from, to place, do func()) {
-	if !n.up(from, to) || n.losses > 0 && n.clock.chance(n.losses) {
-		return
-	}
-	n.clock.after(n.delay(from, to), do)
 }
 
 // pipe is a connection between two places: in each direction what is sent arrives in order, or not at all when the

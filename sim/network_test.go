@@ -106,8 +106,8 @@ func TestASlowLinkDelaysOneWay(t *testing.T) {
 	c, n, a, b := wires()
 	n.slowDown(a, b, 300*time.Millisecond)
 	var there, back time.Duration
-	n.send(a, b, func() { there = c.now })
-	n.send(b, a, func() { back = c.now })
+	n.open(a, b).send(callee, func() { there = c.now })
+	n.open(b, a).send(callee, func() { back = c.now })
 	c.runUntil(time.Second, nil)
 	if there < 300*time.Millisecond || back > time.Millisecond {
 		t.Errorf("%s there, %s back", there, back)
@@ -118,14 +118,17 @@ func TestAHostWithoutPowerNeitherSendsNorHears(t *testing.T) {
 	c, n, a, b := wires()
 	n.powerOff(b)
 	got := 0
-	n.send(a, b, func() { got++ })
-	n.send(b, a, func() { got++ })
+	n.open(a, b).send(callee, func() { got++ })
+	n.open(b, a).send(callee, func() { got++ })
 	c.runUntil(time.Second, nil)
+	if got != 0 {
+		t.Errorf("%d arrived without power", got)
+	}
 	n.powerOn(b)
-	n.send(a, b, func() { got++ })
+	n.open(a, b).send(callee, func() { got++ })
 	c.runUntil(2*time.Second, nil)
-	if got != 1 {
-		t.Errorf("%d arrived", got)
+	if got != 3 {
+		t.Errorf("%d arrived once it was back, and three were sent", got)
 	}
 }
 

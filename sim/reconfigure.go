@@ -72,6 +72,9 @@ func (w *world) rollOut(pause time.Duration) {
 
 // ofOneMind tells whether all electors are configured with the rules in force.
 func (w *world) ofOneMind() bool {
+	if w.options.Rules {
+		return w.undisputed()
+	}
 	return w.ruleset.Same(w.accepted) && !slices.ContainsFunc(w.electors, func(e *elector) bool { return !e.rules.Same(w.accepted) })
 }
 

@@ -18,7 +18,7 @@ import (
 //	SEED [OPTION=VALUE …]  # INVARIANT: what it was
 //
 // The options say what the seed was run with, where that was not everything at its default: electors=3, length=60s,
-// faults=crash,freeze, only=3,7, cascade=yes and, for a cluster that was not drawn, servers=5, policy=zones, acks=2, zones=2. Blank
+// faults=crash,freeze, only=3,7, cascade=yes, rules=yes and, for a cluster that was not drawn, servers=5, policy=zones, acks=2, zones=2. Blank
 // lines and lines that begin with # are for people.
 type Recorded struct {
 	Line      int
@@ -130,6 +130,11 @@ func (w *wanted) take(name, value string) (err error) {
 		if !w.options.Cascade {
 			err = errors.New("it is yes, or left out")
 		}
+	case "rules":
+		w.options.Rules = value == "yes"
+		if !w.options.Rules {
+			err = errors.New("it is yes, or left out")
+		}
 	case "length":
 		w.options.Length, err = time.ParseDuration(value)
 	case "faults":
@@ -147,7 +152,7 @@ func (w *wanted) take(name, value string) (err error) {
 	case "zones":
 		w.policy.Zones, err = strconv.Atoi(value)
 	default:
-		return fmt.Errorf("option %q is unknown; known are electors, length, faults, only, cascade, servers, policy, acks and zones", name)
+		return fmt.Errorf("option %q is unknown; known are electors, length, faults, only, cascade, rules, servers, policy, acks and zones", name)
 	}
 	if err != nil || w.options.Electors < 0 || w.options.Length < 0 {
 		return fmt.Errorf("%s=%s is no value for %s", name, value, name)

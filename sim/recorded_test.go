@@ -52,6 +52,7 @@ func TestAMistakeInARecordedLineIsNamedWithItsLine(t *testing.T) {
 		"a number that is none":         {"17 electors=many # no_crash: x", "line 2: electors=many is no value for electors"},
 		"fewer electors than none":      {"17 electors=-1 # no_crash: x", "line 2: electors=-1 is no value"},
 		"a cascade that is none":        {"17 cascade=no # no_crash: x", "line 2: cascade=no is no value"},
+		"rules that do not change":      {"17 rules=no # no_crash: x", "line 2: rules=no is no value"},
 		"time that runs backwards":      {"17 length=-1s # no_crash: x", "line 2: length=-1s is no value"},
 		"a fault that there isn't":      {"17 faults=crash,boredom # no_crash: x", `line 2: no fault is called "boredom"; use all, none, or some of crash,`},
 		"a number of no fault":          {"17 only=3,x # no_crash: x", `line 2: "x" is no number of a fault`},

@@ -18,6 +18,9 @@ type Options struct {
 	// Cascade draws, from a stream of its own, a member that replicates from another one than the primary by the rules. What
 	// is drawn otherwise stays as it is. A given cluster says itself what it has.
 	Cascade bool
+	// Rules has the rules changed in ways that take a barrier too, by the file and by hand, and more often: what is drawn for
+	// that comes from a stream of its own. Without it such changes are refused, as by a control plane that makes none.
+	Rules bool
 	// Electors is how many there are; 0 draws it.
 	Electors int
 	// Length is how long clients write and things go wrong; default 50 s. Then all faults are mended, and the world has
@@ -110,9 +113,12 @@ type Report struct {
 	Virtual time.Duration // how long the world lived
 	// Changes are the changes of the primary that were established, Attempts the operations that were begun.
 	Changes, Attempts int
-	// Writes are what clients asked for, Answered those that got OK, Unprotected those answered though the policy was not
-	// met, through a fault that MySQL cannot be kept from.
-	Writes, Answered, Unprotected int
+	// Writes are what clients asked for, Answered those that got OK, Refused those that got an error, Unknown all others: nothing
+	// says how they ended. Unprotected are those answered though the policy was not met, through a fault that MySQL cannot be
+	// kept from.
+	Writes, Answered, Refused, Unknown, Unprotected int
+	// Ruled are the changes of the rules that took a barrier and came into force.
+	Ruled int
 }
 
 // Failed tells whether a promise was broken.
@@ -127,8 +133,11 @@ func (r Report) Text() string {
 	for _, line := range ClusterText(r.Ruleset) {
 		fmt.Fprintf(&b, "%s\n", line)
 	}
-	fmt.Fprintf(&b, "%s of the primary in %s, %d of %s answered\n", counted(r.Changes, "change"), counted(r.Attempts, "attempt"),
-		r.Answered, counted(r.Writes, "write"))
+	fmt.Fprintf(&b, "%s of the primary in %s, %d of %s answered, %d refused, %d unknown\n", counted(r.Changes, "change"), counted(r.Attempts, "attempt"),
+		r.Answered, counted(r.Writes, "write"), r.Refused, r.Unknown)
+	if r.Ruled > 0 {
+		fmt.Fprintf(&b, "%s of the rules that took a barrier\n", counted(r.Ruled, "change"))
+	}
 	if r.Adopted > 0 {
 		fmt.Fprintf(&b, "  adopted at %s\n", r.Adopted.Round(time.Millisecond))
 	}

@@ -65,7 +65,11 @@ func TestALoopThatDoesNotDoWhatIsExpectedFails(t *testing.T) {
 		"an answer that no operator got":             {ran + "an operator asks for a planned change to B\nexpect it says \"hocus pocus\"", "it says"},
 		"a second primary behind Primacy's back":     {"cluster A B C with 1 ack\nA is out of reach\nemergency\nall receive\nA writes asynchronously\nplanned to C", "can complete writes"},
 		"an accepted loss that nobody had to take":   {"cluster A B C with policy none and allow_unfenced\nonly A receives\nwrite x on A\nA dies\nemergency", "which clients were told is committed"},
-		"an elector where none runs":                 {"cluster A B C with 1 ack\nthe elector dies", "the loop has to run first"},
+		"whole against its word":                     {ran + "it does not become whole: for no reason", "it became whole, and it is said that it does not"},
+		"two markers of one term, and nobody judges": {"cluster A B C with 1 ack\nan elector with the same term marks C\nA dies", "[] take writes; the loop refuses to act"},
+		"an answered write that nobody holds any more": {"cluster A B C with 1 ack\nB C cannot receive from A\nthe semi-sync timeout of A is finite\nwrite x on A\n" +
+			"A falls back to async\nA is wiped", "gives up"},
+		"an elector where none runs": {"cluster A B C with 1 ack\nthe elector dies", "the loop has to run first"},
 	}
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {

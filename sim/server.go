@@ -54,6 +54,7 @@ type transaction struct {
 	row        int64              // what a client wrote; 0 for none
 	decision   *topology.Decision // of a term marker: the journal's row
 	journal    bool               // it creates the journal table
+	rules      bool               // it creates the table that keeps the rules for people
 	origin     uint32             // server_id that wrote it
 	committed  time.Duration      // original commit time
 	size       time.Duration      // how long it takes to apply on top of the usual
@@ -117,6 +118,8 @@ type server struct {
 	second   map[gtid.GTID]*transaction // what was executed under a name that another transaction had first
 	decided  []*topology.Decision       // rows of the journal, in the order in which they were committed
 	journal  bool
+	ruled    bool           // it has the table that keeps the rules for people
+	retired  bool           // somebody has vouched that it will acknowledge nothing any more
 	channel  *channel       // nil without a source
 	torn     []*transaction // in the binary log when the process ended, and not committed in the engine
 	wiped    int            // how many data directories there were before
@@ -142,6 +145,8 @@ type server struct {
 	rowWaits                         []*rowWait
 	guests                           []*guest
 	nextGuest                        int64
+	looks                            int     // of fences
+	passes                           []pass  // through them, by sessions of which nobody of a later term came later
 	knocking                         []*wire // that a frozen process has not let in
 	locks                            []namedLock
 	dumps                            []*dump

@@ -61,14 +61,26 @@ func (s *server) createJournal(on *guest, done func(error)) {
 		done(nil)
 		return
 	}
+	s.createTable(on, &transaction{journal: true}, done)
+}
+
+// createRules makes the schema once more, and the table of the rules.
+func (s *server) createRules(on *guest, done func(error)) {
+	s.createTable(on, &transaction{rules: true}, done)
+}
+
+func (s *server) createTable(on *guest, table *transaction, done func(error)) {
 	s.execute(on, &transaction{}, func(err error) {
 		if err != nil {
 			done(err)
 			return
 		}
-		s.execute(on, &transaction{journal: true}, done)
+		s.execute(on, table, done)
 	})
 }
+
+// barrier inserts the rules that are about to be put on record, which nobody reads back.
+func (s *server) barrier(on *guest, done func(error)) { s.execute(on, &transaction{}, done) }
 
 // errant is a write by somebody local, root, that no protocol knows of; force switches super_read_only off for it.
 func (s *server) errant(row int64, force bool) (*transaction, error) {
@@ -254,7 +266,7 @@ func (s *server) engine(t *transaction) {
 		}
 		s.second[t.gtid] = t
 	}
-	s.journal = s.journal || t.journal
+	s.journal, s.ruled = s.journal || t.journal, s.ruled || t.rules
 	if t.decision != nil {
 		s.decided = append(s.decided, t.decision)
 	}

@@ -35,12 +35,36 @@ type guest struct {
 	killed bool        // it is still listed while its statement cannot be ended
 	left   bool        // its client closed the connection
 	passed bool        // an elector's session that is through the fence
-	done   func(error) // the end of a statement
-	life   int         // of the server's process
+	// Looks of fences are counted on each server: how many there had been when the session came, and its own last one.
+	entered, looked int
+	done            func(error) // the end of a statement
+	life            int         // of the server's process
 }
 
 // blank is the guest's memory for the next one.
 func (g *guest) blank() { *g = guest{done: g.done} }
+
+// pass is an elector's session that came through its fence, and which look let it through. It is remembered for as long as the
+// server's process lives, also when the session is gone.
+type pass struct {
+	says   announcement
+	looked int
+}
+
+// letThrough remembers a session that its fence has let through. The answer to its last look may have taken long.
+func (s *server) letThrough(g *guest) {
+	if g.life != s.life {
+		return
+	}
+	later := func(p, than pass) bool {
+		return p.says.cluster == than.says.cluster && p.says.term >= than.says.term && p.looked >= than.looked
+	}
+	now := pass{g.says, g.looked}
+	if slices.ContainsFunc(s.passes, func(p pass) bool { return later(p, now) }) {
+		return
+	}
+	s.passes = append(slices.DeleteFunc(s.passes, func(p pass) bool { return later(now, p) }), now)
+}
 
 // doing is what the process list shows of a session.
 type doing int
@@ -135,7 +159,7 @@ func (s *server) welcome(w *wire) {
 	}
 	s.nextGuest++
 	w.guest = s.clock.slabs().guests.one()
-	*w.guest = guest{server: s, life: s.life, id: s.nextGuest, who: w.who, says: w.says, wire: w, done: w.guest.done}
+	*w.guest = guest{server: s, life: s.life, id: s.nextGuest, who: w.who, says: w.says, wire: w, done: w.guest.done, entered: s.looks}
 	if w.guest.done == nil {
 		w.guest.done = w.guest.returned
 	}

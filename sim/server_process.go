@@ -28,7 +28,7 @@ func (h *hosts) add(a topology.Address, o options) *server {
 func (s *server) empty() {
 	s.renew()
 	s.stored, s.log, s.done, s.purged = persisted{}, binlog{}, history{}, gtid.Set{}
-	s.decided, s.journal, s.channel, s.torn, s.second = nil, !s.options.NoJournal, nil, nil, nil
+	s.decided, s.journal, s.ruled, s.channel, s.torn, s.second = nil, !s.options.NoJournal, false, nil, nil, nil
 }
 
 // drawUUID names the server and how often it was made anew, so that people can read traces.
@@ -134,7 +134,7 @@ func (s *server) end() {
 	}
 	s.knocking = nil
 	s.waiting, s.commits, s.closings, s.blocked, s.guests, s.turn = nil, nil, nil, nil, nil, channelTurn{}
-	s.inserting, s.rowWaits = nil, nil
+	s.inserting, s.rowWaits, s.passes = nil, nil, s.passes[:0]
 	s.locks, s.dumps, s.awaited, s.disk.queue, s.marking, s.inFlight, s.together = nil, nil, nil, nil, nil, 0, 0
 	s.hosts.sourceChanged(s)
 }
@@ -281,7 +281,7 @@ func (s *server) copyOf(d *server) {
 	set := d.done.all()
 	s.log, s.torn = binlog{from: 0}, nil
 	s.done, s.purged = historyOf(set), set
-	s.decided, s.journal, s.channel, s.second = slices.Clone(d.decided), d.journal, nil, maps.Clone(d.second)
+	s.decided, s.journal, s.ruled, s.channel, s.second = slices.Clone(d.decided), d.journal, d.ruled, nil, maps.Clone(d.second)
 	if d.channel != nil {
 		s.channel = s.newChannel(d.channel.source)
 		s.channel.autoPosition = d.channel.autoPosition

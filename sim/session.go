@@ -130,6 +130,7 @@ func (s *session) keep(l *wire) error {
 		return err
 	}
 	s.link, l.guest.passed = l, true
+	l.guest.server.letThrough(l.guest)
 	return nil
 }
 

@@ -83,6 +83,8 @@ type rival struct {
 func (s *session) look(ctx *patience, w *wire) (seen sight, err error) {
 	err = s.exec(ctx, w, func(on *guest, done func(error)) {
 		at, lock := on.server, lockName(s.cluster)
+		at.looks++
+		on.looked = at.looks
 		seen = sight{id: on.id, locked: at.getLock(on, lock)}
 		if holder := at.lockHolder(lock); holder != nil {
 			seen.holder = holder.id

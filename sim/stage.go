@@ -32,13 +32,14 @@ type Stage struct {
 	parted  [][2]*server  // pairs of a replica and a source that does not let it in
 	deaf    [][2]*server  // pairs of which the first does not hear the second
 	rivals  []*process    // electors of whom nothing but one session is seen
+	mended  bool          // nothing happens any more, and nobody writes
 	forgone bool          // answered writes may get lost
 	broken  []string      // claims that did not hold
 	watched watcher       // of what electors send
 	loop    stagedLoop
 }
 
-var _ scenario.Looped = (*Stage)(nil)
+var _ scenario.Mended = (*Stage)(nil)
 
 // NewStage is an empty stage. Whatever chance decides follows from the seed.
 func NewStage(seed uint64) *Stage {

@@ -153,6 +153,9 @@ func (s *Stage) takenOver(h scenario.Happening) error {
 
 // choke has whoever leads hang in its commits, from the first one on, for as long as it leads.
 func (s *Stage) choke() {
+	if s.mended {
+		return
+	}
 	for _, x := range s.world.hosts.all {
 		leads := x.state == processUp && !x.readOnly && !x.offline
 		switch {
@@ -171,6 +174,9 @@ const chokeAgain = 100 * time.Millisecond
 
 // keepOn has a client write on whoever leads, again and again, unless it waits for an answer there.
 func (s *Stage) keepOn() {
+	if s.mended {
+		return
+	}
 	for _, x := range s.world.hosts.all {
 		waits := slices.ContainsFunc(s.writes, func(w *stagedWrite) bool { return w.on == x && !w.ended })
 		if x.state == processUp && !x.readOnly && !x.offline && !waits {
@@ -218,13 +224,20 @@ func (s *Stage) pair(h scenario.Happening) [2]*server {
 func (s *Stage) part(h scenario.Happening) error {
 	p := s.pair(h)
 	s.parted = append(s.parted, p)
-	if c := p[0].channel; c != nil && c.source == h.Source && c.receiver.pipe != nil {
-		if c.receiver.dump != nil {
-			p[1].cutDump(c.receiver.dump)
-		}
-		c.receiver.pipe.close(callee)
-	}
+	reset(p)
 	return nil
+}
+
+// reset ends the connection of a replica to its source.
+func reset(p [2]*server) {
+	c := p[0].channel
+	if c == nil || c.source != p[1].address || c.receiver.pipe == nil {
+		return
+	}
+	if c.receiver.dump != nil {
+		p[1].cutDump(c.receiver.dump)
+	}
+	c.receiver.pipe.close(callee)
 }
 
 // isParted tells whether a replica is kept from a source.
@@ -246,11 +259,31 @@ func (s *Stage) isMuted(replica, source *server) bool {
 	return slices.Contains(s.muted, [2]*server{replica, source})
 }
 
-// join mends all that is between servers.
+// join mends all that is between servers. Who was mute comes again, for what it said is lost.
 func (s *Stage) join(scenario.Happening) error {
 	for _, p := range s.deaf {
 		s.world.network.healBoth(p[0].place, p[1].place)
 	}
+	for _, p := range s.muted {
+		reset(p)
+	}
 	s.parted, s.deaf, s.muted = nil, nil, nil
 	return nil
+}
+
+// Mend implements scenario.Mended. Clients write no more by themselves. An applier that sits out a delay of hours does so until its
+// process starts again.
+func (s *Stage) Mend() error {
+	w := s.world
+	s.mended = true
+	w.network.healAll()
+	w.store.stop(false)
+	for _, x := range w.hosts.all {
+		x.healDisk()
+		if c := x.channel; c != nil && c.applier.ails.delay > 0 {
+			x.delayApplier(0)
+			x.kill()
+		}
+	}
+	return s.join(scenario.Happening{})
 }

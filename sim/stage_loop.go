@@ -20,9 +20,25 @@ type stagedLoop struct {
 	answers    []string             // to operators
 	skew       time.Duration        // of the clock of the next elector that is started
 	sleeper    *elector             // stands still while the others run
-	fuse       int                  // statements until an elector is struck; 0 for never
-	strike     func(*elector)
-	struck     int
+	statements fuse                 // that electors send, until something happens
+	steps      fuse                 // the same of steps of changes
+	struck     int                  // what happened then
+	asked      func(*fleet)         // watches steps of changes
+}
+
+// fuse lets something happen, once, before an elector does a thing for the nth time from now on.
+type fuse struct {
+	left int // 0 for never
+	do   func(*elector)
+}
+
+// burn counts one more, and tells whether the time has come.
+func (f *fuse) burn() bool {
+	if f.left == 0 {
+		return false
+	}
+	f.left--
+	return f.left == 0
 }
 
 // Loop implements scenario.Looped. Between two lines the electors stand still, as if they had been stopped.
@@ -38,7 +54,7 @@ func (s *Stage) Loop(d time.Duration) (scenario.Course, error) {
 func (s *Stage) awaken() {
 	w := s.world
 	if !s.loop.begun {
-		s.loop.begun, w.hosts.sent = true, s.sent
+		s.loop.begun, s.loop.asked, w.hosts.sent, w.hosts.stepping = true, w.hosts.stepping, s.sent, s.stepping
 		_ = s.ElectorDies()
 	}
 	for _, e := range w.electors {
@@ -132,19 +148,27 @@ func (s *Stage) take(op reparent.Operation) {
 	}
 }
 
-// sent is told of each statement that an elector of the loop is about to send, and strikes it when its time has come.
+// sent is told of each statement that an elector of the loop is about to send.
 func (s *Stage) sent(f *fleet, server topology.Address, verb reparent.Verb, statement int) {
 	s.watched(f, server, verb, statement)
-	if s.loop.fuse == 0 {
-		return
-	}
-	if s.loop.fuse--; s.loop.fuse > 0 {
+	s.comes(&s.loop.statements, f)
+}
+
+// stepping is told of each step of a change that an elector of the loop is about to take.
+func (s *Stage) stepping(f *fleet) {
+	s.loop.asked(f)
+	s.comes(&s.loop.steps, f)
+}
+
+// comes lets happen what was to happen then.
+func (s *Stage) comes(b *fuse, f *fleet) {
+	if !b.burn() {
 		return
 	}
 	for _, e := range s.world.electors {
 		if e.fleet == f {
 			s.loop.struck++
-			s.loop.strike(e)
+			b.do(e)
 		}
 	}
 }
@@ -152,7 +176,7 @@ func (s *Stage) sent(f *fleet, server topology.Address, verb reparent.Verb, stat
 // strikes lets something befall the elector that acts: now, or before a statement that some elector is about to send.
 func (s *Stage) strikes(before int, do func(*elector)) error {
 	if before > 0 {
-		s.loop.fuse, s.loop.strike = before, do
+		s.loop.statements = fuse{before, do}
 		return nil
 	}
 	e, err := s.acting()
@@ -162,6 +186,20 @@ func (s *Stage) strikes(before int, do func(*elector)) error {
 	return err
 }
 
+// backAt has a server start again in the midst of what an elector does, which goes on when it is up.
+func (s *Stage) backAt(b *fuse) func(scenario.Happening) error {
+	return func(h scenario.Happening) error {
+		x := s.at(h.Server)
+		*b = fuse{h.Acks, func(*elector) {
+			x.boot()
+			for x.state != processUp {
+				s.world.clock.sleep(10 * time.Millisecond)
+			}
+		}}
+		return nil
+	}
+}
+
 // toTheLoop is what happens to electors and to their store.
 func (s *Stage) toTheLoop() map[scenario.Kind]func(scenario.Happening) error {
 	return map[scenario.Kind]func(scenario.Happening) error{
@@ -169,7 +207,9 @@ func (s *Stage) toTheLoop() map[scenario.Kind]func(scenario.Happening) error {
 		scenario.KillElector: func(h scenario.Happening) error {
 			return s.strikes(h.Acks, func(e *elector) { s.listen(e); e.kill() })
 		},
-		scenario.PauseElector: s.pauseElector,
+		scenario.PauseElector:    s.pauseElector,
+		scenario.BackAtStatement: s.backAt(&s.loop.statements),
+		scenario.BackAtStep:      s.backAt(&s.loop.steps),
 		scenario.SkewElector: func(h scenario.Happening) error {
 			s.loop.skew = h.Delay
 			return nil

@@ -35,6 +35,7 @@ type simulateOptions struct {
 	cluster   simulatedCluster
 	electors  int
 	cascade   bool
+	rules     bool
 	length    time.Duration
 	faults    string
 	only      string
@@ -94,6 +95,7 @@ func addSimulateFlags(c *cobra.Command, o *simulateOptions) {
 	f.StringVar(&o.recorded, "recorded", "", "run the lifetimes that are written in this file instead")
 	f.IntVar(&o.electors, "electors", 0, "how many electors (default: drawn)")
 	f.BoolVar(&o.cascade, "cascade", false, "have a member replicate from another one than the primary, where the cluster is drawn")
+	f.BoolVar(&o.rules, "rules", false, "have the rules changed more often, also in ways that take a barrier, by the file and by hand")
 	f.DurationVar(&o.length, "length", 0, "how long things go wrong, in virtual time (default 50s)")
 	f.StringVar(&o.faults, "faults", "all", "kinds of faults that may be drawn: all, none, or some with commas between them")
 	f.StringVar(&o.only, "only", "", "of the faults that the seed draws, keep those with these numbers, or none")
@@ -208,7 +210,7 @@ func (o simulateOptions) check() error {
 
 // options are those of every lifetime.
 func (o simulateOptions) options(ctx context.Context, warn *terminal) (options sim.Options, err error) {
-	options = sim.Options{Electors: o.electors, Cascade: o.cascade, Length: o.length, Trace: o.trace}
+	options = sim.Options{Electors: o.electors, Cascade: o.cascade, Rules: o.rules, Length: o.length, Trace: o.trace}
 	if options.Kinds, err = kinds(o.faults); err != nil {
 		return options, err
 	}
@@ -240,7 +242,7 @@ func kinds(text string) ([]sim.Kind, error) {
 }
 
 // ofLifetimes are the flags that say what a lifetime is like.
-var ofLifetimes = []string{"seeds", "seed", "config", "cluster", "policy", "acks", "zones", "electors", "cascade", "length", "faults", "only", "trace"}
+var ofLifetimes = []string{"seeds", "seed", "config", "cluster", "policy", "acks", "zones", "electors", "cascade", "rules", "length", "faults", "only", "trace"}
 
 // anyOf is the first of these flags that was given, or nothing.
 func (o simulateOptions) anyOf(flags ...string) string {
@@ -297,6 +299,9 @@ func (o simulateOptions) command(seed uint64, seeds int, options sim.Options) st
 	}
 	if options.Cascade {
 		words = append(words, "--cascade")
+	}
+	if options.Rules {
+		words = append(words, "--rules")
 	}
 	if options.Length > 0 {
 		words = append(words, "--length", options.Length.String())

@@ -89,9 +89,21 @@ func (s simulatedCluster) settle(ctx context.Context, given func(string) bool, w
 	}
 	cluster, err := sim.EvenCluster(s.servers, policy)
 	if err != nil {
-		return nil, usagef("%v; use more --servers, or a lower --acks or --zones", err)
+		return nil, refusedShape(policy, err)
 	}
 	return &cluster, nil
+}
+
+// refusedShape names the flag that asks for too much, and what to give instead.
+func refusedShape(p topology.Policy, err error) error {
+	flag, remedy := "--policy", "use more --servers, or a lower --acks or --zones"
+	if p.Kind == topology.PolicySemiSync {
+		flag = "--acks"
+	}
+	if unmet := (*topology.UnmetError)(nil); errors.As(err, &unmet) {
+		remedy = unmet.Remedy("lower --acks to %d", "lower --zones to %d", "use more --servers")
+	}
+	return usagef("%s: %v; %s", flag, err, remedy)
 }
 
 // unbraked is more changes than a lifetime has: the brake is for causes that many clusters share, and here one cluster

@@ -127,7 +127,10 @@ func (o *outcome) add(e ended) {
 	o.sum.Attempts += r.Attempts
 	o.sum.Writes += r.Writes
 	o.sum.Answered += r.Answered
+	o.sum.Refused += r.Refused
+	o.sum.Unknown += r.Unknown
 	o.sum.Unprotected += r.Unprotected
+	o.sum.Ruled += r.Ruled
 	o.last = e
 	if r.Failed() && (o.first == nil || e.number < o.first.number) {
 		o.first = &e

@@ -121,8 +121,11 @@ func (t *terminal) summary(o *outcome, p plan) {
 
 func (t *terminal) sums(o *outcome) {
 	t.wrapped("", fmt.Sprintf("%s, %s of virtual time, in %s (%d a minute)", count(o.lifetimes, "lifetime"), coarse(o.virtual), coarse(o.elapsed), perMinute(o.lifetimes, o.elapsed)), plain)
-	t.wrapped("", fmt.Sprintf("%s of the primary in %s; %d of %s answered, %d of them unprotected",
-		count(o.sum.Changes, "change"), count(o.sum.Attempts, "attempt"), o.sum.Answered, count(o.sum.Writes, "write"), o.sum.Unprotected), plain)
+	t.wrapped("", fmt.Sprintf("%s of the primary in %s; %d of %s answered, %d of them unprotected, %d refused, %d unknown",
+		count(o.sum.Changes, "change"), count(o.sum.Attempts, "attempt"), o.sum.Answered, count(o.sum.Writes, "write"), o.sum.Unprotected, o.sum.Refused, o.sum.Unknown), plain)
+	if o.sum.Ruled > 0 {
+		t.wrapped("", count(o.sum.Ruled, "change")+" of the rules that took a barrier", plain)
+	}
 }
 
 // promises names what a lifetime broke.
@@ -166,7 +169,10 @@ type simulationAnswer struct {
 	Attempts    int             `json:"attempts"`
 	Writes      int             `json:"writes"`
 	Answered    int             `json:"answered"`
+	Refused     int             `json:"refused"`
+	Unknown     int             `json:"unknown"`
 	Unprotected int             `json:"unprotected"`
+	Ruled       int             `json:"rules_changes,omitempty"`
 	Broken      []brokenAnswer  `json:"broken"`
 	Lifetime    *lifetimeAnswer `json:"lifetime,omitempty"`
 	Shrunk      *lifetimeAnswer `json:"shrunk,omitempty"`
@@ -198,7 +204,10 @@ type lifetimeAnswer struct {
 	Attempts    int               `json:"attempts"`
 	Writes      int               `json:"writes"`
 	Answered    int               `json:"answered"`
+	Refused     int               `json:"refused"`
+	Unknown     int               `json:"unknown"`
 	Unprotected int               `json:"unprotected"`
+	Ruled       int               `json:"rules_changes,omitempty"`
 	AdoptedMS   int64             `json:"adopted_ms"`
 	Members     []memberAnswer    `json:"members"`
 	Faults      []faultAnswer     `json:"faults"`
@@ -286,7 +295,7 @@ func answerOf(o *outcome, p plan) simulationAnswer {
 	a := simulationAnswer{
 		Recorded: p.recorded, Seeds: p.total, Again: p.again, Interrupted: o.interrupted, Lifetimes: o.lifetimes,
 		VirtualMS: o.virtual.Milliseconds(), ElapsedMS: o.elapsed.Milliseconds(), PerMinute: perMinute(o.lifetimes, o.elapsed),
-		Changes: o.sum.Changes, Attempts: o.sum.Attempts, Writes: o.sum.Writes, Answered: o.sum.Answered, Unprotected: o.sum.Unprotected,
+		Changes: o.sum.Changes, Attempts: o.sum.Attempts, Writes: o.sum.Writes, Answered: o.sum.Answered, Refused: o.sum.Refused, Unknown: o.sum.Unknown, Unprotected: o.sum.Unprotected, Ruled: o.sum.Ruled,
 		Broken: []brokenAnswer{},
 	}
 	if p.recorded == "" {
@@ -307,7 +316,7 @@ func lifetimeOf(r sim.Report, again string) *lifetimeAnswer {
 	a := &lifetimeAnswer{
 		Seed: r.Seed, Again: again, Digest: fmt.Sprintf("%016x", r.Digest), Policy: string(r.Ruleset.Policy.Kind), Acks: r.Ruleset.Policy.Acks, Zones: r.Ruleset.Policy.Zones,
 		Servers: []string{}, Electors: r.Electors, VirtualMS: r.Virtual.Milliseconds(), Changes: r.Changes, Attempts: r.Attempts,
-		Writes: r.Writes, Answered: r.Answered, Unprotected: r.Unprotected, AdoptedMS: r.Adopted.Milliseconds(),
+		Writes: r.Writes, Answered: r.Answered, Refused: r.Refused, Unknown: r.Unknown, Unprotected: r.Unprotected, Ruled: r.Ruled, AdoptedMS: r.Adopted.Milliseconds(),
 		Members: memberAnswers(r.Ruleset), Faults: faultAnswers(r.Faults), Missed: faultAnswers(r.Missed), Violations: []violationAnswer{},
 	}
 	for _, m := range r.Ruleset.Members {

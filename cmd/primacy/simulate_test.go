@@ -52,7 +52,7 @@ func (w *worlds) live(seed uint64, o sim.Options) sim.Report {
 	w.mu.Lock()
 	w.asked = append(w.asked, lived{seed, o})
 	w.mu.Unlock()
-	r := sim.Report{Seed: seed, Electors: 2, Virtual: time.Minute, Digest: seed * 17, Changes: 2, Attempts: 3, Writes: 100, Answered: 90, Unprotected: 1}
+	r := sim.Report{Seed: seed, Electors: 2, Virtual: time.Minute, Digest: seed * 17, Changes: 2, Attempts: 3, Writes: 100, Answered: 90, Refused: 8, Unknown: 2, Unprotected: 1}
 	r.Ruleset = topology.Ruleset{Policy: topology.Policy{Kind: topology.PolicySemiSync, Acks: 1}, Members: []topology.Member{{Address: "A"}, {Address: "B"}, {Address: "C"}}}
 	for i, k := range []sim.Kind{sim.Crash, sim.Freeze, sim.CutPair} {
 		if o.Only == nil || slices.Contains(o.Only, i) {
@@ -141,11 +141,14 @@ func TestAMistakeInWhatToSimulateIsExitCode2(t *testing.T) {
 		"no servers":                          {"--servers 0", "--servers: 0 is not between 3 and 7"},
 		"a policy that does not exist":        {"--policy semisync", `--policy: "semisync" is not known; the nearest is semi_sync (known: semi_sync,`},
 		"a policy like no other":              {"--policy prayers", `--policy: "prayers" is not known; use one of semi_sync,`},
-		"more acks than replicas":             {"--servers 3 --acks 3", "3 acks are needed and only B and C may give one; use more --servers, or a lower --acks"},
-		"no acks":                             {"--acks 0", "needs acks of at least 1"},
-		"acks of a policy without":            {"--policy none --acks 1", "--acks: policy none waits for no acks"},
-		"zones of a policy without":           {"--zones 2", "--zones: only policy zones counts zones"},
-		"zones that no transaction can reach": {"--servers 3 --policy zones --zones 4", "use more --servers, or a lower --acks or --zones"},
+		"more acks than replicas":             {"--servers 3 --acks 3", "--acks: durability policy semi_sync cannot be met while A leads: 3 acks are needed and only B and C may give one; lower --acks to 2 or use more --servers"},
+		"acks that a zone has too few for": {"--servers 5 --policy cross_zone --acks 4", "--policy: durability policy cross_zone cannot be met while A leads: 4 acks are needed and only B, C and E may give one, being outside its zone a; " +
+			"were the others' counted too, MySQL, which knows no zones, would answer clients with 4 acks (B, C, D, E), which does not satisfy the policy; lower --acks to 3 or use more --servers"},
+		"no acks":                   {"--acks 0", "needs acks of at least 1"},
+		"acks of a policy without":  {"--policy none --acks 1", "--acks: policy none waits for no acks"},
+		"zones of a policy without": {"--zones 2", "--zones: only policy zones counts zones"},
+		"zones that no transaction can reach": {"--servers 3 --policy zones --zones 4", "3 acks are needed and only B and C may give one, being outside its zone a; " +
+			"on A, B and C a transaction is in 3 zones only, which does not satisfy the policy; lower --zones to 3 or use more --servers"},
 		"a cluster of no configuration":       {"--cluster shop", "--cluster: names a cluster of a configuration; give its file with --config"},
 		"two policies":                        {"--config x.yaml --policy none", "--policy: the configuration says it already"},
 		"a configuration that is not there":   {"--config /nonexistent.yaml", "--config: read the configuration: open /nonexistent.yaml"},
@@ -179,7 +182,7 @@ func TestEverySeedIsRunOnce(t *testing.T) {
 	w := &worlds{}
 	r := simulate(t, w, "--seed", "100", "--seeds", "57", "--parallel", "4")
 	r.wants(t, exitDone, "Simulating 57 lifetimes from seed 100, 4 at a time.", "57 lifetimes, 57 min 0 s of virtual time, in",
-		"114 changes of the primary in 171 attempts; 5130 of 5700 writes answered, 57 of them unprotected", "Nothing was broken.")
+		"114 changes of the primary in 171 attempts; 5130 of 5700 writes answered, 57 of them unprotected, 456 refused, 114 unknown", "Nothing was broken.")
 	var seeds []uint64
 	for _, l := range w.asked {
 		seeds = append(seeds, l.seed)
@@ -348,6 +351,7 @@ func TestThePrintedCommandRunsTheSameLifetime(t *testing.T) {
 		nil,
 		{"--electors", "3", "--length", "90s", "--faults", "crash, freeze"},
 		{"--cascade", "--electors", "2"},
+		{"--rules"},
 		{"--faults", "none", "--servers", "4"},
 		{"--policy", "none"},
 		{"--seeds", "1", "--only", "2,0"},

@@ -37,7 +37,7 @@ func (b bug) twin() bool {
 // bugs lists all that are planted.
 func bugs() []bug {
 	var all []bug
-	for _, some := range [][]bug{revocationBugs, historyBugs, establishmentBugs, plannedBugs, electorBugs, repairBugs, serverBugs, foundBugs, reopeningBugs, cascadeBugs} {
+	for _, some := range [][]bug{revocationBugs, historyBugs, establishmentBugs, plannedBugs, electorBugs, repairBugs, serverBugs, foundBugs, reopeningBugs, cascadeBugs, rulesBugs} {
 		all = append(all, some...)
 	}
 	return all

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -44,8 +46,28 @@ func TestEveryPlantedBugOnRecordIsCaught(t *testing.T) {
 	}
 	for _, v := range verdicts {
 		if v.stale && v.Caught {
-			t.Logf("%s is caught at seed %d and not where it is on record; %s", v.name, v.Seed, recordAnew)
+			t.Errorf("%s is caught at seed %d by %s, and on record stand seed %d and %s; %s",
+				v.name, v.Seed, v.Invariant, known[v.name].Seed, known[v.name].Invariant, recordAnew)
 		}
+	}
+}
+
+func TestThePageInDocsHoldsWhatIsOnRecord(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "simulation.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := recorded()
+	if !strings.Contains(string(text), markBegin+"\n\n"+table(all)+"\n"+markEnd) {
+		t.Errorf("docs/simulation.md is not what is written from the record; %s", recordAnew)
+	}
+	for _, b := range bugs() {
+		if _, caught := all[b.name]; !caught {
+			t.Errorf("nothing on record has caught %s; %s", b.name, recordAnew)
+		}
+	}
+	if len(all) != len(bugs()) {
+		t.Errorf("%d catches are on record of %d bugs; %s", len(all), len(bugs()), recordAnew)
 	}
 }
 

@@ -84,7 +84,7 @@ var revocationBugs = []bug{
 			{"reparent/revocation.go", "case op.Progress[l.Address].Silenced == Yes:", "case maybe(op.Progress[l.Address].Silenced):"},
 			{"reparent/revocation.go", "if op.readsFromLeader(l.Address) || op.shows", "if op.readsFromLeader(l.Address) || op.Progress[l.Address].Silenced == Unknown || op.shows"},
 		},
-		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter},
+		breaks:  []sim.Invariant{sim.NothingLost, sim.OneCompleter, sim.NoVanishingRead},
 		options: within(four, sim.WishEmergency, sim.Split, sim.Isolate, sim.Blind),
 	},
 	{

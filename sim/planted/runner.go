@@ -28,7 +28,7 @@ type runner struct {
 type verdict struct {
 	bug
 	catch
-	// stale is set when the recorded seed does not catch it any more, or none is recorded.
+	// stale is set when the recorded seed does not catch it any more, or by another promise, or none is recorded.
 	stale bool
 	// guilty is what the unchanged program breaks over the same seeds: then the catch proves nothing.
 	guilty catch
@@ -75,7 +75,8 @@ func (r *runner) one(ctx context.Context, b bug) (verdict, error) {
 	if !v.Caught {
 		return v, nil
 	}
-	v.stale = v.stale || recorded()[b.name].Seed != v.Seed
+	known := recorded()[b.name]
+	v.stale = v.stale || known.Seed != v.Seed || known.Invariant != v.Invariant
 	search.Breaks, search.Seeds = nil, v.Seed-search.From+1
 	v.guilty, err = r.hunt(ctx, r.unchanged, "", search)
 	return v, err

@@ -56,6 +56,17 @@ var serverBugs = []bug{
 		options: scripted(three, 2, overtaken()...),
 	},
 	{
+		name: "older-sessions-only-wait",
+		what: "a session of a newer term does not end those of older ones, which are merely kept back for as long as it is there",
+		edits: []edit{
+			{"sim/session_fence.go", "case other.says.term < s.term:\n\t\treturn true, nil", "case other.says.term < s.term:\n\t\treturn false, nil"},
+			{"sim/session_fence.go", "if seen.locked && len(rivals) == 0 {", "if len(rivals) == 0 {"},
+			{"sim/session_act.go", "broken: func(s *server) bool { return s.knowsLater(term) },", "broken: func(s *server) bool {\n\t\t\tlater := s.knowsLater(term)\n\t\t\tfor _, g := range s.sessions() {\n\t\t\t\tlater = later || g.says.term > term\n\t\t\t}\n\t\t\treturn later\n\t\t},"},
+		},
+		breaks:  []sim.Invariant{sim.FencedStaysOut},
+		options: scripted(three, 2, overtakenAndLeft()...),
+	},
+	{
 		name: "clients-not-cut",
 		what: "nobody cuts the clients of a former primary, neither poison nor a fence, so commits that wait are answered when semi-sync is switched off",
 		edits: []edit{
@@ -114,4 +125,9 @@ func overtaken() []sim.Fault {
 		{Kind: sim.CutStore, At: 5 * time.Second, Step: 40, Target: sim.OnActor, For: 2500 * time.Millisecond},
 		{Kind: sim.EndLease, At: 5 * time.Second, Step: 40, Target: sim.OnActor},
 	}
+}
+
+// overtakenAndLeft is the same, where the other one dies before what the first one had to say arrives.
+func overtakenAndLeft() []sim.Fault {
+	return append(overtaken(), sim.Fault{Kind: sim.KillElector, At: 5 * time.Second, Step: 57, Target: sim.OnServer, Server: 1, For: 20 * time.Second})
 }

@@ -15,6 +15,8 @@ type rules struct {
 	// accepted are, for each primary that is lost, the sets of frozen servers with which an elector that goes by this
 	// ruleset alone moves leadership on. It is the least that an elector can know; seeing more makes it stricter.
 	accepted [serversMax]family
+	refuses  [serversMax]refusal // once they were asked for
+	refused  [serversMax]map[prospect]string
 }
 
 // valid are the rulesets over some servers that Validate lets through. Of servers that are not the first ones it asks
@@ -97,11 +99,12 @@ func (l loss) String() string {
 	return fmt.Sprintf("%s, and what was acknowledged by %s (%s) is on none of them", text, set(l.under.missedBy(l.frozen)), l.under)
 }
 
-// loses finds what goes wrong in a change, whoever leads meanwhile, when electors accept what the given rule says;
-// false when nothing does. A primary that the new ruleset does not have is left out: it has to give up leadership first.
-func (c *checker) loses(old, next *rules, needsBarrier bool, accepts rule) (loss, bool) {
+// loses finds what goes wrong in a change that is made in some order, whoever leads meanwhile, when electors accept what the
+// given rule says; false when nothing does. A primary that the new ruleset does not have is left out: the real code refuses
+// such a change.
+func (c *checker) loses(old, next *rules, order []move, accepts rule) (loss, bool) {
 	for primary := range (old.servers & next.servers).each {
-		for _, s := range c.stagesOf(needsBarrier, old.told[primary], next.told[primary]) {
+		for _, s := range c.journey(order, old, next, primary).stages {
 			c.report.Stages++
 			by := old
 			if s.recorded {
@@ -115,26 +118,44 @@ func (c *checker) loses(old, next *rules, needsBarrier bool, accepts rule) (loss
 	return loss{}, false
 }
 
-// passage is a change of what MySQL is told, in the one order or the other. There are few of them, and many rulesets.
+// passage is a change of what MySQL is told, in one of the orders. There are few of them, and many rulesets.
 type passage struct {
-	old, next    regime
-	needsBarrier bool
+	old, next regime
+	members   set // of the old rules
+	order     int
 }
 
-func (c *checker) stagesOf(needsBarrier bool, old, next regime) []stage {
-	p := passage{old, next, needsBarrier}
-	if known, done := c.passages[p]; done {
-		return known
+// journey is what comes of a passage: its stages, and whether its barrier is acknowledged, if it has one.
+type journey struct {
+	stages  []stage
+	arrives bool
+}
+
+func (c *checker) journey(order []move, old, next *rules, primary int) journey {
+	p := passage{old.told[primary], next.told[primary], old.servers, c.numberOf(order)}
+	known, done := c.passages[p]
+	if !done {
+		known.stages, known.arrives = stages(order, p.old, p.next, p.members)
+		c.passages[p] = known
 	}
-	c.passages[p], _ = stages(c.judge.order(needsBarrier), old, next)
-	return c.passages[p]
+	return known
 }
 
-// losesAt: what policy none has completed was promised to nobody, and allow_unfenced says so.
+func (c *checker) numberOf(order []move) int {
+	i := slices.IndexFunc(c.orders, func(known []move) bool { return slices.Equal(known, order) })
+	if i < 0 {
+		i = len(c.orders)
+		c.orders = append(c.orders, order)
+	}
+	return i
+}
+
+// losesAt: what was completed while policy none is on record was promised to nobody, however many acknowledged it, and what
+// nobody had to acknowledge is not promised under it later. allow_unfenced says so; without it nothing is accepted.
 func (c *checker) losesAt(s stage, by *rules, primary int, accepted family) (loss, bool) {
 	for _, under := range s.before {
 		missed := accepted &^ c.met(under)
-		if missed != 0 && (!by.Policy.AllowUnfenced || under.acks != 0) {
+		if missed != 0 && (!by.Policy.AllowUnfenced || s.recorded && under.acks != 0) {
 			return loss{primary, s, missed.any(), under}, true
 		}
 	}
@@ -160,25 +181,48 @@ func (c *checker) met(r regime) family {
 	return known
 }
 
-// checkChange asks of one change of the rules: if the real code lets it through, does every step keep every promise; if
-// it refuses, would it have lost something; and does the order with a barrier keep every promise, whatever changes.
+// checkChange asks of one change of the rules: if the real code lets it through as it is, does every stage keep every promise;
+// if not, would it have lost something; and does the order in which the real code makes it keep
+// every promise, whatever changes and whoever leads.
 func (c *checker) checkChange(old, next *rules) {
 	row := c.row(kindOf(old.Ruleset, next.Ruleset))
+	order := c.judge.order(old.Ruleset, next.Ruleset)
 	if why := c.judge.succeeds(old.Ruleset, next.Ruleset); why != "" {
-		c.refused(row, old, next, why)
+		row.InSteps++
+		if c.makes(row, old, next, order); old.servers&next.servers != 0 {
+			c.recordedAtOnce(row, old, next, why)
+		}
 	} else {
 		row.AtOnce++
-		c.keeps(old, next, false)
+		c.keeps(old, next, atOnce())
 	}
-	c.keeps(old, next, true)
+	c.keeps(old, next, order)
 }
 
-func (c *checker) keeps(old, next *rules, needsBarrier bool) {
+func (c *checker) keeps(old, next *rules, order []move) {
 	for _, accepts := range []rule{judged, c.whateverRevokes} {
-		if l, loses := c.loses(old, next, needsBarrier, accepts); loses {
+		if l, loses := c.loses(old, next, order, accepts); loses {
 			c.violated("Changed", old.Ruleset, "to %s: %s", described(next.Ruleset), l)
 			return
 		}
+	}
+}
+
+// makes asks under which primaries the real code begins a change, and whether it can come to its end then.
+func (c *checker) makes(k *Change, old, next *rules, order []move) {
+	made := false
+	for primary := range old.servers.each {
+		if code := c.refusal(old, next, primary); code != "" {
+			c.report.Refusals[code]++
+			continue
+		}
+		made = true
+		if !next.servers.has(primary) || !c.journey(order, old, next, primary).arrives {
+			c.violated("Changed", old.Ruleset, "to %s: it is begun while %s leads, and cannot come to its end", described(next.Ruleset), name(primary))
+		}
+	}
+	if !made {
+		k.Refused++
 	}
 }
 
@@ -192,13 +236,12 @@ func (c *checker) row(kind string) *Change {
 	return &c.report.Changes[i]
 }
 
-// refused counts a change that the real code does not let through, with the loss that shows why.
-func (c *checker) refused(k *Change, old, next *rules, why string) {
-	k.Refused++
-	l, happens := c.loses(old, next, false, judged)
+// recordedAtOnce counts what a change that is made in steps would have lost without, with a loss that shows why.
+func (c *checker) recordedAtOnce(k *Change, old, next *rules, why string) {
+	l, happens := c.loses(old, next, atOnce(), judged)
 	loses := happens
 	if !happens {
-		l, loses = c.loses(old, next, false, c.whateverRevokes)
+		l, loses = c.loses(old, next, atOnce(), c.whateverRevokes)
 	}
 	switch {
 	case happens:

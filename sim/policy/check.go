@@ -21,13 +21,14 @@ type checker struct {
 	violations map[string]int
 	rulesets   map[set][]*rules
 	meets      map[regime]family
-	passages   map[passage][]stage
+	passages   map[passage]journey
+	orders     [][]move
 }
 
 func newChecker(j judge, n int) *checker {
 	return &checker{
-		judge: j, report: Report{Servers: n}, violations: map[string]int{},
-		rulesets: map[set][]*rules{}, meets: map[regime]family{}, passages: map[passage][]stage{},
+		judge: j, report: Report{Servers: n, Refusals: map[string]int{}}, violations: map[string]int{},
+		rulesets: map[set][]*rules{}, meets: map[regime]family{}, passages: map[passage]journey{},
 	}
 }
 
@@ -74,23 +75,21 @@ func usable(all iter.Seq[topology.Ruleset]) iter.Seq[topology.Ruleset] {
 	}
 }
 
-// changesOf yields every change of a ruleset to one over the same servers, one more, or one fewer.
+// changesOf yields every change of a ruleset to any other over any of n servers. Servers that the old one does not have
+// differ in their names only, so that the first of them stand for all.
 func (c *checker) changesOf(r topology.Ruleset, n int) iter.Seq2[*rules, *rules] {
 	old := c.rulesOf(r)
-	to := []set{old.servers}
-	if old.servers.len() < n {
-		to = append(to, first(old.servers.len()+1))
-	}
-	for i := range old.servers.each {
-		if old.servers != one(i) {
-			to = append(to, old.servers.minus(one(i)))
-		}
-	}
 	return func(yield func(*rules, *rules) bool) {
-		for _, servers := range to {
-			for _, next := range c.valid(servers) {
-				if !yield(old, next) {
-					return
+		for kept := range old.servers.subsets() {
+			for size := old.servers.len(); size <= n; size++ {
+				servers := kept | first(size).minus(old.servers)
+				if servers == 0 {
+					continue
+				}
+				for _, next := range c.valid(servers) {
+					if !yield(old, next) {
+						return
+					}
 				}
 			}
 		}

@@ -141,9 +141,13 @@ func (c *checker) unrecorded(usual moment) []moment {
 
 func (c *checker) checkMoment(m moment) {
 	c.report.Moments++
-	elector := c.judge.elector(m)
+	elector, renamings, tried := c.judge.elector(m), m.renamings(), map[outcome]bool{}
 	for q := range m.runs[m.writer].answers() {
 		for o := range outcomes(m, q) {
+			if tried[o.seen()] || !o.foremost(renamings) {
+				continue
+			}
+			tried[o.seen()] = true
 			c.report.Subsets++
 			v := elector.verdict(o)
 			if !v.accepted {

@@ -16,11 +16,12 @@
 //	            nothing any more, |A ∩ E'| ≥ k', and each k' of A ∩ E' outlive the losses. By Revoked nobody else
 //	            completes then: two leaders exclude each other.
 //	Changed     Revoked and Found hold at every step of a change of the rules, with all that was completed on the
-//	            way, for an elector that knows just the ruleset that is on record at that step. Of a change that the loop
-//	            makes these are all stages that its repairs may come by, in any order; of one that it refuses, those of an
-//	            order with a barrier in which it could be made.
+//	            way, for an elector that knows just the ruleset that is on record at that step, in the order in which the
+//	            real code makes the change; up to the record step by step, and then at all stages that the loop's repairs
+//	            may come by, in any order. What the real code begins it can bring to its end.
 //
-// Policy none promises nothing of what its primary alone holds, and with allow_unfenced not even Revoked; an operator
+// Policy none promises nothing of what its primary alone holds, and with allow_unfenced not even Revoked, nor of anything as
+// long as it is on record; what was completed under it counts from the record of a ruleset that promises more. An operator
 // may accept that Found does not hold. Everything is tried up to the names of servers and zones. Who is wanted as the next
 // primary, and who may never be one, is tried with one Q and without R, on which it has no bearing.
 //

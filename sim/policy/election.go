@@ -114,6 +114,19 @@ func (e *election) server(i int, acker bool, position gtid.Set) topology.Observa
 	return o
 }
 
+// well are all servers while one of them serves as the primary.
+func (e *election) well(primary int) []topology.Observation {
+	var all []topology.Observation
+	for i := range numbered(e.rules.Servers()).each {
+		o := e.plain[i]
+		if i == primary {
+			o = e.leading(i)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
 func (e *election) source() int {
 	if len(e.led) > 0 {
 		return e.led[0]

@@ -11,8 +11,11 @@ type judge struct {
 	elector func(m moment) elector
 	// succeeds says why one ruleset may not simply take another's place; empty when it may.
 	succeeds func(old, next topology.Ruleset) string
-	// order is how a change of the rules is carried out, when it needs a barrier and when not.
-	order func(needsBarrier bool) []move
+	// order is how a change of the rules is carried out.
+	order func(old, next topology.Ruleset) []move
+	// refuses says by which code a change is not made as one while a server leads, although everybody is well; empty when it
+	// is begun.
+	refuses func(old topology.Ruleset, primary int) refusal
 }
 
 // production is the code that electors run.
@@ -21,9 +24,13 @@ func production() judge {
 		told:     told,
 		elector:  func(m moment) elector { return newElection(m) },
 		succeeds: topology.Ruleset.Succeeds,
-		order:    safeOrder,
+		order:    orderOf,
+		refuses:  refuses,
 	}
 }
+
+// refusal is asked of one new ruleset after the other.
+type refusal func(next topology.Ruleset) string
 
 // moment is a cluster as the elector knows it when it begins.
 type moment struct {

@@ -3,40 +3,32 @@ package policy
 import (
 	"fmt"
 	"slices"
+
+	"github.com/primacydb/primacy/topology"
 )
 
-// move is one kind of step of a change of the rules, on the primary's MySQL, on its ackers or in the store.
-type move string
+// move is one kind of step of a change of the rules. Those on MySQL are made one server at a time.
+type move = topology.Move
 
-// The moves. Those on MySQL are made one server at a time.
 const (
-	raise   move = "raise the acks"                       // to the higher of both rulesets'
-	lower   move = "lower the acks"                       // to the new ruleset's
-	disable move = "disable ackers"                       // those that the new ruleset does not have
-	enable  move = "enable ackers"                        // those that the old ruleset did not have
-	record  move = "record"                               // the new ruleset takes the old one's place in the store
-	barrier move = "have a transaction acknowledged once" // whoever acknowledged it holds everything before it
-	// repair is what the loop does about the findings that a newly recorded ruleset brings: it enables ackers and sets
-	// the acks, each on a server of its own, so that they come in any order.
-	repair move = "repair"
+	raise   = topology.MoveRaise
+	lower   = topology.MoveLower
+	disable = topology.MoveDisable
+	enable  = topology.MoveEnable
+	record  = topology.MoveRecord
+	barrier = topology.MoveBarrier
+	repair  = topology.MoveRepair
 )
 
-// safeOrder is the order in which a change of the rules keeps every promise.
-//
-// Theorem. Let the old rules be k of E and the new ones k' of E'. As long as the old ones are on record MySQL may run
-// any j of G with G ⊆ E and j ≥ k: fewer can answer, so whoever is revoked by the record is revoked. The same holds
-// for the new ones. So the change goes through k″ = max(k, k') of E″ = E ∩ E', which both records cover; and before the
-// new ruleset is recorded a barrier makes k″ of E″ hold everything that fewer or others had acknowledged.
-//
-// A change that only adds ackers and lowers acks has k″ of E″ = k of E: MySQL runs it already, everything on record is
-// acknowledged so, and there is nothing to wait for. These are the changes that Ruleset.Succeeds lets through: the loop
-// records them, and repairs what the new ruleset finds wrong, in whatever order servers obey. The others are made in the
-// order with a barrier (topology.Transition), whose last two steps are such repairs too.
-func safeOrder(needsBarrier bool) []move {
-	if needsBarrier {
-		return []move{raise, disable, barrier, record, enable, lower}
-	}
-	return []move{record, repair}
+// atOnce is how a change is made that Ruleset.Succeeds lets through: MySQL runs k″ of E″ already, and everything on record is
+// acknowledged so.
+func atOnce() []move { return []move{record, repair} }
+
+// orderOf is the order in which the real code makes a change: the moves of topology.Transition, where its safety is proven, up
+// to the record. All that is left then is the loop's to repair, each on a server of its own, so that it comes in any order.
+func orderOf(old, next topology.Ruleset) []move {
+	all := topology.Transition{Old: old, Next: next}.Moves()
+	return append(slices.Clone(all[:slices.Index(all, record)+1]), repair)
 }
 
 // stage is a cluster between two steps of a change.
@@ -48,8 +40,9 @@ type stage struct {
 	before []regime
 }
 
-// stages are a change of the rules of one primary, step by step; false when a barrier would never be acknowledged.
-func stages(order []move, old, next regime) ([]stage, bool) {
+// stages are a change of the rules of one primary, step by step; false when a barrier would never be acknowledged. Members are
+// those of the old rules: others follow nobody before the new ones are on record.
+func stages(order []move, old, next regime, members set) ([]stage, bool) {
 	all := []stage{{runs: old, before: []regime{old}}}
 	for _, m := range order {
 		last := all[len(all)-1]
@@ -64,7 +57,11 @@ func stages(order []move, old, next regime) ([]stage, bool) {
 				all = last.adjusted(all, m, regime{last.runs.enabled.minus(one(i)), last.runs.acks})
 			}
 		case enable:
-			for i := range next.enabled.minus(last.runs.enabled).each {
+			following := next.enabled
+			if !last.recorded {
+				following &= members
+			}
+			for i := range following.minus(last.runs.enabled).each {
 				last = all[len(all)-1]
 				all = last.adjusted(all, m, regime{last.runs.enabled | one(i), last.runs.acks})
 			}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/primacydb/primacy/topology"
@@ -184,28 +185,32 @@ func TestWrongSuccessionsAreCaught(t *testing.T) {
 }
 
 func TestWrongOrdersOfAChangeAreCaught(t *testing.T) {
+	changed, promised := []move{raise, disable, barrier, record, repair}, []move{enable, raise, barrier, record, repair}
 	for _, row := range []struct {
-		name         string
-		needsBarrier bool
-		order        []move
+		name           string
+		instead, order []move
 	}{
-		{"lower acks before recording", false, []move{lower, record, enable}},
-		{"enable an acker before recording", false, []move{enable, record, lower}},
-		{"no barrier", true, []move{raise, disable, record, enable, lower}},
-		{"record, then disable", true, []move{raise, barrier, record, disable, enable, lower}},
-		{"record, then raise", true, []move{disable, barrier, record, raise, enable, lower}},
-		{"the barrier before the acks are raised", true, []move{disable, barrier, raise, record, enable, lower}},
-		{"the barrier before ackers are disabled", true, []move{raise, barrier, disable, record, enable, lower}},
-		{"the barrier after recording", true, []move{raise, disable, record, barrier, enable, lower}},
-		{"lower in the same stroke as the barrier", true, []move{raise, disable, barrier, lower, record, enable}},
+		{"lower acks before recording", atOnce(), []move{lower, record, enable}},
+		{"enable an acker before recording", atOnce(), []move{enable, record, lower}},
+		{"no barrier", changed, []move{raise, disable, record, enable, lower}},
+		{"record, then disable", changed, []move{raise, barrier, record, disable, enable, lower}},
+		{"record, then raise", changed, []move{disable, barrier, record, raise, enable, lower}},
+		{"the barrier before the acks are raised", changed, []move{disable, barrier, raise, record, enable, lower}},
+		{"the barrier before ackers are disabled", changed, []move{raise, barrier, disable, record, enable, lower}},
+		{"the barrier after recording", changed, []move{raise, disable, record, barrier, enable, lower}},
+		{"lower in the same stroke as the barrier", changed, []move{raise, disable, barrier, lower, record, enable}},
+		{"from nothing to a promise, and no barrier", promised, []move{enable, raise, record, repair}},
+		{"from nothing to a promise, and the barrier after recording", promised, []move{enable, raise, record, barrier, repair}},
+		{"from nothing to a promise, and the barrier before anybody is waited for", promised, []move{enable, barrier, raise, record, repair}},
+		{"from nothing to a promise, and recorded first", promised, []move{record, enable, raise, barrier, repair}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			wrong := right().judged()
-			wrong.order = func(needsBarrier bool) []move {
-				if needsBarrier == row.needsBarrier {
-					return row.order
+			wrong.order = func(old, next topology.Ruleset) []move {
+				if order := orderOf(old, next); !slices.Equal(order, row.instead) {
+					return order
 				}
-				return safeOrder(needsBarrier)
+				return row.order
 			}
 			caught(t, wrong, 4, "Changed")
 		})

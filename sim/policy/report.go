@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/primacydb/primacy/topology"
@@ -22,6 +24,8 @@ type Report struct {
 	// Stages of changes of the rules between which the primary was lost.
 	Stages  int      `json:"stages"`
 	Changes []Change `json:"changes"`
+	// Refusals count, by their code, changes with each primary under which they are not made as one, although all is well.
+	Refusals map[string]int `json:"refusals"`
 	// Violations are counterexamples, at most violationsMax of each claim; Violated counts them all.
 	Violations []Violation `json:"violations"`
 	Violated   int         `json:"violated"`
@@ -31,12 +35,14 @@ type Report struct {
 type Change struct {
 	Kind   string `json:"kind"`
 	AtOnce int    `json:"at_once"` // may be recorded as they are
-	// Refused are those that need a barrier. Recorded as they are, Losing of them would lose a transaction or let two
+	// InSteps are made in the order of topology.Transition. Recorded as they are, Losing of them would lose a transaction or let two
 	// servers lead; Harmless would not; the rest would, had a cluster of this size servers enough left to go on.
-	Refused  int `json:"refused"`
+	InSteps  int `json:"in_steps"`
 	Losing   int `json:"losing"`
 	Harmless int `json:"harmless"`
-	// Loss shows why such changes are refused, and Stricter one that would have done no harm; empty when there is none.
+	// Refused of them are not made as one change at all, whoever leads: see Refusals.
+	Refused int `json:"refused"`
+	// Loss shows why such changes are not recorded at once, and Stricter one that would have done no harm; empty when there is none.
 	Loss     string `json:"loss,omitempty"`
 	Stricter string `json:"stricter,omitempty"`
 	merit    int
@@ -70,18 +76,22 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "clusters of up to %d servers: %d rulesets, %d primaries, %d moments, %d sets of servers\n", r.Servers, r.Rulesets, r.Primaries, r.Moments, r.Subsets)
 	fmt.Fprintf(&b, "%d sets accepted as revocation, %d ways to establish the next primary, %d stages of changes\n\n", r.Accepted, r.Established, r.Stages)
-	fmt.Fprintf(&b, "%-24s %9s %9s %9s %9s\n", "change of the rules", "at once", "refused", "losing", "harmless")
+	fmt.Fprintf(&b, "%-24s %9s %9s %9s %9s %9s\n", "change of the rules", "at once", "in steps", "losing", "harmless", "refused")
 	for _, k := range r.Changes {
-		fmt.Fprintf(&b, "%-24s %9d %9d %9d %9d\n", k.Kind, k.AtOnce, k.Refused, k.Losing, k.Harmless)
+		fmt.Fprintf(&b, "%-24s %9d %9d %9d %9d %9d\n", k.Kind, k.AtOnce, k.InSteps, k.Losing, k.Harmless, k.Refused)
+	}
+	b.WriteString("\nrefused as one change, counted with each primary:\n")
+	for _, code := range slices.Sorted(maps.Keys(r.Refusals)) {
+		fmt.Fprintf(&b, "%9d %s\n", r.Refusals[code], code)
 	}
 	for _, k := range r.Changes {
 		if k.Loss != "" {
-			fmt.Fprintf(&b, "\nwhy %q is refused: %s\n", k.Kind, k.Loss)
+			fmt.Fprintf(&b, "\nwhy %q is not recorded at once: %s\n", k.Kind, k.Loss)
 		}
 	}
 	for _, k := range r.Changes {
 		if k.Stricter != "" {
-			fmt.Fprintf(&b, "\n%q is refused more often than needed: %s\n", k.Kind, k.Stricter)
+			fmt.Fprintf(&b, "\n%q is not recorded at once, although it could be: %s\n", k.Kind, k.Stricter)
 		}
 	}
 	if r.OK() {
