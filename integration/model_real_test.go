@@ -3,8 +3,10 @@ package integration
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -501,6 +503,25 @@ func (r *realServers) observe() []topology.Observation {
 	}
 	done.Wait()
 	return seen
+}
+
+// tables reads what a server shows of the table that clients write to, and of its journal where it has one: while the
+// statement that creates it waits for acknowledgements, a reader would wait as long.
+func (r *realServers) tables(server int, hasJournal bool) (rows []int64, journal []topology.Decision, err error) {
+	all, err := r.cast[server].row(r.ctx, "SELECT JSON_ARRAYAGG(id) FROM app.rows")
+	if err != nil {
+		return nil, nil, err
+	}
+	if all[0] != "" {
+		if err := json.Unmarshal([]byte(all[0]), &rows); err != nil {
+			return nil, nil, err
+		}
+	}
+	slices.Sort(rows)
+	if hasJournal {
+		journal, err = r.observer.Journal(r.ctx, topology.Address(r.cast[server].Address()))
+	}
+	return rows, journal, err
 }
 
 // unacked counts the commits of each process that completed without the acknowledgements asked for; 0 for one that does

@@ -129,6 +129,18 @@ func (n names) semiSyncFacts(add func(string, any), s topology.SemiSync) {
 	add("waiters", s.Waiters)
 }
 
+// tableFacts are what a reader finds in a server's tables: what waits for acknowledgements stands in the binary log, and nobody
+// sees it. Decisions name processes, which are others on each side, and so are their hashes.
+func (n names) tableFacts(s *state, server string, rows []int64, journal []topology.Decision) {
+	var decisions []string
+	for _, d := range journal {
+		decisions = append(decisions, fmt.Sprintf("term %d: %s, %s by %s", d.Term, n.server(d.Primary), n.uuid(d.PrimaryUUID), d.Elector))
+	}
+	slices.Sort(decisions)
+	s.add(server+": rows that a reader sees", rows)
+	s.add(server+": decisions in its journal", strings.Join(decisions, "; "))
+}
+
 // results are compared by their outcome, its reason and the term that is in the way.
 func results(s *state, orders []order, all []reparent.Result) {
 	for i, r := range all {

@@ -19,6 +19,7 @@ var notReal = map[string]string{
 	"23-the-payload": choking,
 	"24d-the-elector-of-an-emergency-dies-at-each-statement":     atStatement,
 	"24e-the-elector-of-a-planned-change-dies-at-each-statement": atStatement,
+	"25b-the-loop-and-the-old-primary-in-the-midst":              atStatement,
 	"29e-the-primary-hears-its-ackers-no-more":                   oneWay,
 	"29f-the-ackers-hear-the-primary-no-more":                    oneWay,
 	"30c-the-loop-and-a-clock-that-is-off":                       ownClock,

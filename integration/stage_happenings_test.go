@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/reparent/scenario"
 	"github.com/primacydb/primacy/topology"
 )
@@ -57,6 +58,10 @@ func (s *stage) Happen(h scenario.Happening) error {
 			return scenario.Cannot(atStatement)
 		}
 		return scenario.Cannot(oneElector)
+	case scenario.BackAtStatement:
+		return scenario.Cannot(atStatement)
+	case scenario.BackAtStep:
+		return s.backAt(h)
 	case scenario.HireElector, scenario.Configure, scenario.EndLease:
 		return scenario.Cannot(oneElector)
 	case scenario.SkewElector:
@@ -108,6 +113,7 @@ func (s *stage) ofServers() map[scenario.Kind]func(*actor, scenario.Happening) e
 		scenario.FiniteTimeout: func(a *actor, _ scenario.Happening) error {
 			return a.exec(s.ctx, "SET GLOBAL rpl_semi_sync_source_timeout = 10000")
 		},
+		scenario.FallBack: s.fallBack,
 		scenario.WaitForAcks: func(a *actor, h scenario.Happening) error {
 			return a.exec(s.ctx, fmt.Sprintf("SET GLOBAL rpl_semi_sync_source_wait_for_replica_count = %d", h.Acks))
 		},
@@ -116,6 +122,28 @@ func (s *stage) ofServers() map[scenario.Kind]func(*actor, scenario.Happening) e
 		},
 		scenario.Purge: s.purge,
 	}
+}
+
+// fallBack lets a transaction wait for a millisecond: when that is over, all that wait are let go with it, and semi-sync is off
+// until ackers have caught up. None may be attached.
+func (s *stage) fallBack(a *actor, _ scenario.Happening) error {
+	before, err := a.row(s.ctx, "SELECT @@GLOBAL.rpl_semi_sync_source_timeout")
+	if err != nil {
+		return err
+	}
+	if err := a.exec(s.ctx, "SET GLOBAL rpl_semi_sync_source_timeout = 1"); err != nil {
+		return err
+	}
+	if _, err := s.Enter(a.door, gtid.GTID{}); err != nil {
+		return err
+	}
+	if err := s.until("semi-sync that is off", func() (bool, error) {
+		r, err := a.row(s.ctx, "SELECT variable_value FROM performance_schema.global_status WHERE variable_name = 'Rpl_semi_sync_source_status'")
+		return err == nil && r[0] == "OFF", err
+	}); err != nil {
+		return err
+	}
+	return a.exec(s.ctx, "SET GLOBAL rpl_semi_sync_source_timeout = "+before[0])
 }
 
 // onChannel does something to the receiver of a server that has a source.

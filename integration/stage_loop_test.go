@@ -25,6 +25,8 @@ type loop struct {
 	outside *outsideStore        // the store instead, if it is to fall silent or to be put back; else nil
 	known   []reparent.Operation // what was on record when it was read last
 	answers []string
+	struck  int    // what happened before a step of a change
+	failed  error  // and what did not
 	crowd   *crowd // nil while nobody writes all the time
 }
 
@@ -33,6 +35,45 @@ type gate struct {
 	orchestrator.Fleet
 	mu   sync.Mutex
 	open chan struct{} // closed while it may go on
+
+	steps int           // of changes, until something happens before one of them; 0 for never
+	then  func()        // it
+	ended chan struct{} // closed when it has happened; nil while it has not begun
+}
+
+// count lets happen what was to happen before this step of a change.
+func (g *gate) count() {
+	g.mu.Lock()
+	then := g.then
+	if g.steps--; g.steps != 0 {
+		then = nil
+	}
+	ended := make(chan struct{})
+	if then != nil {
+		g.ended = ended
+	}
+	g.mu.Unlock()
+	if then != nil {
+		then()
+		close(ended)
+	}
+}
+
+// awaitHappened waits until what happens before a step has happened, so that the next line finds it done.
+func (g *gate) awaitHappened() {
+	g.mu.Lock()
+	ended := g.ended
+	g.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+}
+
+// before has something happen before a step of a change.
+func (g *gate) before(steps int, then func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.steps, g.then = steps, then
 }
 
 func (g *gate) let(pass bool) {
@@ -67,6 +108,9 @@ func (g *gate) Observe(ctx context.Context, cluster string) []topology.Observati
 
 func (g *gate) Do(ctx context.Context, batch orchestrator.Batch) []reparent.Result {
 	g.wait(ctx)
+	if batch.Enough != nil {
+		g.count()
+	}
 	return g.Fleet.Do(ctx, batch)
 }
 
@@ -78,6 +122,7 @@ func (s *stage) Loop(d time.Duration) (scenario.Course, error) {
 	s.loop.gate.let(true)
 	err := s.pass(d)
 	s.loop.gate.let(false)
+	s.loop.gate.awaitHappened()
 	if err != nil {
 		return scenario.Course{}, err
 	}
@@ -86,7 +131,11 @@ func (s *stage) Loop(d time.Duration) (scenario.Course, error) {
 		return scenario.Course{}, err
 	}
 	ops, err := s.loop.recoveries()
-	return scenario.Course{Operations: ops, Findings: v.Findings, Refusal: v.Refusal, Obstacle: v.Obstacle, Answers: s.loop.answers}, err
+	s.loop.gate.mu.Lock()
+	defer s.loop.gate.mu.Unlock()
+	return scenario.Course{
+		Operations: ops, Findings: v.Findings, Refusal: v.Refusal, Obstacle: v.Obstacle, Answers: s.loop.answers, Struck: s.loop.struck,
+	}, errors.Join(err, s.loop.failed)
 }
 
 // recoveries are the changes in their order. While the store is silent, they are those that were on record, and what was
@@ -209,6 +258,21 @@ func (s *stage) keepOn() (err error) {
 		s.loop.crowd, err = s.newCrowd()
 	}
 	return err
+}
+
+// backAt has a server start again just before a step of a change, which waits until it is up.
+func (s *stage) backAt(h scenario.Happening) error {
+	if err := s.startLoop(); err != nil {
+		return err
+	}
+	g := s.loop.gate
+	g.before(h.Acks, func() {
+		err := s.actors[h.Server].revived(s.ctx)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		s.loop.struck, s.loop.failed = s.loop.struck+1, errors.Join(s.loop.failed, err)
+	})
+	return nil
 }
 
 // ask is an operator's wish. What stands against it is what he is told.

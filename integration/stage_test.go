@@ -617,14 +617,14 @@ func (s *stage) receives(a topology.Address, c condition, all map[topology.Addre
 		return fmt.Sprintf("%s are not received", p.logged.Subtract(c.position))
 	case c.receiver == "CONNECTING" && !apart:
 		s.hurry(a)
-		return "it connects"
+		return fmt.Sprintf("it connects to %s (error %s)", source, c.errno)
 	}
 	return ""
 }
 
 // hurry restarts a receiver that sits out the second between two attempts; an attempt itself takes a while.
 func (s *stage) hurry(a topology.Address) {
-	if time.Since(s.hurried[a]) < 300*time.Millisecond {
+	if time.Since(s.hurried[a]) < time.Second {
 		return
 	}
 	s.hurried[a] = time.Now()
