@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/primacydb/primacy/config"
 	"github.com/primacydb/primacy/mysqld"
+	"github.com/primacydb/primacy/sim"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -247,7 +249,11 @@ func TestEveryMetricOnThePagesExists(t *testing.T) {
 	}
 }
 
-var rerun = regexp.MustCompile(`go test (\./\S+) -run '([^']+)'`)
+var (
+	rerun   = regexp.MustCompile("go test ([^\x60]+?) -run ('[^']+'|\"[^\"]+\"|[^\\s\x60]+)")
+	replant = regexp.MustCompile("go run \\./sim/planted -only ([^\\s\x60]+)")
+	relive  = regexp.MustCompile("primacy simulate [^\x60]*--seed (\\d+)")
+)
 
 // Each row of the bug record that names a test names one that there is.
 func TestTheBugRecordNamesTestsThatExist(t *testing.T) {
@@ -256,11 +262,52 @@ func TestTheBugRecordNamesTestsThatExist(t *testing.T) {
 		t.Fatalf("only %d commands were found", len(found))
 	}
 	for _, m := range found {
-		source := tests(t, m[1])
-		for name := range strings.SplitSeq(strings.ReplaceAll(m[2], `\|`, "|"), "|") {
+		source := ""
+		for dir := range strings.FieldsSeq(m[1]) {
+			if strings.HasPrefix(dir, "./") {
+				source += tests(t, dir)
+			}
+		}
+		for name := range strings.SplitSeq(strings.ReplaceAll(strings.Trim(m[2], `'"`), `\|`, "|"), "|") {
 			name, _, _ = strings.Cut(name, "/")
 			if !strings.Contains(source, "\nfunc "+name+"(t *testing.T)") {
 				t.Errorf("docs/bug-record.md: %s has no test %s", m[1], name)
+			}
+		}
+	}
+}
+
+// What a recorded lifetime showed is told by a row that names its seed; a row whose command lives one again names one that is
+// on record, for no other is lived by every test; and bugs that are planted again are in the table of these.
+func TestTheBugRecordTellsWhatEveryRecordedSeedShowed(t *testing.T) {
+	file, err := os.Open("sim/testdata/seeds.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	recorded, err := sim.ReadRecorded(file)
+	if err != nil || len(recorded) == 0 {
+		t.Fatal(len(recorded), err)
+	}
+	rows, lived := page(t, "docs/bug-record.md"), map[string]bool{}
+	for _, r := range recorded {
+		lived[strconv.FormatUint(r.Seed, 10)] = true
+	}
+	for seed := range lived {
+		if !regexp.MustCompile(`\b` + seed + `\b`).MatchString(rows) {
+			t.Errorf("seed %s is on record, and no row of docs/bug-record.md names it", seed)
+		}
+	}
+	for _, m := range relive.FindAllStringSubmatch(rows, -1) {
+		if !lived[m[1]] {
+			t.Errorf("docs/bug-record.md lives seed %s again, and sim/testdata/seeds.txt lacks it", m[1])
+		}
+	}
+	planted := page(t, "docs/simulation.md")
+	for _, m := range replant.FindAllStringSubmatch(rows, -1) {
+		for name := range strings.SplitSeq(m[1], ",") {
+			if !strings.Contains(planted, "\n| "+name+" | ") {
+				t.Errorf("docs/bug-record.md plants %s, and there is no such bug", name)
 			}
 		}
 	}

@@ -151,8 +151,11 @@ events() {
   # The race detector makes these ten times as long, and has nothing to find in them: there a fifth is tried.
   check "what a forger can alter in a certificate (go test ./sim -run Certificate)" go test ./sim -run 'Certificate|Forger'
   # The race detector makes a lifetime ten times as long, so most of them are lived without it.
-  # Their seeds are new each time: the log of a failure names the one that broke a promise, for sim/testdata/seeds.txt.
+  # Their seeds are new each time: the log of a failure names the one that broke a promise, for sim/testdata/seeds.txt
+  # (with cascade=yes or rules=yes behind it where that was asked for).
   check "4000 new lifetimes (primacy simulate)" go run ./cmd/primacy simulate --seeds 4000 --shrink=false
+  check "500 new lifetimes with replicas of replicas (primacy simulate --cascade)" go run ./cmd/primacy simulate --cascade --seeds 500 --shrink=false
+  check "300 new lifetimes whose rules change (primacy simulate --rules)" go run ./cmd/primacy simulate --rules --seeds 300 --shrink=false
 }
 
 events "$@" | "$work/summary"
