@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build mysql demo test check bench dashboard planted matrix crowd soak clean
+.PHONY: help build mysql demo test check bench dashboard planted matrix crowd soak profile clean
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -10,7 +10,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/primacy
-	@go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/primacy ./cmd/primacy
+	@go build -trimpath -pgo cmd/primacy/simulate.pgo -ldflags '-s -w -X main.version=$(VERSION)' -o bin/primacy ./cmd/primacy
 	@echo "built bin/primacy"
 
 mysql: ## a MySQL server: the machine's own, or a private copy in the user's cache
@@ -45,6 +45,9 @@ crowd: ## three electors share 500 clusters over a real etcd, die and come back;
 MINUTES ?= 30
 soak: mysql ## leaves real servers alone under strikes and clients, for MINUTES=30; SEED=7 does it once more
 	@go run ./integration/soak -minutes $(MINUTES) $(if $(SEED),-seed $(SEED))
+
+profile: ## where lifetimes spend their time, by which build has the compiler arrange the program
+	@GOGC=3200 go test ./sim -trimpath -run '^$$' -bench 'BenchmarkLifetime$$' -benchtime 5000x -cpuprofile "$$PWD/cmd/primacy/simulate.pgo" -o /dev/null
 
 clean: ## removes what was built here; cached servers stay in the user's cache
 	@rm -rf bin .cache

@@ -20,21 +20,19 @@ func Analyze(s Snapshot, h History, l Limits, now time.Time, previous []Finding)
 	q.begin(s, h, l, now)
 	q.previous = previous
 	found := make([]Finding, 0, len(previous)+foundMore)
-	for _, ask := range questions {
-		found = ask(&q, found)
-	}
-	return q.settled(q.restrained(q.readiness(found)), previous)
+	return q.settled(q.restrained(q.readiness(q.asked(found))), previous)
 }
 
 // foundMore is memory for what is found besides what was found before.
 const foundMore = 2
 
-// questions are asked of every cluster, each on its own: each adds what it finds.
-var questions = []func(*inquiry, []Finding) []Finding{
-	(*inquiry).records, (*inquiry).unreachedPrimary, (*inquiry).servingPrimary, (*inquiry).ackWaits, (*inquiry).sourceSide,
-	(*inquiry).acking, (*inquiry).writableServers, (*inquiry).stalePrimaries, (*inquiry).unreachedServers, (*inquiry).channels,
-	(*inquiry).errants, (*inquiry).halfRewound, (*inquiry).rules, (*inquiry).outdated, (*inquiry).held, (*inquiry).settings, (*inquiry).grants, (*inquiry).identities, (*inquiry).isolation,
-	(*inquiry).silentStore,
+// asked puts the questions, each on its own: each adds what it finds. They are called by name, since a large inquiry that is
+// passed to whichever function a table holds cannot stay on the stack.
+func (q *inquiry) asked(found []Finding) []Finding {
+	found = q.sourceSide(q.ackWaits(q.servingPrimary(q.unreachedPrimary(q.records(found)))))
+	found = q.channels(q.unreachedServers(q.stalePrimaries(q.writableServers(q.acking(found)))))
+	found = q.held(q.outdated(q.rules(q.halfRewound(q.errants(found)))))
+	return q.silentStore(q.isolation(q.identities(q.grants(q.settings(found)))))
 }
 
 // inquiry is everything that one analysis looks at. What several questions need is worked out once, for most rounds of
