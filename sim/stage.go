@@ -432,6 +432,11 @@ func (s *Stage) Enter(on topology.Address, g gtid.GTID) (gtid.GTID, error) {
 	if x.state != processUp {
 		return g, fmt.Errorf("%s is down", on)
 	}
+	by := Errant
+	if _, marker := topology.MarkerOf(g.UUID); marker {
+		by = OpenByHand // which the store does not let two electors do: somebody else did it
+	}
+	s.world.report.Faults = append(s.world.report.Faults, Fault{Kind: by, At: s.world.clock.now})
 	t := &transaction{gtid: g, origin: x.serverID, committed: x.wall()}
 	c := &commit{transaction: t, done: func(error) {}}
 	x.enlist(c)
