@@ -77,7 +77,7 @@ Exit codes: 0 nothing was broken, 1 a promise was broken, 2 bad usage.`,
 		Example: `  primacy simulate --seeds 100000
   primacy simulate --config primacy.yaml --cluster shop
   primacy simulate --servers 5 --policy zones --zones 3 --acks 2
-  primacy simulate --seed 4711 --seeds 1 --only 3,7 --trace`,
+  primacy simulate --seed 4715 --seeds 1 --only 3,7 --trace`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.given = c.Flags().Changed
 			return runSimulate(c, s, o)

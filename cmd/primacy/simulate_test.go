@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -626,6 +627,29 @@ func TestThePageOfTheSimulatorListsEveryFaultAndEveryInvariant(t *testing.T) {
 	for _, i := range sim.Invariants() {
 		if !strings.Contains(string(text), "\n| `"+string(i)+"` | ") {
 			t.Errorf("no row tells what %s promises", i)
+		}
+	}
+}
+
+// An example that names faults has to name ones that the seed draws and that happen.
+func TestTheLifetimeThatIsShownAsAnExampleHasTheFaultsThatAreNamed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/simulation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile(`primacy simulate --seed (\d+) --seeds 1 --only (\d+(?:,\d+)+) --trace`)
+	for _, text := range []string{string(page), simulateCommand(simulator{}).Example} {
+		found := example.FindStringSubmatch(text)
+		if found == nil {
+			t.Fatal("none is shown")
+		}
+		seed, only := found[1], found[2]
+		r := runWith(t, "simulate", "--seed", seed, "--seeds", "1", "--only", only)
+		r.wants(t, exitDone, "Nothing was broken.")
+		for n := range strings.SplitSeq(only, ",") {
+			if !strings.Contains(r.out, "\n  fault #"+n+" ") {
+				t.Errorf("seed %s: fault %q does not happen:\n%s", seed, n, r.out)
+			}
 		}
 	}
 }

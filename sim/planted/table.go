@@ -96,7 +96,10 @@ const afterwards = `
 Seeds are counted from 1, so each is also the number of lifetimes that it took. ` + "`make planted`" + ` hunts all of them again,
 ` + "`go run ./sim/planted -only NAME`" + ` hunts one; ` + "`make test`" + ` plants each and tries its seed. Over the same seeds the unchanged
 program breaks nothing. Where a bug is made in several places it takes away a check together with the one behind it: either of
-the two alone would still hold. Where faults have to come in a certain order, they are given and the seed draws the rest.
+the two alone would still hold. Where faults have to come in a certain order, they are given and the seed draws the rest. Most
+are hunted in a small cluster, over 15 seconds, and with those kinds of faults that make what it takes likely (their options stand
+in ` + "`sim/planted`" + `); among ordinary lifetimes they would take longer. *Twin of ` + "`mysqld/`" + `*: the real statements are SQL, so the
+mistake is made in the simulated servers' copy of them.
 `
 
 // where are the files that are edited.
