@@ -15,7 +15,7 @@ import (
 // the seeds are to be recorded anew.
 const (
 	testBound    = 3000
-	testDeadline = 3 * time.Minute
+	testDeadline = 10 * time.Minute
 )
 
 const recordAnew = "run: make planted"
