@@ -508,7 +508,7 @@ func (op Operation) again(commands []Command, results []Result, stage string, no
 			continue
 		}
 		p, seen := op.Progress[commands[i].Server], results[i].Observation
-		progressed = progressed || (p.Reading != nil && seen.Executed.Count() > p.Reading.Executed.Count())
+		progressed = progressed || (p.Reading != nil && op.applied(&seen) > op.applied(p.Reading))
 		op.Progress[commands[i].Server] = p.reread(&seen)
 	}
 	op.Tries++
@@ -522,6 +522,12 @@ func (op Operation) again(commands []Command, results []Result, stage string, no
 }
 
 const propagateTries = 3
+
+// applied is how much of the chosen history a server has executed. What else it executes is no progress: a source that lost its
+// data and takes writes would be waited for as long as somebody writes to it.
+func (op *Operation) applied(o *topology.Observation) uint64 {
+	return op.Chosen.Intersect(o.Executed).Count()
+}
 
 // gone tells whether the candidate certainly cannot be reached any more: waiting for it delays the next one.
 func (op *Operation) gone(commands []Command, results []Result) bool {

@@ -1,12 +1,14 @@
 package reparent
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/gtid"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -378,6 +380,27 @@ func TestACandidateThatFetchedMoreThanTheHistoryIsGivenUp(t *testing.T) {
 		t.Errorf("B leads with a stray write that it fetched from D")
 	}
 	e.world.whole(t, e.trace)
+}
+
+// What counts is what the candidate lacks: that somebody writes on a source which lost its data, and starts writable, brings it no nearer.
+func TestASourceThatLostItsDataAndIsWrittenToIsNotWaitedFor(t *testing.T) {
+	e, op := fetching(t)
+	at := e.world.now()
+	for n := 1; op.Phase == PhaseFetching; n++ {
+		if n > propagateTries {
+			t.Fatalf("after %d rounds it still waits for D: %+v", n, op.Stages)
+		}
+		commands := op.Next().Commands
+		results := make([]Result, len(commands))
+		for i, c := range commands {
+			results[i] = Result{Outcome: Unknown, Reason: ReasonDeadline, Observation: *op.Progress[c.Server].Reading}
+			if c.Server == "D" {
+				results[i].Observation.Executed = gtid.MustParse(fmt.Sprintf("%s:1-%d", topologytest.UUID("X"), 100*n))
+			}
+		}
+		at = at.Add(5 * time.Second)
+		op = op.Apply(results, at)
+	}
 }
 
 func TestACandidateThatFetchedInVainGetsItsOldSourceBack(t *testing.T) {

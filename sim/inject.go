@@ -228,7 +228,7 @@ func (w *world) harm(f Fault, s *server) bool {
 		w.judge.excuse(w.clock.now + f.For + 30*time.Second)
 		w.later(f.For, func() { s.setTimeout(timeoutMax) })
 	case OpenByHand:
-		if !s.readOnly || w.strayed(s) || w.options.Rules && !slices.Contains(w.members(), s) {
+		if !s.readOnly || w.strayed(s) || !slices.Contains(w.members(), s) { // nobody looks at who is no member, or not yet
 			return false
 		}
 		w.judge.opened = append(w.judge.opened, s.address)

@@ -210,10 +210,7 @@ func (s *server) rest() {
 // all is mended, starts electors again that go by another file.
 func (p *person) ruler(e *elector, v *orchestrator.View) {
 	w := p.world
-	if !w.options.Rules {
-		return
-	}
-	if w.mended {
+	if w.mended { // one that stood still when the others were started with another file goes by the old one
 		for _, other := range w.electors {
 			if other.alive() && !other.rules.Same(w.ruleset) {
 				other.kill()
@@ -222,6 +219,7 @@ func (p *person) ruler(e *elector, v *orchestrator.View) {
 		}
 	}
 	switch {
+	case !w.options.Rules:
 	case !outdated(v.Findings):
 		p.outdated = 0
 	case p.outdated == 0:
