@@ -461,7 +461,9 @@ func (c *conduct) serves(op reparent.Operation, p *server) bool {
 	}
 	needed := op.Ruleset.AcksNeeded(op.From)
 	if needed == 0 {
-		lost := func(s *server) bool { return s != p && s.state == processUp && !s.receives(p) }
+		lost := func(s *server) bool { // a receiver that waits for its disk hears no heartbeat either
+			return s != p && s.state == processUp && (!s.receives(p) || s.disk.stuck())
+		}
 		return !slices.ContainsFunc(c.world.members(), lost)
 	}
 	if !p.semi.source {

@@ -47,6 +47,7 @@ type judge struct {
 	idle         map[uint32]bool   // by term: changes that began while no server was open
 	acknowledges time.Duration     // when an operator last lifted a window; negative for never
 	forgotten    time.Duration     // when the store last lost what it knew; negative for never
+	beyond       bool              // nothing is claimed any more: see unknowable
 	conduct      *conduct
 }
 
@@ -281,7 +282,7 @@ func (j *judge) marked(s *server, t *transaction) {
 	if _, again := j.established[t.decision.Term]; !again {
 		j.established[t.decision.Term] = change{j.world.clock.now, t.decision.Term, reparent.Kind(t.decision.Kind), s, s.life}
 	}
-	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() {
+	if lost := j.promised.all().Subtract(s.position()); !lost.IsEmpty() && !j.unknowable(s) {
 		j.world.violated(NothingLost, "%s leads under term %d without %s, which clients were told is committed", s.address, t.decision.Term, lost)
 	}
 }
@@ -295,7 +296,7 @@ func (j *judge) opening(s *server, sent time.Duration) {
 	if !lost.IsEmpty() {
 		lost = lost.Subtract(j.ledSince(sent))
 	}
-	if !lost.IsEmpty() {
+	if !lost.IsEmpty() && !j.unknowable(s) {
 		j.world.violated(NothingLost, "%s is opened for writes without %s, which clients were told is committed", s.address, lost)
 	}
 }
@@ -518,6 +519,37 @@ func (j *judge) nowhere(members []*server) {
 			j.world.violated(EverywhereOrGone, "row %d was refused, and %s has it at the end", row&0xffffffff, members[i].address)
 		}
 	}
+}
+
+// unknowable tells whether nobody could tell whoever acts that another server than this one leads by now: the store forgot it, and
+// all that hold its marker are out of reach. With n servers and k acknowledgements that takes n ≥ 2k+2, and is a limit that
+// docs/failover.md names: two primaries are possible. From then on nothing is claimed.
+func (j *judge) unknowable(s *server) bool {
+	w, e := j.world, j.world.actor()
+	if e == nil || len(w.members()) < 2*j.fewest+2 {
+		return false
+	}
+	for term, later := range j.established {
+		d := j.conduct.decided[term]
+		if d == nil || later.at > j.forgotten || e.knows(term) || s.position().Has(d.Marker().GTID()) {
+			continue
+		}
+		if !slices.ContainsFunc(w.hosts.all, func(x *server) bool { return e.reaches(x) && x.position().Has(d.Marker().GTID()) }) {
+			w.tell("invariant", "the store forgot term %d, and nobody who is reached holds its marker: nothing is claimed any more", term)
+			j.beyond = true
+			return true
+		}
+	}
+	return false
+}
+
+// knows tells whether a term is in the history by which an elector acts.
+func (e *elector) knows(term uint32) bool {
+	return slices.ContainsFunc(e.view().History.Leaderships, func(l topology.Leadership) bool { return l.Term == term })
+}
+
+func (e *elector) reaches(s *server) bool {
+	return s.state == processUp && e.world.network.prompt(e.place, s.place)
 }
 
 // undecided tells whether an end is a person's to find: histories contradict each other, of servers that took writes as soon as
