@@ -116,7 +116,7 @@ func (a *act) resume(ctx context.Context) (topology.Observation, error) {
 	if err != nil {
 		return before, err
 	}
-	if err := a.changeUnless(ctx, a.strayed(), statement); err != nil {
+	if err := a.changeUnless(ctx, append(a.strayed(), stopUnderWay), statement); err != nil {
 		return before, err
 	}
 	return a.receiverStarted(ctx)
@@ -211,6 +211,17 @@ var unappliedAndStopped = guard{
 	detail: unapplied.detail + ": the applier does not run",
 }
 
+// stopUnderWay keeps a statement from queueing behind a STOP REPLICA of anybody's that has not returned. MySQL carries out
+// one statement about the channel after the other, and what hangs there cannot be killed: by the time that it is our turn
+// the applier may be off that still shows as running, and CHANGE would throw away what it has not applied. One that has begun
+// shows by its state, which older servers word with "slave", and one that waits behind another statement by its text.
+var stopUnderWay = guard{
+	broken: `EXISTS (SELECT 1 FROM performance_schema.threads WHERE processlist_state IN ('Killing replica', 'Killing slave')
+		OR processlist_command = 'Query' AND REGEXP_LIKE(processlist_info, '^[[:space:]]*STOP[[:space:]]+(REPLICA|SLAVE)', 'i'))`,
+	reason: reparent.ReasonRefused,
+	detail: "a STOP REPLICA has not returned there; what it waits for, such as a disk that is full, a lock or a source that does not answer, has to end first",
+}
+
 // follow makes the server a replica of the command's source. Whatever takes long comes after the start.
 func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	before, err := a.observe(ctx)
@@ -245,7 +256,7 @@ func (a *act) follow(ctx context.Context) (topology.Observation, error) {
 	if err := a.repoint(ctx, stopped); err != nil {
 		return stopped, err
 	}
-	if err := a.changeUnless(ctx, append(a.strayed(), unfollowable), "START REPLICA"); err != nil {
+	if err := a.changeUnless(ctx, append(a.strayed(), unfollowable, stopUnderWay), "START REPLICA"); err != nil {
 		return stopped, err
 	}
 	started, err := a.receiverStarted(ctx)
@@ -367,7 +378,7 @@ func (a *act) repoint(ctx context.Context, o topology.Observation) error {
 		}
 		return refuse(reparent.ReasonUnapplied, "%s: %s: its applier stopped with error %d", a.server, unapplied.detail, r.ApplierErrno)
 	case r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():
-		if err := a.change(ctx, "START REPLICA SQL_THREAD"); err != nil {
+		if err := a.changeUnless(ctx, []guard{stopUnderWay}, "START REPLICA SQL_THREAD"); err != nil {
 			return err
 		}
 	}
@@ -390,7 +401,7 @@ func (a *act) changeSource(ctx context.Context, autoPosition bool) error {
 	if err != nil {
 		return err
 	}
-	err = a.changeUnless(ctx, []guard{unappliedAndStopped}, statement, args...)
+	err = a.changeUnless(ctx, []guard{stopUnderWay, unappliedAndStopped}, statement, args...)
 	if errno := mysqlErrno(err); errno != 0 && !denials[errno] {
 		return refuse(reparent.ReasonError, "CHANGE REPLICATION SOURCE on %s: error %d", a.server, errno)
 	}

@@ -2,6 +2,8 @@ package mysqld_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -348,6 +350,53 @@ func TestFollowStartsAnApplierThatStandsStillBeforeItRepoints(t *testing.T) {
 	w.must(f, w.freeze(1, term))
 	w.must(f, w.follow(1, 2, term))
 	w.applies(1, id)
+}
+
+func TestNothingIsSentAfterAStopOfTheApplierThatHasNotReturned(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.caughtUp()
+	first, second := shared.rows.Add(1), shared.rows.Add(1)
+	// The applier waits for a row of somebody's, with a second transaction behind it.
+	w.exec(1, "SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF")
+	blocker := w.admin(1)
+	if _, err := blocker.ExecContext(t.Context(), "SET SESSION sql_log_bin = OFF; BEGIN; INSERT INTO app.rows VALUES (?)", first); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(1, "SET GLOBAL super_read_only = ON")
+	w.exec(0, "INSERT INTO app.rows VALUES (?)", first)
+	w.eventually(1, "1", "SELECT COUNT(*) FROM performance_schema.data_lock_waits")
+	w.exec(0, "INSERT INTO app.rows VALUES (?)", second)
+	w.eventually(1, "1", holds, w.executed(0).String())
+	w.must(f, w.freeze(1, term))
+	stopped := make(chan error, 1)
+	go func(by *sql.Conn) {
+		_, err := by.ExecContext(context.Background(), "STOP REPLICA SQL_THREAD")
+		stopped <- err
+	}(w.admin(1))
+	w.eventually(1, "1", "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_state = 'Killing replica'")
+	queued := make(chan error, 1)
+	go func(by *sql.Conn) {
+		_, err := by.ExecContext(context.Background(), "STOP REPLICA IO_THREAD")
+		queued <- err
+	}(w.admin(1))
+	t.Cleanup(func() { _, _ = blocker.ExecContext(context.Background(), "ROLLBACK") }) // before the sessions that hang are closed
+	w.eventually(1, "2", "SELECT COUNT(*) FROM performance_schema.threads WHERE processlist_info LIKE 'STOP REPLICA%'")
+	if state := w.value(1, "SELECT service_state FROM performance_schema.replication_applier_status"); state != "ON" {
+		t.Fatalf("the applier shows as %s: there would be nothing to take in from it", state)
+	}
+	for _, c := range []reparent.Command{w.follow(1, 2, term), w.command(reparent.Resume, 1, term)} {
+		contains(t, w.refused(f, c, reparent.ReasonRefused).Detail, "STOP REPLICA")
+	}
+	if _, err := blocker.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-stopped, <-queued); err != nil {
+		t.Fatal(err)
+	}
+	w.must(f, w.follow(1, 2, term))
+	w.applies(1, first)
+	w.applies(1, second)
 }
 
 func TestFollowRefusesAnErrantServer(t *testing.T) {

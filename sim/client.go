@@ -340,7 +340,7 @@ func (p *person) rescue(v orchestrator.View) {
 	donor := w.richest()
 	if donor != nil && donor.idleApplier() {
 		w.tell("operator", "rescues: starts the applier of %s", donor.address)
-		w.byHand(donor, func(_ *guest, done func(error)) { done(donor.startApplier()) })
+		w.byHand(donor, startsApplier)
 		return
 	}
 	for _, s := range w.members() {
@@ -445,7 +445,7 @@ func (w *world) restartWhereAMarkerWaits() {
 	for _, s := range w.members() {
 		if s.state == processUp && s.idleApplier() { // the marker may wait in its relay log
 			w.tell("operator", "starts the applier of %s", s.address)
-			w.byHand(s, func(_ *guest, done func(error)) { done(s.startApplier()) })
+			w.byHand(s, startsApplier)
 			return
 		}
 	}

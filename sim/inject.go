@@ -199,10 +199,10 @@ func (w *world) harm(f Fault, s *server) bool {
 		s.slowApplier(f.For / 10)
 		w.later(f.For, func() { s.slowApplier(0) })
 	case StopApplier:
-		w.byHand(s, func(on *guest, done func(error)) { s.stopApplier(on, done) })
-		w.later(f.For, func() { w.byHand(s, func(_ *guest, done func(error)) { done(s.startApplier()) }) })
+		w.byHand(s, stopsApplier)
+		w.later(f.For, func() { w.byHand(s, startsApplier) })
 	case StopReceiver:
-		w.byHand(s, func(on *guest, done func(error)) { s.stopReceiver(on, done) })
+		w.byHand(s, stopsReceiver)
 	case Errant:
 		if !s.readOnly || w.strayed(s) {
 			return false

@@ -43,16 +43,13 @@ func (s *server) startApplier() error {
 	return nil
 }
 
-// stopApplier is STOP REPLICA SQL_THREAD. A commit that waits for acknowledgements holds it up.
+// stopApplier is STOP REPLICA SQL_THREAD. A commit that waits for acknowledgements holds it up, and so does a wait for a row.
 func (s *server) stopApplier(on *guest, done func(error)) {
 	if s.channel == nil {
 		done(nil)
 		return
 	}
 	a := &s.channel.applier
-	if a.lock != nil {
-		s.endRowWait(a.lock, errQueryInterrupted)
-	}
 	if a.busy && a.on && !a.ails.blocked {
 		on.doing = stopping
 		a.stopped = append(a.stopped, func() { done(nil) })
@@ -196,16 +193,11 @@ func (a *applier) commit(t *transaction) bool {
 	return false
 }
 
-// gotNoLock is the end of a wait for a row: another transaction has inserted it, or somebody stops the applier. It tries
-// so often when it has waited too long that the limit of one try says nothing.
-func (a *applier) gotNoLock(err error) {
+// gotNoLock is the end of a wait for a row: another transaction has inserted it. It tries so often when it has waited too
+// long that the limit of one try says nothing.
+func (a *applier) gotNoLock(error) {
 	a.lock = nil
-	if errnoOf(err) == errDuplicateRow {
-		a.fail(int(errDuplicateRow))
-		return
-	}
-	a.on = false
-	a.rest()
+	a.fail(int(errDuplicateRow))
 }
 
 // advance is the end of a transaction.

@@ -82,13 +82,14 @@ func TestE24AnApplierWaitsForARowAndFailsOnceItIsThere(t *testing.T) {
 	f.check("the applier failed", !f.b.channel.applier.on && f.b.channel.applier.errno == int(errDuplicateRow))
 }
 
-func TestE24AnApplierThatWaitsForARowStopsAtOnce(t *testing.T) {
+func TestE24AnApplierThatWaitsForARowHoldsUpItsStop(t *testing.T) {
 	f := newTrio(t)
 	f.b.setReadOnlyOff()
 	f.b.enableSource()
 	f.again(f.a, f.write(f.b))
 	f.eventually("the applier waits", func() bool { return f.b.channel.applier.lock != nil })
-	f.check("stopped", f.exec(f.b, stopApplier) == nil && !f.b.channel.applier.on && f.b.channel.applier.errno == 0)
-	_ = f.b.startApplier()
-	f.eventually("it waits again", func() bool { return f.b.channel.applier.lock != nil })
+	stop := f.as(accountRoot, f.b, stopApplier)
+	f.stays("it is not stopped", func() bool { return !stop.heard && f.b.channel.applier.on })
+	f.exec(f.b, sourceOff)
+	f.eventually("stopped once the row is there", func() bool { return stop.ok() && !f.b.channel.applier.on })
 }

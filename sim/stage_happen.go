@@ -83,12 +83,12 @@ func (s *Stage) shutDown(x *server) {
 // toReplication is what somebody does to replication by hand.
 func (s *Stage) toReplication() map[scenario.Kind]func(scenario.Happening) error {
 	return map[scenario.Kind]func(scenario.Happening) error{
-		scenario.StopReceiver: s.byHand(func(on *guest, done func(error)) { on.server.stopReceiver(on, done) }),
+		scenario.StopReceiver: s.byHand(stopsReceiver),
 		scenario.StartReceiver: s.byHand(func(on *guest, done func(error)) {
 			on.server.stored.skipReplicaStart = nil
-			done(on.server.startReceiver())
+			startsReceiver(on, done)
 		}),
-		scenario.StopApplier: s.byHand(func(on *guest, done func(error)) { on.server.stopApplier(on, done) }),
+		scenario.StopApplier: s.byHand(stopsApplier),
 		scenario.NoAcker:     s.byHand(noAcker),
 		scenario.NoSource:    s.byHand(func(on *guest, done func(error)) { on.server.disableSource(on, done) }),
 		scenario.FallBehind: func(h scenario.Happening) error {
@@ -113,11 +113,12 @@ func (s *Stage) toReplication() map[scenario.Kind]func(scenario.Happening) error
 func noAcker(on *guest, done func(error)) {
 	x := on.server
 	x.setReplicaSide(false)
-	x.stopReceiver(on, func(err error) {
-		if err == nil {
-			err = x.startReceiver()
+	stopsReceiver(on, func(err error) {
+		if err != nil {
+			done(err)
+			return
 		}
-		done(err)
+		startsReceiver(on, done)
 	})
 }
 

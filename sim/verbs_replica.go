@@ -80,6 +80,7 @@ func (a *act) receiver(ctx *patience) (r receiverSight, err error) {
 
 // The statements that start and stop replication.
 func stopsReceiver(on *guest, done func(error)) {
+	on.doing = stopping
 	on.inChannelTurn(done, func(done func(error)) { on.server.stopReceiver(on, done) })
 }
 
@@ -119,7 +120,6 @@ func (g *guest) inChannelTurn(done func(error), do func(done func(error))) {
 		})
 	}
 	if s.turn.taken {
-		g.doing = stopping
 		s.turn.queue = append(s.turn.queue, begin)
 		return
 	}
@@ -165,7 +165,7 @@ func (a *act) resume(ctx *patience) (topology.Observation, error) {
 	if err != nil {
 		return before, err
 	}
-	if err := a.changeSlowly(ctx, a.strayed(), start); err != nil {
+	if err := a.changeSlowly(ctx, append(a.strayed(), stopUnderWay), start); err != nil {
 		return before, err
 	}
 	return a.receiverStarted(ctx)
@@ -260,6 +260,15 @@ var unappliedAndStopped = guard{
 	detail: unapplied.detail + ": the applier does not run",
 }
 
+// stopUnderWay keeps a statement from queueing behind a STOP REPLICA of anybody's that has not returned.
+var stopUnderWay = guard{
+	broken: func(s *server) bool {
+		return slices.ContainsFunc(s.guests, func(g *guest) bool { return g.doing == stopping })
+	},
+	reason: reparent.ReasonRefused,
+	detail: "a STOP REPLICA has not returned there",
+}
+
 func applies(s *server) bool {
 	state, _ := s.applier()
 	return state == topology.ThreadOn
@@ -293,7 +302,7 @@ func (a *act) follow(ctx *patience) (topology.Observation, error) {
 	if err := a.repoint(ctx, stopped); err != nil {
 		return stopped, err
 	}
-	if err := a.changeSlowly(ctx, append(a.strayed(), unfollowable), startsReplica); err != nil {
+	if err := a.changeSlowly(ctx, append(a.strayed(), unfollowable, stopUnderWay), startsReplica); err != nil {
 		return stopped, err
 	}
 	started, err := a.receiverStarted(ctx)
@@ -398,7 +407,7 @@ func (a *act) repoint(ctx *patience, o topology.Observation) error {
 		}
 		return refuse(reparent.ReasonUnapplied, "%s: %s: its applier stopped with error %d", a.server, unapplied.detail, r.ApplierErrno)
 	case r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():
-		if err := a.changeSlowly(ctx, nil, startsApplier); err != nil {
+		if err := a.changeSlowly(ctx, []guard{stopUnderWay}, startsApplier); err != nil {
 			return err
 		}
 	}
@@ -415,13 +424,14 @@ func (a *act) adoptAutoPosition(ctx *patience) error {
 }
 
 func stopsApplier(on *guest, done func(error)) {
+	on.doing = stopping
 	on.inChannelTurn(done, func(done func(error)) { on.server.stopApplier(on, done) })
 }
 
 // changeSource names auto-position only for a channel that is new.
 func (a *act) changeSource(ctx *patience, autoPosition bool) error {
 	source := a.command.Source
-	err := a.changeSlowly(ctx, []guard{unappliedAndStopped}, changesSource(source, autoPosition))
+	err := a.changeSlowly(ctx, []guard{stopUnderWay, unappliedAndStopped}, changesSource(source, autoPosition))
 	if errno := errnoOf(err); errno != 0 && errno != errAccessDenied {
 		return refuse(reparent.ReasonError, "CHANGE REPLICATION SOURCE on %s: error %d", a.server, errno)
 	}

@@ -91,6 +91,28 @@ func TestAReceiverThatIsAboutToBeStoppedHasNotBeenResumed(t *testing.T) {
 	}
 }
 
+func TestNothingIsSentAfterAStopOfTheApplierThatHasNotReturned(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	b.at("B").slowApplier(time.Second)
+	b.write("A", 1)
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Freeze, Server: "B"}))
+	b.at("B").fillDisk()
+	b.pass(2 * time.Second)
+	end := b.hosts.dial(b.at("B").place, "B", accountRoot, announcement{}, func(error) {})
+	b.pass(20 * time.Millisecond)
+	end.run(stopsApplier, func(error) {})
+	b.pass(20 * time.Millisecond)
+	if !applies(b.at("B")) || !b.at("B").unapplied() {
+		t.Fatal("the applier does not hang")
+	}
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "B", Source: "C", Acker: true}), reparent.ReasonRefused)
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Resume, Server: "B"}), reparent.ReasonRefused)
+	b.at("B").healDisk()
+	b.pass(100 * time.Millisecond)
+	b.yes(b.one(f, 1, reparent.Command{Verb: reparent.Follow, Server: "B", Source: "A", Acker: true}))
+}
+
 func TestResumeStartsTheApplierTooWhereTheProcessCameUpWithoutReplication(t *testing.T) {
 	b := newBench(t, 2, 1)
 	f := b.elector("one")
