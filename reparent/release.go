@@ -47,7 +47,8 @@ func (k Known) served() bool { return k.Writable && k.Sourcing }
 // restarted gives a replica its source and its receiver back, if it had them. A server that did not answer
 // when the change began stays as it is: it may have been stopped by an earlier change for good reason, and
 // its source may be a primary that was replaced since, whose commits it would acknowledge. It is left to the
-// repair of replicas, which knows whom to follow.
+// repair of replicas, which knows whom to follow. So is one that followed a server which
+// knows nothing of the latest term: it may have lost its data since, and would get back what that term cancelled.
 func (op *Operation) restarted(a topology.Address, p Progress, before Known) []Command {
 	back := op.command(Follow, a, op.Timing.Follow)
 	back.Source, back.Acker = before.Source, op.Ruleset.Ackers(before.Source).Has(a) && (before.Acking || !op.outdated())
@@ -55,7 +56,7 @@ func (op *Operation) restarted(a topology.Address, p Progress, before Known) []C
 	case !before.Reached:
 	case p.Moved && op.led(a):
 		return []Command{op.command(Detach, a, op.Timing.Follow)}
-	case p.Moved && before.Receiving:
+	case p.Moved && before.Receiving && !op.replaced(before.Source):
 		return []Command{back}
 	case p.Moved: // to whom it is pointed matters to nobody as long as it is stopped: to point it back would have it receive for a moment
 		return []Command{op.command(Freeze, a, op.Timing.Freeze)}
@@ -98,6 +99,17 @@ func (op *Operation) rightful(a topology.Address) bool {
 	all := op.History.Leaderships
 	last := slices.IndexFunc(all, func(l topology.Leadership) bool { return l.Primary == a && l.Incarnation == op.Known[a].Incarnation })
 	return len(all) == 0 || last >= 0 && !slices.ContainsFunc(all[last+1:], op.shown)
+}
+
+// replaced tells whether a server shows the marker of a leadership of which another one, that was followed, has nothing.
+func (op *Operation) replaced(source topology.Address) bool {
+	all := op.History.Leaderships
+	for i := len(all) - 1; i >= 0; i-- {
+		if op.shown(all[i]) {
+			return all[i].Primary != source && !op.Known[source].Position.Contains(all[i].Marker().Set())
+		}
+	}
+	return false
 }
 
 // shown tells whether a server held a leadership's marker when the change began.

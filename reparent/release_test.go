@@ -43,6 +43,15 @@ func TestWhatIsUndoneIsExactlyWhatWasOrMayHaveBeenDone(t *testing.T) {
 		{"chosen before under a term that may have begun, and stopped since: it is pointed at nobody whom it may have replaced", func(b *topologytest.Builder) {
 			b.Term(1, "A", "A:1-10").Intent(2, "B", "A:1-100, t1").Stopped("B")
 		}, "B", Progress{Frozen: Unknown, Moved: true}, []string{"B: freeze"}},
+		{"attached to the primary when it still followed the one before: what its term cancelled may be there", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Term(2, "C", "A:1-100, t1").Positions("A:1-100, t1, t2", "C").Positions("A:1-100, t1", "A", "B")
+		}, "B", Progress{Moved: true}, []string{"B: freeze"}},
+		{"attached to the primary when it followed another server, which has all of the latest term", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Term(2, "C", "A:1-100, t1").Positions("A:1-100, t1, t2", "A", "C")
+		}, "B", Progress{Moved: true}, []string{"B: follow A"}},
+		{"attached to the candidate when a later term was begun and nobody shows it", func(b *topologytest.Builder) {
+			b.Term(1, "A", "A:1-10").Intent(2, "C", "A:1-100, t1").Positions("A:1-100, t1", "A", "B", "C")
+		}, "B", Progress{Moved: true}, []string{"B: follow A"}},
 		{"its source side switched on", nil, "B", Progress{Frozen: Yes, Sourced: Unknown}, []string{"B: disable_source", "B: resume"}},
 		{"poisoned", nil, "A", Progress{Silenced: Yes, With: Poison, Frozen: Yes}, []string{"A: antidote with 1 ack"}},
 		{"perhaps poisoned", nil, "A", Progress{Silenced: Unknown, With: Poison}, []string{"A: antidote with 1 ack"}},
