@@ -32,6 +32,7 @@ type conduct struct {
 	refusing  map[topology.Address]uint32   // servers that refused to receive again, and the term under which they were told to
 
 	cancelledBy map[*transaction]uint32            // the term that left a cancelled row out
+	fed         map[*server]uint32                 // leaders that still received when their term was acknowledged
 	followed    map[topology.Address]attachment    // from whom servers were last told to replicate
 	standing    map[topology.Address]time.Duration // since when a cascaded replica has stood still behind an intermediate that is gone
 }
@@ -48,9 +49,9 @@ type stirrings struct{ faults, mended int }
 func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
-		obstacles: map[string]obstacleSight{}, refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
+		obstacles: map[string]obstacleSight{}, refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, fed: map[*server]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
 	}
-	w.hosts.handed = c.handed
+	w.hosts.handed, w.hosts.detached = c.handed, c.detached
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding
 	return c
 }
@@ -596,28 +597,66 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 	if late || reparent.Kind(d.Kind) == reparent.KindAdoption {
 		return
 	}
+	c.leavesOut(s, d.Term)
+}
+
+// leavesOut takes in what a new leader does not have: it is cancelled. What its own channel may bring yet is not, until it has
+// none any more: the old primary of a planned change may restart open while the candidate is out of everybody's reach, and what
+// the candidate gets from there is followed by all.
+func (c *conduct) leavesOut(s *server, term uint32) {
+	w := c.world
 	has := s.position()
 	for _, waits := range s.commits { // behind the marker: they belong to its term
 		has = has.Union(gtid.Of(waits.transaction.gtid))
+	}
+	if from := s.fedBy(); from != nil {
+		has = has.Union(from.position())
+		for _, waits := range from.commits {
+			has = has.Union(gtid.Of(waits.transaction.gtid))
+		}
+		c.fed[s] = term
 	}
 	var others gtid.Set
 	for _, o := range w.hosts.all {
 		others = others.Union(o.position())
 		for _, waits := range o.commits {
-			c.cancel(d.Term, has, waits.transaction)
+			c.cancel(term, has, waits.transaction)
 		}
 		for _, t := range o.torn {
-			c.cancel(d.Term, has, t)
+			c.cancel(term, has, t)
 		}
 	}
 	if left := others.Subtract(has); !left.IsEmpty() {
 		for _, last := range w.hosts.rows {
 			for t := last; t != nil; t = t.twin {
 				if left.Has(t.gtid) {
-					c.cancel(d.Term, has, t)
+					c.cancel(term, has, t)
 				}
 			}
 		}
+	}
+}
+
+// fedBy is the server to which a receiver that runs belongs; nil when there is none.
+func (s *server) fedBy() *server {
+	if s.channel == nil || s.channel.receiver.state == receiverOff {
+		return nil
+	}
+	return s.hosts.at(s.channel.source)
+}
+
+// detached takes in that a server has no source any more.
+func (c *conduct) detached(s *server) {
+	term, led := c.fed[s]
+	if !led {
+		return
+	}
+	delete(c.fed, s)
+	for later := range c.terms {
+		led = led && later <= term
+	}
+	if led {
+		c.leavesOut(s, term)
 	}
 }
 

@@ -39,3 +39,18 @@ func TestACancelledRowIsHandedOnWhereSomebodyAttachedAReplicaAfterIt(t *testing.
 		})
 	}
 }
+
+func TestWhatANewLeadersOwnChannelMayBringIsCancelledOnceItHasNone(t *testing.T) {
+	w := newWorld(1, Options{})
+	from, s := w.hosts.all[0], w.hosts.all[1]
+	row := holding(from, 7, gtid.GTID{UUID: from.uuid, Number: 7})
+	s.follows(from.address, true)
+	w.judge.conduct.leavesOut(s, 3)
+	if row.cancelled {
+		t.Fatal("it is cancelled, and it may come yet")
+	}
+	s.channel.receiver.state, s.channel.applier.on = receiverOff, false
+	if err := s.resetReplica(); err != nil || !row.cancelled {
+		t.Errorf("%v, cancelled: %t", err, row.cancelled)
+	}
+}

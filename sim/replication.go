@@ -121,6 +121,9 @@ func (s *server) resetReplica() error {
 		return errBothNotStopped
 	}
 	s.channel = nil
+	if s.hosts.detached != nil {
+		s.hosts.detached(s)
+	}
 	return nil
 }
 

@@ -42,6 +42,8 @@ type hosts struct {
 	stepping func(f *fleet)
 	// handed, when set, is told of each transaction that a replica writes to its relay log though a later term has cancelled it.
 	handed func(s, from *server, t *transaction)
+	// detached, when set, is told of each server that forgot its source.
+	detached func(*server)
 	// startedOpen, when set, is told of each server that takes writes as soon as it has started.
 	startedOpen func(s *server)
 	// happened, when set, is told of each event worth a line in a trace.
