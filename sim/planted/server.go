@@ -19,11 +19,18 @@ var serverBugs = []bug{
 		name: "applier-stopped-and-changed",
 		what: "the source is changed while the applier is stopped, which throws away what was received and not applied",
 		edits: []edit{
-			{"sim/verbs_replica.go", "[]guard{unappliedAndStopped}, changesSource", "[]guard{}, changesSource"},
-			{"sim/verbs_replica.go", "\tcase r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, startsApplier)", "\tcase r.Applier != topology.ThreadOff || !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, stopsApplier)"},
+			{"sim/verbs_replica.go", "[]guard{stopUnderWay, unappliedAndStopped}, changesSource", "[]guard{}, changesSource"},
+			{"sim/verbs_replica.go", "\tcase r.Applier == topology.ThreadOff && !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, []guard{stopUnderWay}, startsApplier)", "\tcase r.Applier != topology.ThreadOff || !o.Unapplied().IsEmpty():\n\t\tif err := a.changeSlowly(ctx, nil, stopsApplier)"},
 		},
 		breaks:  []sim.Invariant{sim.NothingLost},
 		options: within(three, sim.StopApplier, sim.HugeWrite, sim.SlowApplier, sim.WishPlanned, sim.Crash),
+	},
+	{
+		name:    "change-behind-a-stop",
+		what:    "the source is changed although a STOP of the applier has not returned: by the time of the change nothing is applied any more, and what was received is thrown away",
+		edits:   []edit{{"sim/verbs_replica.go", "[]guard{stopUnderWay, unappliedAndStopped}, changesSource", "[]guard{unappliedAndStopped}, changesSource"}},
+		breaks:  []sim.Invariant{sim.NothingLost},
+		options: within(three, sim.StopApplier, sim.DiskFull, sim.SlowApplier, sim.WishPlanned, sim.Crash),
 	},
 	{
 		name: "read-only-believed",
