@@ -120,7 +120,7 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 		c.refuse(because{"unfinished " + op.ID, fmt.Sprintf("operation %s was left unfinished, and %s", op.ID, why)}, nil, now)
 		return
 	}
-	if c.withdrew(op) {
+	if c.knowsBetter(op) {
 		if !c.left.Running() {
 			c.endOnRecord(ctx, now)
 			return
@@ -130,13 +130,14 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 	c.begin(reparent.TakeOver(op, c.sessionTerm, c.o.settings.Elector, sight, now), c.lease)
 }
 
-// withdrew tells whether what the record calls unfinished was given up under this very elector: the store was away when
-// that was to be put on record. A decision that stands there was withdrawn, for its marker was never sent; it may be that
-// what was stopped is still to be released. Of any other end the servers are asked anew.
-func (c *cluster) withdrew(op reparent.Operation) bool {
+// knowsBetter tells whether what the record calls unfinished was given up, or its marker acknowledged, under this very elector: the
+// store or the lock was away when that was to be put on record. A decision that stands there was withdrawn, for its marker was
+// never sent, and what was stopped may still have to be released; or it was seen to become durable, which stays true whoever
+// can be reached by now. Of any other end the servers are asked anew.
+func (c *cluster) knowsBetter(op reparent.Operation) bool {
 	left := &c.left
 	return left.ID == op.ID && left.Elector == op.Elector && left.SessionTerm == op.SessionTerm && left.Kind != reparent.KindRules &&
-		left.Decision == nil && (!left.Running() || left.Phase == reparent.PhaseReleasing)
+		(left.Decision == nil && (!left.Running() || left.Phase == reparent.PhaseReleasing) || !left.Established.IsZero())
 }
 
 // endOnRecord puts there how the last operation ended, or has it tried again. What was counted of it without the store is
@@ -258,19 +259,26 @@ func (c *cluster) emergency(ctx context.Context, f topology.Finding, besides bec
 }
 
 // begun is the term of a change that was begun and whose outcome is unknown, while nobody is seen to take writes: what it
-// closed stays closed until it is finished. 0 when there is none.
+// closed stays closed until it is finished. 0 when there is none. A chosen server that does not answer us may take them as long
+// as a member receives from it.
 func begun(h topology.History, s topology.Snapshot) uint64 {
 	n := len(h.Leaderships)
 	if n == 0 || h.Leaderships[n-1].Established() {
 		return 0
 	}
 	last := h.Leaderships[n-1]
+	seen := s.Server(last.Primary).OK()
 	for i := range s.Servers {
-		if o := &s.Servers[i]; o.Writable() && !s.Deserted(o, last.Primary) {
+		o := &s.Servers[i]
+		if o.Writable() && !s.Deserted(o, last.Primary) || !seen && receivesFrom(o, last.Primary) {
 			return 0
 		}
 	}
 	return uint64(last.Term)
+}
+
+func receivesFrom(o *topology.Observation, source topology.Address) bool {
+	return o.OK() && o.Replication != nil && o.Replication.Source == source && o.Replication.Receiver == topology.ThreadOn
 }
 
 func refusalText(f topology.Finding, r antiflap.Refusal) string {

@@ -29,6 +29,14 @@ func TestWithinAWindowOnlyAChangeThatWasBegunIsFinished(t *testing.T) {
 		{"the old primary is still open without waiting for acknowledgements, and everybody has left it", func(b *topologytest.Builder) {
 			b.Edit("A", func(o *topology.Observation) { o.SemiSync.Clients, o.SemiSync.Timeout = 0, time.Second }).ReadOnly("B").Stopped("B", "C")
 		}, 1, false},
+		{"the chosen server does not answer, and somebody receives from it", func(b *topologytest.Builder) {
+			b.ReadOnly("A").Unreachable("B").Edit("C", func(o *topology.Observation) { o.Replication.Source = "B" })
+		}, 1, false},
+		{"the chosen server does not answer, and nobody receives from it any more", func(b *topologytest.Builder) {
+			b.ReadOnly("A").Unreachable("B").Edit("C", func(o *topology.Observation) {
+				o.Replication.Source, o.Replication.Receiver = "B", topology.ThreadConnecting
+			})
+		}, 1, true},
 		{"that change is the one that opened the window", func(b *topologytest.Builder) { b.ReadOnly("A") }, 2, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -151,6 +151,10 @@ func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.
 		{"another elector has taken it over since", func(left *reparent.Operation) { left.Elector = "elector-2" }, false},
 		{"another life of this one has", func(left *reparent.Operation) { left.SessionTerm = 1 }, false},
 		{"its marker may have been written", func(left *reparent.Operation) { left.Decision = &topology.Decision{} }, false},
+		{"its marker was acknowledged, and it was seen through here", func(left *reparent.Operation) {
+			chosen := decided(2, "C", 3)
+			left.Decision, left.Established, left.State = &chosen, chosen.DecidedAt.Add(time.Second), reparent.StateSucceeded
+		}, true},
 		{"it goes on", func(left *reparent.Operation) {
 			left.State, left.Phase = reparent.StateRunning, reparent.PhasePreparing
 		}, false},
@@ -177,8 +181,15 @@ func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.
 				return
 			}
 			stored, err := decodeOperation(DocumentOf(operationKey("shop", op.ID), d.documents[operationKey("shop", op.ID)]))
-			if err != nil || stored.State != reparent.StateUndone || len(d.lineage.History.Leaderships) != 1 || len(d.sent) > 0 {
+			if err != nil || stored.State != left.State || len(d.sent) > 0 {
 				t.Errorf("on record: %s, %+v, %v; sent %v", stored.State, d.lineage.History.Leaderships, err, d.sent)
+			}
+			leads := uint32(1)
+			if !left.Established.IsZero() {
+				leads = 2
+			}
+			if l := d.lineage.History.Leaderships; l[len(l)-1].Term != leads || !l[len(l)-1].Established() {
+				t.Errorf("who leads: %+v", l)
 			}
 		})
 	}
