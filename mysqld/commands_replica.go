@@ -496,13 +496,14 @@ func (a *act) stillApplies(ctx context.Context) error {
 	return nil
 }
 
-// detach forgets the source. Relay logs go with it, so everything in them has to be applied.
+// detach forgets the source. Relay logs go with it, so everything in them has to be applied. Where the applier does not run,
+// to wait helps nobody: the receiver is stopped all the same, for a primary must get nothing from where it is no more.
 func (a *act) detach(ctx context.Context) (topology.Observation, error) {
 	before, err := a.observe(ctx)
 	switch {
 	case err != nil || before.Replication == nil:
 		return before, err
-	case !before.Unapplied().IsEmpty():
+	case !before.Unapplied().IsEmpty() && before.Replication.Applier == topology.ThreadOn:
 		return before, refuse(unapplied.reason, "%s: %s", a.server, unapplied.detail)
 	}
 	if err := a.runAside(ctx, dutyStop, "STOP REPLICA IO_THREAD"); err != nil {

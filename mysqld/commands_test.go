@@ -617,6 +617,22 @@ func TestCommitsThatNeedNotWaitAreLetGo(t *testing.T) {
 	}
 }
 
+func TestDetachStopsAReceiverOfWhichNothingIsAppliedAnyMore(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	w.caughtUp()
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	id := w.mustWrite(0)
+	w.eventually(1, "1", holds, w.executed(0).String())
+	w.refused(f, w.command(reparent.Detach, 1, term), reparent.ReasonUnapplied)
+	if state := w.value(1, receiverState); state != "OFF" {
+		t.Errorf("its receiver is %s", state)
+	}
+	w.eventually(1, "1", holds, w.executed(0).String())
+	w.exec(1, "START REPLICA")
+	w.applies(1, id)
+}
+
 func TestDetachForgetsTheSource(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()

@@ -494,6 +494,17 @@ func TestAServerIsOpenedOnlyAsTheProcessThatWasMeantAndWithItsCommitsWaiting(t *
 	}
 }
 
+func TestDetachStopsAReceiverOfWhichNothingIsAppliedAnyMore(t *testing.T) {
+	b := newBench(t, 3, 1)
+	f := b.elector("one")
+	b.at("B").failApplier(int(errDuplicateRow))
+	b.write("A", 1)
+	b.no(b.one(f, 1, reparent.Command{Verb: reparent.Detach, Server: "B"}), reparent.ReasonUnapplied)
+	if b.receives("B") || !b.at("B").unapplied() {
+		t.Errorf("it receives: %t, and keeps what it received: %t", b.receives("B"), b.at("B").unapplied())
+	}
+}
+
 func TestDetachForgetsTheSourceUnlessSomethingWouldBeLost(t *testing.T) {
 	b := newBench(t, 3, 1)
 	f := b.elector("one")
