@@ -32,6 +32,7 @@ type conduct struct {
 	refusing  map[topology.Address]uint32   // servers that refused to receive again, and the term under which they were told to
 
 	cancelledBy map[*transaction]uint32            // the term that left a cancelled row out
+	changed     bool                               // a second leadership was acknowledged once, whoever remembers it
 	fed         map[*server]uint32                 // leaders that still received when their term was acknowledged
 	followed    map[topology.Address]attachment    // from whom servers were last told to replicate
 	standing    map[topology.Address]time.Duration // since when a cascaded replica has stood still behind an intermediate that is gone
@@ -419,7 +420,7 @@ func (c *conduct) dropping(s *server) {
 
 // windowed claims that no window is open before the primary was ever changed.
 func (c *conduct) windowed(v *orchestrator.View) {
-	if c.leaders() < 2 && v.Antiflap.Window(v.Told).Open { // in this order: a window has words
+	if !c.changed && v.Antiflap.Window(v.Told).Open { // in this order: a window has words
 		c.world.violated(AntiflapObeyed, "an anti-flapping window is open, and the primary was never changed")
 	}
 }
@@ -594,6 +595,7 @@ func (c *conduct) marked(s *server, d *topology.Decision) {
 		}
 	}
 	c.terms[d.Term], c.markers = d.Hash, append(c.markers, d.Marker().GTID())
+	c.changed = c.changed || c.leaders() > 1
 	if late || reparent.Kind(d.Kind) == reparent.KindAdoption {
 		return
 	}
