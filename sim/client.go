@@ -512,7 +512,7 @@ func (p *person) clone(e *elector, s, donor *server) {
 		return
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
-	p.overwrite(s, donor, func() bool { return w.mayOverwrite(s, donor) })
+	p.overwrite(s, donor, func() bool { return w.mayOverwrite(s, donor) && !w.succeeded(donor) })
 	if e.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
 		w.byHand(s, s.attach(donor.address))
 	}
@@ -523,9 +523,12 @@ func (p *person) clone(e *elector, s, donor *server) {
 // has forgotten that it is under maintenance, and it may have been chosen meanwhile, or acknowledge for another primary.
 func (p *person) overwrite(s, donor *server, spared func() bool) {
 	done := p.world.clock.promise()
-	before := p.world.leads(s)
-	s.clone(donor.address, func() bool { return (before || !p.world.leads(s)) && spared() }, done.keep)
-	err, _ := done.await(context.Background(), 20*time.Second)
+	before, ended := p.world.leads(s), false
+	s.clone(donor.address, func() bool { return !ended && (before || !p.world.leads(s)) && spared() }, done.keep)
+	err, heard := done.await(context.Background(), 20*time.Second)
+	if !heard {
+		ended, err = true, errNoAnswer
+	}
 	p.world.tell("operator", "%s is cloned: %v", s.address, err)
 }
 
@@ -534,6 +537,17 @@ func (p *person) overwrite(s, donor *server, spared func() bool) {
 func (w *world) mayOverwrite(s, donor *server) bool {
 	has := donor.executed()
 	return has.Contains(w.judge.promised.all().Intersect(s.position())) && w.judge.readOutside(has) == 0 || w.mayLose(s)
+}
+
+// succeeded tells whether another server is the primary by now than the one that lends its data, as the operator is shown: it
+// may hold what the new one's history cancels, and the runbook says to end the clone and to begin again.
+func (w *world) succeeded(donor *server) bool {
+	e := w.actor()
+	if e == nil {
+		return false
+	}
+	leader := e.view().Primary
+	return leader != "" && leader != donor.address
 }
 
 // leads tells whether an elector counts on a server as the primary, now or in a moment.

@@ -214,3 +214,43 @@ func TestWhomTheOperatorMakesWritableBeginsTermZeroAnew(t *testing.T) {
 		})
 	}
 }
+
+// TestAServerIsNotRebuiltFromWhoeverWasReplacedMeanwhile has the donor's disk be full while another server is made the primary.
+func TestAServerIsNotRebuiltFromWhoeverWasReplacedMeanwhile(t *testing.T) {
+	for name, replaced := range map[string]bool{"it leads still": false, "another one leads": true} {
+		t.Run(name, func(t *testing.T) {
+			w := peace(t)
+			s, donor := w.hosts.all[2], w.primary()
+			if replaced {
+				donor = w.hosts.all[1]
+			}
+			if s == w.primary() || donor == s || replaced && donor == w.primary() {
+				t.Fatal("not the roles this test is about")
+			}
+			if got := w.succeeded(donor); got != replaced {
+				t.Errorf("succeeded: %t", got)
+			}
+			before := s.uuid
+			w.person.process.spawn(func() { w.person.overwrite(s, donor, func() bool { return !w.succeeded(donor) }) })
+			w.clock.runUntil(w.clock.now+10*time.Second, nil)
+			if s.uuid == before != replaced {
+				t.Errorf("rebuilt: %t", s.uuid != before)
+			}
+		})
+	}
+}
+
+// TestACloneThatTheOperatorGaveUpReplacesNothing has the donor's disk be stuck for longer than the operator waits.
+func TestACloneThatTheOperatorGaveUpReplacesNothing(t *testing.T) {
+	w := peace(t)
+	s, donor := w.hosts.all[2], w.hosts.all[1]
+	before := s.uuid
+	w.person.process.spawn(func() { w.person.overwrite(s, donor, always) })
+	donor.fillDisk()
+	w.clock.runUntil(w.clock.now+25*time.Second, nil)
+	donor.healDisk()
+	w.clock.runUntil(w.clock.now+10*time.Second, nil)
+	if s.uuid != before {
+		t.Error("its data was replaced by a clone that nobody waited for")
+	}
+}
