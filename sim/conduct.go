@@ -449,10 +449,20 @@ func (c *conduct) needed(e *elector, op reparent.Operation) {
 	if !op.Automatic || op.Kind != reparent.KindEmergency || p == nil || w.clock.now-c.calm < calmFor || !c.serves(op, p) {
 		return
 	}
-	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && (c.forgot() || c.unstored() || !w.network.prompt(e.place, p.place)) {
+	if strings.HasPrefix(op.Cause, string(topology.LeadershipUnsettled)) && (c.forgot() || c.unstored() || !w.network.prompt(e.place, p.place) || c.mute(e, op)) {
 		return // how that change ended was on record once, or could not be put there or seen, and is to be found out again
 	}
 	w.violated(NoNeedlessChange, "%s is to be replaced (%s), and it completes writes", p.address, op.Cause)
+}
+
+// mute tells whether the server that a change without an outcome chose tells the elector nothing of its marker.
+func (c *conduct) mute(e *elector, op reparent.Operation) bool {
+	all := op.History.Leaderships
+	if len(all) == 0 || all[len(all)-1].Established() {
+		return false
+	}
+	chosen := c.world.hosts.at(all[len(all)-1].Primary)
+	return chosen == nil || chosen.state != processUp || !c.world.network.prompt(e.place, chosen.place)
 }
 
 // serves tells whether a primary is the process that was established and has all that it takes to complete writes.
