@@ -333,13 +333,19 @@ func (c *cluster) launch(ctx context.Context, request antiflap.Request, in repar
 func (c *cluster) operation(ctx context.Context, lease Lease, clearance antiflap.Clearance, in reparent.Intent, make maker) (reparent.Operation, error) {
 	ctx, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
-	term, err := c.drawTerm(ctx, lease, max(c.sessionTerm, c.lineage.highestTerm()))
+	term, err := c.drawTerm(ctx, lease, c.usedTerm())
 	if err != nil {
 		return reparent.Operation{}, err
 	}
 	c.sessionTerm = term
 	in.Term, in.ID = term, reparent.OperationID(c.name, term)
 	return make(clearance, in, c.now()), nil
+}
+
+// usedTerm is the highest term that this elector knows of. That includes the last change that was counted: once everybody has
+// lost their data and the store was emptied nothing else shows its term, and what is not above it is taken for old news.
+func (c *cluster) usedTerm() uint32 {
+	return max(c.sessionTerm, c.lineage.highestTerm(), uint32(min(c.record.Antiflap.Last.Term, maxTerm)))
 }
 
 // clear asks anti-flapping with the brake as it is in the store, and counts the change there in the same

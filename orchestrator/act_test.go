@@ -117,6 +117,32 @@ func TestTheBrakeCountsAChangeWhoseElectorDiedBeforeItHadCountedIt(t *testing.T)
 	}
 }
 
+// TestATermIsAboveThatOfTheLastChangeThatWasCounted has an elector that counted a change of term 9 a while ago, which nothing
+// else shows any more: everybody lost their data since, and the store was emptied.
+func TestATermIsAboveThatOfTheLastChangeThatWasCounted(t *testing.T) {
+	for name, draw := range map[string]func(d *desk) (term uint32){
+		"to replace a dead primary": func(d *desk) uint32 {
+			d.round(t)
+			return d.left.Term
+		},
+		"to put what it knows on record again": func(d *desk) uint32 {
+			if err := d.remind(t.Context(), d.now); err != nil {
+				t.Fatal(err)
+			}
+			return d.sessionTerm
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+			counted := antiflap.Change{Cluster: "shop", Term: 9, Kind: antiflap.Emergency, At: d.now.Add(-24 * time.Hour)}
+			d.record.Antiflap = antiflap.Cluster{}.Established(counted, antiflap.Defaults())
+			if term := draw(d); term <= 9 {
+				t.Errorf("under term %d: %s", term, d.refusal)
+			}
+		})
+	}
+}
+
 // TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds has an elector that refused to replace a dead primary.
 func TestWhyNothingWasDoneIsNotSaidAnyLongerThanItHolds(t *testing.T) {
 	for _, row := range []struct {

@@ -77,7 +77,7 @@ func (c *cluster) lacking(ctx context.Context) (bool, error) {
 func (c *cluster) remind(ctx context.Context, now time.Time) error {
 	drawing, cancel := c.runtime().Within(ctx, storeTimeout)
 	defer cancel()
-	term, err := c.drawTerm(drawing, c.lease, max(c.sessionTerm, c.lineage.highestTerm()))
+	term, err := c.drawTerm(drawing, c.lease, c.usedTerm())
 	if err != nil {
 		return err
 	}
