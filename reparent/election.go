@@ -82,7 +82,9 @@ func (op *Operation) nobody(refused []candidacy, c choice) *Obstacle {
 		wanted = fmt.Sprintf("%s cannot be established as primary", op.Wanted)
 	}
 	remedy := "bring one of the named servers back or mend what stands against it"
-	if len(c.read) > 0 && c.clean.IsEmpty() {
+	if idle := c.clean.Where(op.idle); !idle.IsEmpty() {
+		remedy = fmt.Sprintf("START REPLICA SQL_THREAD on %s, where received transactions are not applied; or bring another of the named servers back", idle)
+	} else if len(c.read) > 0 && c.clean.IsEmpty() {
 		remedy = fmt.Sprintf("nobody is without those transactions: keep them knowingly, by primacy emergency %s --keep-errant --reason …", op.Cluster)
 	}
 	return &Obstacle{
@@ -123,7 +125,7 @@ func (op *Operation) candidate(a topology.Address, c choice) candidacy {
 	}
 	lacks := op.lacks(a, c.history, p.Reading.Position())
 	if found.source = op.holder(a, c, lacks); found.source == "" && !lacks.IsEmpty() {
-		found.against = fmt.Sprintf("it lacks %s and no clean server that was reached can give it that", lacks)
+		found.against = fmt.Sprintf("it lacks %s and no clean server that was reached can give it that", lacks) + op.withheld(c, lacks)
 		return found
 	}
 	left := op.lacks(a, c.history, p.Reading.Executed)
@@ -237,6 +239,24 @@ func stuckApplier(o *topology.Observation) bool {
 		return false
 	}
 	return o.Replication == nil || o.Replication.Applier != topology.ThreadOn
+}
+
+// idle tells whether a server has received what it does not apply because somebody, or its own start, left its applier off.
+func (op *Operation) idle(a topology.Address) bool {
+	o := op.Progress[a].Reading
+	return o != nil && stuckApplier(o) && !failedApplier(o)
+}
+
+// withheld names who would give what a candidate lacks if its applier ran; empty when nobody would.
+func (op *Operation) withheld(c choice, lacks gtid.Set) string {
+	has := c.clean.Where(func(b topology.Address) bool {
+		o := op.Progress[b].Reading
+		return o != nil && stuckApplier(o) && o.Position().Contains(lacks)
+	})
+	if has.IsEmpty() {
+		return ""
+	}
+	return fmt.Sprintf(": the applier of %s, which received it, does not run", has)
 }
 
 // followersOf are the reached, clean servers that could follow a candidate: nothing that they lack has

@@ -277,6 +277,23 @@ func TestAnApplierThatFailedKeepsAServerFromFollowing(t *testing.T) {
 	}
 }
 
+// TestWhoDoesNotApplyWhatNobodyElseHasIsNamed has D hold alone what it received and does not apply, and never lead.
+func TestWhoDoesNotApplyWhatNobodyElseHasIsNamed(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-105, t1", "D").Executed("D", "A:1-90, t1").Promotion(topology.PromotionNever, "D")
+	for errno, starts := range map[int]bool{0: true, 1062: false} {
+		b.Edit("D", func(o *topology.Observation) {
+			o.Replication.Applier, o.Replication.ApplierErrno = topology.ThreadOff, errno
+		})
+		_, obstacle := settledWith(intentOf(b))
+		if code(obstacle) != "no_candidate" || !strings.Contains(obstacle.Message, "can give it that: the applier of D, which received it, does not run") {
+			t.Fatalf("error %d: %+v", errno, obstacle)
+		}
+		if strings.Contains(obstacle.Remedy, "START REPLICA SQL_THREAD on D") != starts {
+			t.Errorf("error %d: %s", errno, obstacle.Remedy)
+		}
+	}
+}
+
 func TestFollowersThatAreNoAckersDoNotCount(t *testing.T) {
 	b := topologytest.Cluster("A", "B", "C", "D").Policy(topology.Policy{Kind: topology.PolicyCrossZone, Acks: 1})
 	b.Zone("east", "A", "B").Zone("west", "C", "D").Dead("A", "D")

@@ -338,9 +338,9 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	donor := w.richest()
-	if donor != nil && donor.idleApplier() {
-		w.tell("operator", "rescues: starts the applier of %s", donor.address)
-		w.byHand(donor, startsApplier)
+	if idle := w.idleAs(donor); idle != nil {
+		w.tell("operator", "rescues: starts the applier of %s", idle.address)
+		w.byHand(idle, startsApplier)
 		return
 	}
 	for _, s := range w.members() {
@@ -477,6 +477,20 @@ func (s *server) idleApplier() bool {
 	}
 	state, _ := s.applier()
 	return state == topology.ThreadOff
+}
+
+// idleAs is a running server with an idle applier that holds the latest term as the given one does, which itself comes first.
+func (w *world) idleAs(donor *server) *server {
+	if donor == nil {
+		return nil
+	}
+	latest, _ := topology.HighestMarker(donor.position())
+	for _, s := range append([]*server{donor}, w.members()...) {
+		if m, _ := topology.HighestMarker(s.position()); s.state == processUp && s.idleApplier() && m.Term == latest.Term {
+			return s
+		}
+	}
+	return nil
 }
 
 // richest is a running server with the latest term that holds all that was promised, most of what readers saw, though nobody

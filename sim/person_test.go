@@ -109,6 +109,25 @@ func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.
 	}
 }
 
+// TestTheOperatorStartsTheApplierOfWhoeverHoldsTheLatestTerm has a replica hold what it received and does not apply.
+func TestTheOperatorStartsTheApplierOfWhoeverHoldsTheLatestTerm(t *testing.T) {
+	w := peace(t)
+	donor, s := w.primary(), w.hosts.all[2]
+	if idle := w.idleAs(donor); idle != nil {
+		t.Fatalf("%s applies", idle.address)
+	}
+	s.channel.applier.on = false
+	s.channel.relay.push(&transaction{gtid: gtid.GTID{UUID: donor.uuid, Number: 5000}})
+	s.channel.got.add(gtid.GTID{UUID: donor.uuid, Number: 5000})
+	if idle := w.idleAs(donor); idle != s {
+		t.Errorf("%v", idle)
+	}
+	w.judge.promised, donor.done = history{}, history{}
+	if idle := w.idleAs(donor); idle != nil {
+		t.Errorf("%s holds another term", idle.address)
+	}
+}
+
 func TestWhatIsPromisedIsNotClonedAwayFromAServerThatExecutedIt(t *testing.T) {
 	w := peace(t)
 	donor, s := w.primary(), w.hosts.all[2]
