@@ -33,7 +33,7 @@ type conduct struct {
 
 	cancelledBy map[*transaction]uint32            // the term that left a cancelled row out
 	changed     bool                               // a second leadership was acknowledged once, whoever remembers it
-	fed         map[*server]uint32                 // leaders that still received when their term was acknowledged
+	fed         map[*server]stillFed               // leaders that still received when their term was acknowledged
 	followed    map[topology.Address]attachment    // from whom servers were last told to replicate
 	standing    map[topology.Address]time.Duration // since when a cascaded replica has stood still behind an intermediate that is gone
 }
@@ -50,7 +50,7 @@ type stirrings struct{ faults, mended int }
 func newConduct(w *world) *conduct {
 	c := &conduct{
 		world: w, lapsed: map[*process]time.Duration{}, terms: map[uint32]string{}, decided: map[uint32]*topology.Decision{}, begun: map[string]stirrings{},
-		obstacles: map[string]obstacleSight{}, refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, fed: map[*server]uint32{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
+		obstacles: map[string]obstacleSight{}, refusing: map[topology.Address]uint32{}, cancelledBy: map[*transaction]uint32{}, fed: map[*server]stillFed{}, followed: map[topology.Address]attachment{}, standing: map[topology.Address]time.Duration{},
 	}
 	w.hosts.handed, w.hosts.detached = c.handed, c.detached
 	w.hosts.sent, w.hosts.answered, w.hosts.changing, w.hosts.dropping, w.hosts.stepping, w.hosts.deciding = c.sent, c.answered, c.changing, c.dropping, c.stepping, c.deciding

@@ -18,7 +18,7 @@ func (c *conduct) leavesOut(s *server, term uint32) {
 		for _, waits := range from.commits {
 			has = has.Union(gtid.Of(waits.transaction.gtid))
 		}
-		c.fed[s] = term
+		c.fed[s] = stillFed{term, s.uuid}
 	}
 	var others gtid.Set
 	for _, o := range w.hosts.all {
@@ -49,18 +49,26 @@ func (s *server) fedBy() *server {
 	return s.hosts.at(s.channel.source)
 }
 
-// detached takes in that a server has no source any more.
+// stillFed is a leader that received from another server when its term was acknowledged.
+type stillFed struct {
+	term uint32
+	uuid gtid.UUID
+}
+
+// detached takes in that a server has no source any more. One whose data was lost since does not lead: what it lacks, others
+// have.
 func (c *conduct) detached(s *server) {
-	term, led := c.fed[s]
+	fed, led := c.fed[s]
 	if !led {
 		return
 	}
 	delete(c.fed, s)
+	led = fed.uuid == s.uuid
 	for later := range c.terms {
-		led = led && later <= term
+		led = led && later <= fed.term
 	}
 	if led {
-		c.leavesOut(s, term)
+		c.leavesOut(s, fed.term)
 	}
 }
 

@@ -41,16 +41,23 @@ func TestACancelledRowIsHandedOnWhereSomebodyAttachedAReplicaAfterIt(t *testing.
 }
 
 func TestWhatANewLeadersOwnChannelMayBringIsCancelledOnceItHasNone(t *testing.T) {
-	w := newWorld(1, Options{})
-	from, s := w.hosts.all[0], w.hosts.all[1]
-	row := holding(from, 7, gtid.GTID{UUID: from.uuid, Number: 7})
-	s.follows(from.address, true)
-	w.judge.conduct.leavesOut(s, 3)
-	if row.cancelled {
-		t.Fatal("it is cancelled, and it may come yet")
-	}
-	s.channel.receiver.state, s.channel.applier.on = receiverOff, false
-	if err := s.resetReplica(); err != nil || !row.cancelled {
-		t.Errorf("%v, cancelled: %t", err, row.cancelled)
+	for name, lost := range map[string]bool{"it keeps its data": false, "its data was lost before": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(1, Options{})
+			from, s := w.hosts.all[0], w.hosts.all[1]
+			row := holding(from, 7, gtid.GTID{UUID: from.uuid, Number: 7})
+			s.follows(from.address, true)
+			w.judge.conduct.leavesOut(s, 3)
+			if row.cancelled {
+				t.Fatal("it is cancelled, and it may come yet")
+			}
+			s.channel.receiver.state, s.channel.applier.on = receiverOff, false
+			if lost {
+				s.wipe()
+			}
+			if err := s.resetReplica(); err != nil || row.cancelled == lost {
+				t.Errorf("%v, cancelled: %t", err, row.cancelled)
+			}
+		})
 	}
 }
