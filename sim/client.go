@@ -344,7 +344,7 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	for _, s := range w.members() {
-		if donor != nil && s != donor && s.state == processUp && p.rescued[s] < 2 && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
+		if donor != nil && !everybodys(v.Obstacle) && s != donor && s.state == processUp && p.rescued[s] < 2 && (!s.executed().Equal(donor.executed()) || len(s.commits) > 0) {
 			p.rescued[s]++
 			w.tell("operator", "rescues: clones %s from %s", s.address, donor.address)
 			p.rebuilding++
@@ -379,6 +379,9 @@ func (p *person) rescue(v orchestrator.View) {
 	err := w.asks(func(ctx context.Context) error { _, err := e.loop.Reparent(ctx, wish); return err })
 	w.tell("operator", "accepts that what cannot be read is gone: %t, keeps what is errant: %t: %v", wish.AcceptLoss, wish.KeepErrant, err)
 }
+
+// everybodys tells whether a person is told that all hold what is errant or cancelled: to clone one from another helps nobody.
+func everybodys(o *reparent.Obstacle) bool { return strings.Contains(o.Remedy, "nobody is without") }
 
 // makeWritable is what the runbook says where nothing is on record and no server is writable: Primacy cannot know who led.
 // Whoever completed writes before any term began says nothing about who does so now.
