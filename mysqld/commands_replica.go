@@ -214,10 +214,12 @@ var unappliedAndStopped = guard{
 // stopUnderWay keeps a statement from queueing behind a STOP REPLICA of anybody's that has not returned. MySQL carries out
 // one statement about the channel after the other, and what hangs there cannot be killed: by the time that it is our turn
 // the applier may be off that still shows as running, and CHANGE would throw away what it has not applied. One that has begun
-// shows by its state, which older servers word with "slave", and one that waits behind another statement by its text.
+// shows by its state, which older servers word with "slave", and one that waits behind another statement by its text. The
+// text stays for a moment after whoever sent it has its answer: what is only tidied up has returned.
 var stopUnderWay = guard{
 	broken: `EXISTS (SELECT 1 FROM performance_schema.threads WHERE processlist_state IN ('Killing replica', 'Killing slave')
-		OR processlist_command = 'Query' AND REGEXP_LIKE(processlist_info, '^[[:space:]]*STOP[[:space:]]+(REPLICA|SLAVE)', 'i'))`,
+		OR processlist_command = 'Query' AND REGEXP_LIKE(processlist_info, '^[[:space:]]*STOP[[:space:]]+(REPLICA|SLAVE)', 'i')
+			AND COALESCE(processlist_state, '') NOT IN ('query end', 'closing tables', 'freeing items', 'cleaning up'))`,
 	reason: reparent.ReasonRefused,
 	detail: "a STOP REPLICA has not returned there; what it waits for, such as a disk that is full, a lock or a source that does not answer, has to end first",
 }

@@ -399,6 +399,26 @@ func TestNothingIsSentAfterAStopOfTheApplierThatHasNotReturned(t *testing.T) {
 	w.applies(1, second)
 }
 
+// TestAStopThatHasReturnedKeepsNobodyOut looks at once after the answer, when the server has not tidied up yet.
+func TestAStopThatHasReturnedKeepsNobodyOut(t *testing.T) {
+	w := realStage(t)
+	by, looks := w.admin(2), w.admin(2)
+	for range 300 {
+		if _, err := by.ExecContext(t.Context(), "STOP REPLICA IO_THREAD"); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			var underWay bool
+			var seen sql.NullString
+			err := looks.QueryRowContext(t.Context(), "SELECT "+mysqld.StopUnderWay+`, (SELECT GROUP_CONCAT(CONCAT_WS(' ', processlist_command, processlist_state, processlist_info))
+				FROM performance_schema.threads WHERE processlist_info LIKE 'STOP%')`).Scan(&underWay, &seen)
+			if err != nil || underWay {
+				t.Fatalf("under way: %t, %s, %v", underWay, seen.String, err)
+			}
+		}
+	}
+}
+
 func TestFollowRefusesAnErrantServer(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()
