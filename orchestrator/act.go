@@ -342,10 +342,11 @@ func (c *cluster) operation(ctx context.Context, lease Lease, clearance antiflap
 	return make(clearance, in, c.now()), nil
 }
 
-// usedTerm is the highest term that this elector knows of. That includes the last change that was counted: once everybody has
-// lost their data and the store was emptied nothing else shows its term, and what is not above it is taken for old news.
+// usedTerm is the highest term that this elector knows of. That includes those under which it acted before it lost the lock,
+// for a store that went back gives them out again, and that of the last change that was counted: once everybody has lost their
+// data and the store was emptied nothing else shows it, and what is not above it is taken for old news.
 func (c *cluster) usedTerm() uint32 {
-	return max(c.sessionTerm, c.lineage.highestTerm(), uint32(min(c.record.Antiflap.Last.Term, maxTerm)))
+	return max(c.owner, c.sessionTerm, c.lineage.highestTerm(), uint32(min(c.record.Antiflap.Last.Term, maxTerm)))
 }
 
 // clear asks anti-flapping with the brake as it is in the store, and counts the change there in the same
