@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/primacydb/primacy/antiflap"
+	"github.com/primacydb/primacy/reparent"
 	"github.com/primacydb/primacy/topology"
 	"github.com/primacydb/primacy/topology/topologytest"
 )
@@ -117,29 +118,43 @@ func TestTheBrakeCountsAChangeWhoseElectorDiedBeforeItHadCountedIt(t *testing.T)
 	}
 }
 
-// TestATermIsAboveThatOfTheLastChangeThatWasCounted has an elector that counted a change of term 9 a while ago, which nothing
-// else shows any more: everybody lost their data since, and the store was emptied.
-func TestATermIsAboveThatOfTheLastChangeThatWasCounted(t *testing.T) {
-	for name, draw := range map[string]func(d *desk) (term uint32){
-		"to replace a dead primary": func(d *desk) uint32 {
-			d.round(t)
-			return d.left.Term
-		},
-		"to put what it knows on record again": func(d *desk) uint32 {
-			if err := d.remind(t.Context(), d.now); err != nil {
-				t.Fatal(err)
-			}
-			return d.sessionTerm
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+// TestATermIsAboveEveryOneThatThisElectorKnowsOf has an elector that knows of term 9, which nothing else shows any more.
+func TestATermIsAboveEveryOneThatThisElectorKnowsOf(t *testing.T) {
+	knows := map[string]func(d *desk){
+		"it counted a change a while ago, everybody lost their data since, and the store was emptied": func(d *desk) {
 			counted := antiflap.Change{Cluster: "shop", Term: 9, Kind: antiflap.Emergency, At: d.now.Add(-24 * time.Hour)}
 			d.record.Antiflap = antiflap.Cluster{}.Established(counted, antiflap.Defaults())
-			if term := draw(d); term <= 9 {
-				t.Errorf("under term %d: %s", term, d.refusal)
-			}
-		})
+		},
+		"it acted under it, lost the lock, and leads again with a store that went back": func(d *desk) {
+			record, history := d.record, d.lineage
+			d.sessionTerm = 9
+			d.lost(d.lease)
+			d.lead(t.Context(), gain{lease: deskLease{d}, record: record, lineage: history, term: 4})
+		},
+	}
+	draws := map[string]func(d *desk) (uint32, error){
+		"to replace the primary, as somebody asks": func(d *desk) (uint32, error) {
+			op, err := d.operation(t.Context(), d.lease, antiflap.Clearance{}, reparent.Intent{}, func(_ antiflap.Clearance, in reparent.Intent, _ time.Time) reparent.Operation {
+				return reparent.Operation{Term: in.Term}
+			})
+			return op.Term, err
+		},
+		"to put what it knows on record again": func(d *desk) (uint32, error) {
+			err := d.remind(t.Context(), d.now)
+			return d.sessionTerm, err
+		},
+	}
+	for has, know := range knows {
+		for what, draw := range draws {
+			t.Run(has+": "+what, func(t *testing.T) {
+				d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1).Dead("A"))
+				d.look(t)
+				know(d)
+				if term, err := draw(d); err != nil || term <= 9 {
+					t.Errorf("term %d, %v: %s", term, err, d.refusal)
+				}
+			})
+		}
 	}
 }
 
