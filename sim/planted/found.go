@@ -22,9 +22,12 @@ var foundBugs = []bug{
 			between(3, 0, sim.Blind, 5*time.Second, 55)),  // where nobody sees it, and A is back
 	},
 	{
-		name:    "terms-are-not-outbid",
-		what:    "after the store was restored terms begin below those that sessions on the servers still act under, and every command is fenced off",
-		edits:   []edit{{"orchestrator/act.go", "if c.owner < c.sessionTerm {", "if c.owner < c.sessionTerm || c.sessionTerm > 0 {"}},
+		name: "terms-are-not-outbid",
+		what: "after the store was restored terms begin below those that sessions on the servers still act under, and every command is fenced off",
+		edits: []edit{
+			{"orchestrator/act.go", "if c.owner < c.sessionTerm {", "if c.owner < c.sessionTerm || c.sessionTerm > 0 {"},
+			{"orchestrator/act.go", "max(c.owner, c.sessionTerm, ", "max(c.sessionTerm, "},
+		},
 		breaks:  []sim.Invariant{sim.Progress, sim.NothingLeftBehind},
 		options: sim.Options{Kinds: []sim.Kind{sim.Crash, sim.OldStore, sim.EmptyStore, sim.StopReceiver, sim.EndLease, sim.Isolate}, Electors: 3},
 	},
