@@ -338,7 +338,7 @@ func (p *person) rescue(v orchestrator.View) {
 		return
 	}
 	donor := w.richest()
-	if idle := w.idleAs(donor); idle != nil {
+	if idle := w.idleAs(donor, v.Obstacle); idle != nil {
 		w.tell("operator", "rescues: starts the applier of %s", idle.address)
 		w.byHand(idle, startsApplier)
 		return
@@ -482,14 +482,16 @@ func (s *server) idleApplier() bool {
 	return state == topology.ThreadOff
 }
 
-// idleAs is a running server with an idle applier that holds the latest term as the given one does, which itself comes first.
-func (w *world) idleAs(donor *server) *server {
-	if donor == nil {
-		return nil
+// idleAs is a running server with an idle applier: the given one, or, where a person is told to start one, another that holds
+// the latest term as that does.
+func (w *world) idleAs(donor *server, o *reparent.Obstacle) *server {
+	if donor == nil || donor.idleApplier() {
+		return donor
 	}
 	latest, _ := topology.HighestMarker(donor.position())
-	for _, s := range append([]*server{donor}, w.members()...) {
-		if m, _ := topology.HighestMarker(s.position()); s.state == processUp && s.idleApplier() && m.Term == latest.Term {
+	for _, s := range w.members() {
+		m, _ := topology.HighestMarker(s.position())
+		if s.state == processUp && s.idleApplier() && m.Term == latest.Term && strings.Contains(o.Remedy, "START REPLICA SQL_THREAD") {
 			return s
 		}
 	}

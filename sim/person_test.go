@@ -113,17 +113,21 @@ func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.
 func TestTheOperatorStartsTheApplierOfWhoeverHoldsTheLatestTerm(t *testing.T) {
 	w := peace(t)
 	donor, s := w.primary(), w.hosts.all[2]
-	if idle := w.idleAs(donor); idle != nil {
+	told := &reparent.Obstacle{Code: "no_candidate", Remedy: "START REPLICA SQL_THREAD on C"}
+	if idle := w.idleAs(donor, told); idle != nil {
 		t.Fatalf("%s applies", idle.address)
 	}
 	s.channel.applier.on = false
 	s.channel.relay.push(&transaction{gtid: gtid.GTID{UUID: donor.uuid, Number: 5000}})
 	s.channel.got.add(gtid.GTID{UUID: donor.uuid, Number: 5000})
-	if idle := w.idleAs(donor); idle != s {
+	if idle := w.idleAs(donor, told); idle != s {
 		t.Errorf("%v", idle)
 	}
+	if idle := w.idleAs(donor, &reparent.Obstacle{Code: "no_candidate"}); idle != nil {
+		t.Errorf("nobody is told to start the applier of %s", idle.address)
+	}
 	w.judge.promised, donor.done = history{}, history{}
-	if idle := w.idleAs(donor); idle != nil {
+	if idle := w.idleAs(donor, told); idle != nil {
 		t.Errorf("%s holds another term", idle.address)
 	}
 }
