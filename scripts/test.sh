@@ -67,12 +67,12 @@ run() { # run OPTIONS... -- PACKAGES...
   [ "$code" -le 1 ] || event fail "go test ended with status $code"
 }
 
-# The largest package of them takes longer than all others: every fourth of its
+# The largest package of them takes longer than all others: every third of its
 # tests goes into the row of those.
 divided=./integration
 
-fourth() { # a regular expression for every fourth test
-  go test $race -list '^Test' "$divided" | awk '/^Test/ && ++n % 4 == 0 {names = names "|" $1} END {print "^(" substr(names, 2) ")$"}'
+third() { # a regular expression for every third test
+  go test $race -list '^Test' "$divided" | awk '/^Test/ && ++n % 3 == 1 {names = names "|" $1} END {print "^(" substr(names, 2) ")$"}'
 }
 
 # Where the host gives much of the processors' time to others, two rows would leave servers without any for seconds.
@@ -93,7 +93,7 @@ in_rows() { # in_rows PACKAGES...
 in_two_rows() { # in_two_rows PACKAGES...
   local few others
   others=$(printf '%s\n' "$@" | grep -vxF "$divided" || true)
-  few=$(fourth) || { event fail "which tests $divided has"; return; }
+  few=$(third) || { event fail "which tests $divided has"; return; }
   # shellcheck disable=SC2086
   "$work/summary" <(run $race -p 1 -skip "$few" "$divided") <(run $race -p 1 $others; run $race -p 1 -run "$few" "$divided")
 }
