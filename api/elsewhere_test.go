@@ -141,8 +141,7 @@ func TestWhatCameOfASentCallIsToldWithItsPlace(t *testing.T) {
 	standby, leader := shop(), shop()
 	first, acts := serveWith(t, standby, nil), serveWith(t, leader, nil)
 	url := acts.URL
-	acts.CloseClientConnections()
-	acts.Listener.Close()
+	acts.Close()
 	standby.err = &orchestrator.ElsewhereError{Elector: "elector-2", API: url}
 	c, _ := sender(t, first)
 	_, err := c.Acknowledge(t.Context(), "shop", "seen")
