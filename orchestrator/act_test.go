@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -155,6 +156,41 @@ func TestATermIsAboveEveryOneThatThisElectorKnowsOf(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhomTheLastChangeChoseMayLeadThoughTheStoreWentBackBehindThat has an elector lose the lock in the middle of a change, and
+// lead again. The marker may wait for a disk: no server shows it.
+func TestWhomTheLastChangeChoseMayLeadThoughTheStoreWentBackBehindThat(t *testing.T) {
+	first, second, third := decided(1, "A", 1), decided(2, "B", 2, decided(1, "A", 1)), decided(3, "C", 3)
+	intent := topology.Leadership{Decision: second}
+	for _, row := range []struct {
+		name  string
+		left  reparent.Operation
+		later []topology.Leadership // what is on record besides term 1
+		kept  []uint32
+	}{
+		{"the store forgot it", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, nil, []uint32{1, 2}},
+		{"it was given up with its outcome unknown", reparent.Operation{Term: 2, State: reparent.StateFailed, Decision: &second}, nil, []uint32{1, 2}},
+		{"it is on record", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, []topology.Leadership{intent}, []uint32{1, 2}},
+		{"another elector has decided since", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, []topology.Leadership{{Decision: third}}, []uint32{1, 3}},
+		{"it had chosen nobody", reparent.Operation{Term: 2, State: reparent.StateRunning}, nil, []uint32{1}},
+		{"its marker was acknowledged, which servers show", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second, Established: time.Unix(2, 0)}, nil, []uint32{1}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := deskOf(t, topologytest.Cluster("A", "B", "C").Acks(1))
+			d.left = row.left
+			d.lost(d.lease)
+			back := lineage{Cluster: "shop", History: topology.History{Leaderships: append([]topology.Leadership{{Decision: first, EstablishedAt: time.Unix(1, 0)}}, row.later...)}}
+			d.lead(t.Context(), gain{lease: deskLease{d}, record: d.record, lineage: back, term: 5})
+			var kept []uint32
+			for _, l := range d.lineage.History.Leaderships {
+				kept = append(kept, l.Term)
+			}
+			if !slices.Equal(kept, row.kept) {
+				t.Errorf("leaderships under terms %v are known, want %v", kept, row.kept)
+			}
+		})
 	}
 }
 

@@ -226,7 +226,7 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 	now := c.now()
 	g.record = c.counting(g.record)
 	c.owner = max(c.owner, c.sessionTerm) // a store that went back gives out terms again that we have used
-	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, g.lineage, g.term, g.brake
+	c.lease, c.record, c.lineage, c.sessionTerm, c.brake = g.lease, g.record, c.withLeft(g.lineage), g.term, g.brake
 	c.read, c.ledSince, c.era, c.entries = [2]Document{}, now, g.era, entries{}
 	c.leftUnsaved = false // somebody else may have put it there
 	c.entries.written(g.read...)
@@ -244,6 +244,16 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 		c.takeOver(ctx, *g.unfinished, now)
 	}
 	c.publish(c.snapshot.At)
+}
+
+// withLeft is what was on record, with whom the last change of this elector chose where the store has gone back behind that: its
+// marker may still wait for a disk, which shows nowhere, and the next change has to revoke it. The elector that a change was
+// taken from has later terms on record.
+func (c *cluster) withLeft(l lineage) lineage {
+	if led, decided := c.left.Leadership(); decided && !led.Established() && led.Term > l.highestTerm() {
+		l.History = c.left.Recorded(l.History)
+	}
+	return l
 }
 
 // uncounted opens the window of a change that was established by an elector that died before it had counted it, and tells
