@@ -77,7 +77,8 @@ var foundBugs = []bug{
 		options: scripted(five1, 1,
 			on(1, sim.DiskStall, 4990*time.Millisecond, 15500*time.Millisecond), // its marker comes to its binary log when nobody waits for it any more
 			on(1, sim.WishPlanned, 5*time.Second, 0),
-			sim.Fault{Kind: sim.OldStore, At: 12400 * time.Millisecond, For: 32 * time.Second}), // so that another change is begun without asking it
+			sim.Fault{Kind: sim.KillElector, At: 12300 * time.Millisecond, Target: sim.OnActor, For: 300 * time.Millisecond},
+			sim.Fault{Kind: sim.OldStore, At: 12400 * time.Millisecond, For: 32 * time.Second}), // nobody knows whom the last change chose, and the next begins without asking it
 	},
 	{
 		name:   "forgotten-operations-are-waited-for",
