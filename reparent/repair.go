@@ -14,7 +14,8 @@ const repairDeadline = 10 * time.Second
 // earlier term is fenced and, once closed, follows like any other; clean replicas that do not follow are
 // made to, and the source side of semi-sync is set as the ruleset wants. A server with errant transactions
 // is closed for writes and otherwise left alone until they are settled: it is attached to nothing, and one
-// that replicates goes on receiving, for what it acknowledged counts. Nothing here moves leadership.
+// that replicates goes on receiving, for what it acknowledged counts. Under one that does not serve, only
+// who is writable and must not be is fenced. Nothing here moves leadership.
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
@@ -22,7 +23,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		return nil
 	}
 	if primary.UUID != current.PrimaryUUID {
-		return closeImpostor(findings, primary, s, h, term)
+		return append(closeImpostor(findings, primary, s, h, term), fenceStale(findings, s, h, term)...)
 	}
 	if poisonedInVain(primary, s, h) {
 		return []Command{{
@@ -30,7 +31,7 @@ func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.Histor
 		}}
 	}
 	if !primary.Writable() {
-		return nil
+		return fenceStale(findings, s, h, term)
 	}
 	settled := h.Leaderships[len(h.Leaderships)-1].Established() && !h.Recovered // nobody else may have been decided on since
 	var commands []Command
@@ -68,6 +69,23 @@ func closeImpostor(findings []topology.Finding, primary *topology.Observation, s
 		return nil
 	}
 	return []Command{{Verb: Fence, Server: primary.Address, Cluster: s.Cluster, Term: term, Deadline: repairDeadline}}
+}
+
+// fenceStale fences the writable primaries of earlier terms for as long as the established primary does not serve and is not
+// replaced: clients find them, and a replica that is pointed there, by hand or by what it keeps, completes what they write,
+// which the next change cancels.
+func fenceStale(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
+	if h.Recovered || !h.Leaderships[len(h.Leaderships)-1].Established() {
+		return nil
+	}
+	var commands []Command
+	for _, f := range findings {
+		o := s.Server(f.Server)
+		if f.Code == topology.StalePrimary && o.OK() && !o.ReadOnly && !s.Maintenance.Has(f.Server) {
+			commands = append(commands, Command{Verb: Fence, Server: f.Server, Cluster: s.Cluster, Term: term, Deadline: repairDeadline})
+		}
+	}
+	return commands
 }
 
 // poisonedInVain tells whether the established primary, the same process still, waits for acknowledgements that nobody can

@@ -131,6 +131,43 @@ func TestWhatIsNotAsItShouldBeIsSetRight(t *testing.T) {
 	}
 }
 
+func TestAnEarlierPrimaryThatIsWritableIsFencedThoughThePrimaryDoesNotServe(t *testing.T) {
+	second := func() *topologytest.Builder {
+		return trio().Primary("C").Term(1, "A", "").Term(2, "C", "A:1-100").Writable("A")
+	}
+	another := func(o *topology.Observation) { o.UUID[0]++ }
+	for name, b := range map[string]*topologytest.Builder{
+		"it restarted and is read-only":      second().ReadOnly("C"),
+		"it is dead":                         second().Dead("C"),
+		"it is silent":                       second().Silent("C"),
+		"another server answers in its name": second().Edit("C", another).Stopped("B"),
+	} {
+		got := repairsOf(b)
+		if got["A"].Verb != Fence || got["A"].Term != 9 {
+			t.Errorf("%s: %+v", name, got)
+		}
+		delete(got, "A")
+		for a, c := range got {
+			if c.Verb != Fence || a != "C" {
+				t.Errorf("%s: %+v", name, c)
+			}
+		}
+	}
+	for name, b := range map[string]*topologytest.Builder{
+		"a later term was decided":             second().ReadOnly("C").Intent(3, "B", "A:1-100"),
+		"the record was lost":                  second().ReadOnly("C").Recovered(),
+		"it is under maintenance":              second().ReadOnly("C").Maintenance("A"),
+		"it is closed":                         second().ReadOnly("C").ReadOnly("A"),
+		"it is not reached":                    second().ReadOnly("C").Silent("A"),
+		"a server that never led is open":      trio().Primary("C").Term(1, "C", "").Writable("A").ReadOnly("C"),
+		"a change of the cluster is under way": second().ReadOnly("C").Reparenting(),
+	} {
+		if got := repairsOf(b); len(got) != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 func TestAnAckerThatIsFarBehindAcknowledgesNothingUntilItIsNeeded(t *testing.T) {
 	mute := func(o *topology.Observation) { o.SemiSync.ReplicaEnabled, o.SemiSync.ReplicaActive = false, false }
 	four := func() *topologytest.Builder { return topologytest.Cluster("A", "B", "C", "D").Acks(1).Primary("A") }

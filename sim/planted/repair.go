@@ -57,7 +57,7 @@ var repairBugs = []bug{
 		name: "restarted-and-opened",
 		what: "the established primary is opened again after a restart although no reached server can acknowledge, so nobody else need hold what its restart has completed",
 		edits: []edit{
-			{"reparent/repair.go", "if !primary.Writable() {\n\t\treturn nil\n\t}", opensAgain},
+			{"reparent/repair.go", "if !primary.Writable() {\n\t\treturn fenceStale(findings, s, h, term)\n\t}", opensAgain},
 		},
 		breaks: []sim.Invariant{sim.NoVanishingRead},
 		options: scripted(three, 1,
@@ -87,5 +87,5 @@ const opensAgain = `if primary.OK() && !primary.Writable() && primary.Incarnatio
 		return []Command{c}
 	}
 	if !primary.Writable() {
-		return nil
+		return fenceStale(findings, s, h, term)
 	}`
