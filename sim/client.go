@@ -531,16 +531,17 @@ func (p *person) clone(e *elector, s, donor *server) {
 		return
 	}
 	w.tell("operator", "rebuilds %s from %s", s.address, donor.address)
-	p.overwrite(s, donor, func() bool { return w.mayOverwrite(s, donor) && !w.succeeded(donor) })
-	if e.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
+	cloned := p.overwrite(s, donor, func() bool { return w.mayOverwrite(s, donor) && !w.succeeded(donor) })
+	if a := w.actor(); cloned && v.Primary == "" && a != nil && a.view().Primary == "" && s.state == processUp { // before it is adopted, nobody but a person attaches anything
 		w.byHand(s, s.attach(donor.address))
 	}
 	w.takeBack(s.address)
 }
 
-// overwrite clones a server and waits for it. It is looked at once more before its data goes: a store that was restored
-// has forgotten that it is under maintenance, and it may have been chosen meanwhile, or acknowledge for another primary.
-func (p *person) overwrite(s, donor *server, spared func() bool) {
+// overwrite clones a server, waits for it, and tells whether it has its new data. It is looked at once more before its data
+// goes: a store that was restored has forgotten that it is under maintenance, and it may have been chosen meanwhile, or
+// acknowledge for another primary.
+func (p *person) overwrite(s, donor *server, spared func() bool) bool {
 	done := p.world.clock.promise()
 	before, ended := p.world.leads(s), false
 	s.clone(donor.address, func() bool { return !ended && (before || !p.world.leads(s)) && spared() }, done.keep)
@@ -549,6 +550,7 @@ func (p *person) overwrite(s, donor *server, spared func() bool) {
 		ended, err = true, errNoAnswer
 	}
 	p.world.tell("operator", "%s is cloned: %v", s.address, err)
+	return err == nil
 }
 
 // mayOverwrite tells whether a server's data may go: its donor holds what was promised of it, and all that readers saw, or

@@ -109,6 +109,32 @@ func TestWhoLendsItsDataHoldsWhatReadersSawAndNotOnlyWhatWasPromised(t *testing.
 	}
 }
 
+// TestTheOperatorAttachesNobodyThatIsNotCloned has an elector restart meanwhile: it knows of no primary until it has read the
+// store, as one does before anything was adopted.
+func TestTheOperatorAttachesNobodyThatIsNotCloned(t *testing.T) {
+	w := peace(t)
+	donor, s, e := w.primary(), w.hosts.all[2], w.electors[0]
+	latest := w.hosts.all[1]
+	ended := false
+	w.person.process.spawn(func() { w.person.clone(e, s, donor); ended = true })
+	w.clock.runUntil(w.clock.now+5*time.Second, func() bool { _, out := e.view().Maintenance[s.address]; return out })
+	e.kill()
+	w.store.stop(true)
+	e.restart()
+	w.byHand(s, s.attach(latest.address)) // as a change did that was made meanwhile
+	donor.kill()
+	before := s.uuid
+	w.boot(donor)
+	w.clock.runUntil(w.clock.now+20*time.Second, func() bool { return ended })
+	if !ended || s.uuid != before || e.view().Primary != "" {
+		t.Fatalf("ended: %t, its data was replaced: %t, and %q leads", ended, s.uuid != before, e.view().Primary)
+	}
+	w.clock.runUntil(w.clock.now+time.Second, nil)
+	if s.channel.source != latest.address {
+		t.Errorf("%s follows %s, from which it was to be cloned", s.address, s.channel.source)
+	}
+}
+
 // TestTheOperatorStartsTheApplierOfWhoeverHoldsTheLatestTerm has a replica hold what it received and does not apply.
 func TestTheOperatorStartsTheApplierOfWhoeverHoldsTheLatestTerm(t *testing.T) {
 	w := peace(t)
