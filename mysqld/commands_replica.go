@@ -456,8 +456,10 @@ func (a *act) tidyReplica(ctx context.Context, o topology.Observation) (topology
 	return a.observe(ctx)
 }
 
-// awaitApplied waits in slices, so that an applier that does not run is noticed.
+// awaitApplied waits in slices, so that an applier that does not run is noticed. One that stands still without an error, as
+// after a restart, is started; who stops it again means it.
 func (a *act) awaitApplied(ctx context.Context) (topology.Observation, error) {
+	started := false
 	for {
 		rows, err := a.query(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET("+literal(a.command.Set)+", ?)", slice(ctx).Seconds())
 		if err != nil {
@@ -466,7 +468,7 @@ func (a *act) awaitApplied(ctx context.Context) (topology.Observation, error) {
 		if rows[0][0].text == "0" {
 			return topology.Observation{}, nil
 		}
-		if err := a.stillApplies(ctx); err != nil {
+		if started, err = a.stillApplies(ctx, started); err != nil {
 			return topology.Observation{}, err
 		}
 	}
@@ -483,19 +485,23 @@ func slice(ctx context.Context) time.Duration {
 	return max(time.Millisecond, min(longest, time.Until(deadline)-spare))
 }
 
-// stillApplies refuses to wait any longer.
-func (a *act) stillApplies(ctx context.Context) error {
+// stillApplies refuses to wait any longer, or starts the applier if it has not done so before.
+func (a *act) stillApplies(ctx context.Context, started bool) (bool, error) {
 	if deadline, bounded := ctx.Deadline(); bounded && time.Until(deadline) < 25*time.Millisecond {
-		return refuse(reparent.ReasonDeadline, "%s has not applied %s yet", a.server, a.command.Set)
+		return started, refuse(reparent.ReasonDeadline, "%s has not applied %s yet", a.server, a.command.Set)
 	}
 	rows, err := a.query(ctx, "SELECT service_state FROM performance_schema.replication_applier_status WHERE channel_name = ''")
+	if err != nil || len(rows) > 0 && rows[0][0].text == "ON" {
+		return started, err
+	}
+	o, err := a.observe(ctx)
 	if err != nil {
-		return err
+		return started, err
 	}
-	if len(rows) == 0 || rows[0][0].text != "ON" {
-		return refuse(reparent.ReasonUnapplied, "%s has not applied %s and its applier does not run", a.server, a.command.Set)
+	if r := o.Replication; started || r == nil || r.ApplierErrno != 0 {
+		return started, refuse(reparent.ReasonUnapplied, "%s has not applied %s and its applier does not run", a.server, a.command.Set)
 	}
-	return nil
+	return true, a.changeUnless(ctx, []guard{stopUnderWay}, "START REPLICA SQL_THREAD")
 }
 
 // detach forgets the source. Relay logs go with it, so everything in them has to be applied. Where the applier does not run,

@@ -299,9 +299,37 @@ func TestAwaitAppliedEndsInTimeAndSoonerWhenNothingApplies(t *testing.T) {
 	if r.Took > 2*time.Second {
 		t.Errorf("it took %s", r.Took)
 	}
-	w.exec(1, "STOP REPLICA SQL_THREAD")
+	w.exec(1, "STOP REPLICA; RESET REPLICA ALL")
 	await.Deadline = time.Minute
 	w.refused(f, await, reparent.ReasonUnapplied)
+}
+
+func TestAwaitAppliedStartsAnApplierThatStandsStillAndOnlyOnce(t *testing.T) {
+	w := realStage(t)
+	f, term := w.elector("elector-1"), w.term()
+	await := w.command(reparent.AwaitApplied, 1, term)
+	await.Deadline = time.Minute
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	w.mustWrite(0)
+	w.eventually(1, "1", holds, w.executed(0).String())
+	await.Set = w.executed(0)
+	w.must(f, await)
+	const state = "SELECT service_state FROM performance_schema.replication_applier_status WHERE channel_name = ''"
+	if now := w.value(1, state); now != "ON" {
+		t.Errorf("the applier is %s", now)
+	}
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	await.Set = topology.Marker{Term: 1}.Set() // which nobody has
+	answer := make(chan reparent.Result, 1)
+	go func() { answer <- w.do(f, await) }()
+	w.eventually(1, "ON", state)
+	w.exec(1, "STOP REPLICA SQL_THREAD")
+	if r := <-answer; r.Outcome != reparent.No || r.Reason != reparent.ReasonUnapplied {
+		t.Errorf("somebody has stopped it again: %s, %s: %s", r.Outcome, r.Reason, r.Detail)
+	}
+	if now := w.value(1, state); now != "OFF" {
+		t.Errorf("the applier is %s, and somebody had stopped it again", now)
+	}
 }
 
 func TestAwaitAckersCountsThem(t *testing.T) {

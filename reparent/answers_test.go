@@ -76,6 +76,7 @@ func (s *mysqld) do(c Command) (Result, bool) {
 	case Follow:
 		return s.follow(c), false
 	case AwaitApplied:
+		s.applier = s.applier || s.channel
 		return yes, !s.executed.Contains(c.Set)
 	case AwaitAckers:
 		return yes, s.clients() < c.Acks

@@ -47,7 +47,8 @@ const (
 	// source side and offline_mode, is switched off after the start. Yes: the receiver was started and
 	// points at Source.
 	Follow Verb = "follow"
-	// AwaitApplied waits until Set is executed. Yes: it is.
+	// AwaitApplied waits until Set is executed. An applier that stands still without an error is started,
+	// once. Yes: it is executed.
 	AwaitApplied Verb = "await_applied"
 	// AwaitAckers waits until at least Acks semi-sync replicas are connected to the server (E21).
 	AwaitAckers Verb = "await_ackers"

@@ -17,6 +17,7 @@ type candidacy struct {
 	address   topology.Address
 	source    topology.Address   // from where it fetches what it lacks; empty when it lacks nothing
 	slow      bool               // what it has to apply is old: it would take long
+	starts    bool               // its applier stands still and has to be started
 	followers topology.ServerSet // reached servers that can follow it
 	left      uint64             // transactions it has still to apply or fetch
 	against   string             // why it cannot be established; empty when it can
@@ -133,6 +134,7 @@ func (op *Operation) candidate(a topology.Address, c choice) candidacy {
 		found.against = "an earlier term's marker waits for acknowledgements there, and behind it nothing is applied"
 		return found
 	}
+	found.starts = !left.IsEmpty() && op.idle(a)
 	found.left, found.slow = left.Count(), delayed(p.Reading) > 0 || !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
 	return found
 }
@@ -198,7 +200,7 @@ func (op *Operation) unfit(a topology.Address, o *topology.Observation) string {
 		return "the semi-sync plugins are not loaded"
 	case !o.Settings.LogBin || !o.Settings.LogReplicaUpdates:
 		return "it does not write what it replicates to its own binary log"
-	case stuckApplier(o):
+	case failedApplier(o):
 		return "its applier does not run and received transactions are not applied"
 	case o.Replication != nil && o.Replication.ApplierDelayed > 0 && !o.Unapplied().IsEmpty():
 		return "it applies with a delay on purpose, and has received what it has not applied yet"
@@ -240,6 +242,9 @@ func stuckApplier(o *topology.Observation) bool {
 	}
 	return o.Replication == nil || o.Replication.Applier != topology.ThreadOn
 }
+
+// underMaintenance keeps a server from leading, and its applier from being started where it stands still.
+const underMaintenance = "it is under maintenance"
 
 // idle tells whether a server has received what it does not apply because somebody, or its own start, left its applier off.
 func (op *Operation) idle(a topology.Address) bool {
@@ -288,28 +293,38 @@ func failedApplier(o *topology.Observation) bool {
 	return stuckApplier(o) && (o.Replication == nil || o.Replication.ApplierErrno != 0)
 }
 
-// holder finds the server from which a candidate can fetch what it lacks.
+// holder finds the server from which a candidate can fetch what it lacks. One that applies is rather taken than one whose
+// applier has to be started.
 func (op *Operation) holder(a topology.Address, c choice, lacks gtid.Set) topology.Address {
 	if lacks.IsEmpty() {
 		return ""
 	}
+	var idle topology.Address
 	for b := range c.clean.Without(a).All() {
-		if op.gives(b, lacks) && canFollow(op.Progress[a].Reading, op.Progress[b].Reading) {
+		switch {
+		case !op.gives(b, lacks) || !canFollow(op.Progress[a].Reading, op.Progress[b].Reading):
+		case !op.idle(b):
 			return b
+		case idle == "":
+			idle = b
 		}
 	}
-	return ""
+	return idle
 }
 
 // gives tells whether another server could fetch from this one: it stands still, nothing waits on it, it does not keep
-// back for long what it has received, and when it is offline it can be taken back without letting clients write.
+// back for long what it has received, its applier runs or may be started without waiting for acknowledgements of what it
+// applies, and when it is offline it can be taken back without letting clients write.
 func (op *Operation) gives(b topology.Address, wanted gtid.Set) bool {
 	p := op.Progress[b]
 	o := p.Reading
 	if delayed(o) > slowAfter && !o.Executed.Contains(wanted) {
 		return false
 	}
-	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !stuckApplier(o) &&
+	if op.idle(b) && (op.Barred[b] == underMaintenance || o.SemiSync.SourceEnabled) {
+		return false
+	}
+	return p.Frozen == Yes && o.Position().Contains(wanted) && o.SemiSync.Waiters == 0 && !failedApplier(o) &&
 		(!o.OfflineMode || o.Closed())
 }
 
@@ -321,6 +336,7 @@ func (op *Operation) rank(a, b candidacy) int {
 	mb, _ := op.Ruleset.Member(b.address)
 	return cmp.Or(
 		cmp.Compare(one(a.slow), one(b.slow)),
+		cmp.Compare(one(a.starts), one(b.starts)),
 		cmp.Compare(ma.Promotion.Rank(), mb.Promotion.Rank()),
 		cmp.Compare(op.away(ma), op.away(mb)),
 		cmp.Compare(a.left, b.left),
@@ -353,6 +369,9 @@ func (op *Operation) reasonToPromote(c candidacy) string {
 	why += fmt.Sprintf(", %d left to apply, %s can follow", c.left, c.followers)
 	if c.slow {
 		why += ", far behind"
+	}
+	if c.starts {
+		why += ", its applier stands still and is started"
 	}
 	if c.source != "" {
 		why += ", fetches what it lacks from " + string(c.source)

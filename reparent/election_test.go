@@ -46,9 +46,19 @@ func TestWhoIsPromoted(t *testing.T) {
 		{"one that says it lags and has nothing left to apply", func(b *topologytest.Builder) {
 			b.Promotion(topology.PromotionPrefer, "B").Edit("B", behind)
 		}, "B"},
-		{"not one whose applier stands still with work left", func(b *topologytest.Builder) {
+		{"not one whose applier failed with work left, when there is nobody else", func(b *topologytest.Builder) {
+			b.Executed("B", "A:1-98, t1").Promotion(topology.PromotionNever, "C", "D")
+			b.Edit("B", func(o *topology.Observation) {
+				o.Replication.Applier, o.Replication.ApplierErrno = topology.ThreadOff, 1062
+			})
+		}, ""},
+		{"one whose applier stands still with work left, when there is nobody else", func(b *topologytest.Builder) {
+			b.Executed("B", "A:1-98, t1").Promotion(topology.PromotionNever, "C", "D")
+			b.Edit("B", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
+		}, "B"},
+		{"not one whose applier stands still with work left, though preferred", func(b *topologytest.Builder) {
 			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
-			b.Executed("C", "A:1-97, t1").Executed("D", "A:1-97, t1")
+			b.Promotion(topology.PromotionPrefer, "B").Executed("C", "A:1-97, t1").Executed("D", "A:1-97, t1")
 		}, "C"},
 		{"not one that delays on purpose", func(b *topologytest.Builder) {
 			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.ApplierDelayed = 3600 })
@@ -279,18 +289,47 @@ func TestAnApplierThatFailedKeepsAServerFromFollowing(t *testing.T) {
 
 // TestWhoDoesNotApplyWhatNobodyElseHasIsNamed has D hold alone what it received and does not apply, and never lead.
 func TestWhoDoesNotApplyWhatNobodyElseHasIsNamed(t *testing.T) {
-	b := topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-105, t1", "D").Executed("D", "A:1-90, t1").Promotion(topology.PromotionNever, "D")
-	for errno, starts := range map[int]bool{0: true, 1062: false} {
-		b.Edit("D", func(o *topology.Observation) {
-			o.Replication.Applier, o.Replication.ApplierErrno = topology.ThreadOff, errno
-		})
+	for name, row := range map[string]struct {
+		change func(*topologytest.Builder)
+		starts bool // who mends it has to start the applier
+	}{
+		"it failed":               {func(b *topologytest.Builder) { b.Edit("D", applierOff(1062)) }, false},
+		"it is under maintenance": {func(b *topologytest.Builder) { b.Edit("D", applierOff(0)).Maintenance("D") }, true},
+		"its source side is on":   {func(b *topologytest.Builder) { b.Edit("D", applierOff(0)).Edit("D", sources) }, true},
+	} {
+		b := heldByD()
+		row.change(b)
 		_, obstacle := settledWith(intentOf(b))
 		if code(obstacle) != "no_candidate" || !strings.Contains(obstacle.Message, "can give it that: the applier of D, which received it, does not run") {
-			t.Fatalf("error %d: %+v", errno, obstacle)
+			t.Fatalf("%s: %+v", name, obstacle)
 		}
-		if strings.Contains(obstacle.Remedy, "START REPLICA SQL_THREAD on D") != starts {
-			t.Errorf("error %d: %s", errno, obstacle.Remedy)
+		if strings.Contains(obstacle.Remedy, "START REPLICA SQL_THREAD on D") != row.starts {
+			t.Errorf("%s: %s", name, obstacle.Remedy)
 		}
+	}
+}
+
+// heldByD has D hold alone what it has received and not applied, and never lead.
+func heldByD() *topologytest.Builder {
+	return topologytest.Cluster("A", "B", "C", "D").Acks(1).Dead("A").Positions("A:1-105, t1", "D").Executed("D", "A:1-90, t1").Promotion(topology.PromotionNever, "D")
+}
+
+func applierOff(errno int) func(*topology.Observation) {
+	return func(o *topology.Observation) {
+		o.Replication.Applier, o.Replication.ApplierErrno = topology.ThreadOff, errno
+	}
+}
+
+func sources(o *topology.Observation) { o.SemiSync.SourceEnabled = true }
+
+func TestWhoDoesNotApplyWhatNobodyElseHasIsStarted(t *testing.T) {
+	found, obstacle := settledWith(intentOf(heldByD().Edit("D", applierOff(0))))
+	if c := found.candidate; obstacle != nil || c.address != "B" || c.source != "D" {
+		t.Errorf("%+v %+v", c, obstacle)
+	}
+	both := heldByD().Positions("A:1-105, t1", "C").Promotion(topology.PromotionNever, "C").Executed("C", "A:1-90, t1")
+	if found, obstacle = settledWith(intentOf(both.Edit("C", applierOff(0)))); obstacle != nil || found.candidate.source != "D" {
+		t.Errorf("C and D have it, and only D applies: %+v %+v", found.candidate, obstacle)
 	}
 }
 
@@ -338,8 +377,11 @@ func TestWhoGivesWhatAnotherLacks(t *testing.T) {
 			o.OfflineMode, o.ReadOnly = true, false
 		}, false},
 		{"one whose applier failed before it", func(_ *Progress, o *topology.Observation) {
-			o.Executed, o.Replication.Applier = o.Executed.Subtract(o.Received), topology.ThreadOff
+			o.Executed, o.Replication.Applier, o.Replication.ApplierErrno = o.Executed.Subtract(o.Received), topology.ThreadOff, 1062
 		}, false},
+		{"one whose applier stands still before it", func(_ *Progress, o *topology.Observation) {
+			o.Executed, o.Replication.Applier = o.Executed.Subtract(o.Received), topology.ThreadOff
+		}, true},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

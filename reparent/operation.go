@@ -346,10 +346,10 @@ func (op *Operation) know(m topology.Member, in *Intent) {
 		op.Known[m.Address] = known
 	}
 	switch {
+	case in.Snapshot.Maintenance.Has(m.Address):
+		op.Barred[m.Address] = underMaintenance
 	case m.Promotion == topology.PromotionNever:
 		op.Barred[m.Address] = "its promotion rule is never"
-	case in.Snapshot.Maintenance.Has(m.Address):
-		op.Barred[m.Address] = "it is under maintenance"
 	}
 }
 

@@ -474,12 +474,13 @@ func (a *act) tidyReplica(ctx *patience, o topology.Observation) (topology.Obser
 
 // awaitApplied waits in slices, so that an applier that does not run is noticed.
 func (a *act) awaitApplied(ctx *patience) (topology.Observation, error) {
+	started := false
 	for {
 		applied, err := a.awaitSet(ctx, a.command.Set)
 		if err != nil || applied {
 			return topology.Observation{}, err
 		}
-		if err := a.stillApplies(ctx); err != nil {
+		if started, err = a.stillApplies(ctx, started); err != nil {
 			return topology.Observation{}, err
 		}
 	}
@@ -502,19 +503,23 @@ func slice(ctx *patience) time.Duration {
 	return max(time.Millisecond, min(longest, ctx.remaining()-spare))
 }
 
-// stillApplies refuses to wait any longer.
-func (a *act) stillApplies(ctx *patience) error {
+// stillApplies refuses to wait any longer, or starts the applier if it has not done so before.
+func (a *act) stillApplies(ctx *patience, started bool) (bool, error) {
 	if ctx.remaining() < 25*time.Millisecond {
-		return refuse(reparent.ReasonDeadline, "%s has not applied %s yet", a.server, a.command.Set)
+		return started, refuse(reparent.ReasonDeadline, "%s has not applied %s yet", a.server, a.command.Set)
 	}
 	runs := false
-	if err := a.query(ctx, func(s *server) { runs = applies(s) }); err != nil {
-		return err
+	if err := a.query(ctx, func(s *server) { runs = applies(s) }); err != nil || runs {
+		return started, err
 	}
-	if !runs {
-		return refuse(reparent.ReasonUnapplied, "%s has not applied %s and its applier does not run", a.server, a.command.Set)
+	o, err := a.observe(ctx)
+	if err != nil {
+		return started, err
 	}
-	return nil
+	if r := o.Replication; started || r == nil || r.ApplierErrno != 0 {
+		return started, refuse(reparent.ReasonUnapplied, "%s has not applied %s and its applier does not run", a.server, a.command.Set)
+	}
+	return true, a.changeSlowly(ctx, []guard{stopUnderWay}, startsApplier)
 }
 
 // detach forgets the source. Relay logs go with it, so everything in them has to be applied. Where the applier does not run,

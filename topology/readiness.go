@@ -183,7 +183,7 @@ func (q *inquiry) unfit(o *Observation) string {
 		return "holds errant transactions"
 	case r == nil:
 		return "does not replicate"
-	case r.Applier != ThreadOn:
+	case r.Applier != ThreadOn && (r.Applier != ThreadOff || r.ApplierErrno != 0): // one that stands still is started
 		return "does not apply" + errnoText(r.ApplierErrno)
 	case q.needed > 0 && !o.SemiSync.Installed:
 		return "lacks the semi-sync plugins"

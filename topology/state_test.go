@@ -160,7 +160,7 @@ func TestWhatWouldBlockIsSaidWithTheServersThatLack(t *testing.T) {
 		{"a stuck primary is stopped on itself, but nobody can follow", topologytest.Cluster("A", "B", "C").Silent("C").Edit("A", func(o *observation) { o.Stall.DiskFull = true }),
 			"B could not get 1 acknowledgement: it would also need A or C", topology.SeverityCritical},
 		{"two servers", topologytest.Cluster("A", "B"), "it would also need A", topology.SeverityWarning},
-		{"all appliers are off", cluster().Edit("B", stopApplier).Edit("C", stopApplier).Edit("D", stopApplier).Edit("E", stopApplier), "B does not apply", topology.SeverityWarning},
+		{"all appliers failed", cluster().Edit("B", failApplier).Edit("C", failApplier).Edit("D", failApplier).Edit("E", failApplier), "B does not apply", topology.SeverityWarning},
 		{"one acker lost and the primary waits for one less than it should", cluster().Silent("B").Edit("A", func(o *observation) { o.SemiSync.Acks = 1 }), "A could still complete writes with B", topology.SeverityWarning},
 		{"all are errant", cluster().Positions("A:1-100,t1,F:1", ackers...), "B holds errant transactions", topology.SeverityWarning},
 		{"two servers, and the primary has a leftover channel", topologytest.Cluster("A", "B").Edit("A", func(o *observation) {
@@ -176,6 +176,15 @@ func TestWhatWouldBlockIsSaidWithTheServersThatLack(t *testing.T) {
 		}
 	}
 }
+
+func TestAnApplierThatStandsStillBlocksNothing(t *testing.T) {
+	b := cluster().Edit("B", stopApplier).Edit("C", stopApplier).Edit("D", stopApplier).Edit("E", stopApplier)
+	if got := codesOf(analyze(b)); slices.ContainsFunc(got, func(code string) bool { return strings.HasPrefix(code, string(topology.WouldBlock)) }) {
+		t.Errorf("it is started where it is needed: %v", got)
+	}
+}
+
+func failApplier(o *observation) { stopApplier(o); o.Replication.ApplierErrno = 1062 }
 
 func stopApplier(o *observation) { o.Replication.Applier = topology.ThreadOff }
 
