@@ -170,10 +170,12 @@ func TestWhomTheLastChangeChoseMayLeadThoughTheStoreWentBackBehindThat(t *testin
 		later []topology.Leadership // what is on record besides term 1
 		kept  []uint32
 	}{
-		{"the store forgot it", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, nil, []uint32{1, 2}},
-		{"it was given up with its outcome unknown", reparent.Operation{Term: 2, State: reparent.StateFailed, Decision: &second}, nil, []uint32{1, 2}},
-		{"it is on record", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, []topology.Leadership{intent}, []uint32{1, 2}},
-		{"another elector has decided since", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, []topology.Leadership{{Decision: third}}, []uint32{1, 3}},
+		{"the store forgot it", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second, MarkSent: true}, nil, []uint32{1, 2}},
+		{"it was given up with its outcome unknown", reparent.Operation{Term: 2, State: reparent.StateFailed, Decision: &second, MarkSent: true}, nil, []uint32{1, 2}},
+		{"its marker was not sent, and another elector has undone it", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second}, nil, []uint32{1}},
+		{"it was taken over: its marker may have been sent before", reparent.Operation{Term: 2, SessionTerm: 3, State: reparent.StateFailed, Decision: &second}, nil, []uint32{1, 2}},
+		{"it is on record", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second, MarkSent: true}, []topology.Leadership{intent}, []uint32{1, 2}},
+		{"another elector has decided since", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second, MarkSent: true}, []topology.Leadership{{Decision: third}}, []uint32{1, 3}},
 		{"it had chosen nobody", reparent.Operation{Term: 2, State: reparent.StateRunning}, nil, []uint32{1}},
 		{"its marker was acknowledged, which servers show", reparent.Operation{Term: 2, State: reparent.StateRunning, Decision: &second, Established: time.Unix(2, 0)}, nil, []uint32{1}},
 	} {

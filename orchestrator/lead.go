@@ -247,10 +247,13 @@ func (c *cluster) lead(ctx context.Context, g gain) {
 }
 
 // withLeft is what was on record, with whom the last change of this elector chose where the store has gone back behind that: its
-// marker may still wait for a disk, which shows nowhere, and the next change has to revoke it. The elector that a change was
-// taken from has later terms on record.
+// marker may still wait for a disk, which shows nowhere, and the next change has to revoke it. Whom it chose without
+// sending the marker never led: whoever took the change over has undone it, and that leaves no term on record. Of a change that
+// was itself taken over, nobody here knows what was sent before.
 func (c *cluster) withLeft(l lineage) lineage {
-	if led, decided := c.left.Leadership(); decided && !led.Established() && led.Term > l.highestTerm() {
+	led, decided := c.left.Leadership()
+	sent := c.left.MarkSent || c.left.SessionTerm != 0
+	if decided && sent && !led.Established() && led.Term > l.highestTerm() {
 		l.History = c.left.Recorded(l.History)
 	}
 	return l
