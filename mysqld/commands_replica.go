@@ -457,7 +457,7 @@ func (a *act) tidyReplica(ctx context.Context, o topology.Observation) (topology
 }
 
 // awaitApplied waits in slices, so that an applier that does not run is noticed. One that stands still without an error, as
-// after a restart, is started; who stops it again means it.
+// after a restart, is started, and whoever stops it again meanwhile is let have it so.
 func (a *act) awaitApplied(ctx context.Context) (topology.Observation, error) {
 	started := false
 	for {

@@ -48,7 +48,7 @@ const (
 	// points at Source.
 	Follow Verb = "follow"
 	// AwaitApplied waits until Set is executed. An applier that stands still without an error is started,
-	// once. Yes: it is executed.
+	// and not again within the command. Yes: it is executed.
 	AwaitApplied Verb = "await_applied"
 	// AwaitAckers waits until at least Acks semi-sync replicas are connected to the server (E21).
 	AwaitAckers Verb = "await_ackers"

@@ -83,7 +83,7 @@ func (op *Operation) nobody(refused []candidacy, c choice) *Obstacle {
 		wanted = fmt.Sprintf("%s cannot be established as primary", op.Wanted)
 	}
 	remedy := "bring one of the named servers back or mend what stands against it"
-	if idle := c.clean.Where(op.idle); !idle.IsEmpty() {
+	if idle := c.clean.Where(op.leftIdle); !idle.IsEmpty() {
 		remedy = fmt.Sprintf("START REPLICA SQL_THREAD on %s, where received transactions are not applied; or bring another of the named servers back", idle)
 	} else if len(c.read) > 0 && c.clean.IsEmpty() {
 		remedy = fmt.Sprintf("nobody is without those transactions: keep them knowingly, by primacy emergency %s --keep-errant --reason …", op.Cluster)
@@ -135,7 +135,7 @@ func (op *Operation) candidate(a topology.Address, c choice) candidacy {
 		return found
 	}
 	found.starts = !left.IsEmpty() && op.idle(a)
-	found.left, found.slow = left.Count(), delayed(p.Reading) > 0 || !left.IsEmpty() && p.Reading.Replication != nil && p.Reading.Replication.Lag > slowAfter
+	found.left, found.slow = left.Count(), delayed(p.Reading) > 0 || !left.IsEmpty() && late(p.Reading, found.starts)
 	return found
 }
 
@@ -164,6 +164,12 @@ func (op *Operation) ineligible(a topology.Address, p Progress, c choice) string
 		return "it may still be leading: it could not be silenced"
 	}
 	return op.unfit(a, p.Reading)
+}
+
+// late tells whether what is next to be applied is old. Of an applier that stands still and has applied nothing since its
+// server's start nobody knows.
+func late(o *topology.Observation, idle bool) bool {
+	return o.Replication != nil && (o.Replication.Lag > slowAfter || idle && o.Replication.Lag < 0)
 }
 
 // slowAfter is how far behind a server may be before one that needs less time is preferred, whatever
@@ -252,11 +258,17 @@ func (op *Operation) idle(a topology.Address) bool {
 	return o != nil && stuckApplier(o) && !failedApplier(o)
 }
 
+// leftIdle tells whether such an applier is not started by the change: its server is under maintenance, or may not lead and
+// would wait for acknowledgements of what it applies.
+func (op *Operation) leftIdle(a topology.Address) bool {
+	return op.idle(a) && (op.Barred[a] == underMaintenance || op.Barred[a] != "" && op.Progress[a].Reading.SemiSync.SourceEnabled)
+}
+
 // withheld names who would give what a candidate lacks if its applier ran; empty when nobody would.
 func (op *Operation) withheld(c choice, lacks gtid.Set) string {
 	has := c.clean.Where(func(b topology.Address) bool {
 		o := op.Progress[b].Reading
-		return o != nil && stuckApplier(o) && o.Position().Contains(lacks)
+		return o != nil && (failedApplier(o) || op.leftIdle(b)) && o.Position().Contains(lacks)
 	})
 	if has.IsEmpty() {
 		return ""
@@ -329,7 +341,7 @@ func (op *Operation) gives(b topology.Address, wanted gtid.Set) bool {
 }
 
 // rank orders candidates: promotion rule, nearness to the old primary's zone, then least left to apply.
-// One that would take long comes last; of two equals the one that was chosen before, for its marker may
+// One that would take long comes last, and before it one whose applier has to be started; of two equals the one that was chosen before, for its marker may
 // wait in its binary log and would have to be removed there.
 func (op *Operation) rank(a, b candidacy) int {
 	ma, _ := op.Ruleset.Member(a.address)

@@ -56,6 +56,10 @@ func TestWhoIsPromoted(t *testing.T) {
 			b.Executed("B", "A:1-98, t1").Promotion(topology.PromotionNever, "C", "D")
 			b.Edit("B", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
 		}, "B"},
+		{"not one whose applier stands still with nobody knows how much work left, though one that runs is far behind", func(b *topologytest.Builder) {
+			b.Promotion(topology.PromotionNever, "D").Executed("B", "A:1-2, t1").Executed("C", "A:1-99, t1").Edit("C", behind)
+			b.Edit("B", func(o *topology.Observation) { o.Replication.Applier, o.Replication.Lag = topology.ThreadOff, -1 })
+		}, "C"},
 		{"not one whose applier stands still with work left, though preferred", func(b *topologytest.Builder) {
 			b.Executed("B", "A:1-98, t1").Edit("B", func(o *topology.Observation) { o.Replication.Applier = topology.ThreadOff })
 			b.Promotion(topology.PromotionPrefer, "B").Executed("C", "A:1-97, t1").Executed("D", "A:1-97, t1")
@@ -321,6 +325,16 @@ func applierOff(errno int) func(*topology.Observation) {
 }
 
 func sources(o *topology.Observation) { o.SemiSync.SourceEnabled = true }
+
+// TestNobodyIsToldToStartAnApplierThatTheChangeWouldStart has C be what is lacking, and not B's applier.
+func TestNobodyIsToldToStartAnApplierThatTheChangeWouldStart(t *testing.T) {
+	b := topologytest.Cluster("A", "B", "C").Acks(1).Dead("A").Executed("B", "A:1-90, t1").Edit("B", applierOff(0))
+	b.Edit("C", func(o *topology.Observation) { o.Stall.DiskFull = true })
+	_, obstacle := settledWith(intentOf(b))
+	if code(obstacle) != "no_candidate" || strings.Contains(obstacle.Remedy, "SQL_THREAD") {
+		t.Errorf("%+v", obstacle)
+	}
+}
 
 func TestWhoDoesNotApplyWhatNobodyElseHasIsStarted(t *testing.T) {
 	found, obstacle := settledWith(intentOf(heldByD().Edit("D", applierOff(0))))

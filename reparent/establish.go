@@ -121,7 +121,6 @@ func (op Operation) applyMarking(commands []Command, results []Result, now time.
 		op.Progress[op.To] = p
 	}
 	marked := resultOf(commands, results, Mark)
-	op.MarkSent = op.MarkSent || maybe(marked.Outcome)
 	if marked.Done() {
 		return op.marked(now)
 	}

@@ -123,6 +123,39 @@ func TestTheMarkerIsSentOnlyOnceItsDecisionIsOnRecord(t *testing.T) {
 	}
 }
 
+// TestAMarkerThatMayHaveBeenWrittenIsRememberedThoughAnotherServerIsOwnedByANewerTerm has B not answer, and D owned.
+func TestAMarkerThatMayHaveBeenWrittenIsRememberedThoughAnotherServerIsOwnedByANewerTerm(t *testing.T) {
+	for outcome, sent := range map[Outcome]bool{Unknown: true, Yes: true, No: false, Skipped: false} {
+		w := newWorld(1, "A", "B", "C", "D")
+		w.servers["A"].crash()
+		e := &elector{world: w, name: "elector-1", fate: func(c Command) fate {
+			if c.Server == "D" && c.Verb == Follow {
+				return fateDropped
+			}
+			return fateNone
+		}}
+		op := e.driven(w.emergency(), PhaseMarking)
+		op.Tries = 1 // whoever is late is asked again
+		results := make([]Result, len(op.Next().Commands))
+		for i, c := range op.Next().Commands {
+			switch c.Verb {
+			case Mark:
+				results[i] = Result{Outcome: outcome}
+			case Follow:
+				results[i] = no(ReasonFenced)
+			default:
+				results[i] = Result{Outcome: Yes}
+			}
+		}
+		if _, fenced := fencedBy(op.Next().Commands, results); !fenced {
+			t.Fatalf("nobody follows in this step: %v", op.Next().Commands)
+		}
+		if op = op.Apply(results, w.now()); op.State != StateFailed || op.MarkSent != sent {
+			t.Errorf("the marker's outcome was %s: %s, and it may have been sent: %t", outcome, op.State, op.MarkSent)
+		}
+	}
+}
+
 func TestWhatIsLeftToRepairIsNamed(t *testing.T) {
 	w := newWorld(1, "A", "B", "C", "D")
 	w.servers["A"].crash()

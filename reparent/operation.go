@@ -471,6 +471,9 @@ func (op Operation) Apply(results []Result, now time.Time) Operation {
 	commands := op.Next().Commands
 	results = matched(results, len(commands))
 	op = op.clone()
+	if op.Phase == PhaseMarking { // also when another server says that somebody newer owns it
+		op.MarkSent = op.MarkSent || maybe(resultOf(commands, results, Mark).Outcome)
+	}
 	if by, fenced := fencedBy(commands, results); fenced {
 		return op.fenced(by, now)
 	}

@@ -15,7 +15,7 @@ const repairDeadline = 10 * time.Second
 // made to, and the source side of semi-sync is set as the ruleset wants. A server with errant transactions
 // is closed for writes and otherwise left alone until they are settled: it is attached to nothing, and one
 // that replicates goes on receiving, for what it acknowledged counts. Under one that does not serve, only
-// who is writable and must not be is fenced. Nothing here moves leadership.
+// a writable primary of an earlier term is fenced, and who took the address of the established one. Nothing here moves leadership.
 func Repairs(findings []topology.Finding, s topology.Snapshot, h topology.History, term uint32) []Command {
 	current, led := h.Current()
 	primary := s.Server(current.Primary)
@@ -81,7 +81,7 @@ func fenceStale(findings []topology.Finding, s topology.Snapshot, h topology.His
 	var commands []Command
 	for _, f := range findings {
 		o := s.Server(f.Server)
-		if f.Code == topology.StalePrimary && o.OK() && !o.ReadOnly && !s.Maintenance.Has(f.Server) {
+		if f.Code == topology.StalePrimary && f.Remedy == topology.RemedyReconcile && o.OK() && !o.ReadOnly && !s.Maintenance.Has(f.Server) {
 			commands = append(commands, Command{Verb: Fence, Server: f.Server, Cluster: s.Cluster, Term: term, Deadline: repairDeadline})
 		}
 	}

@@ -158,6 +158,7 @@ func TestAnEarlierPrimaryThatIsWritableIsFencedThoughThePrimaryDoesNotServe(t *t
 		"the record was lost":                  second().ReadOnly("C").Recovered(),
 		"it is under maintenance":              second().ReadOnly("C").Maintenance("A"),
 		"it is closed":                         second().ReadOnly("C").ReadOnly("A"),
+		"the store does not answer":            second().ReadOnly("C").StoreSilent(time.Minute),
 		"it is not reached":                    second().ReadOnly("C").Silent("A"),
 		"a server that never led is open":      trio().Primary("C").Term(1, "C", "").Writable("A").ReadOnly("C"),
 		"a change of the cluster is under way": second().ReadOnly("C").Reparenting(),

@@ -472,7 +472,8 @@ func (a *act) tidyReplica(ctx *patience, o topology.Observation) (topology.Obser
 	return a.observe(ctx)
 }
 
-// awaitApplied waits in slices, so that an applier that does not run is noticed.
+// awaitApplied waits in slices, so that an applier that does not run is noticed. One that stands still without an error, as
+// after a restart, is started, and whoever stops it again meanwhile is let have it so.
 func (a *act) awaitApplied(ctx *patience) (topology.Observation, error) {
 	started := false
 	for {
