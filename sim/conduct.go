@@ -357,7 +357,7 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 		return
 	}
 	switch {
-	case command.Verb == reparent.Demote && len(s.closings) > 0:
+	case command.Verb == reparent.Demote && s.closes(command.Term):
 		c.world.violated(OneCompleter, "%s is said to have stepped down, and %d commits wait there before it does", s.address, len(s.commits))
 	case command.Verb == reparent.Poison && s.semi.timeout < topology.TimeoutInfinite && s.semi.loosened < c.world.clock.now-r.Took:
 		c.world.violated(OneCompleter, "%s is said to be poisoned, and its commits wait for %s only", s.address, s.semi.timeout)
@@ -366,6 +366,12 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.doing == stopping && g.says.term == command.Term }):
 		c.world.violated(NothingLeftBehind, "%s is said to receive again, and is about to be stopped under the same term", s.address)
 	}
+}
+
+// closes tells whether a server waits to be closed, by anybody but an elector of a later term: that one began after an elector
+// that slept since had been answered.
+func (s *server) closes(term uint32) bool {
+	return slices.ContainsFunc(s.closings, func(c *closing) bool { return c.guest.says.term <= term })
 }
 
 // refuses notes a server that does not receive again, for a reason of its own: what it asks for is gone, or it still hangs in
