@@ -103,15 +103,20 @@ func (c *cluster) retake(ctx context.Context, now time.Time) {
 		return
 	}
 	if d == nil {
-		c.forgotten(ctx, now)
+		c.dropRunning(ctx, "operation %s is not in the store any more, and is given up", now)
 		return
 	}
 	c.takeOver(ctx, *d, now)
 }
 
 // takeOver goes on with what was left unfinished, unless the servers know more than the record that it stands in: that
-// has to be caught up with first.
+// has to be caught up with first. What stands there as unfinished was over before this elector began a later change: to undo
+// it now would open a primary that has been replaced since.
 func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.Time) {
+	if c.left.Term > op.Term {
+		c.dropRunning(ctx, "operation %s was over before the last change of this elector began, which the store has forgotten: it was put back to an earlier state", now)
+		return
+	}
 	sight := c.firstSight(ctx)
 	if c.storeBehind() {
 		return
@@ -133,11 +138,12 @@ func (c *cluster) takeOver(ctx context.Context, op reparent.Operation, now time.
 // knowsBetter tells whether what the record calls unfinished was given up, or its marker acknowledged, under this very elector: the
 // store or the lock was away when that was to be put on record. A decision that stands there was withdrawn, for its marker was
 // never sent, and what was stopped may still have to be released; or it was seen to become durable, which stays true whoever
-// can be reached by now. Of any other end the servers are asked anew.
+// can be reached by now. And a marker that may have been written is not undone because the store went back behind its decision.
+// Of any other end the servers are asked anew.
 func (c *cluster) knowsBetter(op reparent.Operation) bool {
 	left := &c.left
 	return left.ID == op.ID && left.Elector == op.Elector && left.SessionTerm == op.SessionTerm && left.Kind != reparent.KindRules &&
-		(left.Decision == nil && (!left.Running() || left.Phase == reparent.PhaseReleasing) || !left.Established.IsZero())
+		(left.Decision == nil && (!left.Running() || left.Phase == reparent.PhaseReleasing) || !left.Established.IsZero() || left.MarkSent && op.Decision == nil)
 }
 
 // endOnRecord puts there how the last operation ended, or has it tried again. What was counted of it without the store is
@@ -164,10 +170,10 @@ func (c *cluster) endOnRecord(ctx context.Context, now time.Time) {
 	})
 }
 
-// forgotten goes on without an operation that the store does not have any more: it was restored from a backup. Whom the
-// operation chose, if anybody, stays on record as a possible leader, and is revoked by the next change; replicas that
-// it stopped are the repair's.
-func (c *cluster) forgotten(ctx context.Context, now time.Time) {
+// dropRunning goes on without an operation of which the store, restored from a backup, does not know, or not that it is over.
+// Whom it chose, if anybody, stays on record as a possible leader, and is revoked by the next change; replicas that it stopped
+// are the repair's.
+func (c *cluster) dropRunning(ctx context.Context, why string, now time.Time) {
 	before := c.lineage
 	c.lineage.Running = ""
 	if err := c.saveLineage(ctx); err != nil {
@@ -176,7 +182,7 @@ func (c *cluster) forgotten(ctx context.Context, now time.Time) {
 	}
 	c.o.events.Tell(Event{
 		Kind: EventStore, At: now, Cluster: c.name, RecoveryID: before.Running,
-		Text: fmt.Sprintf("operation %s is not in the store any more, and is given up", before.Running),
+		Text: fmt.Sprintf(why, before.Running),
 	})
 }
 

@@ -195,6 +195,46 @@ func TestAChangeThatEndedWhileTheStoreWasAwayIsNotTakenForUnfinished(t *testing.
 	}
 }
 
+// TestAStoreThatWentBackBehindTheLastChangeUndoesNothing has it tell of a change as under way that was over by then, or of
+// the last one without its decision.
+func TestAStoreThatWentBackBehindTheLastChangeUndoesNothing(t *testing.T) {
+	second := decided(2, "C", 3)
+	for _, row := range []struct {
+		name  string
+		left  func(on reparent.Operation) reparent.Operation
+		keeps uint32 // the latest term that is known
+	}{
+		{"a later one was begun here", func(reparent.Operation) reparent.Operation {
+			return reparent.Operation{ID: "shop-0000000009", Elector: "elector-1", Term: 5, State: reparent.StateUndone}
+		}, 1},
+		{"its marker was sent here, and the outcome is unknown", func(left reparent.Operation) reparent.Operation {
+			left.State, left.Phase, left.Decision, left.MarkSent = reparent.StateFailed, reparent.PhaseDone, &second, true
+			return left
+		}, 2},
+		{"its marker was sent here, and it goes on", func(left reparent.Operation) reparent.Operation {
+			left.Phase, left.To, left.Decision, left.MarkSent = reparent.PhaseMarking, "C", &second, true
+			return left
+		}, 2},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := topologytest.Cluster("A", "B", "C").Acks(1).Primary("A").Term(1, "A", "A:1-10")
+			d := deskOf(t, b)
+			d.look(t)
+			op := d.underway()
+			op.Elector, op.SessionTerm = "elector-1", 2
+			d.lineage, d.left = d.lineage.with(op), row.left(op)
+			d.takeOver(t.Context(), op, d.now)
+			d.workers.Wait()
+			if len(d.sent) > 0 {
+				t.Errorf("servers were told %v", d.sent)
+			}
+			if l := d.lineage.History.Leaderships; l[len(l)-1].Term != row.keeps && (d.running == nil || d.running.Term != row.keeps) {
+				t.Errorf("known leaderships: %+v; running %+v", l, d.running)
+			}
+		})
+	}
+}
+
 // lapsedLease is over.
 type lapsedLease struct{ Lease }
 
