@@ -83,7 +83,7 @@ var foundBugs = []bug{
 	{
 		name:   "forgotten-operations-are-waited-for",
 		what:   "an operation that the store does not have, as it never came there or was forgotten, is waited for without end",
-		edits:  []edit{{"orchestrator/act.go", "if d == nil {\n\t\tc.forgotten(ctx, now)\n\t\treturn\n\t}", "if d == nil {\n\t\treturn\n\t}"}},
+		edits:  []edit{{"orchestrator/act.go", "if d == nil {\n\t\tc.dropRunning(ctx, \"operation %s is not in the store any more, and is given up\", now)\n\t\treturn\n\t}", "if d == nil {\n\t\treturn\n\t}"}},
 		breaks: []sim.Invariant{sim.Progress, sim.NothingLeftBehind, sim.EverywhereOrGone},
 		options: scripted(three, 1,
 			on(1, sim.WishEmergency, 5*time.Second, 0),
