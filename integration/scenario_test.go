@@ -121,6 +121,7 @@ func (th *theatre) play(t *testing.T, f scenario.File) error {
 	return f.Play(func() (scenario.Stage, error) {
 		end()
 		last = th.stage(t.Context())
+		last.aged = strings.Contains(f.Text, " has relay_log_recovery\n")
 		if strings.Contains(f.Text, "\nthe store does not answer") || strings.Contains(f.Text, "\nthe store is put back") {
 			last.loop.outside = &outsideStore{t: t}
 		}

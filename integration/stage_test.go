@@ -38,6 +38,7 @@ type stage struct {
 	hurried map[topology.Address]time.Time
 	unheard map[topology.Address]bool // sources that may have missed an acknowledgement; none is sent twice
 	forgone bool                      // answered writes may get lost
+	aged    bool                      // the servers are older than what a change knows of a start exactly
 	broken  []string
 
 	loop loop
@@ -113,6 +114,9 @@ func (s *stage) Build(set scenario.Setting) (scenario.Cast, error) {
 	if err := s.together(s.order, func(a *actor) error { return a.cleaned(s.ctx) }); err != nil {
 		return scenario.Cast{}, err
 	}
+	if err := s.age(); err != nil {
+		return scenario.Cast{}, err
+	}
 	if err := s.connect(); err != nil {
 		return scenario.Cast{}, err
 	}
@@ -126,6 +130,23 @@ func (s *stage) Build(set scenario.Setting) (scenario.Cast, error) {
 	l, err := s.adopt()
 	cast.Leadership = &l
 	return cast, err
+}
+
+// age waits until nobody can take a server that the scenario before had restarted for one that restarts in this one: starts
+// are known in whole seconds, with a margin of two.
+func (s *stage) age() error {
+	if !s.aged {
+		return nil
+	}
+	return s.until("servers that started a while ago", func() (bool, error) {
+		for _, a := range s.cast {
+			r, err := s.actors[a].row(s.ctx, "SELECT variable_value >= 4 FROM performance_schema.global_status WHERE variable_name = 'Uptime'")
+			if err != nil || r[0] != "1" {
+				return false, err
+			}
+		}
+		return true, nil
+	})
 }
 
 // connect lets all servers follow the first.
