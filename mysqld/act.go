@@ -139,6 +139,8 @@ type aside struct {
 	*act
 	link    *link
 	id      int64
+	duty    duty
+	nonce   string
 	guards  []guard       // beside the fence's own
 	running chan struct{} // closed when the statement has returned; nil before there is one
 }
@@ -165,7 +167,7 @@ func (a *act) aside(ctx context.Context, d duty) (*aside, error) {
 		l.close()
 		return nil, err
 	}
-	return &aside{act: a, link: l, id: rows[0][0].number()}, nil
+	return &aside{act: a, link: l, id: rows[0][0].number(), duty: d, nonce: nonce}, nil
 }
 
 // warmUp does beforehand what the marker needs, so that the write gap has one round trip for it. What
@@ -188,6 +190,7 @@ func (s *aside) close() {
 			_ = s.link.wire.Conn.Close()
 			<-s.running
 		}
+		s.stray(s)
 	}
 	s.link.close()
 }

@@ -91,7 +91,7 @@ func (s *session) look(ctx context.Context, l *link) (sight, error) {
 }
 
 // announcedSessions lists the attributes of all sessions of our account's name.
-const announcedSessions = `SELECT a.processlist_id, a.attr_name, a.attr_value, t.processlist_state
+const announcedSessions = `SELECT a.processlist_id, a.attr_name, a.attr_value, t.processlist_state, t.processlist_command
 	FROM performance_schema.session_connect_attrs a JOIN performance_schema.threads t USING (processlist_id)
 	WHERE a.attr_name LIKE 'primacy\_%' AND t.processlist_user = SUBSTRING_INDEX(USER(), '@', 1)`
 
@@ -112,7 +112,9 @@ type rival struct {
 	elector string
 	process string
 	duty    duty
+	nonce   string
 	state   string
+	idle    bool // it waits for a statement
 }
 
 func announced(rows []row) (all []rival) {
@@ -122,7 +124,7 @@ func announced(rows []row) (all []rival) {
 		i, known := at[id]
 		if !known {
 			i, at[id] = len(all), len(all)
-			all = append(all, rival{id: id, state: r[3].text})
+			all = append(all, rival{id: id, state: r[3].text, idle: r[4].text == "Sleep"})
 		}
 		all[i].attribute(r[1].text, r[2].text)
 	}
@@ -141,6 +143,8 @@ func (r *rival) attribute(name, value string) {
 		r.process = value
 	case attrDuty:
 		r.duty = duty(value)
+	case attrNonce:
+		r.nonce = value
 	}
 }
 

@@ -296,11 +296,20 @@ type proxy struct {
 	hole           atomic.Bool // swallow all of the connection on which a client sends next, once; the server hears of no end
 	mute           atomic.Bool // accept connections and say nothing on them
 	cut            atomic.Bool // close the connection on which a client sends next, once
+	late           atomic.Pointer[delay]
 	ended          context.Context
 	running        sync.WaitGroup
 
 	mu   sync.Mutex
 	open []net.Conn
+}
+
+// delay keeps what a client sends on one of the connections, from a moment on and until it is let go. The client may have
+// hung up by then.
+type delay struct {
+	connection int64 // as they were accepted, from 1
+	now        func() bool
+	over       chan struct{}
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -345,7 +354,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		p.accepted.Add(1)
+		number := p.accepted.Add(1)
 		p.keep(client)
 		if p.mute.Load() {
 			continue
@@ -356,7 +365,7 @@ func (p *proxy) accept() {
 			continue
 		}
 		p.keep(server)
-		p.running.Go(func() { p.upstream(server, client) })
+		p.running.Go(func() { p.upstream(server, client, number) })
 		p.running.Go(func() {
 			defer client.Close()
 			_, _ = io.Copy(client, server)
@@ -364,7 +373,7 @@ func (p *proxy) accept() {
 	}
 }
 
-func (p *proxy) upstream(server, client net.Conn) {
+func (p *proxy) upstream(server, client net.Conn, number int64) {
 	defer server.Close()
 	defer client.Close()
 	buffer := make([]byte, 64<<10)
@@ -378,6 +387,13 @@ func (p *proxy) upstream(server, client net.Conn) {
 			_, _ = io.Copy(io.Discard, client)
 			<-p.ended.Done()
 			return
+		}
+		if d := p.late.Load(); d != nil && d.connection == number && d.now() {
+			select {
+			case <-d.over:
+			case <-p.ended.Done():
+				return
+			}
 		}
 		if _, err := server.Write(buffer[:n]); err != nil {
 			return

@@ -164,9 +164,10 @@ type session struct {
 	// attempt at the marker; nil before there was one.
 	unackedBefore *int64
 	spare         *aside // a session for the marker, opened before the gap in which it is needed
+	strays        strays // sessions aside that were left without their answer
 }
 
-// begin takes the turn and sees to it that the session stands.
+// begin takes the turn and sees to it that the session stands, and that nothing of an earlier command is still on its way.
 func (s *session) begin(ctx context.Context) error {
 	select {
 	case s.turn <- struct{}{}:
@@ -175,6 +176,10 @@ func (s *session) begin(ctx context.Context) error {
 	}
 	if err := s.stand(ctx); err != nil {
 		<-s.turn
+		return err
+	}
+	if err := s.recall(ctx); err != nil {
+		s.finish()
 		return err
 	}
 	return nil

@@ -346,7 +346,8 @@ func (c *conduct) stepping(f *fleet) {
 
 // answered claims that a Yes is one: a server that is said to have stepped down has no commit that a client may yet hear
 // OK for, one that is said to be frozen stays so when it restarts, and one that is said to be poisoned waits for
-// acknowledgements for as long as it takes, and one that is said to receive again is not about to be stopped.
+// acknowledgements for as long as it takes, one that is said to receive again is not about to be stopped, and one that is said
+// to be open is not about to be closed.
 func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result) {
 	s := c.world.hosts.at(command.Server)
 	if command.Verb == reparent.Resume || command.Verb == reparent.Follow {
@@ -365,6 +366,8 @@ func (c *conduct) answered(_ *fleet, command reparent.Command, r reparent.Result
 		c.world.violated(OneCompleter, "%s is said to be frozen, and receives again when it restarts", s.address)
 	case command.Verb == reparent.Resume && slices.ContainsFunc(s.guests, func(g *guest) bool { return g.doing == stopping && g.says.term == command.Term }):
 		c.world.violated(NothingLeftBehind, "%s is said to receive again, and is about to be stopped under the same term", s.address)
+	case (command.Verb == reparent.Reopen || command.Verb == reparent.Open) && slices.ContainsFunc(s.closings, func(c *closing) bool { return c.guest.says.term == command.Term }):
+		c.world.violated(NothingLeftBehind, "%s is said to be open, and is about to be closed under the same term", s.address)
 	}
 }
 

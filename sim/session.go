@@ -83,10 +83,11 @@ type session struct {
 	// unackedBefore is how many commits had completed without their acknowledgements before our first attempt at the
 	// marker; nil before there was one.
 	unackedBefore *int64
-	spare         *aside // a session for the marker, opened before the gap in which it is needed
+	spare         *aside  // a session for the marker, opened before the gap in which it is needed
+	strays        []int64 // sessions aside that were left without their answer
 }
 
-// begin takes the turn and sees to it that the session stands.
+// begin takes the turn and sees to it that the session stands, and that nothing of an earlier command is still on its way.
 func (s *session) begin(ctx *patience, verb reparent.Verb) error {
 	if !s.take(ctx) {
 		return refuse(reparent.ReasonDeadline, "an earlier command on %s has not returned", s.server)
@@ -94,6 +95,10 @@ func (s *session) begin(ctx *patience, verb reparent.Verb) error {
 	s.verb, s.sent = verb, 0
 	if err := s.stand(ctx); err != nil {
 		s.release()
+		return err
+	}
+	if err := s.recall(ctx); err != nil {
+		s.finish()
 		return err
 	}
 	return nil

@@ -121,7 +121,8 @@ func (s *session) read(ctx *patience) (topology.Observation, error) {
 type aside struct {
 	*act
 	link   *wire
-	guards []guard // beside the fence's own
+	guards []guard         // beside the fence's own
+	ended  *promise[error] // how its statement ended; nil before there is one
 }
 
 func (a *act) aside(ctx *patience, duty string) (*aside, error) {
@@ -160,14 +161,20 @@ func (a *act) warmUp(ctx *patience) {
 }
 
 // close ends the session. A statement that still runs loses its connection; the server may go on with it.
-func (s *aside) close() { s.fleet.hangUp(s.link) }
+func (s *aside) close() {
+	if s.ended != nil {
+		s.stray(s)
+	}
+	s.fleet.hangUp(s.link)
+}
 
 // start sends a guarded statement; how it ended is kept in what it returns.
 func (s *aside) start(ctx *patience, run statement) *promise[error] {
 	s.changed = true
 	s.guards = append([]guard{s.fenceGuard()}, s.guards...)
 	s.step()
-	return s.fleet.send(ctx, s.link, guarded(s.guards, run))
+	s.ended = s.fleet.send(ctx, s.link, guarded(s.guards, run))
+	return s.ended
 }
 
 // run is start and the wait for its end.
