@@ -203,8 +203,9 @@ func (s *aside) start(ctx context.Context, statement string, args ...any) <-chan
 	s.running = make(chan struct{})
 	ended := make(chan error, 1)
 	go func() {
-		defer close(s.running)
-		ended <- s.link.exec(ctx, guarded(s.guards)+statement, args...)
+		err := s.link.exec(ctx, guarded(s.guards)+statement, args...)
+		close(s.running) // first: whoever has the answer finds that it came
+		ended <- err
 	}()
 	return ended
 }

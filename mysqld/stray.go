@@ -33,7 +33,7 @@ func (s *session) recall(ctx context.Context) error {
 	defer tick.Stop()
 	ended := killed{}
 	for {
-		left, err := s.straying(ctx, ended)
+		left, err := s.straying(ctx)
 		if err == nil && len(left) == 0 {
 			s.strays = nil
 			return nil
@@ -52,14 +52,15 @@ func (s *session) recall(ctx context.Context) error {
 	}
 }
 
-// straying are the strays that may yet begin their statement, or that are still at it and can be ended.
-func (s *session) straying(ctx context.Context, ended killed) (left []rival, err error) {
+// straying are the strays that may yet begin their statement, or that are still at it and can be ended. One that was killed
+// is waited for: until it is gone it looks like one that stops a replica.
+func (s *session) straying(ctx context.Context) (left []rival, err error) {
 	rows, err := s.link.query(ctx, announcedSessions)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range announced(rows) {
-		if slices.Contains(s.strays, r.nonce) && (r.duty == dutyClose || r.idle && !ended[r.id]) {
+		if slices.Contains(s.strays, r.nonce) && (r.duty == dutyClose || r.idle) {
 			left = append(left, r)
 		}
 	}

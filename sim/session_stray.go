@@ -23,7 +23,7 @@ func (s *session) recall(ctx *patience) error {
 	}
 	clock, ended := s.fleet.clock, killed{}
 	for tick := clock.now + fenceEvery; ; {
-		left, err := s.straying(ctx, ended)
+		left, err := s.straying(ctx)
 		if err == nil && len(left) == 0 {
 			s.strays = nil
 			return nil
@@ -43,11 +43,11 @@ func (s *session) recall(ctx *patience) error {
 }
 
 // straying are the strays that may yet begin their statement, or that are still at it and can be ended.
-func (s *session) straying(ctx *patience, ended killed) (left []rival, err error) {
+func (s *session) straying(ctx *patience) (left []rival, err error) {
 	err = s.ask(ctx, func(at *server) {
 		left = nil
 		for _, g := range at.sessions() {
-			if slices.Contains(s.strays, g.id) && (g.says.duty == dutyClose || g.doing == idle && !ended.has(g.id)) {
+			if slices.Contains(s.strays, g.id) && (g.says.duty == dutyClose || g.doing == idle) {
 				left = append(left, rival{g.id, g.says, g.doing})
 			}
 		}
