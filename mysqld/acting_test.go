@@ -141,7 +141,7 @@ func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(3 * time.Millisecond)
 	defer tick.Stop()
-	for timeout := time.After(20 * time.Second); !holds(); {
+	for timeout := time.After(time.Minute); !holds(); {
 		select {
 		case <-tick.C:
 		case <-timeout:

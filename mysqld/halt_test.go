@@ -24,7 +24,7 @@ func (w *stage) halting(f *mysqld.Fleet, step halt.Step, i, leader int) halt.Tas
 }
 
 func halts(f *mysqld.Fleet, term uint32, t halt.Task) halt.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	return f.Halt(ctx, cluster, term, t, func(string) {})
 }
@@ -128,7 +128,7 @@ func TestAReplicaToWhichALongTransactionComesIsClosedAtTheEndOfOne(t *testing.T)
 	f, term := w.elector("elector-1"), w.term()
 	w.longTransactions()
 	step := w.halting(f, halt.StepQuiesce, 2, 0)
-	step.Wait = 30 * time.Second
+	step.Wait = 2 * time.Minute
 	w.eventually(2, "1", "SELECT COUNT(*) FROM performance_schema.replication_applier_status_by_coordinator WHERE processing_transaction LIKE '%:%'")
 	if r := halts(f, term, step); r.Outcome != reparent.Yes {
 		t.Fatalf("%+v", r)

@@ -40,6 +40,9 @@ func newWorld(t *testing.T, spec local.Spec) *world {
 	t.Cleanup(func() { _ = fleet.Close() })
 	w := &world{T: t, local: fleet, signals: make(chan orchestrator.Signal, 64)}
 	w.fleet = w.watching(w.settings())
+	for i := range w.servers() {
+		w.eventually(i, "it answers", func(o topology.Observation) bool { return o.OK() }) // the first probe logs in, and studies the server
+	}
 	w.fleet.Signals(w.heard)
 	return w
 }

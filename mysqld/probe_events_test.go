@@ -48,8 +48,8 @@ func TestAKilledServerIsASignalAndRefusedInOneProbe(t *testing.T) {
 	if err := w.local.Servers[primary].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	after := w.see(primary)
-	if !after.OK() || !after.FailingSince.IsZero() || after.UUID != before.UUID || after.Incarnation == before.Incarnation {
+	after := w.eventually(primary, "it answers again", func(o topology.Observation) bool { return o.OK() })
+	if !after.FailingSince.IsZero() || after.UUID != before.UUID || after.Incarnation == before.Incarnation {
 		t.Errorf("started again: %+v\nbefore: %+v", after, before)
 	}
 	if !after.StartedAt.After(before.StartedAt) {

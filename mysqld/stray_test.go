@@ -2,7 +2,6 @@ package mysqld_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/primacydb/primacy/reparent"
 )
@@ -33,7 +32,7 @@ func TestAStatementThatArrivesAfterItWasTakenBackDoesNothing(t *testing.T) {
 				return statements > 1
 			}, make(chan struct{})}
 			p.late.Store(d)
-			first := reparent.Command{Verb: c.first, Server: p.address(), Term: term, Deadline: time.Second}
+			first := reparent.Command{Verb: c.first, Server: p.address(), Term: term, Deadline: inVain}
 			if r := w.do(f, first); r.Outcome != reparent.Unknown {
 				t.Fatalf("%s: %s, %s: %s", c.first, r.Outcome, r.Reason, r.Detail)
 			}

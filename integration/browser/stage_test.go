@@ -104,7 +104,7 @@ func realFleet(t *testing.T) *fleet {
 	must(t, err)
 	t.Cleanup(func() { must(t, servers.Close()) })
 	memory, err := store.Open(t.Context(), store.Settings{
-		Dir: t.TempDir(), LeaseTTL: 2 * time.Second, Elector: "elector-1", Log: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), LeaseTTL: time.Minute, Elector: "elector-1", Log: slog.New(slog.DiscardHandler),
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, memory.Close()) })
