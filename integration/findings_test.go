@@ -54,16 +54,10 @@ func TestReplicaWithoutAChannelAndOneWithAWrongSourceFollowThePrimaryAgain(t *te
 		{topology.NotReplicating, []string{"STOP REPLICA", "RESET REPLICA ALL"}},
 		{topology.WrongSource, []string{"STOP REPLICA IO_THREAD", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", c.server(replicas[1]).Port), "START REPLICA IO_THREAD"}},
 	} {
-		// Under maintenance nothing is repaired between two of the statements.
-		worked := func(on bool) {
-			if err := c.plane.orch.SetMaintenance(t.Context(), clusterName, replicas[0], on, orchestrator.Order{By: "the test"}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		worked(true)
+		c.maintained(replicas[0], true) // nothing is repaired between two of the statements
 		c.byHand(replicas[0], row.statements...)
 		c.awaitFinding(row.code, replicas[0])
-		worked(false)
+		c.maintained(replicas[0], false)
 		c.awaitHealthy()
 	}
 	c.awaitAcks(client, 20)
@@ -77,7 +71,7 @@ func TestServerWithAnErrantTransactionIsNamedAndNeverLeads(t *testing.T) {
 	c.awaitAcks(client, 20)
 	old := c.view().Primary
 	errant := c.members(old)[0]
-	c.byHand(errant, "SET GLOBAL super_read_only = OFF", "CREATE DATABASE stray", "SET GLOBAL super_read_only = ON")
+	c.unrepaired(errant, "SET GLOBAL super_read_only = OFF", "CREATE DATABASE stray", "SET GLOBAL super_read_only = ON")
 	uuid := c.table(errant, "SELECT @@GLOBAL.server_uuid")[0][0]
 	f := c.awaitFinding(topology.Errant, errant)
 	if !strings.Contains(f.Message, uuid+":1") {

@@ -236,10 +236,11 @@ func TestWhatWasKeptOrDiscardedMakesNobodyErrantWhenThePrimaryDies(t *testing.T)
 	for i, kind := range []settle.Kind{settle.KindKeep, settle.KindDiscard} {
 		v := c.view()
 		old := c.members(v.Primary)[0]
-		c.byHand(old, "SET GLOBAL super_read_only = OFF", fmt.Sprintf("INSERT INTO app.goods VALUES (%d, 1)", i))
+		statements := []string{"SET GLOBAL super_read_only = OFF", fmt.Sprintf("INSERT INTO app.goods VALUES (%d, 1)", i)}
 		if kind == settle.KindDiscard {
-			c.byHand(old, "SET GLOBAL super_read_only = OFF", fmt.Sprintf("DELETE FROM app.goods WHERE id = %d", i))
+			statements = append(statements, fmt.Sprintf("DELETE FROM app.goods WHERE id = %d", i))
 		}
+		c.unrepaired(old, statements...)
 		c.awaitFinding(topology.Errant, old)
 		e := c.errantOf(old)
 		w := orchestrator.SettleWish{Server: old, Kind: kind, Call: reparent.Call{Key: string(kind), Digest: "d"}}

@@ -64,7 +64,7 @@ func TestControlPlaneKilledAtAnyStepOfAPlannedChangeIsTakenOverFrom(t *testing.T
 			}
 			c.awaitDeath()
 			c.startProcess(death{})
-			c.await("a primary that serves", serves)
+			c.await("a primary that serves, and an elector that may act", func(v orchestrator.View) bool { return v.Leading && serves(v) })
 			c.awaitAcks(client, 20)
 			c.report(client, d, began)
 			c.acknowledge()
@@ -91,7 +91,7 @@ func TestControlPlaneKilledWhileItUndoesAChangeIsTakenOverFrom(t *testing.T) {
 			c.startProcess(d)
 			c.awaitDeath()
 			c.startProcess(death{})
-			c.await("a primary that serves", serves)
+			c.await("a primary that serves, and an elector that may act", func(v orchestrator.View) bool { return v.Leading && serves(v) })
 			c.awaitAcks(client, 20)
 			c.report(client, d, began)
 			c.acknowledge()

@@ -79,9 +79,13 @@ func (b blueprint) start(ctx context.Context, between func(orchestrator.Fleet) o
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	p := &plane{}
+	lease := time.Minute // nobody competes for the lock of a store of its own
+	if len(b.Etcd) > 0 {
+		lease = 2 * time.Second
+	}
 	var err error
 	p.store, err = store.Open(ctx, store.Settings{
-		Dir: b.StoreDir, Endpoints: b.Etcd, LeaseTTL: 2 * time.Second, Elector: b.Elector, Log: slog.New(slog.DiscardHandler),
+		Dir: b.StoreDir, Endpoints: b.Etcd, LeaseTTL: lease, Elector: b.Elector, Log: slog.New(slog.DiscardHandler),
 		Later: true, ReadyTimeout: b.StoreWait,
 	})
 	if err != nil {

@@ -41,10 +41,10 @@ func TestAnAckerThatIsBehindRestsUntilItIsNeededOrHasCaughtUp(t *testing.T) {
 	}
 	c.await("the slow replica has caught up", acks(slow, true))
 
-	c.byHand(slow, "STOP REPLICA SQL_THREAD", "CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 3600", "START REPLICA SQL_THREAD")
+	c.unrepaired(slow, "STOP REPLICA SQL_THREAD", "CHANGE REPLICATION SOURCE TO SOURCE_DELAY = 3600", "START REPLICA SQL_THREAD")
 	c.await("the delayed replica rests", acks(slow, false))
 	began := c.now()
-	c.byHand(slow, "STOP REPLICA IO_THREAD", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", c.server(other).Port), "START REPLICA IO_THREAD")
+	c.unrepaired(slow, "STOP REPLICA IO_THREAD", fmt.Sprintf("CHANGE REPLICATION SOURCE TO SOURCE_PORT = %d", c.server(other).Port), "START REPLICA IO_THREAD")
 	c.awaitEvent(began, orchestrator.EventRepair, func(e orchestrator.Event) bool {
 		return e.Server == slow && strings.HasPrefix(e.Text, "repaired")
 	})

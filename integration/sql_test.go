@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/primacydb/primacy/orchestrator"
 	"github.com/primacydb/primacy/topology"
 )
 
@@ -50,6 +51,21 @@ func (c *cluster) byHand(a topology.Address, statements ...string) {
 		if _, err := session.ExecContext(ctx, statement); err != nil {
 			c.t.Fatalf("%s: %s: %v", a, statement, err)
 		}
+	}
+}
+
+// unrepaired is byHand under maintenance: nothing is repaired between two of the statements.
+func (c *cluster) unrepaired(a topology.Address, statements ...string) {
+	c.t.Helper()
+	c.maintained(a, true)
+	c.byHand(a, statements...)
+	c.maintained(a, false)
+}
+
+func (c *cluster) maintained(a topology.Address, on bool) {
+	c.t.Helper()
+	if err := c.plane.orch.SetMaintenance(c.t.Context(), clusterName, a, on, orchestrator.Order{By: "the test"}); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

@@ -77,7 +77,7 @@ func openTheatre(t *testing.T, servers int, disks disks) *theatre {
 
 // dumps tells whether a server sends its binary log over a connection from that port.
 func (th *theatre) dumps(server topology.Address, port int) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := th.actors[server].row(ctx, "SELECT command FROM performance_schema.processlist WHERE host = ?", fmt.Sprintf("127.0.0.1:%d", port))
 	return err == nil && strings.HasPrefix(r[0], "Binlog Dump")
@@ -96,7 +96,7 @@ func (th *theatre) addresses() []topology.Address {
 func (th *theatre) elector(name string) *mysqld.Fleet {
 	users := th.fleet.Users
 	return mysqld.NewFleet(mysqld.Settings{
-		User: users.Primacy.Name, Password: fixed(users.Primacy.Password), Elector: name, ProbeTimeout: 3 * time.Second,
+		User: users.Primacy.Name, Password: fixed(users.Primacy.Password), Elector: name, ProbeTimeout: 10 * time.Second,
 		ReplicationUser: users.Replica.Name, ReplicationPassword: fixed(users.Replica.Password),
 	})
 }
@@ -312,6 +312,6 @@ func ownedSet(text string) (gtid.Set, error) {
 // whose processors others use.
 func stageTiming() reparent.Timing {
 	t := reparent.DefaultTiming()
-	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 10*time.Second, 10*time.Second, 10*time.Second, 5*time.Second, time.Second, 2*time.Second, 3
+	t.Freeze, t.Fetch, t.Follow, t.Mark, t.Drain, t.Gate, t.GateTries = 10*time.Second, 10*time.Second, 10*time.Second, 5*time.Second, 5*time.Second, 2*time.Second, 3
 	return t
 }
