@@ -149,6 +149,15 @@ func (c *cluster) awaitRounds(n int) orchestrator.View {
 	return c.view()
 }
 
+// awaitWholeRound waits for a round of probes in which none came late.
+func (c *cluster) awaitWholeRound() orchestrator.View {
+	c.t.Helper()
+	last := c.view().At
+	return c.await("a round of probes that reached all", func(v orchestrator.View) bool {
+		return v.At.After(last) && v.Snapshot.Reached().Len() == len(v.Ruleset.Members)
+	})
+}
+
 // serves tells whether an established primary takes writes and no change runs.
 func serves(v orchestrator.View) bool {
 	return v.Primary != "" && v.Running == nil && v.Snapshot.Server(v.Primary).Writable()

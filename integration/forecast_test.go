@@ -10,7 +10,7 @@ import (
 	"github.com/primacydb/primacy/topology"
 )
 
-// foreseen asks, of what the control plane sees now, what would happen.
+// foreseen asks what would happen, of what the control plane saw in a view.
 func foreseen(v orchestrator.View, failed ...topology.Address) reparent.Forecast {
 	clearance, _, _ := antiflap.Settings{}.Clear(antiflap.Request{Cluster: clusterName, Operator: "the test", Now: time.Now()}, antiflap.Cluster{}, antiflap.Fleet{})
 	return reparent.Foresee(clearance, reparent.Intent{ID: "forecast", Snapshot: v.Snapshot, History: v.History}, topology.Servers(failed...), time.Now())
@@ -38,12 +38,8 @@ func TestWhatIsForetoldOfRealServersHappens(t *testing.T) {
 	c.awaitAcks(client, 50)
 	primary := c.view().Primary
 	replicas := c.members(primary)
-	for whole := 0; whole < 20; {
-		v := c.awaitRounds(1)
-		if v.Snapshot.Reached().Len() < len(v.Ruleset.Members) {
-			continue // a probe came late
-		}
-		whole++
+	for range 20 {
+		v := c.awaitWholeRound()
 		c.isForeseenIn(v, reparent.ProspectPromoted, primary)
 		c.isForeseenIn(v, reparent.ProspectUnaffected, replicas[0])
 		c.isForeseenIn(v, reparent.ProspectBlocked, primary, replicas[1])

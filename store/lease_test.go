@@ -319,7 +319,7 @@ func (c *counted) AfterFunc(f func()) func() bool {
 func TestHundredsOfLocksAreLostTakenAgainAndClosedTogether(t *testing.T) {
 	t.Parallel()
 	eachEtcd(t, func(t *testing.T, settings Settings) {
-		settings.LeaseTTL = 15 * time.Second
+		settings.LeaseTTL = 5 * time.Second
 		s := open(t, settings)
 		var leases [300]*Lease
 		for i := range leases {
@@ -336,7 +336,7 @@ func TestHundredsOfLocksAreLostTakenAgainAndClosedTogether(t *testing.T) {
 		_, err := s.client.Revoke(t.Context(), leases[0].claim.session.id)
 		must(t, err)
 		for _, l := range leases {
-			awaitDone(t, l, 10*time.Second)
+			awaitDone(t, l, 5*time.Second)
 		}
 		work.Wait()
 		for i := range leases[50:] {
@@ -344,7 +344,7 @@ func TestHundredsOfLocksAreLostTakenAgainAndClosedTogether(t *testing.T) {
 		}
 		begun := time.Now()
 		must(t, s.Close())
-		if took := time.Since(begun); took > 10*time.Second {
+		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("closing took %s", took)
 		}
 	})

@@ -209,8 +209,8 @@ func TestClosingAStoreHandsItsLocksOnAtOnce(t *testing.T) {
 	must(t, first.Close())
 	watch := stopwatchtest.Start(t)
 	acquire(t, second, "shop")
-	if took := watch.Took(); took > 10*time.Second {
-		t.Errorf("it took %s, and the lease is a minute", took)
+	if took := watch.Took(); took > time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestWhatWasWrittenSurvivesTheKillingOfAnEmbeddedEtcd(t *testing.T) {
 	}
 	watch := stopwatchtest.Start(t)
 	l := acquire(t, s, "shop")
-	if took := watch.Took(); took > 2*time.Second {
+	if took := watch.Took(); took > 500*time.Millisecond {
 		t.Errorf("the dead process kept its lock for %s", took)
 	}
 	term, err := l.NextTerm(t.Context(), 0)
