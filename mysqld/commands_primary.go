@@ -40,12 +40,14 @@ func (a *act) demote(ctx context.Context) (topology.Observation, error) {
 		return topology.Observation{}, err
 	}
 	before.superReadOnly = before.closed() // where it stands alone there is nothing to be put back
+	login := a.aside
 	if a.command.Offline && !before.offline {
 		if err := a.change(ctx, "SET GLOBAL offline_mode = ON"); err != nil {
 			return topology.Observation{}, err
 		}
+		login = a.asideAmongCut
 	}
-	if err := a.closeForWrites(ctx); err != nil {
+	if err := a.closeForWrites(ctx, login); err != nil {
 		return topology.Observation{}, a.undone(ctx, before, err)
 	}
 	o, err := a.observe(ctx)
@@ -71,8 +73,8 @@ func (a *act) demoted(o topology.Observation) error {
 
 // closeForWrites runs closeUp until the command's deadline. It ends with nil only when the server has said
 // that it is in force; after a refusal nothing of it is under way any more.
-func (a *act) closeForWrites(ctx context.Context) error {
-	side, err := a.aside(ctx, dutyClose)
+func (a *act) closeForWrites(ctx context.Context, login func(context.Context, duty) (*aside, error)) error {
+	side, err := login(ctx, dutyClose)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
 	if err := a.change(ctx, "SET GLOBAL offline_mode = ON"); err != nil {
 		return topology.Observation{}, err
 	}
-	side, err := a.aside(ctx, dutyClose)
+	side, err := a.asideAmongCut(ctx, dutyClose)
 	if err != nil {
 		return topology.Observation{}, err
 	}
@@ -221,6 +223,18 @@ func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
 		return topology.Observation{}, err
 	}
 	return a.fencedOff(ctx)
+}
+
+// asideAmongCut is aside right after sessions were cut: MySQL goes on using the descriptor of a cut TLS session for a
+// moment, though its number may be the next login's by then (measured on 9.7). That login fails or hangs; the one after
+// it has another chance.
+func (a *act) asideAmongCut(ctx context.Context, d duty) (*aside, error) {
+	first, cancel := context.WithTimeout(ctx, remaining(ctx)/4)
+	defer cancel()
+	if side, err := a.aside(first, d); err == nil {
+		return side, nil
+	}
+	return a.aside(ctx, d)
 }
 
 // drain waits until super_read_only is in force. While it waits itself, behind commits that wait for

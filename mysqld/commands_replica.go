@@ -295,7 +295,7 @@ func (a *act) closeReplica(ctx context.Context, o topology.Observation) (topolog
 	if closed(o) {
 		return o, nil
 	}
-	if err := a.closeForWrites(ctx); err != nil {
+	if err := a.closeForWrites(ctx, a.aside); err != nil {
 		return o, err
 	}
 	o, err := a.observe(ctx)

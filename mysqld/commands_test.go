@@ -289,6 +289,39 @@ func TestFencingAQuietServerTakesNoWaiters(t *testing.T) {
 	}
 }
 
+// MySQL disturbs the login that follows on the heels of offline_mode, where it has cut TLS sessions.
+func TestALoginThatIsLostRightAfterOfflineModeIsMadeAgain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		verb   reparent.Verb
+		closes bool
+	}{
+		{"cut, of a fencing", reparent.Fence, true},
+		{"hanging, of a fencing", reparent.Fence, false},
+		{"cut, of a demotion", reparent.Demote, true},
+		{"hanging, of a demotion", reparent.Demote, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := realStage(t)
+			f, term := w.elector("elector-1"), w.term()
+			p, admin := newProxy(t, string(w.address(0))), w.admin(0)
+			l := &loss{func() bool {
+				var offline bool
+				err := admin.QueryRowContext(w.Context(), "SELECT @@GLOBAL.offline_mode").Scan(&offline)
+				return err == nil && offline
+			}, c.closes}
+			p.lost.Store(l)
+			r := w.must(f, reparent.Command{Verb: c.verb, Server: p.address(), Term: term, Offline: c.verb == reparent.Demote})
+			if p.lost.Load() != nil {
+				t.Error("no login was lost")
+			}
+			if !r.Observation.SuperReadOnly || !r.Observation.OfflineMode {
+				t.Error("it is not closed")
+			}
+		})
+	}
+}
+
 func TestAwaitAppliedEndsInTimeAndSoonerWhenNothingApplies(t *testing.T) {
 	w := realStage(t)
 	f, term := w.elector("elector-1"), w.term()

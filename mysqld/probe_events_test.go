@@ -297,6 +297,7 @@ type proxy struct {
 	mute           atomic.Bool // accept connections and say nothing on them
 	cut            atomic.Bool // close the connection on which a client sends next, once
 	late           atomic.Pointer[delay]
+	lost           atomic.Pointer[loss]
 	ended          context.Context
 	running        sync.WaitGroup
 
@@ -310,6 +311,12 @@ type delay struct {
 	connection int64 // as they were accepted, from 1
 	now        func() bool
 	over       chan struct{}
+}
+
+// loss takes a connection away as it begins: it is closed, or nothing comes on it.
+type loss struct {
+	now    func() bool
+	closes bool
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -357,6 +364,12 @@ func (p *proxy) accept() {
 		number := p.accepted.Add(1)
 		p.keep(client)
 		if p.mute.Load() {
+			continue
+		}
+		if l := p.lost.Load(); l != nil && l.now() {
+			if p.lost.Store(nil); l.closes {
+				_ = client.Close()
+			}
 			continue
 		}
 		server, err := net.Dial("tcp", p.target)

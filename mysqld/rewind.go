@@ -313,7 +313,7 @@ func (a *act) undoing(ctx context.Context, unless guard) (*aside, error) {
 func (a *act) closeAgain(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, defaultDeadline)
 	defer cancel()
-	return a.closeForWrites(bounded)
+	return a.closeForWrites(bounded, a.aside)
 }
 
 // carryOut is the one transaction that undoes the set. Whatever goes wrong before its commit, the end of the session
