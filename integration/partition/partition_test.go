@@ -195,7 +195,7 @@ func (p *story) ended() {
 	p.await("a calm cluster", p.isCalm)
 	p.writes(20)
 	moved := 0
-	if _, c := p.stage.acting(p.t.Context()); c.Primary != p.primary {
+	if _, c := p.whoActs(); c.Primary != p.primary {
 		moved = 1
 	}
 	p.end(moved, nil)

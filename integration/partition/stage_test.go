@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// lease is the store's lease of every elector.
-	lease = 3 * time.Second
+	// lease is the store's lease of every elector; longer than a busy host keeps this machine from running at all.
+	lease = 10 * time.Second
 	// detection is the longest that it takes to find a primary dead with the settings that electors have by default.
 	detection = 2500 * time.Millisecond
 	// patience bounds every wait for a condition; it is never a measure of anything.

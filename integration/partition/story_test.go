@@ -38,10 +38,7 @@ func (s *stage) begin(t *testing.T) *story {
 	p := &story{stage: s, t: t}
 	p.await("a calm cluster", s.isCalm)
 	var c api.Cluster
-	p.acting, c = s.acting(t.Context())
-	if p.acting == nil {
-		t.Fatalf("nobody acts any more\n%s", s.describe(t.Context()))
-	}
+	p.acting, c = p.whoActs()
 	p.other = s.electors[1-slices.Index(s.electors, p.acting)]
 	p.primary, p.term = c.Primary, c.Term
 	for _, r := range p.changes(p.acting) {
@@ -108,6 +105,16 @@ func (p *story) finds(e *elector, code topology.Code, server string) (f api.Find
 		return found
 	})
 	return f
+}
+
+// whoActs waits until anybody does.
+func (p *story) whoActs() (e *elector, c api.Cluster) {
+	p.t.Helper()
+	p.await("an elector that acts", func(ctx context.Context) bool {
+		e, c = p.stage.acting(ctx)
+		return e != nil
+	})
+	return e, c
 }
 
 // acts waits until an elector acts, and says how long that took since the last cut.
@@ -194,14 +201,14 @@ func (p *story) end(want int, by *elector) {
 	p.client.Stop()
 	pairs := p.watch.stop()
 	p.converged()
-	acting, c := p.stage.acting(p.t.Context())
-	if acting == nil {
-		p.t.Fatal("nobody acts any more")
-	}
+	acting, c := p.whoActs()
 	p.lost()
 	p.leaders(want, c.Primary, pairs)
 	p.record(want, by, acting, c)
-	p.must(acting.acknowledge(p.t.Context()))
+	p.await("the changes acknowledged by whoever acts", func(ctx context.Context) bool {
+		e, _ := p.stage.acting(ctx)
+		return e != nil && e.acknowledge(ctx) == nil
+	})
 	p.must(p.renew())
 	p.execute(p.fleet.Server(c.Primary), "TRUNCATE TABLE app.writes")
 }
