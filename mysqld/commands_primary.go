@@ -225,9 +225,9 @@ func (a *act) fenceOff(ctx context.Context) (topology.Observation, error) {
 	return a.fencedOff(ctx)
 }
 
-// asideAmongCut is aside right after sessions were cut: MySQL goes on using the descriptor of a cut TLS session for a
-// moment, though its number may be the next login's by then (measured on 9.7). That login fails or hangs; the one after
-// it has another chance.
+// asideAmongCut is aside right after offline_mode has cut sessions. The login that follows is sometimes lost on 9.7, fails or
+// hangs, where sessions of replicas with TLS were cut; without TLS that was not seen. It looks as if a session that was cut
+// went on using its descriptor, whose number is the next login's by then. The login after that one has another chance.
 func (a *act) asideAmongCut(ctx context.Context, d duty) (*aside, error) {
 	first, cancel := context.WithTimeout(ctx, remaining(ctx)/4)
 	defer cancel()
